@@ -1,0 +1,45 @@
+"""Every error that the atlas raises on purpose.
+
+    AtlasError
+    ├── UsageError          a wrong option, name or value (exit code 2)
+    ├── DataError           a fact file or claim file that cannot be read as written
+    ├── ModelError          a model that cannot be loaded, or whose output is unusable
+    │   └── TokenError      a text that the tokenizer cannot spell
+    └── StoreError          an atlas file that cannot be opened, read or written
+        ├── LockedError     another process holds the atlas for writing
+        └── VersionError    the atlas was made by a newer version
+
+A message is one sentence that names the thing, the cause and the way out.
+"""
+
+
+class AtlasError(Exception):
+    """Base of all errors that a user can act upon."""
+
+
+class UsageError(AtlasError):
+    """A wrong option, name or value."""
+
+
+class DataError(AtlasError):
+    """A fact or claim file that cannot be read as written."""
+
+
+class ModelError(AtlasError):
+    """A model that cannot be loaded, or whose output is unusable."""
+
+
+class TokenError(ModelError):
+    """A text that the tokenizer cannot spell."""
+
+
+class StoreError(AtlasError):
+    """An atlas file that cannot be opened, read or written."""
+
+
+class LockedError(StoreError):
+    """Another process holds the atlas for writing."""
+
+
+class VersionError(StoreError):
+    """The atlas was made by a newer version of this package."""

@@ -1,0 +1,5 @@
+"""Facts in many languages: one module per source, all yielding a `FactSet`."""
+
+from atlas.facts.facts import OBJECT, SUBJECT, Fact, FactSet, Label, Prompt, Skip, Template
+
+__all__ = ["OBJECT", "SUBJECT", "Fact", "FactSet", "Label", "Prompt", "Skip", "Template"]

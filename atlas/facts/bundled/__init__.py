@@ -1,0 +1,1 @@
+"""The bundled facts: countries and cities in six languages."""

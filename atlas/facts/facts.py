@@ -1,0 +1,119 @@
+"""Facts, templates and prompts (METHOD 1): plain values, no model and no database."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from atlas.ids import stable_id
+
+SUBJECT = "[X]"
+OBJECT = "[Y]"
+_TRAILING = " \t\u00a0\u3000.。!！?？…,，;；:：،؛؟।|\"'”’»」』)）"
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What a fact's subject and object are called in one language."""
+
+    subject: str
+    object: str
+
+
+@dataclass(frozen=True)
+class Fact:
+    """`<subject, relation, object>`, the same in all languages.
+
+    `subject` and `object` are language-free keys (a Wikidata id where the source has one);
+    `labels` maps a language code to the names in that language.
+    """
+
+    relation: str
+    subject: str
+    object: str
+    labels: Mapping[str, Label]
+
+    @cached_property
+    def id(self) -> int:
+        """Content hash of relation, subject and object."""
+        return stable_id("fact", self.relation, self.subject, self.object)
+
+
+@dataclass(frozen=True)
+class Template:
+    """A sentence with `[X]` for the subject and `[Y]` for the object, in one language."""
+
+    relation: str
+    language: str
+    text: str
+    held_out: bool = False
+
+    @cached_property
+    def id(self) -> int:
+        """Content hash of relation, language and text."""
+        return stable_id("template", self.relation, self.language, self.text)
+
+    @property
+    def ends_in_object(self) -> bool:
+        """True if only punctuation and white space follow the object: usable by a causal model."""
+        return self.text.count(OBJECT) == 1 and self.text.rstrip(_TRAILING).endswith(OBJECT)
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One template of one language filled with a fact's subject; `[Y]` marks the object's open place."""
+
+    fact: Fact
+    template: Template
+
+    @cached_property
+    def id(self) -> int:
+        """Content hash of fact, template and the labels in this language."""
+        label = self.fact.labels[self.language]
+        return stable_id("prompt", self.fact.id, self.template.id, label.subject, label.object)
+
+    @property
+    def language(self) -> str:
+        """Language code of the template."""
+        return self.template.language
+
+    @property
+    def answer(self) -> str:
+        """The object's label in the prompt's language, as written."""
+        return self.fact.labels[self.language].object
+
+    @property
+    def text(self) -> str:
+        """The template with the subject filled in and the object's place open."""
+        before, _, after = self.template.text.partition(SUBJECT)
+        return before + self.fact.labels[self.language].subject + after
+
+
+@dataclass(frozen=True, slots=True)
+class Skip:
+    """Something left out while reading facts: `where` (file and line, or a name), `reason`, how many."""
+
+    where: str
+    reason: str
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class FactSet:
+    """The facts and templates of one source, with what was left out while reading it."""
+
+    source: str
+    facts: Sequence[Fact]
+    templates: Sequence[Template]
+    relation_names: Mapping[str, str] = field(default_factory=dict)
+    skips: Sequence[Skip] = ()
+
+    def prompts(self, *, held_out: bool = False) -> Iterator[Prompt]:
+        """Yield every prompt, fact by fact; templates held out for paraphrase tests only if `held_out`."""
+        by_relation: dict[str, list[Template]] = {}
+        for template in self.templates:
+            if template.held_out == held_out:
+                by_relation.setdefault(template.relation, []).append(template)
+        for fact in self.facts:
+            for template in by_relation.get(fact.relation, ()):
+                if template.language in fact.labels:
+                    yield Prompt(fact, template)

@@ -1,0 +1,1 @@
+"""Interventions: suppress, enhance and knock out neurons of a running model."""

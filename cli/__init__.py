@@ -1,0 +1,1 @@
+"""The `atlas` command: one module per subcommand; each parses, calls the library and prints."""

@@ -1,0 +1,1 @@
+"""Jinja pages and the stylesheet of the reports."""

@@ -82,10 +82,22 @@ class Prompt:
         return self.fact.labels[self.language].object
 
     @property
+    def before(self) -> str:
+        """The text before the object's place, with the subject filled in."""
+        return self._fill(self.template.text.partition(OBJECT)[0])
+
+    @property
+    def after(self) -> str:
+        """The text after the object's place, with the subject filled in."""
+        return self._fill(self.template.text.partition(OBJECT)[2])
+
+    @property
     def text(self) -> str:
         """The template with the subject filled in and the object's place open."""
-        before, _, after = self.template.text.partition(SUBJECT)
-        return before + self.fact.labels[self.language].subject + after
+        return f"{self.before}{OBJECT}{self.after}"
+
+    def _fill(self, part: str) -> str:
+        return part.replace(SUBJECT, self.fact.labels[self.language].subject)
 
 
 @dataclass(frozen=True, slots=True)

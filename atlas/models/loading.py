@@ -1,0 +1,94 @@
+"""Loading a model by short name, Hugging Face id or folder."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import transformers
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
+
+from atlas.errors import ModelError, UsageError
+from atlas.models.families import family_of
+from atlas.models.model import LanguageModel
+
+SHORT_NAMES = {
+    "mbert": "google-bert/bert-base-multilingual-cased",
+    "mgpt": "ai-forever/mGPT",
+}
+DEMO_NAMES = ("demo-mbert", "demo-mgpt")
+
+Dtype = Literal["float32", "float64", "bfloat16"]
+
+
+def load_model(
+    name: str = "demo-mbert",
+    *,
+    device: str = "auto",
+    dtype: Dtype = "float32",
+    revision: str | None = None,
+    allow_pickle: bool = False,
+) -> LanguageModel:
+    """Load a masked or causal language model.
+
+    `name` is a short name (`mbert`, `mgpt`), a bundled model (`demo-mbert`, `demo-mgpt`), a Hugging Face id or a
+    folder. Weights come from safetensors unless `allow_pickle`; code from the hub never runs. Raises ModelError if
+    the model cannot be had or its family is not supported, UsageError for a wrong device or dtype.
+    """
+    place, number = _device(device), _dtype(dtype)
+    source = model_source(name)
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        config = AutoConfig.from_pretrained(source, revision=revision)
+        kind = family_of(config).kind
+        auto = AutoModelForMaskedLM if kind == "masked" else AutoModelForCausalLM
+        safe = None if allow_pickle else True
+        model = auto.from_pretrained(source, revision=revision, dtype="auto", use_safetensors=safe)
+        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
+    except ModelError:
+        raise
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(_reason(name, source, error)) from error
+    if not tokenizer.is_fast:
+        raise ModelError(f"Model {name!r} has no fast tokenizer, which the atlas needs to place words; convert it first.")
+    wrapped = LanguageModel.wrap(model, tokenizer, name, revision or getattr(config, "_commit_hash", None))
+    wrapped.model.to(device=place, dtype=number)
+    return wrapped
+
+
+def model_source(name: str) -> str:
+    """Return the folder or Hugging Face id that `name` stands for."""
+    if name in DEMO_NAMES:
+        return str(Path(__file__).parent / "demo" / name)
+    return SHORT_NAMES.get(name, name)
+
+
+def _device(name: str) -> torch.device:
+    """Return the device: `auto` takes cuda, then mps, then cpu."""
+    has = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if has[kind]))
+    if not has.get(name.split(":")[0], False):
+        there = ", ".join(kind for kind, present in has.items() if present)
+        raise UsageError(f"Device {name!r} is not available here; choose auto or one of: {there}.")
+    return torch.device(name)
+
+
+def _dtype(name: str) -> torch.dtype:
+    choices = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
+    if name not in choices:
+        raise UsageError(f"Dtype {name!r} is not known; choose one of: {', '.join(choices)}.")
+    return choices[name]
+
+
+def _reason(name: str, source: str, error: Any) -> str:
+    """Say in one sentence why a model could not be loaded, and what to do."""
+    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if "safetensors" in str(error) and "allow_pickle" not in str(error):
+        return f"Model {name!r} has no safetensors weights ({first}); pass --allow-pickle if you trust its source."
+    if Path(source).exists():
+        return f"Model folder {name!r} cannot be loaded ({first}); it needs config.json, model.safetensors and a tokenizer."
+    return (
+        f"Model {name!r} ({source}) is neither a folder nor in the local Hugging Face cache, and it cannot be fetched "
+        f"from here; download it once with network, or use demo-mbert."
+    )

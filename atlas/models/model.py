@@ -1,0 +1,142 @@
+"""A language model as the atlas sees it: blocks, neurons, prompts."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from hashlib import blake2b
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from atlas.facts import Prompt
+from atlas.ids import stable_id
+from atlas.models.families import Family, Kind, family_of
+from atlas.models.tokens import Step, filler_id, prompt_steps
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """What the atlas records of a model; `digest` is a hash of the weights, the same in every dtype of loading."""
+
+    name: str
+    family: str
+    kind: Kind
+    layers: int
+    neurons: int
+    hidden: int
+    vocabulary: int
+    revision: str | None
+    digest: str
+
+    @property
+    def id(self) -> int:
+        """Content hash of the weights."""
+        return stable_id("model", self.digest)
+
+    def row(self) -> dict[str, Any]:
+        """Return the columns of table `model`."""
+        return {"model": self.id, **asdict(self)}
+
+
+class LanguageModel:
+    """A transformers model and its tokenizer, with the family's row that says where the neurons are.
+
+    Weights need no gradient and the model is in evaluation mode.
+    """
+
+    def __init__(self, model: nn.Module, tokenizer: Any, info: ModelInfo, family: Family) -> None:
+        self.model = model.eval().requires_grad_(False)
+        self.tokenizer = tokenizer
+        self.info = info
+        self.family = family
+
+    @classmethod
+    def wrap(cls, model: Any, tokenizer: Any, name: str, revision: str | None = None) -> "LanguageModel":
+        """Wrap a transformers `model` and fast `tokenizer`; ModelError for a family that is not supported."""
+        family = family_of(model.config)
+        down = model.get_submodule(family.blocks)[0].get_submodule(family.down_projection)
+        info = ModelInfo(
+            name=name,
+            family=family.name,
+            kind=family.kind,
+            layers=len(model.get_submodule(family.blocks)),
+            neurons=_width(down),
+            hidden=int(model.config.hidden_size),
+            vocabulary=int(model.get_output_embeddings().weight.shape[0]),
+            revision=revision,
+            digest=weights_digest(model),
+        )
+        return cls(model, tokenizer, info, family)
+
+    @property
+    def kind(self) -> Kind:
+        """`masked` or `causal`."""
+        return self.family.kind
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next(self.model.parameters()).device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number type of the weights."""
+        return next(self.model.parameters()).dtype
+
+    @cached_property
+    def max_tokens(self) -> int:
+        """The longest input, in tokens."""
+        return int(getattr(self.model.config, "max_position_embeddings", 0)) or 1 << 30
+
+    @cached_property
+    def filler(self) -> int:
+        """The token that stands for a word taken away (Eq. 3)."""
+        return filler_id(self.tokenizer, self.kind)
+
+    def blocks(self) -> Sequence[nn.Module]:
+        """Return the model's blocks, first layer first."""
+        return self._blocks
+
+    def down_projection(self, layer: int) -> nn.Module:
+        """Return the module whose input holds the neurons of `layer`."""
+        return self._downs[layer]
+
+    def value_vectors(self, layer: int) -> Tensor:
+        """Return what each neuron of `layer` writes: the down-projection's columns, `[neuron, hidden]`."""
+        down = self._downs[layer]
+        weight: Tensor = down.weight  # type: ignore[assignment]
+        return weight.T if isinstance(down, nn.Linear) else weight
+
+    def steps(self, prompt: Prompt) -> list[Step]:
+        """Return the teacher-forced steps of a prompt; see `prompt_steps` for what it raises."""
+        return prompt_steps(self.tokenizer, self.kind, prompt, self.max_tokens)
+
+    def run(self, ids: Tensor) -> Tensor:
+        """Return the logits `[batch, token, vocabulary]` of `ids` `[batch, token]`, all of one length, unpadded."""
+        logits: Tensor = self.model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
+        return logits
+
+    @cached_property
+    def _blocks(self) -> list[nn.Module]:
+        return list(self.model.get_submodule(self.family.blocks).children())
+
+    @cached_property
+    def _downs(self) -> list[nn.Module]:
+        return [block.get_submodule(self.family.down_projection) for block in self._blocks]
+
+
+def weights_digest(model: nn.Module) -> str:
+    """Return a hash of the named parameters, as float32 values, in hexadecimal."""
+    digest = blake2b(digest_size=16)
+    for name, parameter in sorted(model.named_parameters()):
+        digest.update(f"{name}{tuple(parameter.shape)}".encode())
+        for row in parameter.detach().reshape(-1).split(1 << 24):
+            digest.update(row.float().cpu().contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def _width(down: nn.Module) -> int:
+    """Return the number of neurons: a Linear keeps `[out, in]`, GPT-2's Conv1D `[in, out]`."""
+    weight: Tensor = down.weight  # type: ignore[assignment]
+    return int(weight.shape[1] if isinstance(down, nn.Linear) else weight.shape[0])

@@ -1,0 +1,137 @@
+"""Prompts to token ids: the teacher-forced steps of a prompt (METHOD 1)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from atlas.errors import ModelError, TokenError
+from atlas.facts import Prompt
+from atlas.models.families import Kind
+
+
+class NotFinalError(ModelError):
+    """A causal model cannot use a template that goes on after the object."""
+
+
+class TooLongError(ModelError):
+    """A prompt has more tokens than the model has positions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One token of the answer, asked for at one position.
+
+    `ids` [token] is what the model sees, `query` the position read, `target` the gold token's id, and `words` the
+    positions of each word of the query; special tokens and masks are not words.
+    """
+
+    ids: tuple[int, ...]
+    query: int
+    target: int
+    words: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Spelling:
+    """A filled prompt in tokens: ids, the word of each token (None for special ones) and the answer's span."""
+
+    ids: list[int]
+    words: list[int | None]
+    start: int
+    stop: int
+
+
+def prompt_steps(tokenizer: Any, kind: Kind, prompt: Prompt, max_tokens: int) -> list[Step]:
+    """Return one `Step` per token of the answer.
+
+    Raises TokenError for an answer that the tokenizer cannot spell, NotFinalError for a causal model and a template
+    that does not end in the object, TooLongError beyond `max_tokens`.
+    """
+    if kind == "causal" and not prompt.template.ends_in_object:
+        raise NotFinalError(f"The template {prompt.template.text!r} does not end in the object; a causal model needs that.")
+    spelling = _spell(tokenizer, prompt.before, prompt.answer, prompt.after if kind == "masked" else "")
+    _check(tokenizer, spelling, prompt.answer, max_tokens)
+    build = _masked_step if kind == "masked" else _causal_step
+    return [build(tokenizer, spelling, position) for position in range(spelling.start, spelling.stop)]
+
+
+def filler_id(tokenizer: Any, kind: Kind) -> int:
+    """Return the token that stands for a word taken away: the mask (masked) or end-of-text (causal)."""
+    token = tokenizer.mask_token_id if kind == "masked" else tokenizer.eos_token_id
+    if token is None:
+        name = "mask" if kind == "masked" else "end-of-text"
+        raise ModelError(f"The tokenizer has no {name} token, so word baselines cannot be made; use --method kn.")
+    return int(token)
+
+
+def _spell(tokenizer: Any, before: str, answer: str, after: str) -> _Spelling:
+    """Tokenise the filled prompt; the answer's white space on the left belongs to its first token."""
+    prefix = before.rstrip()
+    text = before + answer + after
+    encoded = tokenizer(text, return_offsets_mapping=True, split_special_tokens=True)
+    begin, end = len(prefix), len(before) + len(answer)
+    spans, words = encoded["offset_mapping"], encoded.word_ids()
+    inside = [i for i, (a, b) in enumerate(spans) if words[i] is not None and a < end and b > begin]
+    whole = inside and all(spans[i][0] >= begin and spans[i][1] <= end for i in inside)
+    if not whole:
+        return _spell_apart(tokenizer, prefix, text[begin:end], after)
+    return _Spelling(list(encoded["input_ids"]), words, inside[0], inside[-1] + 1)
+
+
+def _spell_apart(tokenizer: Any, prefix: str, answer: str, after: str) -> _Spelling:
+    """Spell a prompt in three pieces, where a token would otherwise reach across the answer's edge."""
+    head = tokenizer(prefix, split_special_tokens=True)
+    special = tokenizer("", split_special_tokens=True)["input_ids"]
+    closing = _closing(head["input_ids"], special, head.word_ids())
+    ids = list(head["input_ids"][: len(head["input_ids"]) - closing])
+    words = list(head.word_ids()[: len(ids)])
+    start = len(ids)
+    stop = start
+    for piece in (answer, after):
+        part = tokenizer(piece, split_special_tokens=True, add_special_tokens=False)
+        base = 1 + max((w for w in words if w is not None), default=-1)
+        ids += part["input_ids"]
+        words += [None if w is None else base + w for w in part.word_ids()]
+        stop = len(ids) if piece is answer else stop
+    tail = head["input_ids"][len(head["input_ids"]) - closing :]
+    return _Spelling(ids + list(tail), words + [None] * len(tail), start, stop)
+
+
+def _closing(ids: Sequence[int], special: Sequence[int], words: Sequence[int | None]) -> int:
+    """Return how many special tokens the tokenizer puts after a text."""
+    count = 0
+    while count < min(len(ids), len(special)) and words[-1 - count] is None and any(w is not None for w in words):
+        count += 1
+    return count
+
+
+def _check(tokenizer: Any, spelling: _Spelling, answer: str, max_tokens: int) -> None:
+    tokens = spelling.ids[spelling.start : spelling.stop]
+    if not tokens or tokenizer.unk_token_id in tokens:
+        raise TokenError(f"The tokenizer cannot spell the answer {answer!r}; leave the fact out or use another model.")
+    if len(spelling.ids) > max_tokens:
+        raise TooLongError(f"The prompt has {len(spelling.ids)} tokens, the model at most {max_tokens}; shorten it.")
+
+
+def _masked_step(tokenizer: Any, spelling: _Spelling, position: int) -> Step:
+    """Gold tokens before `position`, masks from it to the end of the answer (METHOD 1)."""
+    masked = range(position, spelling.stop)
+    ids = [tokenizer.mask_token_id if i in masked else token for i, token in enumerate(spelling.ids)]
+    return Step(tuple(ids), position, spelling.ids[position], _group(spelling.words, masked))
+
+
+def _causal_step(tokenizer: Any, spelling: _Spelling, position: int) -> Step:
+    """The tokens before `position`; the query is the last of them."""
+    if position == 0:
+        raise TokenError("A causal model needs at least one token before the answer; add a word to the template.")
+    ids = spelling.ids[:position]
+    return Step(tuple(ids), position - 1, spelling.ids[position], _group(spelling.words[:position], range(0)))
+
+
+def _group(words: Sequence[int | None], masked: range) -> tuple[tuple[int, ...], ...]:
+    """Return the token positions of each word, in order, without special tokens and masks."""
+    groups: dict[int, list[int]] = {}
+    for position, word in enumerate(words):
+        if word is not None and position not in masked:
+            groups.setdefault(word, []).append(position)
+    return tuple(tuple(positions) for positions in groups.values())

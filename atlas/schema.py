@@ -1,0 +1,304 @@
+"""The column dictionary: every table of the atlas, column by column.
+
+Arrow schemas, SQLAlchemy metadata, comments in the file and `docs/schema.md` are all made from `TABLES`.
+Layers and neurons are zero-based everywhere. Needs neither torch nor duckdb.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+VERSION = 1
+"""Number of the newest migration; the schema that this package reads and writes."""
+
+PROBE_STATUSES = ("ok", "not_converged", "not_final", "unspellable", "nan", "too_long")
+USABLE_STATUSES = ("ok", "not_converged")
+RUN_STATUSES = ("running", "interrupted", "failed", "done")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: SQL type, meaning, unit, the equation or section it comes from, the table it refers to."""
+
+    name: str
+    type: str
+    meaning: str
+    unit: str = ""
+    source: str = ""
+    refers: str = ""
+    nullable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table; `key` names the columns that no two rows share (checked, never an index)."""
+
+    name: str
+    meaning: str
+    key: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+    def column(self, name: str) -> Column:
+        """Return the column called `name`; raises KeyError."""
+        return {column.name: column for column in self.columns}[name]
+
+
+_RUN = Column("run", "BIGINT", "run that made the row", refers="run")
+_PROMPT = Column("prompt", "BIGINT", "prompt that was put to the model", refers="prompt")
+_FACT = Column("fact", "BIGINT", "fact", refers="fact")
+_LANGUAGE = Column("language", "VARCHAR", "language code", refers="language")
+_RELATION = Column("relation", "VARCHAR", "relation code", refers="relation")
+_MODEL = Column("model", "BIGINT", "model", refers="model")
+_LAYER = Column("layer", "USMALLINT", "block of the model, from 0")
+_NEURON = Column("neuron", "UINTEGER", "coordinate of the down-projection's input, from 0", source="METHOD 1")
+_LAYERS = Column("layers", "USMALLINT[]", "layer of each neuron of the set")
+_NEURONS = Column("neurons", "UINTEGER[]", "index of each neuron of the set, in the order of `layers`")
+
+# fmt: off
+_ALL = (
+    Table("atlas_info", "What this file is: one row a property.", ("key",), (
+        Column("key", "VARCHAR", "name of the property: format, storage_version, created_by"),
+        Column("value", "VARCHAR", "its value"),
+    )),
+    Table("language", "Languages of labels and templates.", ("language",), (
+        Column("language", "VARCHAR", "language code as in the source, such as en or zh-hans"),
+        Column("name", "VARCHAR", "English name of the language"),
+        Column("rtl", "BOOLEAN", "true if written from right to left"),
+    )),
+    Table("relation", "Relations of facts.", ("relation",), (
+        Column("relation", "VARCHAR", "relation code, such as P36"),
+        Column("name", "VARCHAR", "what the relation says, in words"),
+    )),
+    Table("fact", "Facts <subject, relation, object>, the same in all languages.", ("fact",), (
+        Column("fact", "BIGINT", "hash of relation, subject key and object key", source="METHOD 1"),
+        _RELATION,
+        Column("subject", "VARCHAR", "language-free key of the subject"),
+        Column("object", "VARCHAR", "language-free key of the object"),
+    )),
+    Table("fact_label", "What a fact's subject and object are called in a language.", ("fact", "language"), (
+        _FACT,
+        _LANGUAGE,
+        Column("subject", "VARCHAR", "the subject's name in the language"),
+        Column("object", "VARCHAR", "the object's name in the language: the answer"),
+    )),
+    Table("template", "Sentences with [X] for the subject and [Y] for the object.", ("template",), (
+        Column("template", "BIGINT", "hash of relation, language and text"),
+        _RELATION,
+        _LANGUAGE,
+        Column("text", "VARCHAR", "the sentence"),
+        Column("held_out", "BOOLEAN", "true if kept for paraphrase tests and never attributed by default"),
+        Column("ends_in_object", "BOOLEAN", "true if usable by causal models", source="METHOD 1"),
+    )),
+    Table("prompt", "Prompts that some run has planned.", ("prompt",), (
+        Column("prompt", "BIGINT", "hash of fact, template and labels"),
+        _FACT,
+        _LANGUAGE,
+        Column("template", "BIGINT", "template that was filled", refers="template"),
+        Column("text", "VARCHAR", "the template with the subject filled in; [Y] marks the object's place"),
+        Column("answer", "VARCHAR", "the object's label, as written"),
+    )),
+    Table("model", "Models, by the digest of their weights.", ("model",), (
+        Column("model", "BIGINT", "hash of the weights' digest"),
+        Column("name", "VARCHAR", "short name, Hugging Face id or folder given by the user"),
+        Column("family", "VARCHAR", "architecture, such as bert or gpt2"),
+        Column("kind", "VARCHAR", "masked or causal"),
+        Column("layers", "USMALLINT", "number of blocks", unit="blocks"),
+        Column("neurons", "UINTEGER", "neurons in each layer", unit="neurons"),
+        Column("hidden", "UINTEGER", "width of the residual stream", unit="dimensions"),
+        Column("vocabulary", "UINTEGER", "size of the vocabulary", unit="tokens"),
+        Column("revision", "VARCHAR", "pinned revision; NULL if none was pinned", nullable=True),
+        Column("digest", "VARCHAR", "digest of the weights"),
+    )),
+    Table("run", "Runs: one method with its settings and seed on one model.", ("run",), (
+        Column("run", "BIGINT", "hash of weights digest, method, settings and seed"),
+        _MODEL,
+        Column("method", "VARCHAR", "scorer", source="METHOD 2"),
+        Column("settings", "VARCHAR", "settings as a JSON object; `floor` is the share of the maximum kept"),
+        Column("seed", "BIGINT", "seed of everything random"),
+        Column("versions", "VARCHAR", "versions of the packages that made the rows, a JSON object"),
+        Column("status", "VARCHAR", "running, interrupted, failed or done"),
+        Column("started", "TIMESTAMP", "when the run was first started", unit="UTC"),
+        Column("finished", "TIMESTAMP", "when it last ended; NULL while running", unit="UTC", nullable=True),
+    )),
+    Table("probe", "A prompt put to the model of a run.", ("run", "prompt"), (
+        _RUN,
+        _PROMPT,
+        Column("status", "VARCHAR", "ok or not_converged (usable), not_final, unspellable, nan or too_long",
+               source="METHOD 1"),
+        Column("probability", "DOUBLE", "product of the answer tokens' probabilities", unit="probability",
+               source="METHOD 1", nullable=True),
+        Column("mean_probability", "DOUBLE", "geometric mean of the answer tokens' probabilities",
+               unit="probability", source="METHOD 1", nullable=True),
+        Column("rank", "INTEGER", "rank of the answer's first token; 1 is the argmax", source="METHOD 1",
+               nullable=True),
+        Column("prediction", "VARCHAR", "the model's own most probable first token", nullable=True),
+        Column("tokens", "VARCHAR", "the answer's tokens, a JSON list", nullable=True),
+        Column("max_score", "FLOAT", "largest score over all layers", source="Eq. 6", nullable=True),
+    )),
+    Table("probe_layer", "What one layer's scores add up to, and the proof that they do.",
+          ("run", "prompt", "layer"), (
+        _RUN,
+        _PROMPT,
+        _LAYER,
+        Column("score_sum", "DOUBLE", "signed sum of the layer's scores", source="Eq. 5"),
+        Column("f", "DOUBLE", "F(w): probability of the answer token, mean over steps", unit="probability",
+               source="METHOD 2"),
+        Column("f_baseline", "DOUBLE", "F(w'): the same at the baseline", unit="probability",
+               source="METHOD 2"),
+        Column("completeness_error", "DOUBLE", "|score_sum - (f - f_baseline)|", unit="probability",
+               source="METHOD 2"),
+        Column("nodes", "INTEGER", "nodes of the quadrature that was kept", unit="nodes"),
+    )),
+    Table("attribution", "Scores that reach the run's floor, as written: by run, prompt, layer, neuron.",
+          ("run", "prompt", "layer", "neuron"), (
+        _RUN,
+        _PROMPT,
+        _LAYER,
+        _NEURON,
+        Column("score", "FLOAT", "attribution score", unit="probability", source="Eq. 2-4"),
+    )),
+    Table("knockout", "What zeroing a set of neurons does to a prompt's answer.",
+          ("run", "prompt", "set", "control"), (
+        _RUN,
+        _PROMPT,
+        Column("set", "BIGINT", "hash of the neurons of the set"),
+        Column("control", "BOOLEAN", "true for random sets of the same size and layers"),
+        Column("size", "UTINYINT", "number of neurons in the set", unit="neurons"),
+        _LAYERS,
+        _NEURONS,
+        Column("before", "DOUBLE", "mean probability of the answer with all neurons", unit="probability",
+               source="Eq. 9-10"),
+        Column("after", "DOUBLE", "the same with the set at zero", unit="probability", source="Eq. 9-10"),
+    )),
+    Table("neuron_token", "Tokens that a neuron's value vector promotes or demotes.",
+          ("model", "layer", "neuron", "direction", "rank"), (
+        _MODEL,
+        _LAYER,
+        _NEURON,
+        Column("direction", "VARCHAR", "promotes or demotes"),
+        Column("rank", "USMALLINT", "place in the list, from 1"),
+        Column("token", "VARCHAR", "the token, as text"),
+        Column("score", "FLOAT", "value vector times the token's output embedding", unit="logit"),
+    )),
+    Table("intervention", "A prompt's answer before and after neurons were suppressed or enhanced.",
+          ("intervention", "prompt"), (
+        Column("intervention", "BIGINT", "hash of run, fact, language, source, neurons, action and scope"),
+        Column("run", "BIGINT", "run that the neurons come from", refers="run"),
+        Column("fact", "BIGINT", "fact that the neurons belong to", refers="fact"),
+        Column("language", "VARCHAR", "language that the neurons belong to; NULL if several", nullable=True,
+               refers="language"),
+        Column("source", "VARCHAR", "kn, likn, dkn, both (two languages' together) or random"),
+        Column("action", "VARCHAR", "suppress or enhance", source="METHOD 4"),
+        Column("scope", "VARCHAR", "query or all positions"),
+        _LAYERS,
+        _NEURONS,
+        Column("prompt", "BIGINT", "prompt that was measured", refers="prompt"),
+        Column("related", "BOOLEAN", "true for the fact's own prompts, false for unrelated ones",
+               source="METHOD 4"),
+        Column("probability_before", "DOUBLE", "mean probability of the answer", unit="probability"),
+        Column("probability_after", "DOUBLE", "the same under the intervention", unit="probability",
+               source="Eq. 11"),
+        Column("rank_before", "INTEGER", "rank of the answer's first token"),
+        Column("rank_after", "INTEGER", "the same under the intervention"),
+    )),
+    Table("edit", "Changes of a model's weights that make it say another object.", ("edit",), (
+        Column("edit", "BIGINT", "hash of model, fact, new object, languages, method and settings"),
+        _MODEL,
+        _FACT,
+        Column("object", "VARCHAR", "language-free key of the new object"),
+        Column("languages", "VARCHAR[]", "languages that the edit was made in"),
+        Column("method", "VARCHAR", "fit or kn", source="METHOD 5"),
+        Column("source", "VARCHAR", "where the neurons come from: likn, kn, relation, random or file"),
+        Column("settings", "VARCHAR", "settings as a JSON object"),
+        _LAYERS,
+        _NEURONS,
+        Column("digest", "VARCHAR", "digest of the edit's file"),
+        Column("status", "VARCHAR", "applied, undone or not_converged"),
+        Column("created", "TIMESTAMP", "when it was made", unit="UTC"),
+    )),
+    Table("edit_outcome", "A prompt before and after an edit.", ("edit", "measure", "prompt"), (
+        Column("edit", "BIGINT", "edit", refers="edit"),
+        Column("measure", "VARCHAR", "efficacy, paraphrase, transfer or locality", source="METHOD 5"),
+        Column("prompt", "BIGINT", "prompt that was measured", refers="prompt"),
+        Column("answer", "VARCHAR", "answer looked for: the new object, or for locality the old one"),
+        Column("probability_before", "DOUBLE", "its mean probability", unit="probability"),
+        Column("probability_after", "DOUBLE", "the same after the edit", unit="probability"),
+        Column("rank_before", "INTEGER", "rank of its first token"),
+        Column("rank_after", "INTEGER", "the same after the edit"),
+        Column("kl", "DOUBLE", "divergence of the prediction after from the one before", unit="nats",
+               nullable=True),
+    )),
+    Table("claim", "Claims <subject, relation, object> in a language, to be judged.", ("claim",), (
+        Column("claim", "BIGINT", "hash of language, relation, subject, object and text"),
+        _LANGUAGE,
+        _RELATION,
+        Column("subject", "VARCHAR", "the subject as claimed"),
+        Column("object", "VARCHAR", "the object as claimed"),
+        Column("text", "VARCHAR", "the prompt that the claim was put in; [Y] marks the object's place"),
+        Column("truth", "BOOLEAN", "whether it is true; NULL if unknown", nullable=True),
+        Column("split", "VARCHAR", "train or test; NULL outside evaluations", nullable=True),
+    )),
+    Table("verdict", "What one kind of evidence says about a claim.", ("run", "claim", "evidence"), (
+        Column("run", "BIGINT", "run that the neurons come from", refers="run"),
+        Column("claim", "BIGINT", "claim", refers="claim"),
+        Column("evidence", "VARCHAR", "dkn, kn, random, probability, argmax or combined", source="METHOD 6"),
+        Column("score", "DOUBLE", "the evidence's score; NULL if unusable", nullable=True),
+        Column("threshold", "DOUBLE", "threshold, tuned on the training split", nullable=True),
+        Column("supported", "BOOLEAN", "score > threshold; NULL if unusable", nullable=True),
+        Column("status", "VARCHAR", "ok, or the reason why the claim is unusable"),
+    )),
+    Table("definition", "Named thresholds that the views read.", ("definition",), (
+        Column("definition", "VARCHAR", "name"),
+        Column("tau", "DOUBLE", "share of the maximum score that a knowledge neuron must exceed",
+               source="Eq. 6-7"),
+        Column("tau_by_language", "MAP(VARCHAR, DOUBLE)", "tau of single languages, in place of `tau`"),
+        Column("share", "DOUBLE", "share of the usable prompts that a neuron must be found in more than of",
+               source="METHOD 3"),
+        Column("min_languages", "INTEGER", "languages that a LIKN must be found in; NULL for all",
+               unit="languages", source="Eq. 8", nullable=True),
+        Column("normalization", "VARCHAR", "none, or layer: score / sum of the layer's scores",
+               source="Eq. 5"),
+        Column("t_low", "DOUBLE", "most that zeroing a proper subset of a DKN may cost", source="Eq. 9"),
+        Column("t_high", "DOUBLE", "what zeroing the whole DKN must cost more than", source="Eq. 10"),
+        Column("absolute", "BOOLEAN", "true for absolute drops of probability, false for relative ones"),
+        Column("strict", "BOOLEAN", "true to ask for interaction > 0 too", source="METHOD 3"),
+    )),
+)
+# fmt: on
+
+TABLES: Mapping[str, Table] = {table.name: table for table in _ALL}
+
+
+def arrow(table: str) -> pa.Schema:
+    """Return the Arrow schema of `table`; raises KeyError for an unknown one."""
+    import pyarrow as pa
+
+    return pa.schema(
+        [pa.field(c.name, _arrow_type(c.type), nullable=c.nullable) for c in TABLES[table].columns]
+    )
+
+
+def _arrow_type(sql: str) -> pa.DataType:
+    """Return the Arrow twin of one of the SQL types used above."""
+    import pyarrow as pa
+
+    if sql.endswith("[]"):
+        return pa.list_(_arrow_type(sql[:-2]))
+    return {
+        "BIGINT": pa.int64(),
+        "BOOLEAN": pa.bool_(),
+        "DOUBLE": pa.float64(),
+        "FLOAT": pa.float32(),
+        "INTEGER": pa.int32(),
+        "MAP(VARCHAR, DOUBLE)": pa.map_(pa.string(), pa.float64()),
+        "TIMESTAMP": pa.timestamp("us"),
+        "UINTEGER": pa.uint32(),
+        "USMALLINT": pa.uint16(),
+        "UTINYINT": pa.uint8(),
+        "VARCHAR": pa.string(),
+    }[sql]

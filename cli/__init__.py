@@ -1,1 +1,1 @@
-"""The `atlas` command: one module per subcommand; each parses, calls the library and prints."""
+"""The `atlas` command: commands/ parses and calls the library, output/ writes what comes back."""

@@ -1,0 +1,210 @@
+"""The main job: attribute a selection of facts with a model and store the rows in an atlas."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+import atlas
+from atlas.errors import UsageError
+from atlas.facts import Prompt
+from atlas.jobs.identity import identity, versions
+from atlas.jobs.local import work
+from atlas.jobs.plan import Plan, make_plan
+from atlas.jobs.progress import Progress, Silent
+from atlas.jobs.stopping import orderly_stop
+from atlas.jobs.summary import Found, Summary
+
+if TYPE_CHECKING:
+    from atlas.attribution import PromptAttribution, Settings
+    from atlas.models import LanguageModel
+    from atlas.store import Writer
+
+BUNDLED = "bundled"
+SAMPLE = 60
+"""Facts of the bundled set that a build takes when no limit is given; other data sets are taken whole."""
+
+
+@dataclass(frozen=True)
+class BuildOptions:
+    """What to attribute, with which model and method, and where the rows go.
+
+    `limit` None takes the stated sample of the bundled facts and all of any other data set, 0 takes all.
+    `memory` is a budget for activations, in MB. `settings` are fields of `atlas.attribution.Settings`; those
+    not given keep their defaults.
+    """
+
+    model: str = "demo-mbert"
+    dataset: str = BUNDLED
+    languages: Sequence[str] | None = None
+    relations: Sequence[str] | None = None
+    limit: int | None = None
+    skip_bad: bool = False
+    db: Path = Path("atlas.duckdb")
+    device: str = "auto"
+    dtype: str = "float32"
+    revision: str | None = None
+    allow_pickle: bool = False
+    memory: int | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def sample(self) -> int | None:
+        """Facts to take at most, None for all."""
+        limit = (SAMPLE if self.dataset == BUNDLED else 0) if self.limit is None else self.limit
+        return limit or None
+
+
+def build(options: BuildOptions, progress: Progress | None = None) -> Summary:
+    """Attribute what the atlas does not hold yet of the selection, and return what was done.
+
+    Safe to cut off at any moment and to call again. Raises UsageError for wrong options and an empty
+    selection, DataError for facts that cannot be read, ModelError and StoreError for model and atlas.
+    """
+    started = monotonic()
+    progress = progress or Silent()
+    plan = read_plan(options, progress)
+    with ExitStack() as stack:
+        # An atlas that is there is opened first: a second writer should not wait for a model to load.
+        there = options.db.exists()
+        writer = stack.enter_context(atlas.open(options.db, "a")) if there else None
+        settings, model = _settings(options, progress), _model(options, progress)
+        writer = writer or stack.enter_context(atlas.open(options.db, "a"))
+        run = _start(options, writer, plan, settings, model)
+        job = _Job(options, progress, plan, writer, settings, model, run)
+        job.work()
+        return job.summary(started)
+
+
+def read_plan(options: BuildOptions, progress: Progress) -> Plan:
+    """Read the selected facts and plan their prompts; raises DataError and UsageError."""
+    from atlas.facts import read
+
+    progress.step(f"reading facts from {options.dataset}")
+    facts = read(
+        options.dataset,
+        languages=options.languages,
+        relations=options.relations,
+        limit=options.sample,
+        skip_bad=options.skip_bad,
+    )
+    return make_plan(facts)
+
+
+@dataclass
+class _Job:
+    """One call of `build`, all its parts at hand."""
+
+    options: BuildOptions
+    progress: Progress
+    plan: Plan
+    writer: "Writer"
+    settings: "Settings"
+    model: "LanguageModel"
+    run: int
+    before: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
+
+    def work(self) -> None:
+        """Compute and load what is missing; whatever happens, the run's status says how it ended."""
+        done = self.writer.done_prompts(self.run)
+        self.before = self.plan.count(lambda prompt: prompt.id in done)
+        self.progress.start(self.plan.total, self.before)
+        status = "failed"
+        try:
+            with orderly_stop(self.progress.stopping) as stop:
+                work(self.plan.missing(done), self._compute, self._load, self.progress, stop)
+            status = "interrupted" if self._left() else "done"
+        except KeyboardInterrupt:
+            status = "interrupted"
+            raise
+        finally:
+            self.progress.finish()
+            self.writer.finish_run(self.run, status)
+
+    def summary(self, started: float) -> Summary:
+        """Count what the atlas holds now; `started` is when the job began."""
+        self.progress.step("counting what was found")
+        return Summary(
+            atlas=self.options.db,
+            run=self.run,
+            model=self.model.info.name,
+            method=self.settings.method,
+            total=self.plan.total,
+            before=self.before,
+            held_out=self.plan.held_out,
+            statuses=self.statuses,
+            skips=tuple(self.plan.facts.skips),
+            seconds=monotonic() - started,
+            found=Found(**self.writer.sql(_FOUND, {"run": self.run}).to_pylist()[0]),
+        )
+
+    def _compute(self, prompts: Sequence[Prompt]) -> "Sequence[PromptAttribution]":
+        from atlas.attribution import attribute
+
+        return attribute(self.model, prompts, self.settings)
+
+    def _load(self, results: "Sequence[PromptAttribution]") -> None:
+        from atlas.attribution.rows import to_tables
+
+        self.writer.load_batch(to_tables(self.run, results, self.settings.floor))
+        self.statuses.update(result.status for result in results)
+
+    def _left(self) -> int:
+        return self.plan.total - self.before - self.statuses.total()
+
+
+def _settings(options: BuildOptions, progress: Progress) -> "Settings":
+    progress.step("loading torch")
+    from atlas.attribution import Settings
+
+    try:
+        return Settings(**options.settings)
+    except ValueError as error:
+        raise UsageError(_wrong_setting(error)) from error
+
+
+def _wrong_setting(error: ValueError) -> str:
+    """Return pydantic's first complaint as one sentence."""
+    first: Any = error.errors()[0] if hasattr(error, "errors") else {"msg": str(error), "loc": ()}
+    name = ".".join(str(part) for part in first["loc"]) or "settings"
+    return f"--{name.replace('_', '-')} cannot be {first.get('input')!r}: {first['msg']}"
+
+
+def _model(options: BuildOptions, progress: Progress) -> "LanguageModel":
+    from atlas.models import load_model
+
+    progress.step(f"loading model {options.model}")
+    return load_model(
+        options.model,
+        device=options.device,
+        dtype=options.dtype,  # type: ignore[arg-type]  # checked by load_model
+        revision=options.revision,
+        allow_pickle=options.allow_pickle,
+    )
+
+
+def _start(
+    options: BuildOptions, writer: "Writer", plan: Plan, settings: "Settings", model: "LanguageModel"
+) -> int:
+    writer.add_facts(plan.facts)
+    writer.add_prompts(plan.facts.prompts())
+    return writer.start_run(
+        model=writer.add_model(model.info.row()),
+        method=settings.method,
+        settings=identity(settings, options.dtype),
+        seed=settings.seed,
+        versions=versions(str(model.device)),
+    )
+
+
+_FOUND = """
+SELECT
+    (SELECT count(DISTINCT prompt.fact) FROM probe JOIN prompt USING (prompt)
+     WHERE probe.run = $run AND probe.status IN ('ok', 'not_converged')) AS facts,
+    (SELECT count(DISTINCT fact) FROM likn WHERE run = $run AND definition = 'default') AS facts_with_likn,
+    (SELECT count(DISTINCT (layer, neuron)) FROM likn WHERE run = $run AND definition = 'default') AS likn
+"""

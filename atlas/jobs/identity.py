@@ -1,0 +1,26 @@
+"""What makes a run the same run, and what is written down beside it."""
+
+from importlib.metadata import version
+from platform import python_version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from atlas.attribution import Settings
+
+_PACKAGES = ("neuron-atlas", "torch", "transformers", "tokenizers", "numpy")
+_APART = {"method", "seed"}
+
+
+def identity(settings: "Settings", dtype: str) -> dict[str, object]:
+    """Return the settings that a run's id hangs on: all but method and seed, which have their own columns.
+
+    The number type is in; the memory budget and the device, which shape the work and not what is measured,
+    are not.
+    """
+    return {**settings.model_dump(mode="json", exclude=_APART), "dtype": dtype}
+
+
+def versions(device: str) -> dict[str, str]:
+    """Return the versions of what computes the rows, and the device."""
+    found = {package: version(package) for package in _PACKAGES}
+    return {**found, "python": python_version(), "device": device}

@@ -1,0 +1,55 @@
+"""The plan of a build: which prompts are put to the model together, in a fixed order.
+
+A batch holds all prompts of one fact in one language. Its members depend on nothing else, neither on the rest
+of the selection nor on what the atlas holds already, so a build that was cut off and taken up again computes
+every row in the same company, and so to the same bit, as one left alone.
+"""
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from atlas.facts.facts import FactSet, Prompt
+
+Batch = Sequence[Prompt]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The prompts of a selection, and those of held-out templates that are left for paraphrase tests."""
+
+    facts: FactSet
+    total: int
+    held_out: int
+
+    def batches(self) -> Iterator[Batch]:
+        """Yield every batch of the whole selection: fact by fact, language by language."""
+        for _, prompts in groupby(self.facts.prompts(), key=lambda prompt: prompt.fact.id):
+            yield from _by_language(list(prompts))
+
+    def missing(self, done: Collection[int]) -> Iterator[Batch]:
+        """Yield the batches without the prompts whose ids are in `done`; whole batches drop out."""
+        for batch in self.batches():
+            rest = [prompt for prompt in batch if prompt.id not in done]
+            if rest:
+                yield rest
+
+    def count(self, predicate: Callable[[Prompt], bool]) -> int:
+        """Return for how many prompts of the selection `predicate` holds."""
+        return sum(predicate(prompt) for prompt in self.facts.prompts())
+
+
+def make_plan(facts: FactSet) -> Plan:
+    """Return the plan for all prompts of `facts`."""
+    return Plan(
+        facts=facts,
+        total=sum(1 for _ in facts.prompts()),
+        held_out=sum(1 for _ in facts.prompts(held_out=True)),
+    )
+
+
+def _by_language(prompts: list[Prompt]) -> Iterator[Batch]:
+    languages: dict[str, list[Prompt]] = {}
+    for prompt in prompts:
+        languages.setdefault(prompt.language, []).append(prompt)
+    yield from languages.values()

@@ -1,0 +1,41 @@
+"""What a job tells while it runs; the command line shows it, a notebook may, the library never prints."""
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Receiver of a job's progress; counts are prompts."""
+
+    def step(self, text: str) -> None:
+        """A step has begun, such as loading the model."""
+
+    def start(self, total: int, done: int) -> None:
+        """Work begins: `total` prompts in all, of which `done` were there before."""
+
+    def advance(self, prompts: int) -> None:
+        """So many more prompts were computed."""
+
+    def stopping(self) -> None:
+        """The user asked to stop; called inside a signal handler."""
+
+    def finish(self) -> None:
+        """Work has ended, well or not."""
+
+
+class Silent:
+    """Progress that nobody watches."""
+
+    def step(self, text: str) -> None:
+        """Do nothing."""
+
+    def start(self, total: int, done: int) -> None:
+        """Do nothing."""
+
+    def advance(self, prompts: int) -> None:
+        """Do nothing."""
+
+    def stopping(self) -> None:
+        """Do nothing."""
+
+    def finish(self) -> None:
+        """Do nothing."""

@@ -1,0 +1,68 @@
+"""What a build did: the numbers that stand at its end."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from atlas.facts.facts import Skip
+
+REASONS = {
+    "not_final": "the template does not end in the object, which a causal model needs",
+    "unspellable": "the tokenizer cannot spell the answer",
+    "nan": "the model's output holds NaN",
+    "too_long": "the prompt is longer than the model allows",
+}
+"""Statuses of table `probe` that are not usable, in words."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the run holds now, earlier calls included, under the default definition.
+
+    Facts with a usable prompt, facts with a language-independent neuron, and distinct such neurons.
+    """
+
+    facts: int
+    facts_with_likn: int
+    likn: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The end of a build; counts are prompts unless said otherwise.
+
+    `statuses` counts the prompts probed by this call, `before` those that the atlas held already; `skips` is
+    what reading the facts left out.
+    """
+
+    atlas: Path
+    run: int
+    model: str
+    method: str
+    total: int
+    before: int
+    held_out: int
+    statuses: Counter[str]
+    skips: tuple[Skip, ...]
+    seconds: float
+    found: Found
+
+    @property
+    def attributed(self) -> int:
+        """Usable prompts of this call: converged or not."""
+        return self.statuses["ok"] + self.statuses["not_converged"]
+
+    @property
+    def skipped(self) -> dict[str, int]:
+        """Prompts of this call that are not usable, by reason in words."""
+        return {words: self.statuses[name] for name, words in REASONS.items() if self.statuses[name]}
+
+    @property
+    def left(self) -> int:
+        """Prompts of the selection still to be computed."""
+        return self.total - self.before - sum(self.statuses.values())
+
+    @property
+    def interrupted(self) -> bool:
+        """True if the job was stopped before its end."""
+        return self.left > 0

@@ -1,0 +1,108 @@
+"""`atlas build`: the main job."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .. import diagnostics
+from ..exits import ExitCode
+from ..options import DEFAULT_DB, Db, Languages, Relations, SkipBad, split
+from .report import write_report
+
+if TYPE_CHECKING:
+    from atlas.jobs import Summary
+
+
+def build(
+    model: Annotated[
+        str, typer.Option(help="demo-mbert, demo-mgpt, mbert, mgpt, a Hugging Face id or a folder.")
+    ] = "demo-mbert",
+    dataset: Annotated[
+        str, typer.Option(help="`bundled`, or a folder or file of facts (docs/facts.md).")
+    ] = "bundled",
+    languages: Languages = None,
+    relations: Relations = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=0, help="Facts to take at most; 0 for all. By default 60 of the bundled ones."),
+    ] = None,
+    method: Annotated[
+        str, typer.Option(help="amig, amig-mean, amig-code, kn, gradient, activation or random.")
+    ] = "amig",
+    db: Db = DEFAULT_DB,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ... or mps.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="float32, float64 or bfloat16.")] = "float32",
+    revision: Annotated[str | None, typer.Option(help="Revision of the model to pin.")] = None,
+    tolerance: Annotated[
+        float | None, typer.Option(help="Completeness error that asks for more nodes, as a share.")
+    ] = None,
+    nodes: Annotated[
+        int | None, typer.Option(help="Quadrature nodes to start with; the method's own if left out.")
+    ] = None,
+    max_nodes: Annotated[int | None, typer.Option(help="Most nodes that a layer may take.")] = None,
+    rule: Annotated[
+        str | None, typer.Option(help="gauss-legendre, left-20 or peer-20: how paths are integrated.")
+    ] = None,
+    floor: Annotated[
+        float | None, typer.Option(help="Share of a prompt's largest score from which scores are stored.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    memory: Annotated[int | None, typer.Option(min=1, help="Memory for activations, in MB.")] = None,
+    skip_bad: SkipBad = False,
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="Load weights that are not safetensors.")
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="Write a report into this folder at the end.", metavar="FOLDER")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Attribute facts with a model and store the scores in an atlas.
+
+    What the atlas holds already is not computed again: after Ctrl-C or a crash, the same command goes on.
+    """
+    from atlas.jobs import BuildOptions
+    from atlas.jobs import build as run_build
+
+    from ..output.progress import TerminalProgress
+    from ..output.summary import show
+
+    settings = {"tolerance": tolerance, "nodes": nodes, "max_nodes": max_nodes, "rule": rule, "floor": floor}
+    options = BuildOptions(
+        model=model,
+        dataset=dataset,
+        languages=split(languages),
+        relations=split(relations),
+        limit=limit,
+        skip_bad=skip_bad,
+        db=db,
+        device=device,
+        dtype=dtype,
+        revision=revision,
+        allow_pickle=allow_pickle,
+        memory=memory,
+        settings={"method": method, "seed": seed, **_given(settings)},
+    )
+    summary = run_build(options, TerminalProgress())
+    show(summary, json=json)
+    if report is not None and not summary.interrupted:
+        write_report(db, report)
+    _end(summary)
+
+
+def _given(settings: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def _end(summary: "Summary") -> None:
+    if summary.statuses["nan"]:
+        diagnostics.warning(
+            f"the model's output holds NaN for {summary.statuses['nan']:,} prompts; try --dtype float32"
+        )
+    if summary.interrupted:
+        diagnostics.error(
+            f"interrupted with {summary.left:,} prompts left; nothing is lost",
+            "the same command goes on where this one stopped",
+        )
+        raise typer.Exit(ExitCode.FAILED)

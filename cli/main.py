@@ -1,0 +1,92 @@
+"""The `atlas` command line: registers the commands and turns every outcome into an exit code."""
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+import atlas
+
+from . import diagnostics
+from .commands import build, doctor, facts, import_, neurons, report, runs, sql, upgrade
+from .exits import ExitCode
+
+_KEYBOARD_INTERRUPT = 130  # what Typer makes of Ctrl-C
+
+app = typer.Typer(
+    name="atlas",
+    help="Find, store and query the neurons in which language models keep facts.",
+    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage. Data goes to stdout, everything else to stderr.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+for name, command in {
+    "build": build.build,
+    "import": import_.import_facts,
+    "sql": sql.sql,
+    "facts": facts.facts,
+    "neurons": neurons.neurons,
+    "runs": runs.runs,
+    "report": report.report,
+    "upgrade": upgrade.upgrade,
+    "doctor": doctor.doctor,
+}.items():
+    app.command(name)(command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"atlas {atlas.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error; allowed anywhere.")
+    ] = False,
+) -> None: ...
+
+
+def main(arguments: Sequence[str]) -> ExitCode:
+    """Run the command line on `arguments` and return its exit code; only real interrupts pass through."""
+    debug = "--debug" in arguments
+    words = [word for word in arguments if word != "--debug"] or ["--help"]
+    diagnostics.show_python_warnings()
+    try:
+        code = app(words, prog_name="atlas", standalone_mode=False)
+        sys.stdout.flush()
+    except typer.TyperException as problem:
+        return _wrong_usage(problem)
+    except BrokenPipeError:
+        return _reader_went_away()
+    except Exception as problem:
+        return diagnostics.explain(problem, debug=debug)
+    if code == _KEYBOARD_INTERRUPT:
+        diagnostics.error("interrupted")
+        return ExitCode.FAILED
+    return ExitCode(code or 0)
+
+
+def run() -> None:
+    """Entry point of the installed `atlas` script."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def _wrong_usage(problem: typer.TyperException) -> ExitCode:
+    context = getattr(problem, "ctx", None)
+    path = context.command_path if context else "atlas"
+    diagnostics.error(problem.format_message(), f"`{path} --help` lists the options")
+    return ExitCode.USAGE
+
+
+def _reader_went_away() -> ExitCode:
+    # The interpreter flushes stdout once more at exit: give it somewhere to write.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return ExitCode.FAILED

@@ -1,0 +1,1 @@
+"""What the commands write: result tables in six formats, progress and summaries."""

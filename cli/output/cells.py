@@ -1,0 +1,70 @@
+"""Values of a result as JSON values and as text: shortest exact numbers, ISO times, nothing lost."""
+
+import json
+import math
+from base64 import b64encode
+from collections.abc import Iterator
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+
+def rows(table: pa.Table) -> Iterator[list[Any]]:
+    """Yield each row of `table` as JSON values, one batch in memory at a time."""
+    for batch in table.to_batches(max_chunksize=10_000):
+        columns = [[plain(value, column.type) for value in column.to_pylist()] for column in batch.columns]
+        yield from (list(row) for row in zip(*columns, strict=True))
+
+
+def plain(value: Any, type_: pa.DataType) -> Any:
+    """Return `value` as a JSON value; NaN and infinities are the strings `NaN`, `Infinity`, `-Infinity`."""
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return _number(value, narrow=pa.types.is_float32(type_))
+    if isinstance(value, list):
+        return _list(value, type_)
+    if isinstance(value, dict):
+        return {key: plain(item, type_.field(key).type) for key, item in value.items()}
+    return _scalar(value)
+
+
+def text(value: Any) -> str:
+    """Return a JSON value as one cell of text: strings as they are, lists and structs as JSON."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _number(value: float, *, narrow: bool) -> float | str:
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    # A float32 widened to a double shows digits that it never had: 0.1 as 0.10000000149011612.
+    return float(str(np.float32(value))) if narrow else value
+
+
+def _list(value: list[Any], type_: pa.DataType) -> Any:
+    if pa.types.is_map(type_):
+        return {text(plain(key, type_.key_type)): plain(item, type_.item_type) for key, item in value}
+    return [plain(item, type_.value_type) for item in value]
+
+
+def _scalar(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return (
+            int(value)
+            if value == value.to_integral_value() and value.as_tuple().exponent == 0
+            else str(value)
+        )
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ")
+    if isinstance(value, date | time):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return b64encode(value).decode("ascii")
+    return str(value)

@@ -1,0 +1,58 @@
+"""Progress of a job on stderr: done/total, rate and time left; nothing where stderr is no terminal."""
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
+from rich.progress import TimeRemainingColumn as TimeLeftColumn
+from rich.text import Text
+
+from ..diagnostics import urgent, visible
+
+
+class _RateColumn(ProgressColumn):
+    """Prompts a second."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:,.1f}/s" if task.speed else "")
+
+
+class TerminalProgress:
+    """Shows a job's progress to whoever watches the terminal; see `atlas.jobs.Progress`."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        self._watched = console.is_terminal
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("prompts"),
+            _RateColumn(),
+            TimeLeftColumn(),
+            console=console,
+            disable=not self._watched,
+            transient=True,
+        )
+        self._task: TaskID | None = None
+
+    def step(self, text: str) -> None:
+        """Show the step on a line that the next one replaces."""
+        if self._watched:
+            self._bar.console.print(f"{visible(text)} ...", style="dim", markup=False, highlight=False)
+
+    def start(self, total: int, done: int) -> None:
+        """Show the bar."""
+        self._task = self._bar.add_task("attributing", total=total, completed=done)
+        self._bar.start()
+
+    def advance(self, prompts: int) -> None:
+        """Move the bar."""
+        if self._task is not None:
+            self._bar.advance(self._task, prompts)
+
+    def stopping(self) -> None:
+        """Tell that the first Ctrl-C was heard, from inside the signal handler."""
+        urgent("stopping after this batch; press Ctrl-C again to stop at once")
+
+    def finish(self) -> None:
+        """Take the bar away."""
+        self._bar.stop()

@@ -1,0 +1,87 @@
+"""The last lines of `atlas build` and `atlas import`."""
+
+import json as json_module
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from .. import diagnostics
+
+if TYPE_CHECKING:
+    from atlas.facts import Skip
+    from atlas.jobs import Summary
+
+
+def show(summary: "Summary", *, json: bool) -> None:
+    """Print what a build did, and where the rows are."""
+    if json:
+        print(json_module.dumps(_values(summary), ensure_ascii=False, indent=2))
+        return
+    for line in _lines(summary):
+        print(diagnostics.visible(line))
+
+
+def show_skips(skips: Iterable["Skip"]) -> None:
+    """Print what reading the facts left out, by reason."""
+    for line in _skip_lines(skips):
+        print(diagnostics.visible(line))
+
+
+def _lines(summary: "Summary") -> Iterator[str]:
+    found, db = summary.found, shlex.quote(str(summary.atlas))
+    yield (
+        f"Attributed {summary.attributed:,} of {summary.total:,} prompts with {summary.model} "
+        f"({summary.method}) in {summary.seconds:.1f} s; {summary.before:,} were there already."
+    )
+    if summary.statuses["not_converged"]:
+        yield f"  {summary.statuses['not_converged']:,} of them did not converge to the tolerance."
+    yield f"Skipped {sum(summary.skipped.values()):,} prompts{':' if summary.skipped else '.'}"
+    for reason, count in summary.skipped.items():
+        yield f"  {count:,}: {reason}"
+    yield f"Held out {summary.held_out:,} prompts of templates kept for paraphrase tests."
+    yield from _skip_lines(summary.skips)
+    yield (
+        f"Found {found.likn:,} language-independent neurons (LIKN) "
+        f"in {found.facts_with_likn:,} of {found.facts:,} facts."
+    )
+    yield f"The atlas is {summary.atlas} (run {summary.run}). Next:"
+    yield f'  atlas sql "select * from likn limit 5" --db {db}'
+    yield f"  atlas report --db {db} --out site"
+
+
+def _skip_lines(skips: Iterable["Skip"]) -> Iterator[str]:
+    reasons: Counter[str] = Counter()
+    places: dict[str, str] = {}
+    for skip in skips:
+        reasons[skip.reason] += skip.count
+        places.setdefault(skip.reason, skip.where)
+    if reasons:
+        yield f"Left out {reasons.total():,} things while reading the facts:"
+    for reason, count in reasons.most_common():
+        yield f"  {count:,}: {reason} (first: {places[reason]})"
+
+
+def _values(summary: "Summary") -> dict[str, object]:
+    return {
+        "atlas": str(summary.atlas),
+        "run": summary.run,
+        "model": summary.model,
+        "method": summary.method,
+        "prompts": summary.total,
+        "already_done": summary.before,
+        "attributed": summary.attributed,
+        "not_converged": summary.statuses["not_converged"],
+        "skipped": {name: count for name, count in summary.statuses.items() if name not in _USABLE},
+        "left": summary.left,
+        "held_out": summary.held_out,
+        "left_out": [{"where": s.where, "reason": s.reason, "count": s.count} for s in summary.skips],
+        "facts": summary.found.facts,
+        "facts_with_likn": summary.found.facts_with_likn,
+        "likn": summary.found.likn,
+        "interrupted": summary.interrupted,
+        "seconds": round(summary.seconds, 3),
+    }
+
+
+_USABLE = ("ok", "not_converged")

@@ -50,7 +50,9 @@ def load_model(
     except (OSError, ValueError, KeyError) as error:
         raise ModelError(_reason(name, source, error)) from error
     if not tokenizer.is_fast:
-        raise ModelError(f"Model {name!r} has no fast tokenizer, which the atlas needs to place words; convert it first.")
+        raise ModelError(
+            f"Model {name!r} has no fast tokenizer, which the atlas needs to place words; convert it first."
+        )
     wrapped = LanguageModel.wrap(model, tokenizer, name, revision or getattr(config, "_commit_hash", None))
     wrapped.model.to(device=place, dtype=number)
     return wrapped

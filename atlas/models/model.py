@@ -114,7 +114,8 @@ class LanguageModel:
 
     def run(self, ids: Tensor) -> Tensor:
         """Return the logits `[batch, token, vocabulary]` of `ids` `[batch, token]`, all of one length, unpadded."""
-        logits: Tensor = self.model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits
+        cache = {"use_cache": False} if self.kind == "causal" else {}
+        logits: Tensor = self.model(input_ids=ids, attention_mask=torch.ones_like(ids), **cache).logits
         return logits
 
     @cached_property

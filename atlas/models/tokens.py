@@ -1,5 +1,6 @@
 """Prompts to token ids: the teacher-forced steps of a prompt (METHOD 1)."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -48,7 +49,9 @@ def prompt_steps(tokenizer: Any, kind: Kind, prompt: Prompt, max_tokens: int) ->
     that does not end in the object, TooLongError beyond `max_tokens`.
     """
     if kind == "causal" and not prompt.template.ends_in_object:
-        raise NotFinalError(f"The template {prompt.template.text!r} does not end in the object; a causal model needs that.")
+        raise NotFinalError(
+            f"The template {prompt.template.text!r} does not end in the object; a causal model needs that."
+        )
     spelling = _spell(tokenizer, prompt.before, prompt.answer, prompt.after if kind == "masked" else "")
     _check(tokenizer, spelling, prompt.answer, max_tokens)
     build = _masked_step if kind == "masked" else _causal_step
@@ -60,7 +63,9 @@ def filler_id(tokenizer: Any, kind: Kind) -> int:
     token = tokenizer.mask_token_id if kind == "masked" else tokenizer.eos_token_id
     if token is None:
         name = "mask" if kind == "masked" else "end-of-text"
-        raise ModelError(f"The tokenizer has no {name} token, so word baselines cannot be made; use --method kn.")
+        raise ModelError(
+            f"The tokenizer has no {name} token, so word baselines cannot be made; use --method kn."
+        )
     return int(token)
 
 
@@ -70,7 +75,7 @@ def _spell(tokenizer: Any, before: str, answer: str, after: str) -> _Spelling:
     text = before + answer + after
     encoded = tokenizer(text, return_offsets_mapping=True, split_special_tokens=True)
     begin, end = len(prefix), len(before) + len(answer)
-    spans, words = encoded["offset_mapping"], encoded.word_ids()
+    spans, words = encoded["offset_mapping"], _words(encoded, text)
     inside = [i for i, (a, b) in enumerate(spans) if words[i] is not None and a < end and b > begin]
     whole = inside and all(spans[i][0] >= begin and spans[i][1] <= end for i in inside)
     if not whole:
@@ -80,27 +85,60 @@ def _spell(tokenizer: Any, before: str, answer: str, after: str) -> _Spelling:
 
 def _spell_apart(tokenizer: Any, prefix: str, answer: str, after: str) -> _Spelling:
     """Spell a prompt in three pieces, where a token would otherwise reach across the answer's edge."""
-    head = tokenizer(prefix, split_special_tokens=True)
+    head = tokenizer(prefix, split_special_tokens=True, return_offsets_mapping=True)
+    head_words = _words(head, prefix)
     special = tokenizer("", split_special_tokens=True)["input_ids"]
-    closing = _closing(head["input_ids"], special, head.word_ids())
+    closing = _closing(head["input_ids"], special, head_words)
     ids = list(head["input_ids"][: len(head["input_ids"]) - closing])
-    words = list(head.word_ids()[: len(ids)])
+    words = head_words[: len(ids)]
     start = len(ids)
     stop = start
     for piece in (answer, after):
-        part = tokenizer(piece, split_special_tokens=True, add_special_tokens=False)
+        part = tokenizer(
+            piece, split_special_tokens=True, add_special_tokens=False, return_offsets_mapping=True
+        )
         base = 1 + max((w for w in words if w is not None), default=-1)
         ids += part["input_ids"]
-        words += [None if w is None else base + w for w in part.word_ids()]
+        words += [None if w is None else base + w for w in _words(part, piece)]
         stop = len(ids) if piece is answer else stop
     tail = head["input_ids"][len(head["input_ids"]) - closing :]
     return _Spelling(ids + list(tail), words + [None] * len(tail), start, stop)
 
 
+def _words(encoded: Any, text: str) -> list[int | None]:
+    """Number the words of an encoded text, None for special tokens.
+
+    A word is what the tokenizer's own splitting gives; in scripts without spaces every character is one, and tokens
+    that share a character are one word.
+    """
+    numbers: list[int | None] = []
+    count, last_word, last_stop, last_unspaced = -1, None, 0, False
+    for word, (start, stop) in zip(encoded.word_ids(), encoded["offset_mapping"], strict=True):
+        if word is None:
+            numbers.append(None)
+            continue
+        unspaced = any(_UNSPACED.match(char) for char in text[start:stop])
+        if word != last_word or ((unspaced or last_unspaced) and start >= last_stop):
+            count += 1
+        numbers.append(count)
+        last_word, last_stop, last_unspaced = word, stop, unspaced
+    return numbers
+
+
+_UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+)
+"""Thai, Lao, Myanmar, Khmer, kana and Han: scripts written without spaces between words."""
+
+
 def _closing(ids: Sequence[int], special: Sequence[int], words: Sequence[int | None]) -> int:
     """Return how many special tokens the tokenizer puts after a text."""
     count = 0
-    while count < min(len(ids), len(special)) and words[-1 - count] is None and any(w is not None for w in words):
+    while (
+        count < min(len(ids), len(special))
+        and words[-1 - count] is None
+        and any(w is not None for w in words)
+    ):
         count += 1
     return count
 
@@ -108,9 +146,13 @@ def _closing(ids: Sequence[int], special: Sequence[int], words: Sequence[int | N
 def _check(tokenizer: Any, spelling: _Spelling, answer: str, max_tokens: int) -> None:
     tokens = spelling.ids[spelling.start : spelling.stop]
     if not tokens or tokenizer.unk_token_id in tokens:
-        raise TokenError(f"The tokenizer cannot spell the answer {answer!r}; leave the fact out or use another model.")
+        raise TokenError(
+            f"The tokenizer cannot spell the answer {answer!r}; leave the fact out or use another model."
+        )
     if len(spelling.ids) > max_tokens:
-        raise TooLongError(f"The prompt has {len(spelling.ids)} tokens, the model at most {max_tokens}; shorten it.")
+        raise TooLongError(
+            f"The prompt has {len(spelling.ids)} tokens, the model at most {max_tokens}; shorten it."
+        )
 
 
 def _masked_step(tokenizer: Any, spelling: _Spelling, position: int) -> Step:
@@ -123,7 +165,9 @@ def _masked_step(tokenizer: Any, spelling: _Spelling, position: int) -> Step:
 def _causal_step(tokenizer: Any, spelling: _Spelling, position: int) -> Step:
     """The tokens before `position`; the query is the last of them."""
     if position == 0:
-        raise TokenError("A causal model needs at least one token before the answer; add a word to the template.")
+        raise TokenError(
+            "A causal model needs at least one token before the answer; add a word to the template."
+        )
     ids = spelling.ids[:position]
     return Step(tuple(ids), position - 1, spelling.ids[position], _group(spelling.words[:position], range(0)))
 

@@ -1,0 +1,61 @@
+"""The slow and obvious path: one layer, one baseline, one step at a time, by hooks on the whole model.
+
+It shares no code with the replay and is the oracle that the fast path is tested against.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from atlas.attribution.quadrature import Rule
+from atlas.models import LanguageModel, Step
+from atlas.models.hooks import pre_hook
+
+
+def reference_scores(
+    model: LanguageModel, step: Step, layer: int, baseline: Tensor, rule: Rule
+) -> tuple[Tensor, float, float]:
+    """Return the scores `[neuron]` of one layer against `baseline` `[neuron]`, F(w) and F(w') (Chen et al., Eq. 2)."""
+    value = reference_neurons(model, step.ids, step.query)[layer]
+    total = torch.zeros_like(value)
+    for node, weight in zip(rule.nodes, rule.weights, strict=True):
+        point = (baseline + node * (value - baseline)).requires_grad_()
+        with torch.enable_grad():
+            f = _probability(model, step, layer, point)
+            total += weight * torch.autograd.grad(f, point)[0]
+    ends = [float(_probability(model, step, layer, end)) for end in (value, baseline)]
+    return total * (value - baseline), ends[0], ends[1]
+
+
+def reference_baselines(model: LanguageModel, step: Step) -> list[Tensor]:
+    """Return the neurons `[layer, neuron]` at the query with each word replaced by the filler in turn (Eq. 3)."""
+    found = []
+    for word in step.words:
+        ids = [model.filler if i in word else token for i, token in enumerate(step.ids)]
+        found.append(reference_neurons(model, ids, step.query))
+    return found
+
+
+@torch.no_grad()
+def reference_neurons(model: LanguageModel, ids: Sequence[int], query: int) -> Tensor:
+    """Return the neurons of every layer at `query`, `[layer, neuron]`."""
+    seen: list[Tensor] = []
+    for layer in range(model.info.layers):
+
+        def keep(neurons: Tensor) -> Tensor:
+            seen.append(neurons[0, query].clone())
+            return neurons
+
+        with pre_hook(model.down_projection(layer), keep):
+            model.run(torch.tensor([list(ids)], device=model.device))
+    return torch.stack(seen)
+
+
+def _probability(model: LanguageModel, step: Step, layer: int, value: Tensor) -> Tensor:
+    def put(neurons: Tensor) -> Tensor:
+        return neurons.index_copy(1, torch.tensor([step.query], device=value.device), value[None, None])
+
+    with pre_hook(model.down_projection(layer), put):
+        logits = model.run(torch.tensor([step.ids], device=model.device))
+    return logits[0, step.query].softmax(-1)[step.target]

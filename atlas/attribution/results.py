@@ -1,0 +1,48 @@
+"""What attribution hands on: one record per prompt."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+USABLE = ("ok", "not_converged")
+
+
+@dataclass(frozen=True, slots=True)
+class LayerRecord:
+    """Per layer, each `[layer]`: the sum of scores, F(w), F(w'), the completeness error and the nodes used.
+
+    A scorer without a path has NaN for F(w') and the error, and 0 nodes.
+    """
+
+    score_sum: Array
+    f: Array
+    f_baseline: Array
+    completeness_error: Array
+    nodes: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class PromptAttribution:
+    """The scores of one prompt and what the model says about its answer (METHOD 1-2).
+
+    `status` is `ok`, `not_converged` (usable, some layer is above the tolerance), or says why there are no numbers:
+    `not_final`, `unspellable`, `too_long`, `nan`. `scores` is `[layer, neuron]`.
+    """
+
+    prompt: int
+    status: str
+    probability: float | None = None
+    mean_probability: float | None = None
+    rank: int | None = None
+    prediction: str | None = None
+    tokens: tuple[str, ...] = ()
+    scores: NDArray[np.float32] | None = None
+    layers: LayerRecord | None = None
+
+    @property
+    def max_score(self) -> float | None:
+        """The largest score over all layers."""
+        return None if self.scores is None else float(self.scores.max())

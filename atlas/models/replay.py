@@ -1,0 +1,254 @@
+"""Run a model once and then again from changed neurons: the trace and its replay (the engine's core).
+
+A *trace* keeps, for a batch of sequences of one length, what every block received. A *copy* is a sequence whose
+neurons at the query position of one layer were replaced; copies of all layers travel through the later blocks
+together. In a causal model the earlier positions never change, so a copy is one token that attends to the recorded
+keys and values; in a masked model a copy is the whole sequence, up to the last block, which runs for the query alone.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from atlas.models.attention import Call, attending, following, itself
+from atlas.models.hooks import pre_hook
+from atlas.models.model import LanguageModel
+from atlas.models.readout import features_of_hidden, features_of_ids, token_probability
+
+
+@dataclass
+class Block:
+    """What one block received in the traced run, and what its attention computed."""
+
+    hidden: Tensor  # [batch, token, hidden]
+    arguments: dict[str, Any]
+    rest: tuple[Any, ...]
+    key: Tensor  # [batch, head, token, size]
+    value: Tensor
+    attended: Tensor  # [batch, head, 1, size], at the query
+    neurons: Tensor  # [batch, neuron], at the query
+
+
+@dataclass
+class Trace:
+    """A batch of sequences of one length as the model ran them."""
+
+    model: LanguageModel
+    ids: Tensor  # [batch, token]
+    query: Tensor  # [batch]
+    target: Tensor  # [batch]
+    blocks: list[Block] = field(default_factory=list)
+    features: Tensor = field(
+        default_factory=lambda: torch.empty(0)
+    )  # [batch, hidden], into the output matrix
+
+    @property
+    def neurons(self) -> Tensor:
+        """The neurons at the query position, `[batch, layer, neuron]`."""
+        return torch.stack([block.neurons for block in self.blocks], dim=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """Copies that enter at one layer: `owner` [copy] is the row of the trace, `neurons` `[copy, neuron]` their values."""
+
+    owner: Tensor
+    neurons: Tensor
+
+
+@torch.no_grad()
+def trace(model: LanguageModel, ids: Tensor, query: Tensor, target: Tensor) -> Trace:
+    """Run `ids` `[batch, token]` once and keep what a replay from any layer needs."""
+    record = Trace(model, ids, query, target)
+    with attending(model.model, _recorder(record)), _recorded(record):
+        record.features = features_of_ids(model, ids, query)
+    return record
+
+
+@torch.no_grad()
+def neurons_at_query(model: LanguageModel, ids: Tensor, query: Tensor) -> Tensor:
+    """Return the neurons of every layer at `query` [batch] of `ids` `[batch, token]`: `[batch, layer, neuron]`."""
+    seen: list[Tensor] = []
+    rows = torch.arange(len(ids), device=ids.device)
+
+    def keep(neurons: Tensor) -> Tensor:
+        seen.append(neurons[rows, query])
+        return neurons
+
+    with ExitStack() as stack:
+        for layer in range(model.info.layers):
+            stack.enter_context(pre_hook(model.down_projection(layer), keep))
+        features_of_ids(model, ids, query)
+    return torch.stack(seen, dim=1)
+
+
+def replay(record: Trace, entries: Mapping[int, Entry]) -> Tensor:
+    """Return F of every copy, in the order of their layers: `[copy]`, differentiable in the entries' neurons."""
+    with attending(record.model.model, itself):
+        hidden, owner = _through_blocks(record, entries)
+        features = features_of_hidden(record.model, hidden)
+    return token_probability(record.model, features, record.target[owner])
+
+
+def _through_blocks(record: Trace, entries: Mapping[int, Entry]) -> tuple[Tensor, Tensor]:
+    """Run all copies to the end of the last block: hidden `[copy, 1, hidden]` and owner `[copy]`, layer by layer."""
+    last = len(record.blocks) - 1
+    hidden: Tensor | None = None
+    owner = record.query.new_empty(0)
+    for layer in range(min(entries), last + 1):
+        if hidden is not None:
+            run = _run_last if layer == last and record.model.kind == "masked" else _run_block
+            hidden = run(record, layer, hidden, owner)
+        if layer in entries:
+            entry = entries[layer]
+            new = _enter(record, layer, entry)
+            if layer < last and record.model.kind == "masked":
+                new = _into_sequence(record, layer + 1, new, entry.owner)
+            hidden = new if hidden is None else torch.cat([hidden, new])
+            owner = torch.cat([owner, entry.owner])
+    assert hidden is not None
+    return hidden, owner
+
+
+def _enter(record: Trace, layer: int, entry: Entry) -> Tensor:
+    """Run block `layer` at the query alone, its attention as recorded and its neurons replaced: `[copy, 1, hidden]`."""
+    block = record.blocks[layer]
+    down = record.model.down_projection(layer)
+    with following(lambda _: block.attended[entry.owner]), pre_hook(down, lambda _: entry.neurons[:, None]):
+        return _call(record, layer, _at_query(record, block.hidden, entry.owner), entry.owner, narrow=True)
+
+
+def _into_sequence(record: Trace, layer: int, new: Tensor, owner: Tensor) -> Tensor:
+    """Put `new` `[copy, 1, hidden]` at the query of what block `layer` received: `[copy, token, hidden]`."""
+    index = record.query[owner].view(-1, 1, 1).expand(-1, 1, new.shape[-1])
+    return record.blocks[layer].hidden[owner].scatter(1, index, new)
+
+
+def _run_block(record: Trace, layer: int, hidden: Tensor, owner: Tensor) -> Tensor:
+    """Run block `layer` on copies: whole sequences in a masked model, one token with a cached prefix in a causal one."""
+    if record.model.kind == "masked":
+        return _call(record, layer, hidden, owner, narrow=False)
+    with following(_after_prefix(record.blocks[layer], owner)):
+        return _call(record, layer, hidden, owner, narrow=True)
+
+
+def _run_last(record: Trace, layer: int, hidden: Tensor, owner: Tensor) -> Tensor:
+    """Run the last block of a masked model for the query position: keys and values of all tokens, the rest of one."""
+    found: list[Call] = []
+    with following(_stop_with(found)):
+        try:
+            _call(record, layer, hidden, owner, narrow=False)
+        except _Stopped:
+            pass
+    everywhere = found[0]
+    mask = _mask_row(everywhere.mask, record.query[owner])
+    with following(lambda call: call.attend(everywhere.key, everywhere.value, mask)):
+        return _call(record, layer, _pick(hidden, record.query[owner]), owner, narrow=True)
+
+
+class _Stopped(Exception):  # noqa: N818
+    """Raised inside a block once its keys and values are known; the rest of the block is not needed."""
+
+
+def _stop_with(found: list[Call]) -> Callable[[Call], Tensor]:
+    def rule(call: Call) -> Tensor:
+        found.append(call)
+        raise _Stopped
+
+    return rule
+
+
+def _after_prefix(block: Block, owner: Tensor) -> Callable[[Call], Tensor]:
+    """The rule of a causal copy: its own key and value after the recorded ones of the earlier positions."""
+
+    def rule(call: Call) -> Tensor:
+        key = torch.cat([block.key[owner, :, :-1], call.key], dim=2)
+        value = torch.cat([block.value[owner, :, :-1], call.value], dim=2)
+        return call.attend(key, value, call.mask)
+
+    return rule
+
+
+def _call(record: Trace, layer: int, hidden: Tensor, owner: Tensor, *, narrow: bool) -> Tensor:
+    """Call block `layer` with its recorded arguments, expanded to the copies and, if `narrow`, cut to the query."""
+    block = record.blocks[layer]
+    adapt = _Adapter(record, owner, narrow)
+    out = record.model.blocks()[layer](
+        hidden, *map(adapt, block.rest), **{k: adapt(v) for k, v in block.arguments.items()}
+    )
+    result: Tensor = out[0] if isinstance(out, tuple) else out
+    return result
+
+
+@dataclass(frozen=True, slots=True)
+class _Adapter:
+    """Fits a recorded argument to copies: rows by owner, and the query's row where a dimension runs over tokens."""
+
+    record: Trace
+    owner: Tensor
+    narrow: bool
+
+    def __call__(self, value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(self(item) for item in value)
+        if not isinstance(value, Tensor) or value.dim() < 2:
+            return value
+        rows = value.expand(len(self.record.ids), *value.shape[1:])[self.owner]
+        if not self.narrow:
+            return rows
+        axis = value.dim() - 2 if value.dim() == 4 else 1
+        return _pick(rows, self.record.query[self.owner], axis)
+
+
+def _pick(rows: Tensor, query: Tensor, axis: int = 1) -> Tensor:
+    """Keep position `query` [copy] of `axis`, as an axis of one."""
+    index = query.view(-1, *(1 for _ in rows.shape[1:])).expand(
+        -1, *(1 if i == axis else n for i, n in enumerate(rows.shape[1:], 1))
+    )
+    return rows.gather(axis, index)
+
+
+def _mask_row(mask: Tensor | None, query: Tensor) -> Tensor | None:
+    return None if mask is None else _pick(mask, query, 2)
+
+
+def _at_query(record: Trace, hidden: Tensor, owner: Tensor) -> Tensor:
+    return hidden[owner, record.query[owner]][:, None]
+
+
+def _recorder(record: Trace) -> Callable[[Call], Tensor]:
+    """The rule of the traced run: attend as usual and keep keys, values and the query's result."""
+    rows = torch.arange(len(record.ids), device=record.ids.device)
+
+    def rule(call: Call) -> Tensor:
+        out = itself(call)
+        block = record.blocks[-1]
+        block.key, block.value = call.key, call.value
+        block.attended = out[rows, :, record.query][:, :, None]
+        return out
+
+    return rule
+
+
+@contextmanager
+def _recorded(record: Trace) -> Iterator[None]:
+    """Keep what every block receives and the neurons at the query, in a trace under way."""
+    rows = torch.arange(len(record.ids), device=record.ids.device)
+    empty = torch.empty(0)
+
+    def on_block(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        record.blocks.append(Block(args[0], kwargs, args[1:], empty, empty, empty, empty))
+
+    def on_neurons(neurons: Tensor) -> Tensor:
+        record.blocks[-1].neurons = neurons[rows, record.query]
+        return neurons
+
+    with ExitStack() as stack:
+        for layer, block in enumerate(record.model.blocks()):
+            stack.callback(block.register_forward_pre_hook(on_block, with_kwargs=True).remove)
+            stack.enter_context(pre_hook(record.model.down_projection(layer), on_neurons))
+        yield

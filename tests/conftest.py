@@ -14,9 +14,7 @@ TEXTS = (
 )  # fmt: skip
 
 
-def make_prompt(
-    template: str, subject: str, answer: str, language: str = "en", relation: str = "P36"
-) -> Prompt:
+def make_prompt(template: str, subject: str, answer: str, language: str = "en", relation: str = "P36") -> Prompt:
     """Return a prompt of one fact with labels in one language."""
     fact = Fact(relation, subject, answer, {language: Label(subject, answer)})
     return Prompt(fact, Template(relation, language, template))

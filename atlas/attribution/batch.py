@@ -74,15 +74,11 @@ def mean_baselines(model: LanguageModel, batch: StepBatch, rows: int, *, every_t
     return Baselines(sums / counts[:, None, None], torch.arange(len(batch.steps), device=model.device))
 
 
-def _replaced(
-    model: LanguageModel, batch: StepBatch, words: Sequence[Sequence[Sequence[int]]], rows: int
-) -> Baselines:
+def _replaced(model: LanguageModel, batch: StepBatch, words: Sequence[Sequence[Sequence[int]]], rows: int) -> Baselines:
     owner = torch.tensor([i for i, group in enumerate(words) for _ in group], device=model.device)
     ids = batch.ids[owner]
     for row, positions in enumerate(word for group in words for word in group):
         ids[row, list(positions)] = model.filler
     query = batch.query[owner]
-    parts = [
-        neurons_at_query(model, ids[i : i + rows], query[i : i + rows]) for i in range(0, len(ids), rows)
-    ]
+    parts = [neurons_at_query(model, ids[i : i + rows], query[i : i + rows]) for i in range(0, len(ids), rows)]
     return Baselines(torch.cat(parts), owner)

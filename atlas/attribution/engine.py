@@ -53,9 +53,7 @@ def attribute(
     for index, result in _by_length(model, flat, settings, budget):
         found.setdefault(index, []).append(result)
     return [
-        PromptAttribution(prompt.id, unusable[i])
-        if i in unusable
-        else _gather(model, prompt, steps[i], found[i])
+        PromptAttribution(prompt.id, unusable[i]) if i in unusable else _gather(model, prompt, steps[i], found[i])
         for i, prompt in enumerate(prompts)
     ]
 
@@ -129,8 +127,7 @@ def _results(model: LanguageModel, batch: StepBatch, scores: StepScores) -> list
     columns = (scores.scores, layers, scores.f[:, 0], scores.converged, rank, best)
     arrays = [_numpy(column) for column in columns]
     return [
-        _StepResult(arrays[0][i], arrays[1][i], *(array[i].item() for array in arrays[2:]))
-        for i in range(len(rank))
+        _StepResult(arrays[0][i], arrays[1][i], *(array[i].item() for array in arrays[2:])) for i in range(len(rank))
     ]
 
 

@@ -140,8 +140,6 @@ def _random(batch: StepBatch, seed: int, like: Tensor) -> Tensor:
     """Return uniform scores that depend on the seed and the step alone, not on what else is in the batch."""
     rows = []
     for step in batch.steps:
-        generator = torch.Generator().manual_seed(
-            stable_id("random", seed, step.ids, step.query, step.target)
-        )
+        generator = torch.Generator().manual_seed(stable_id("random", seed, step.ids, step.query, step.target))
         rows.append(torch.rand(like.shape[1:], generator=generator))
     return torch.stack(rows).to(like)

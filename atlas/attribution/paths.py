@@ -109,9 +109,7 @@ def _mean_gradients(record: Trace, entries: dict[int, Entry], rule: Rule, dtype:
     )
 
 
-def _entries(
-    record: Trace, baselines: Baselines, units: Tensor, rule: Rule
-) -> tuple[dict[int, Entry], Tensor]:
+def _entries(record: Trace, baselines: Baselines, units: Tensor, rule: Rule) -> tuple[dict[int, Entry], Tensor]:
     """Return the copies of `units` at the rule's nodes, by layer, and the order in which the units stand there."""
     order = torch.argsort(units[:, 1], stable=True)
     nodes = torch.tensor(rule.nodes, dtype=baselines.neurons.dtype, device=units.device)[:, None]

@@ -51,9 +51,7 @@ def sequence_bytes(model: LanguageModel, tokens: int) -> int:
     return int(info.layers * tokens * (16 * info.hidden + 5 * info.neurons) * model.dtype.itemsize)
 
 
-def _along_paths(
-    model: LanguageModel, batch: StepBatch, settings: Settings, budget: int, rows: int
-) -> StepScores:
+def _along_paths(model: LanguageModel, batch: StepBatch, settings: Settings, budget: int, rows: int) -> StepScores:
     baselines = _baselines(model, batch, settings, 4 * rows)
     record = trace(model, batch.ids, batch.query, batch.target)
     paths = integrate(record, baselines, settings, START_NODES[settings.method], budget)
@@ -65,9 +63,7 @@ def _baselines(model: LanguageModel, batch: StepBatch, settings: Settings, rows:
         return zero_baselines(model, batch)
     if settings.method == "amig":
         if not all(step.words for step in batch.steps):
-            raise ModelError(
-                "A prompt has no word to make a baseline of; use a template with text, or --method kn."
-            )
+            raise ModelError("A prompt has no word to make a baseline of; use a template with text, or --method kn.")
         return word_baselines(model, batch, rows)
     return mean_baselines(model, batch, rows, every_token=settings.method == "amig-code")
 
@@ -83,9 +79,7 @@ def _mean_over_paths(paths: PathScores, baselines: Baselines, steps: int) -> Ste
     owner = baselines.owner[:, None].expand_as(paths.nodes)
     nodes = paths.nodes.new_zeros(steps, paths.nodes.shape[1]).scatter_reduce_(0, owner, paths.nodes, "amax")
     f = mean(paths.f)[:, None].expand(-1, paths.error.shape[1])
-    return StepScores(
-        mean(paths.scores), f, mean(paths.f_baseline), mean(paths.error), nodes, mean(done) == 1
-    )
+    return StepScores(mean(paths.scores), f, mean(paths.f_baseline), mean(paths.error), nodes, mean(done) == 1)
 
 
 def _joint(model: LanguageModel, batch: StepBatch, settings: Settings, rows: int) -> StepScores:

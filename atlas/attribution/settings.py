@@ -4,9 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Method = Literal[
-    "amig", "amig-mean", "amig-code", "kn", "joint", "greedy", "gradient", "activation", "random"
-]
+Method = Literal["amig", "amig-mean", "amig-code", "kn", "joint", "greedy", "gradient", "activation", "random"]
 METHODS: tuple[Method, ...] = (
     "amig", "amig-mean", "amig-code", "kn", "joint", "greedy", "gradient", "activation", "random",
 )  # fmt: skip
@@ -19,15 +17,9 @@ class Settings(BaseModel):
 
     method: Method = "amig"
     rule: Literal["gauss-legendre", "left-20", "peer-20"] = "gauss-legendre"
-    tolerance: float = Field(
-        0.01, gt=0, lt=1, description="completeness error allowed, as a share of |F(w) - F(w')|"
-    )
-    nodes: int | None = Field(
-        None, ge=1, description="Gauss-Legendre nodes to start with; None takes the method's own"
-    )
+    tolerance: float = Field(0.01, gt=0, lt=1, description="completeness error allowed, as a share of |F(w) - F(w')|")
+    nodes: int | None = Field(None, ge=1, description="Gauss-Legendre nodes to start with; None takes the method's own")
     max_nodes: int = Field(128, ge=1, description="most nodes that a layer may take")
-    floor: float = Field(
-        0.05, ge=0, lt=1, description="scores below this share of the prompt's maximum are not stored"
-    )
+    floor: float = Field(0.05, ge=0, lt=1, description="scores below this share of the prompt's maximum are not stored")
     cuts: int = Field(20, ge=1, description="neurons that `greedy` cuts")
     seed: int = 0

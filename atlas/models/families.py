@@ -36,7 +36,5 @@ def family_of(config: Any) -> Family:
     row = FAMILIES.get(config.model_type)
     if row is None:
         known = ", ".join(sorted(FAMILIES))
-        raise ModelError(
-            f"Model type {config.model_type!r} is not supported; the supported families are {known}."
-        )
+        raise ModelError(f"Model type {config.model_type!r} is not supported; the supported families are {known}.")
     return row

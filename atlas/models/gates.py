@@ -10,9 +10,7 @@ from atlas.models.model import LanguageModel
 from atlas.models.readout import features_of_ids, token_probability
 
 
-def gated_probability(
-    model: LanguageModel, ids: Tensor, query: Tensor, target: Tensor, gates: Tensor
-) -> Tensor:
+def gated_probability(model: LanguageModel, ids: Tensor, query: Tensor, target: Tensor, gates: Tensor) -> Tensor:
     """Return F `[batch]` with every neuron at `query` multiplied by `gates` `[batch, layer, neuron]`.
 
     Later layers are computed from the changed ones; differentiable in the gates.

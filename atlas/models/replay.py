@@ -42,9 +42,7 @@ class Trace:
     query: Tensor  # [batch]
     target: Tensor  # [batch]
     blocks: list[Block] = field(default_factory=list)
-    features: Tensor = field(
-        default_factory=lambda: torch.empty(0)
-    )  # [batch, hidden], into the output matrix
+    features: Tensor = field(default_factory=lambda: torch.empty(0))  # [batch, hidden], into the output matrix
 
     @property
     def neurons(self) -> Tensor:

@@ -63,9 +63,7 @@ def filler_id(tokenizer: Any, kind: Kind) -> int:
     token = tokenizer.mask_token_id if kind == "masked" else tokenizer.eos_token_id
     if token is None:
         name = "mask" if kind == "masked" else "end-of-text"
-        raise ModelError(
-            f"The tokenizer has no {name} token, so word baselines cannot be made; use --method kn."
-        )
+        raise ModelError(f"The tokenizer has no {name} token, so word baselines cannot be made; use --method kn.")
     return int(token)
 
 
@@ -94,9 +92,7 @@ def _spell_apart(tokenizer: Any, prefix: str, answer: str, after: str) -> _Spell
     start = len(ids)
     stop = start
     for piece in (answer, after):
-        part = tokenizer(
-            piece, split_special_tokens=True, add_special_tokens=False, return_offsets_mapping=True
-        )
+        part = tokenizer(piece, split_special_tokens=True, add_special_tokens=False, return_offsets_mapping=True)
         base = 1 + max((w for w in words if w is not None), default=-1)
         ids += part["input_ids"]
         words += [None if w is None else base + w for w in _words(part, piece)]
@@ -134,11 +130,7 @@ _UNSPACED = re.compile(
 def _closing(ids: Sequence[int], special: Sequence[int], words: Sequence[int | None]) -> int:
     """Return how many special tokens the tokenizer puts after a text."""
     count = 0
-    while (
-        count < min(len(ids), len(special))
-        and words[-1 - count] is None
-        and any(w is not None for w in words)
-    ):
+    while count < min(len(ids), len(special)) and words[-1 - count] is None and any(w is not None for w in words):
         count += 1
     return count
 
@@ -146,13 +138,9 @@ def _closing(ids: Sequence[int], special: Sequence[int], words: Sequence[int | N
 def _check(tokenizer: Any, spelling: _Spelling, answer: str, max_tokens: int) -> None:
     tokens = spelling.ids[spelling.start : spelling.stop]
     if not tokens or tokenizer.unk_token_id in tokens:
-        raise TokenError(
-            f"The tokenizer cannot spell the answer {answer!r}; leave the fact out or use another model."
-        )
+        raise TokenError(f"The tokenizer cannot spell the answer {answer!r}; leave the fact out or use another model.")
     if len(spelling.ids) > max_tokens:
-        raise TooLongError(
-            f"The prompt has {len(spelling.ids)} tokens, the model at most {max_tokens}; shorten it."
-        )
+        raise TooLongError(f"The prompt has {len(spelling.ids)} tokens, the model at most {max_tokens}; shorten it.")
 
 
 def _masked_step(tokenizer: Any, spelling: _Spelling, position: int) -> Step:
@@ -165,9 +153,7 @@ def _masked_step(tokenizer: Any, spelling: _Spelling, position: int) -> Step:
 def _causal_step(tokenizer: Any, spelling: _Spelling, position: int) -> Step:
     """The tokens before `position`; the query is the last of them."""
     if position == 0:
-        raise TokenError(
-            "A causal model needs at least one token before the answer; add a word to the template."
-        )
+        raise TokenError("A causal model needs at least one token before the answer; add a word to the template.")
     ids = spelling.ids[:position]
     return Step(tuple(ids), position - 1, spelling.ids[position], _group(spelling.words[:position], range(0)))
 

@@ -1,5 +1,6 @@
 """Facts, templates and prompts (METHOD 1): plain values, no model and no database."""
 
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -8,7 +9,6 @@ from atlas.ids import stable_id
 
 SUBJECT = "[X]"
 OBJECT = "[Y]"
-_TRAILING = " \t\u00a0\u3000.。!！?？…,，;；:：،؛؟।|\"'”’»」』)）"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Fact:
     relation: str
     subject: str
     object: str
-    labels: Mapping[str, Label]
+    labels: Mapping[str, Label] = field(hash=False)
 
     @cached_property
     def id(self) -> int:
@@ -54,8 +54,8 @@ class Template:
 
     @property
     def ends_in_object(self) -> bool:
-        """True if only punctuation and white space follow the object: usable by a causal model."""
-        return self.text.count(OBJECT) == 1 and self.text.rstrip(_TRAILING).endswith(OBJECT)
+        """True if only punctuation and white space follow the object: usable by a causal model (METHOD 1)."""
+        return self.text.count(OBJECT) == 1 and all(map(_is_trailing, self.text.partition(OBJECT)[2]))
 
 
 @dataclass(frozen=True)
@@ -129,3 +129,8 @@ class FactSet:
             for template in by_relation.get(fact.relation, ()):
                 if template.language in fact.labels:
                     yield Prompt(fact, template)
+
+
+def _is_trailing(character: str) -> bool:
+    """True for punctuation of any script, white space, and the bar that stands for a danda."""
+    return unicodedata.category(character)[0] in "PZ" or character.isspace() or character == "|"

@@ -1,0 +1,114 @@
+"""mLAMA: one template per relation and language, facts with Wikidata ids, in either of its two forms.
+
+As published (version 1.1):
+
+    <language>/<relation>.jsonl     {"sub_uri", "obj_uri", "sub_label", "obj_label", ...}
+    <language>/templates.jsonl      {"relation": "P19", "template": "[X] was born in [Y] ."}
+
+As the rows of the Hugging Face data set `m_lama`, in JSON lines, CSV or Parquet, one file or a folder of them:
+the four columns above with `template`, `language` and `predicate_id`.
+
+Kassner, Dufter and Schütze, Multilingual LAMA, EACL 2021.
+"""
+
+from functools import partial
+from pathlib import Path
+
+from atlas.errors import DataError
+from atlas.facts.reading import files, texts
+from atlas.facts.reading.collect import Collector, Place
+from atlas.facts.reading.files import Row
+from atlas.facts.reading.lama import SUFFIX, add_tuple, language_folders, read_tuples, relation_files
+from atlas.facts.reading.texts import LineError
+
+NAME = "mlama"
+COLUMNS = ("sub_uri", "obj_uri", "sub_label", "obj_label", "template", "language", "predicate_id")
+SHAPES = (
+    "a folder with <language>/<relation>.jsonl and <language>/templates.jsonl (mLAMA 1.1)",
+    f"a .jsonl, .csv or .parquet file, or a folder of them, with the columns {', '.join(COLUMNS)} (m_lama)",
+)
+
+_TEMPLATES = "templates.jsonl"
+
+
+def fits(path: Path) -> bool:
+    """True if `path` has one of mLAMA's two forms."""
+    return _is_tree(path) or bool(_row_files(path))
+
+
+def load(path: Path, into: Collector) -> None:
+    """Read the wanted languages and relations of either form."""
+    if _is_tree(path):
+        _load_tree(path, into)
+    else:
+        for file in _row_files(path):
+            _load_rows(path if path.is_dir() else path.parent, file, into)
+
+
+def _is_tree(path: Path) -> bool:
+    return any((folder / _TEMPLATES).is_file() for folder in files.children(path) if texts.is_language(folder.name))
+
+
+def _load_tree(path: Path, into: Collector) -> None:
+    folders = language_folders(path, into)
+    found = [
+        (folder, *item) for folder in folders for item in relation_files(folder, folder.name, into, besides=_TEMPLATES)
+    ]
+    into.check()
+    for folder, relation, file in found:
+        read_tuples(path, file, relation, folder.name, into)
+    for folder in dict.fromkeys(folder for folder, _, _ in found):
+        if (folder / _TEMPLATES).exists():
+            file = files.inside(path, folder / _TEMPLATES)
+            into.each(file, files.lines(file), partial(_take_template, into, folder.name))
+
+
+def _take_template(into: Collector, language: str, place: Place, line: bytes) -> None:
+    row = files.json_row(line)
+    relation = files.text(row, "relation")
+    if into.offer(language, relation):
+        into.add_template(place, relation, language, files.text(row, "template"))
+
+
+def _row_files(path: Path) -> list[Path]:
+    """Return the files of rows that `path` is or holds, up to one folder deep."""
+    if path.is_file():
+        return [path] if _has_columns(path) else []
+    nested = [file for folder in files.children(path) for file in files.children(folder)]
+    return [file for file in (*files.children(path), *nested) if file.is_file() and _has_columns(file)]
+
+
+def _has_columns(path: Path) -> bool:
+    try:
+        return set(COLUMNS) <= set(_columns(path))
+    except (DataError, LineError):
+        return False
+
+
+def _columns(path: Path) -> list[str]:
+    """Return the columns of a file of rows, nothing for other kinds of files."""
+    if path.suffix == ".parquet":
+        return files.parquet_columns(path)
+    if path.suffix == ".csv":
+        return files.table(path).columns
+    if path.suffix in (SUFFIX, ".json"):
+        return list(files.json_row(next(files.lines(path), (0, b""))[1]))
+    return []
+
+
+def _load_rows(root: Path, path: Path, into: Collector) -> None:
+    files.inside(root, path)
+    if path.suffix == ".parquet":
+        into.each(path, files.parquet_rows(path, list(COLUMNS)), partial(_take_row, into))
+        return
+    table = files.table(path)
+    lines, parse = (table.lines(), table.row) if path.suffix == ".csv" else (files.lines(path), files.json_row)
+    into.each(path, lines, lambda place, line: _take_row(into, place, parse(line)))
+
+
+def _take_row(into: Collector, place: Place, row: Row) -> None:
+    language = texts.language(files.text(row, "language"))
+    relation = texts.relation(files.text(row, "predicate_id"))
+    if into.offer(language, relation):
+        add_tuple(into, relation, language, place, row)
+        into.add_template(place, relation, language, files.text_or_none(row, "template"), again=True)

@@ -1,0 +1,208 @@
+"""Facts and templates as they come in from a source: united across languages, checked, left out and counted."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from atlas.errors import DataError, UsageError
+from atlas.facts.facts import Fact, FactSet, Label, Skip, Template
+from atlas.facts.names import relation_name
+from atlas.facts.reading import files, texts
+from atlas.facts.reading.texts import LineError
+
+_LISTED = 60
+T = TypeVar("T")
+Key = tuple[str, str, str]
+
+REPEATED_FACT = "fact read before"
+REPEATED_TEMPLATE = "template read before"
+NO_LABEL = "fact without a label for subject or object"
+NO_TEMPLATE = "fact without a template in its language"
+NO_FACT = "template of a relation without facts"
+
+
+class Place(NamedTuple):
+    """Where something stands: a file and a line (or row) counted from 1; line 0 is the file as a whole."""
+
+    path: Path
+    line: int
+
+    def __str__(self) -> str:
+        return f"{files.name(self.path)}:{self.line}" if self.line else files.name(self.path)
+
+
+class Collector:
+    """What an importer fills: it asks `offer` what is wanted, adds facts and templates, and ends with `finish`.
+
+    With `skip_bad`, lines that cannot be used are counted; without, the first one is a `DataError`.
+    """
+
+    def __init__(
+        self,
+        source: str,
+        languages: Collection[str] | None = None,
+        relations: Collection[str] | None = None,
+        *,
+        skip_bad: bool = False,
+    ) -> None:
+        self.source = source
+        self._languages = None if languages is None else dict.fromkeys(languages)
+        self._relations = None if relations is None else dict.fromkeys(relations)
+        self._skip_bad = skip_bad
+        self._offered: dict[tuple[str, str], bool] = {}
+        self._facts: dict[Key, dict[str, Label]] = {}
+        self._templates: dict[Key, Template] = {}
+        self._seen: set[Template] = set()
+        self._skips: dict[tuple[Path, str], list[int]] = {}
+
+    def offer(self, language: str, relation: str) -> bool:
+        """Note that the source has this relation in this language; return whether it is wanted."""
+        known = self._offered.get((language, relation))
+        if known is None:
+            known = _in(self._languages, language) and _in(self._relations, relation)
+            self._offered[language, relation] = known
+        return known
+
+    def check(self) -> None:
+        """Raise `UsageError` if a wanted language or relation is none of those offered."""
+        languages = {language for language, _ in self._offered}
+        relations = {relation for _, relation in self._offered}
+        check_known("language", self._languages, languages, self.source)
+        check_known("relation", self._relations, relations, self.source)
+
+    def each(self, path: Path, rows: Iterable[tuple[int, T]], take: Callable[[Place, T], None]) -> None:
+        """Call `take` with every row of a file; a `LineError` that it raises is counted or ends the reading."""
+        for number, row in rows:
+            try:
+                take(Place(path, number), row)
+            except LineError as cause:
+                self.bad(Place(path, number), str(cause))
+
+    def bad(self, place: Place, cause: str) -> None:
+        """Count a line that cannot be used, or raise `DataError` unless `skip_bad`."""
+        if not self._skip_bad:
+            raise DataError(f"{place}: {cause}; mend the line, or leave such lines out with --skip-bad.")
+        self.skip(place, f"bad line: {cause}")
+
+    def skip(self, place: Place, reason: str, count: int = 1) -> None:
+        """Count what is left out for a reason other than a bad line; files and reasons are counted apart."""
+        entry = self._skips.setdefault((place.path, reason), [place.line, 0])
+        entry[1] += count
+
+    def add_fact(
+        self,
+        place: Place,
+        relation: str,
+        language: str,
+        keys: tuple[str, str],
+        names: tuple[str, str],
+        *,
+        again: bool = False,
+    ) -> None:
+        """Add what a fact is called in one language; the first names stay, later ones are counted.
+
+        Args:
+            place: where it stands, for messages.
+            relation: name of the relation.
+            language: language code.
+            keys: language-free keys of subject and object.
+            names: names of subject and object, as the source has them.
+            again: the source repeats facts by its nature; do not count the same names twice.
+        """
+        names = texts.label(names[0]), texts.label(names[1])
+        if not all(names):
+            return self.skip(place, NO_LABEL)
+        if mark := texts.marker(names[0]) or texts.marker(names[1]):
+            raise LineError(f"a label holds the mark {mark}")
+        labels = self._facts.setdefault((relation, texts.key(keys[0]), texts.key(keys[1])), {})
+        known = labels.setdefault(language, label := Label(*names))
+        if known is not label and not (again and known == label):
+            self.skip(place, REPEATED_FACT)
+        return None
+
+    def add_template(
+        self,
+        place: Place,
+        relation: str,
+        language: str,
+        text: str,
+        *,
+        held_out: bool = False,
+        again: bool = False,
+    ) -> None:
+        """Add a template; one that repeats another up to white space, or cannot be filled, is counted.
+
+        Args:
+            place: where it stands, for messages.
+            relation: name of the relation.
+            language: language code.
+            text: the template as the source has it.
+            held_out: it is set apart for testing paraphrases.
+            again: the source repeats templates by its nature; do not count the same text twice.
+        """
+        template = Template(relation, language, texts.template(text), held_out)
+        if again and template in self._seen:
+            return None
+        self._seen.add(template)
+        if fault := texts.template_fault(template.text):
+            return self.skip(place, fault)
+        key = (relation, language, "".join(template.text.split()))
+        if self._templates.setdefault(key, template) is not template:
+            self.skip(place, REPEATED_TEMPLATE)
+        return None
+
+    def finish(self) -> FactSet:
+        """Return what was collected.
+
+        Raises:
+            UsageError: a wanted language or relation is not there, or nothing is left.
+        """
+        self.check()
+        facts = [Fact(*key, dict(sorted(labels.items()))) for key, labels in self._facts.items()]
+        relations = {fact.relation for fact in facts}
+        return FactSet(
+            source=self.source,
+            facts=facts,
+            templates=[template for template in self._templates.values() if template.relation in relations],
+            relation_names={name: relation_name(name) for name in sorted(relations)},
+            skips=[*self._counted(), *self._unmatched()],
+        )
+
+    def _counted(self) -> list[Skip]:
+        return [Skip(str(Place(path, line)), reason, count) for (path, reason), (line, count) in self._skips.items()]
+
+    def _unmatched(self) -> list[Skip]:
+        """Count facts without templates, by relation and language, and templates without facts."""
+        facts = Counter((key[0], language) for key, labels in self._facts.items() for language in labels)
+        templates = Counter((template.relation, template.language) for template in self._templates.values())
+        relations = {relation for relation, _ in facts}
+        unasked = {pair: count for pair, count in facts.items() if pair not in templates}
+        unused = {pair: count for pair, count in templates.items() if pair[0] not in relations}
+        return [
+            Skip(" ".join(pair), reason, count)
+            for reason, counts in ((NO_TEMPLATE, unasked), (NO_FACT, unused))
+            for pair, count in counts.items()
+        ]
+
+
+def check_known(what: str, wanted: Collection[str] | None, known: Collection[str], source: str) -> None:
+    """Raise `UsageError` if a wanted language or relation is not among the known, naming what there is."""
+    for name in wanted or ():
+        if name not in known:
+            near = _near(name, known)
+            hint = f"did you mean {' or '.join(near)}? It" if near else "it"
+            there = ", ".join(sorted(known)[:_LISTED]) + (", …" if len(known) > _LISTED else "") or "none"
+            raise UsageError(f"Unknown {what} {texts.shown(name)} in {source}; {hint} has {there}.")
+
+
+def _near(name: str, known: Collection[str]) -> list[str]:
+    """Return known names that share the first part of `name` (`zh` and `zh-hans`), or are spelled alike."""
+    first = name.lower().replace("_", "-").split("-")[0]
+    same = sorted(other for other in known if other.lower().replace("_", "-").split("-")[0] == first)
+    return same or get_close_matches(name, sorted(known), n=3, cutoff=0.75)
+
+
+def _in(wanted: Collection[str] | None, name: str) -> bool:
+    return wanted is None or name in wanted

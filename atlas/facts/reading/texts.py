@@ -1,0 +1,116 @@
+"""Checks and tidying of the words that a source brings: labels, templates, keys and codes, all untrusted.
+
+Labels and templates stay as written, never lower-cased, but for three things that nobody sees: Unicode is
+composed (NFC), runs of white space become one space, and invisible marks (soft hyphens, zero-width spaces,
+direction marks) go. The joiners U+200C and U+200D stay: Persian and Indic spelling needs them.
+"""
+
+import re
+import unicodedata
+
+from atlas.facts.facts import OBJECT, SUBJECT
+
+MAX_LABEL = 500
+MAX_TEMPLATE = 1000
+MAX_KEY = 200
+
+_INVISIBLE = re.compile("[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]")
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+_MARKER = re.compile(r"\[(?:X|Y|MASK|CLS|SEP|PAD|UNK)\]|<(?:mask|s|/s|pad|unk|\|endoftext\|)>")
+_LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8}){0,4}")
+_RELATION = re.compile(r"\w[\w.-]{0,79}")
+
+
+class LineError(Exception):
+    """What is wrong with one line; whoever reads the file adds its place."""
+
+
+def tidy(text: str) -> str:
+    """Return `text` in NFC, white space collapsed, without invisible marks; `LineError` on control characters."""
+    if text.isascii() and text.isprintable():
+        return " ".join(text.split())
+    if found := _CONTROL.search(text):
+        raise LineError(_name_of(found.group()))
+    return unicodedata.normalize("NFC", " ".join(_INVISIBLE.sub("", text).split()))
+
+
+def label(text: str) -> str:
+    """Return a tidied name of a subject or object, which may be empty; `LineError` if it cannot be one."""
+    return _bounded(tidy(text), MAX_LABEL, "label")
+
+
+def key(text: str) -> str:
+    """Return a tidied key of a subject or object; `LineError` if it is empty or too long."""
+    words = _bounded(tidy(text), MAX_KEY, "key")
+    if not words:
+        raise LineError("a key is empty")
+    return words
+
+
+def template(text: str) -> str:
+    """Return a tidied template, which may lack its marks; `LineError` if it is too long."""
+    return _bounded(tidy(text), MAX_TEMPLATE, "template")
+
+
+def language(text: str) -> str:
+    """Return a language code as the source writes it; `LineError` if it is none."""
+    if not is_language(text):
+        raise LineError(f"{shown(text)} is no language code")
+    return text
+
+
+def relation(text: str) -> str:
+    """Return a relation's name as the source writes it; `LineError` if it could not name a file."""
+    if not is_relation(text):
+        raise LineError(f"{shown(text)} is no relation name: letters, digits, '_', '-' and '.' make one")
+    return text
+
+
+def is_language(text: str) -> bool:
+    """True if `text` looks like a language code: `en`, `zh-hans`, `be-tarask`."""
+    return _LANGUAGE.fullmatch(text) is not None
+
+
+def is_relation(text: str) -> bool:
+    """True if `text` can name a relation, and thus a file: `P36`, `place_of_birth`."""
+    return _RELATION.fullmatch(text) is not None
+
+
+def marker(text: str) -> str | None:
+    """Return the first mark in `text` that a template or a tokenizer would take for its own, if any."""
+    found = _MARKER.search(text)
+    return found.group() if found else None
+
+
+def template_fault(text: str) -> str | None:
+    """Return why `text` cannot be a template, or None: it needs one subject, one object and words."""
+    for mark, name in ((SUBJECT, "subject"), (OBJECT, "object")):
+        if text.count(mark) != 1:
+            return f"template with {'no' if mark not in text else 'more than one'} {name} {mark}"
+    words = text.replace(SUBJECT, "").replace(OBJECT, "")
+    if other := marker(words):
+        return f"template with a model's own mark {other}"
+    return None if any(c.isalnum() for c in words) else "template without words"
+
+
+def shown(text: str, limit: int = 60) -> str:
+    """Return `text` quoted for a message: one line, no control characters, at most `limit` characters."""
+    cut = text if len(text) <= limit else text[: limit - 1] + "…"
+    return "'" + printable(cut) + "'"
+
+
+def printable(text: str) -> str:
+    """Return `text` with what a terminal should not see spelled out: control and direction characters."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def _bounded(text: str, limit: int, what: str) -> str:
+    if len(text) > limit:
+        raise LineError(f"a {what} of {len(text)} characters is longer than {limit}")
+    return text
+
+
+def _name_of(character: str) -> str:
+    if "\ud800" <= character <= "\udfff":
+        return "it is not valid UTF-8"
+    return f"it holds the control character U+{ord(character):04X}"

@@ -1,0 +1,69 @@
+"""Narrowing a set of facts: languages, relations, and a limit that is spread evenly."""
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+
+from atlas.errors import UsageError
+from atlas.facts.facts import Fact, FactSet
+from atlas.facts.reading.collect import check_known
+
+
+def narrow(
+    facts: FactSet, languages: Collection[str] | None = None, relations: Collection[str] | None = None
+) -> FactSet:
+    """Return the facts of some relations, with labels in some languages only; `UsageError` if one is unknown."""
+    check_known("language", languages, {code for fact in facts.facts for code in fact.labels}, facts.source)
+    check_known("relation", relations, {fact.relation for fact in facts.facts}, facts.source)
+    kept = (
+        replace(fact, labels={code: fact.labels[code] for code in fact.labels if _in(code, languages)})
+        for fact in facts.facts
+        if _in(fact.relation, relations)
+    )
+    return _with_facts(facts, (fact for fact in kept if fact.labels))
+
+
+def limited(facts: FactSet, limit: int | None) -> FactSet:
+    """Return at most `limit` facts, taken in turn from every relation; all of them if it is 0 or None.
+
+    Within a relation the facts that can be asked in the most languages come first, and among those the order
+    is that of their ids, which has nothing to do with the order of the files. So the choice is the same
+    everywhere, and that of a smaller limit is part of that of a larger one. Facts keep their order.
+    """
+    if limit is not None and limit < 0:
+        raise UsageError(f"A limit of {limit} facts makes no sense; give a number from 0 (all) on.")
+    if not limit or limit >= len(facts.facts):
+        return facts
+    askable = {(template.relation, template.language) for template in facts.templates}
+    by_relation: dict[str, list[Fact]] = defaultdict(list)
+    for fact in facts.facts:
+        by_relation[fact.relation].append(fact)
+    turns = [
+        (turn, relation, fact.id)
+        for relation, members in by_relation.items()
+        for turn, fact in enumerate(sorted(members, key=lambda fact: (-_languages(fact, askable), fact.id)))
+    ]
+    chosen = {fact for _, _, fact in sorted(turns)[:limit]}
+    return _with_facts(facts, (fact for fact in facts.facts if fact.id in chosen))
+
+
+def _languages(fact: Fact, askable: Collection[tuple[str, str]]) -> int:
+    """Return in how many languages a fact has both labels and a template."""
+    return sum((fact.relation, language) in askable for language in fact.labels)
+
+
+def _with_facts(facts: FactSet, kept: Iterable[Fact]) -> FactSet:
+    """Return the set with other facts, and only what belongs to them."""
+    chosen = tuple(kept)
+    pairs = Counter((fact.relation, language) for fact in chosen for language in fact.labels)
+    relations = {relation for relation, _ in pairs}
+    return replace(
+        facts,
+        facts=chosen,
+        templates=tuple(t for t in facts.templates if (t.relation, t.language) in pairs),
+        relation_names={key: name for key, name in facts.relation_names.items() if key in relations},
+    )
+
+
+def _in(name: str, wanted: Collection[str] | None) -> bool:
+    return wanted is None or name in wanted

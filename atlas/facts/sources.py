@@ -1,0 +1,105 @@
+"""Reading facts from any source: the bundled set, or a file or folder whose kind shows in its shape."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Protocol, cast
+
+from atlas.errors import DataError, UsageError
+from atlas.facts import bmlama, mlama, mpararel, pararel, table
+from atlas.facts.facts import FactSet
+from atlas.facts.reading import files, texts
+from atlas.facts.reading.collect import Collector
+from atlas.facts.selection import limited, narrow
+
+BUNDLED = "bundled"
+
+
+class Importer(Protocol):
+    """What a module that reads one kind of source offers."""
+
+    NAME: str
+    SHAPES: tuple[str, ...]
+
+    def fits(self, path: Path) -> bool:
+        """True if `path` has the shape of this source."""
+
+    def load(self, path: Path, into: Collector) -> None:
+        """Add the wanted facts and templates of `path`."""
+
+
+IMPORTERS = cast("tuple[Importer, ...]", (table, mpararel, pararel, mlama, bmlama))
+
+
+def read(
+    dataset: str | Path = BUNDLED,
+    languages: Sequence[str] | None = None,
+    relations: Sequence[str] | None = None,
+    limit: int | None = None,
+    *,
+    skip_bad: bool = False,
+) -> FactSet:
+    """Read facts and templates.
+
+    Args:
+        dataset: `bundled`, or the path of a file or folder; its shape tells the source (`SHAPES` of each
+            importer). A path named `bundled` is meant by `./bundled`.
+        languages: codes as the source writes them; facts keep their labels in these, those without any
+            are left out. None takes all.
+        relations: names of relations, such as `P36`. None takes all.
+        limit: at most so many facts in all, taken in turn from every relation, those first that can be asked
+            in the most of the languages; see `limited`. 0 or None takes all.
+        skip_bad: leave out and count lines that cannot be used, in place of an error.
+
+    Raises:
+        UsageError: no such data set, language or relation, or nothing is left of it.
+        DataError: a file or line that cannot be used, named with its line number.
+    """
+    for what, wanted in (("languages", languages), ("relations", relations)):
+        if wanted is not None and not wanted:
+            raise UsageError(f"No {what} were asked for; name some, or leave the option out to take all.")
+    found = _read(dataset, languages, relations, skip_bad)
+    if not found.facts:
+        raise UsageError(f"No facts are left in {found.source}{_because(found, languages, relations)}.")
+    return limited(found, limit)
+
+
+def _read(
+    dataset: str | Path, languages: Collection[str] | None, relations: Collection[str] | None, skip_bad: bool
+) -> FactSet:
+    if dataset == BUNDLED:
+        from atlas.facts import bundled
+
+        return narrow(bundled.load(), languages, relations)
+    try:
+        path, importer = _source(dataset)
+        into = Collector(importer.NAME, languages, relations, skip_bad=skip_bad)
+        importer.load(path, into)
+    except OSError as error:
+        place = texts.printable(str(error.filename or dataset))
+        raise DataError(f"{place} cannot be read: {error.strerror}; check that it is there and yours.") from error
+    return into.finish()
+
+
+def _source(dataset: str | Path) -> tuple[Path, Importer]:
+    path = Path(dataset)
+    try:
+        there = path.exists()
+    except ValueError:
+        there = False
+    if not there:
+        raise UsageError(f"No data set {texts.shown(str(dataset))}; give '{BUNDLED}', or a path that exists.")
+    for importer in IMPORTERS:
+        if importer.fits(path):
+            return path, importer
+    shapes = "; ".join(shape for importer in IMPORTERS for shape in importer.SHAPES)
+    raise DataError(f"{files.name(path)} is no known kind of data set; known are: {shapes}.")
+
+
+def _because(found: FactSet, languages: Collection[str] | None, relations: Collection[str] | None) -> str:
+    """Say what the selection was, and how much was left out on the way."""
+    asked = [
+        f"{what} {', '.join(names)}" for what, names in (("relations", relations), ("languages", languages)) if names
+    ]
+    left_out = sum(skip.count for skip in found.skips)
+    told = f" for {' and '.join(asked)}" if asked else ""
+    return told + (f"; {left_out} things were left out, first: {found.skips[0].reason}" if left_out else "")

@@ -1,0 +1,128 @@
+"""Writing the planted neurons into the weights.
+
+What a neuron reads and writes is given by construction. Only two sizes are fitted against the random background, both
+by running the model: slope and threshold, so that the neuron fires on its own prompts and on no others, and the length
+of what it writes, so that the answer's log-odds are as stated.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from atlas.planted.cuts import Cuts, Probe, log_odds
+from atlas.planted.errors import PlantingError
+from atlas.planted.members import Member
+from atlas.planted.skeleton import CONTENT, KNOWN, OBJECT_SCALE, UNKNOWN, write_path
+from atlas.planted.space import Space
+from atlas.planted.weights import Weights
+
+FIRES = 4.0
+"""Input of the non-linearity where a neuron fires; its negative where it does not."""
+PATH = -1.6
+"""Log-odds of the answer that an additive pair adds to."""
+ROUNDS = 4
+
+
+class Fitter:
+    """Writes all members of a planted model and fits them together, layer by layer, in some rounds."""
+
+    def __init__(self, weights: Weights, space: Space, members: Sequence[Member], probe: Probe) -> None:
+        self.weights, self.space, self.members, self.probe = weights, space, members, probe
+        order = list(dict.fromkeys(prompt.fact.id for prompt in probe.prompts))
+        self.facts = torch.tensor([order.index(prompt.fact.id) for prompt in probe.prompts])
+
+    def fit(self) -> None:
+        """Write and fit; raises PlantingError where a neuron cannot tell its own prompts from others."""
+        for member in self.members:
+            _start(self.weights, member)
+        for _ in range(ROUNDS):
+            for layer in range(len(self.weights.blocks)):
+                self._fit_reading(layer)
+            self._fit_writing()
+
+    def own(self, member: Member) -> Tensor:
+        """Return which prompts `[prompt]` the member is to fire on."""
+        spoken = torch.tensor([prompt.language in member.languages for prompt in self.probe.prompts])
+        return spoken & (self.facts == member.fact)
+
+    def cut(self, drop: Callable[[Member], bool]) -> Cuts:
+        """Return the cuts of each prompt: the members of its fact that `drop` names."""
+        cut = [{m.neuron for m in self.members if drop(m) and m.fact == fact} for fact in range(int(self.facts.max()) + 1)]
+        return [cut[fact] for fact in self.facts.tolist()]
+
+    def _fit_reading(self, layer: int) -> None:
+        block = self.weights.blocks[layer]
+        awaited = {m.waits_for for m in self.members}
+        whole = self.probe.inputs(block.up_module)
+        alone = self.probe.inputs(block.up_module, self.cut(lambda m: m.neuron in awaited))
+        for member in self.members:
+            if member.neuron[0] == layer and member.reads is not None:
+                self._fit_threshold(member, whole, alone)
+
+    def _fit_threshold(self, member: Member, whole: Tensor, alone: Tensor) -> None:
+        """Put -FIRES at the highest reading of other prompts, and FIRES at the lowest of its own.
+
+        A neuron that waits for another reads its own prompts with that one cut, and must be off while it is there.
+        """
+        own, seen = self.own(member), whole @ member.reads
+        off = seen if member.waits_for else seen[~own]
+        on = (alone @ member.reads if member.waits_for else seen)[own]
+        low, high = float(off.max()), float(on.min())
+        if high <= low:
+            raise PlantingError(
+                f"Neuron {member.neuron} ({member.circuit.group}) of fact {member.fact} cannot tell its own prompts from "
+                "others; plant with a weaker background or a wider model."
+            )
+        block, index = self.weights.blocks[member.neuron[0]], member.neuron[1]
+        slope = 2 * FIRES / (high - low)
+        block.up[index] = slope * member.reads
+        block.up_bias[index] = -FIRES - slope * low
+
+    def _fit_writing(self) -> None:
+        """Move each strength so that its neuron alone has the effect stated; needs no derivative but the nominal one."""
+        self._fit_paths(log_odds(self.probe.probabilities(self.cut(acts))))
+        odds = log_odds(self.probe.probabilities(self.cut(acts)))
+        for rank in range(max(self._ranks.values()) + 1):
+            alone = log_odds(self.probe.probabilities(self.cut(lambda m: acts(m) and self._ranks[m.neuron] != rank)))
+            for member in self.members:
+                if acts(member) and self._ranks[member.neuron] == rank:
+                    own = self.own(member)
+                    self._strengthen(member, float(odds[own].mean()), float(alone[own].mean()))
+
+    def _strengthen(self, member: Member, without: float, alone: float) -> None:
+        wanted = member.step if member.absolute else member.step * (KNOWN - without)
+        member.strength += (wanted - (alone - without)) / (OBJECT_SCALE * FIRES)
+        _write(self.weights, member)
+
+    def _fit_paths(self, odds: Tensor) -> None:
+        for fact in {member.fact for member in self.members if member.circuit.kind == "additive"}:
+            missing = PATH - float(odds[self.facts == fact].mean())
+            write_path(self.weights.blocks[0], self.space, fact, missing / (OBJECT_SCALE * CONTENT))
+
+    @property
+    def _ranks(self) -> dict[tuple[int, int], int]:
+        """Number the acting members of each fact, so that one run serves one member of every fact."""
+        counts: dict[int, int] = {}
+        ranks = {}
+        for member in filter(acts, self.members):
+            ranks[member.neuron] = counts[member.fact] = counts.get(member.fact, -1) + 1
+        return ranks
+
+
+def acts(member: Member) -> bool:
+    return not member.circuit.is_decoy
+
+
+def _start(weights: Weights, member: Member) -> None:
+    """Write a member with its nominal strength; what reads nothing is always on or always off."""
+    block, index = weights.blocks[member.neuron[0]], member.neuron[1]
+    block.up[index] = 0
+    block.up_bias[index] = FIRES if member.circuit.kind == "constant" else -FIRES
+    logits = member.step if member.absolute else member.step * (KNOWN - UNKNOWN)
+    member.strength = logits / (OBJECT_SCALE * FIRES)
+    _write(weights, member)
+
+
+def _write(weights: Weights, member: Member) -> None:
+    weights.blocks[member.neuron[0]].down[:, member.neuron[1]] = member.strength * member.writes

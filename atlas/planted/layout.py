@@ -1,0 +1,45 @@
+"""A mixture of all circuits for a number of facts: the standard exam."""
+
+from collections.abc import Iterator
+from itertools import cycle, islice
+from random import Random
+
+from atlas.planted.config import DECOY_KINDS, Circuit, Kind, PlantConfig
+
+_MIXTURE = (
+    "independent", "pair", "knowledge", "pair-beside-across", "backup",
+    "additive", "bound", "pair-across", "independent", "triple",
+    "pair", "knowledge", "pair-beside", "bound", "independent",
+    "pair-beside-across", "backup", "triple-across", "pair", "additive",
+)  # fmt: skip
+
+
+def standard_circuits(config: PlantConfig, facts: int = 20, decoys: int = 2, seed: int = 0) -> list[Circuit]:
+    """Return one circuit for each of `facts` facts, all kinds in turn, and `decoys` decoys of each kind.
+
+    Layers are drawn from `seed`; circuits across layers need as many layers as they have neurons, so a model with fewer
+    gets its triples within one layer.
+    """
+    random = Random(seed)
+    circuits = [_circuit(name, fact, config, random) for fact, name in enumerate(islice(cycle(_MIXTURE), facts))]
+    return circuits + list(_decoys(config, facts, decoys, random))
+
+
+def _circuit(name: str, fact: int, config: PlantConfig, random: Random) -> Circuit:
+    layer = random.randrange(config.layers)
+    if name == "bound":
+        return Circuit("bound", fact, languages=(random.choice(config.languages),))
+    if name.startswith(("pair", "triple")):
+        size = 2 if name.startswith("pair") else 3
+        across = name.endswith("across") and size <= config.layers
+        layers = tuple(sorted(random.sample(range(config.layers), size))) if across else (layer,) * size
+        beside = random.randrange(config.layers) if "beside" in name else None
+        return Circuit("degenerate", fact, layers, size=size, indispensable=beside)
+    kind: Kind = name  # type: ignore[assignment]
+    return Circuit(kind, fact)
+
+
+def _decoys(config: PlantConfig, facts: int, count: int, random: Random) -> Iterator[Circuit]:
+    for kind in DECOY_KINDS:
+        for _ in range(1 if kind == "constant" else count):
+            yield Circuit(kind, random.randrange(facts))

@@ -1,0 +1,141 @@
+"""From circuits to single neurons: where each sits, what it reads, what it writes and how much."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Generator, Tensor
+
+from atlas.errors import UsageError
+from atlas.planted.config import Circuit, PlantConfig
+from atlas.planted.cuts import Neuron
+from atlas.planted.skeleton import CONSTANT_LOGITS, OBJECT_SCALE
+from atlas.planted.space import Space
+
+ADDED = 0.22
+"""Log-odds that each neuron of an additive pair adds."""
+
+
+@dataclass
+class Member:
+    """One planted neuron.
+
+    `reads` and `writes` are directions `[hidden]`; a neuron that reads None is always on (`constant`) or always off
+    (`unfired`). `step` is how far it alone moves the answer's log-odds, as a share of the way from unknown to known,
+    or, where `absolute`, in log-odds. `strength` is the length of what it writes per unit of activation.
+    """
+
+    neuron: Neuron
+    circuit: Circuit
+    languages: tuple[str, ...]
+    reads: Tensor | None
+    writes: Tensor
+    step: float = 1.0
+    absolute: bool = False
+    waits_for: Neuron | None = None
+    strength: float = 0.0
+
+    @property
+    def fact(self) -> int:
+        """Number of the fact."""
+        return self.circuit.fact
+
+
+def place_all(circuits: Sequence[Circuit], config: PlantConfig, generator: Generator) -> list[Circuit]:
+    """Return the circuits with a layer for every neuron, the missing ones drawn; raises UsageError for bad ones."""
+    placed = [_placed(circuit, config, generator) for circuit in circuits]
+    for circuit in placed:
+        _check(circuit, config)
+    facts = sorted(circuit.fact for circuit in placed if not circuit.is_decoy)
+    if facts != list(range(len(facts))) or any(circuit.fact not in facts for circuit in placed):
+        raise UsageError("Every fact from 0 up needs exactly one circuit that is not a decoy; renumber the facts.")
+    return placed
+
+
+def expand(circuits: Sequence[Circuit], config: PlantConfig, space: Space, generator: Generator) -> list[Member]:
+    """Return the neurons of the placed `circuits`, each at a free index drawn from `generator`."""
+    orders = [iter(torch.randperm(config.neurons, generator=generator).tolist()) for _ in range(config.layers)]
+    members: list[Member] = []
+    for circuit in circuits:
+        layers = [*circuit.layers, *([] if circuit.indispensable is None else [circuit.indispensable])]
+        try:
+            neurons = [(layer, next(orders[layer])) for layer in layers]
+        except StopIteration:
+            raise UsageError(f"More circuits in a layer than its {config.neurons} neurons; raise `neurons`.") from None
+        members += _members(circuit, neurons, config, space)
+    return members
+
+
+def _placed(circuit: Circuit, config: PlantConfig, generator: Generator) -> Circuit:
+    if circuit.layers:
+        return circuit
+    count = circuit.members(config.languages)
+    if circuit.kind in ("degenerate", "additive"):
+        return replace(circuit, layers=(_draw(config.layers, generator),) * count)
+    if circuit.kind == "backup":
+        layers = torch.randperm(config.layers, generator=generator)[:2].sort().values
+        return replace(circuit, layers=tuple(layers.tolist()))
+    return replace(circuit, layers=tuple(_draw(config.layers, generator) for _ in range(count)))
+
+
+def _draw(stop: int, generator: Generator) -> int:
+    return int(torch.randint(stop, (), generator=generator))
+
+
+def _check(circuit: Circuit, config: PlantConfig) -> None:
+    """Raise UsageError for a circuit that makes no sense in this model."""
+    name = f"Circuit {circuit.kind} of fact {circuit.fact}"
+    extra = () if circuit.indispensable is None else (circuit.indispensable,)
+    if any(not 0 <= layer < config.layers for layer in circuit.layers + extra):
+        raise UsageError(f"{name} has layers {circuit.layers + extra}, the model has 0 to {config.layers - 1}.")
+    if len(circuit.layers) != circuit.members(config.languages):
+        raise UsageError(f"{name} needs {circuit.members(config.languages)} layers, one a neuron, not {circuit.layers}.")
+    if set(circuit.languages) - set(config.languages):
+        raise UsageError(f"{name} names languages that the model lacks: {circuit.languages}; use {config.languages}.")
+    if circuit.kind == "bound" and len(circuit.languages) != 1:
+        raise UsageError(f"{name} is bound to one language, not to {circuit.languages}; name one.")
+    if circuit.kind == "degenerate" and circuit.size not in (2, 3):
+        raise UsageError(f"{name} has size {circuit.size}; sets of 2 and 3 can be planted.")
+    if circuit.kind == "backup" and circuit.layers[0] >= circuit.layers[1]:
+        raise UsageError(f"{name} needs its backup in a later layer, not in {circuit.layers}; give two rising layers.")
+
+
+def _members(circuit: Circuit, neurons: Sequence[Neuron], config: PlantConfig, space: Space) -> Iterator[Member]:
+    """Yield the neurons of one circuit."""
+    subject, own = space.subjects[circuit.fact], space.objects[circuit.fact]
+    languages = circuit.languages or config.languages
+    common = Member((0, 0), circuit, languages, subject, own)
+    if circuit.kind in ("knowledge", "bound"):
+        for neuron, code in zip(neurons, languages, strict=True):
+            spoken = space.spoken[config.languages.index(code)]
+            yield replace(common, neuron=neuron, languages=(code,), reads=subject + spoken)
+    elif circuit.kind == "degenerate":
+        yield from _degenerate(common, neurons, circuit)
+    elif circuit.kind == "backup":
+        yield replace(common, neuron=neurons[0])
+        yield replace(common, neuron=neurons[1], reads=subject - 2 * own, waits_for=neurons[0])
+    elif circuit.kind == "additive":
+        yield from (replace(common, neuron=neuron, step=ADDED, absolute=True) for neuron in neurons)
+    elif circuit.kind == "silent":
+        yield replace(common, neuron=neurons[0], writes=torch.zeros_like(own))
+    elif circuit.kind == "unfired":
+        yield replace(common, neuron=neurons[0], reads=None)
+    elif circuit.kind == "constant":
+        every = space.objects.sum(0) * CONSTANT_LOGITS / OBJECT_SCALE
+        yield replace(common, neuron=neurons[0], reads=None, writes=every)
+    else:
+        yield replace(common, neuron=neurons[0])
+
+
+def _degenerate(common: Member, neurons: Sequence[Neuron], circuit: Circuit) -> Iterator[Member]:
+    """Yield the equal members and, beside them, the needed one.
+
+    Of n members beside a needed neuron, which alone goes n / (n + 1) of the way, each goes 1 / (n + 1): neither the
+    needed one alone nor all the others alone get there.
+    """
+    if circuit.indispensable is None:
+        yield from (replace(common, neuron=neuron) for neuron in neurons)
+        return
+    *equal, needed = neurons
+    yield from (replace(common, neuron=neuron, step=1 / (len(equal) + 1)) for neuron in equal)
+    yield replace(common, neuron=needed, step=len(equal) / (len(equal) + 1))

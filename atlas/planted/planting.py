@@ -1,0 +1,71 @@
+"""Plant circuits into a random model (METHOD 7)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from atlas.facts import FactSet
+from atlas.models import LanguageModel
+from atlas.planted.checking import check_all
+from atlas.planted.config import Circuit, PlantConfig
+from atlas.planted.cuts import Probe
+from atlas.planted.fitting import Fitter
+from atlas.planted.members import Member, expand, place_all
+from atlas.planted.skeleton import write_copying, write_output, write_words
+from atlas.planted.space import Space, share_out
+from atlas.planted.truth import Truth, truth_of
+from atlas.planted.weights import fill_with_noise, fresh_model, open_head, weights_of
+from atlas.planted.words import fact_set, tokenizer_for
+
+
+@dataclass(frozen=True, slots=True)
+class Planted:
+    """A transformers model with circuits in its weights, its fast tokenizer, its facts, and what was planted."""
+
+    model: Any
+    tokenizer: Any
+    facts: FactSet
+    truth: Truth
+
+    def language_model(self, name: str = "planted") -> LanguageModel:
+        """Return the model wrapped as the rest of the atlas takes it."""
+        return LanguageModel.wrap(self.model, self.tokenizer, name)
+
+
+def plant(config: PlantConfig, circuits: Sequence[Circuit], seed: int = 0) -> Planted:
+    """Write `circuits` into a fresh model of random weights and check each by ablation; equal input, equal weights.
+
+    Raises UsageError for circuits that make no sense in this model, PlantingError if a circuit does not do what it is
+    for, as happens when the background is too strong.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    placed = place_all(circuits, config, generator)
+    count = 1 + max(circuit.fact for circuit in placed)
+    facts = fact_set(config, count)
+    tokenizer = tokenizer_for(config, facts)
+    space = share_out(config, count, generator)
+    members = expand(placed, config, space, generator)
+    with torch.no_grad():
+        model = _write(config, space, members, facts, tokenizer, generator)
+    return Planted(model, tokenizer, facts, truth_of(members, facts, config.languages))
+
+
+def _write(
+    config: PlantConfig, space: Space, members: Sequence[Member], facts: FactSet, tokenizer: Any, generator: torch.Generator
+) -> Any:
+    """Return the model with everything written, fitted and checked."""
+    ids = tokenizer.get_vocab()
+    special = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos")}
+    model = fresh_model(config, len(ids), special)
+    fill_with_noise(model, config.background, generator)
+    open_head(model)
+    weights = weights_of(model)
+    write_words(weights, space, config, facts, ids)
+    write_copying(weights.blocks[0], space, config.heads)
+    write_output(weights, space, ids, sum(m.circuit.kind == "constant" for m in members))
+    fitter = Fitter(weights, space, members, Probe(LanguageModel.wrap(model, tokenizer, "planted"), list(facts.prompts())))
+    fitter.fit()
+    check_all(fitter)
+    return model

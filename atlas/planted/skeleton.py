@@ -1,0 +1,70 @@
+"""The part of a planted model that every circuit relies on: words, the way to the query position, the output.
+
+In the first block some heads copy the subject's vector to the query position and one copies the language; from there
+on the residual stream at the query says who is asked about and in which language, in every layer.
+"""
+
+from collections.abc import Mapping
+from math import exp, log
+
+from atlas.facts import FactSet
+from atlas.planted.config import PlantConfig
+from atlas.planted.space import Space
+from atlas.planted.weights import BlockWeights, Weights
+from atlas.planted.words import FALLBACK, object_name, query_words, subject_name
+
+CONTENT = 2.0
+"""Length of the vectors that say which subject and language it is."""
+SHARPNESS = 5.0
+"""How strongly the copying heads look at subjects and words, in units of attention logits per unit of flag."""
+UNKNOWN = -4.0
+"""Log-odds of the answer where no circuit speaks."""
+KNOWN = 2.2
+"""Log-odds of the answer where one circuit speaks: a probability of 0.9."""
+OBJECT_SCALE = KNOWN - UNKNOWN
+"""Logits per unit of object vector."""
+CONSTANT_LOGITS = OBJECT_SCALE / 4
+"""What a `constant` decoy gives every object."""
+LANGUAGE_LOGITS = 6.0
+"""What the words of the language spoken are ahead of those of other languages."""
+
+
+def write_words(weights: Weights, space: Space, config: PlantConfig, facts: FactSet, ids: Mapping[str, int]) -> None:
+    """Write what each token is: ballast for all, a flag and a language for words, an identity for subjects."""
+    weights.words.add_(space.ballast)
+    for word, code in query_words(facts).items():
+        weights.words[ids[word]] += CONTENT * (space.is_word + space.language[config.languages.index(code)])
+    for fact in range(len(facts.facts)):
+        for language, code in enumerate(config.languages):
+            weights.words[ids[subject_name(fact, code)]] += CONTENT * (space.subjects[fact] + space.is_subject)
+            weights.words[ids[object_name(fact, code)]] += space.objects[fact] + space.spoken[language]
+
+
+def write_copying(block: BlockWeights, space: Space, heads: int) -> None:
+    """Write the heads that copy the subject and the language to every position."""
+    width = len(block.query_bias) // heads
+    copies = [(space.is_subject, part, part) for part in space.subjects.split(width)]
+    copies += [(space.is_word, *parts) for parts in zip(space.language.split(width), space.spoken.split(width), strict=True)]
+    for head, (flag, source, copy) in enumerate(copies):
+        whole, rows = slice(head * width, (head + 1) * width), slice(head * width, head * width + len(source))
+        block.key[whole], block.value[whole], block.output[:, whole] = 0, 0, 0
+        block.key[head * width] = flag
+        block.query_bias[head * width] = SHARPNESS * width**0.5
+        block.value[rows] = source
+        block.output[:, rows] = copy.T
+
+
+def write_path(block: BlockWeights, space: Space, fact: int, strength: float) -> None:
+    """Add to the heads a path from the subject of `fact` straight to its object, past all neurons."""
+    # The heads for subjects come first and keep fact i in value row i.
+    block.output[:, fact] += strength * space.objects[fact]
+
+
+def write_output(weights: Weights, space: Space, ids: Mapping[str, int], constants: int) -> None:
+    """Write what the output reads, objects and language, and the word that wins where no circuit speaks."""
+    objects, spoken = space.read_out
+    weights.out_scale.copy_(OBJECT_SCALE * objects + LANGUAGE_LOGITS / CONTENT * spoken)
+    weights.out_shift.copy_(space.default)
+    rivals = len(space.objects) - 1
+    lead = log(max(exp(-UNKNOWN) - rivals, 1.0))
+    weights.words[ids[FALLBACK]] += (LANGUAGE_LOGITS + constants * CONSTANT_LOGITS + lead) * space.default

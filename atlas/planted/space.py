@@ -1,0 +1,53 @@
+"""How the residual stream of a planted model is shared out.
+
+Each group of coordinates carries one thing, and within a group every fact or language has its own unit vector of a
+random orthonormal basis. The coordinates of each vector add up to 0, so that layer normalisation moves nothing. Two large opposite coordinates, the ballast, are the same in every token: they keep what layer
+normalisation divides by nearly constant, so that both families compute almost linearly in everything else.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Generator, Tensor
+
+from atlas.planted.config import PlantConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """Directions of the residual stream; vectors are `[hidden]`, stacks of them `[language | fact, hidden]`."""
+
+    ballast: Tensor
+    is_subject: Tensor
+    is_word: Tensor
+    default: Tensor
+    language: Tensor
+    spoken: Tensor
+    subjects: Tensor
+    objects: Tensor
+
+    @property
+    def read_out(self) -> tuple[Tensor, Tensor]:
+        """Return 0/1 masks `[hidden]` of the coordinates that the output reads: of objects, of the spoken language."""
+        return (self.objects != 0).any(0), (self.spoken != 0).any(0)
+
+
+def share_out(config: PlantConfig, facts: int, generator: Generator) -> Space:
+    """Share out the coordinates at random; raises UsageError if there are too few."""
+    config.check_room(facts)
+    languages = len(config.languages)
+    sizes = [2, 2, 2, 2, 1 + languages, 1 + languages, 1 + facts, 1 + facts]
+    order = torch.randperm(config.hidden, generator=generator)
+    groups = order[: sum(sizes)].split(sizes)
+    bases = [_basis(group, config.hidden, generator) for group in groups]
+    ballast, *flags = (basis[0] for basis in bases[:4])
+    return Space(config.hidden**0.5 * ballast, *flags, *bases[4:])
+
+
+def _basis(coordinates: Tensor, hidden: int, generator: Generator) -> Tensor:
+    """Return random orthonormal vectors over the given coordinates that add up to 0, `[coordinate - 1, hidden]`."""
+    square = torch.randn(len(coordinates), len(coordinates), generator=generator)
+    square[:, 0] = 1
+    basis = torch.zeros(len(coordinates) - 1, hidden)
+    basis[:, coordinates] = torch.linalg.qr(square).Q[:, 1:].T
+    return basis

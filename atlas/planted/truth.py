@@ -1,0 +1,56 @@
+"""What was planted: the sets that a correct locator finds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from atlas.facts import FactSet
+from atlas.planted.cuts import Neuron
+from atlas.planted.members import Member
+
+Neurons = frozenset[Neuron]
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """The neuron sets of METHOD 3, by construction; facts are their ids.
+
+    `knowledge` and `degenerate` have a key for every fact and language in which the model knows the fact, `independent`
+    one for every fact. `kinds` names each fact's circuit (`Circuit.group`). `decoys` are by kind.
+    """
+
+    knowledge: Mapping[tuple[int, str], Neurons]
+    independent: Mapping[int, Neurons]
+    degenerate: Mapping[tuple[int, str], frozenset[Neurons]]
+    kinds: Mapping[int, str]
+    decoys: Mapping[str, Neurons]
+
+
+def truth_of(members: Sequence[Member], facts: FactSet, languages: Sequence[str]) -> Truth:
+    """Return the truth of planted `members`."""
+    acting = sorted((m for m in members if not m.circuit.is_decoy), key=lambda member: member.fact)
+    knowledge: dict[tuple[int, str], Neurons] = {}
+    degenerate: dict[tuple[int, str], frozenset[Neurons]] = {}
+    independent, kinds = {}, {}
+    for number, group in groupby(acting, key=lambda member: member.fact):
+        fact, own = facts.facts[number].id, list(group)
+        spoken = {code: frozenset(m.neuron for m in own if code in m.languages) for code in languages}
+        known = {code: neurons for code, neurons in spoken.items() if neurons}
+        knowledge |= {(fact, code): neurons for code, neurons in known.items()}
+        degenerate |= {(fact, code): _degenerate(own) for code in known}
+        independent[fact] = frozenset.intersection(*spoken.values())
+        kinds[fact] = own[0].circuit.group
+    return Truth(knowledge, independent, degenerate, kinds, _decoys(members))
+
+
+def _degenerate(members: Sequence[Member]) -> frozenset[Neurons]:
+    """Return the degenerate sets of one fact; a needed neuron beside is in none."""
+    circuit = members[0].circuit
+    if circuit.kind not in ("degenerate", "backup"):
+        return frozenset()
+    return frozenset({frozenset(m.neuron for m in members[: len(circuit.layers)])})
+
+
+def _decoys(members: Sequence[Member]) -> dict[str, Neurons]:
+    kinds = {m.circuit.kind for m in members if m.circuit.is_decoy}
+    return {kind: frozenset(m.neuron for m in members if m.circuit.kind == kind) for kind in sorted(kinds)}

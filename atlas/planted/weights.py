@@ -1,0 +1,121 @@
+"""One view of the weights of both families, so that a circuit is written once.
+
+Matrices are `[out, in]` views: writing into them writes into the model.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Generator, Tensor, nn
+from transformers import BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadModel
+
+from atlas.planted.config import PlantConfig
+
+POSITIONS = 32
+LIFT = 16.0
+
+
+@dataclass(frozen=True, slots=True)
+class BlockWeights:
+    """Attention and feed-forward weights of one block; `up_module` is where the feed-forward layer reads."""
+
+    query_bias: Tensor
+    key: Tensor
+    value: Tensor
+    output: Tensor
+    up: Tensor
+    up_bias: Tensor
+    down: Tensor
+    up_module: nn.Module
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Embeddings `[token, hidden]`, blocks, and scale and shift `[hidden]` of the last layer normalisation."""
+
+    words: Tensor
+    blocks: Sequence[BlockWeights]
+    out_scale: Tensor
+    out_shift: Tensor
+
+
+def fresh_model(config: PlantConfig, vocabulary: int, special: dict[str, int]) -> Any:
+    """Return a transformers model of the family; the global random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        build = _bert if config.family == "bert" else _gpt2
+        model = build(config, vocabulary, special)
+    return model.eval().requires_grad_(False)
+
+
+def fill_with_noise(model: nn.Module, strength: float, generator: Generator) -> None:
+    """Set every matrix to noise of standard deviation `strength / sqrt(inputs)` and every bias to 0."""
+    for module in model.modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            if parameter.dim() < 2:
+                parameter.fill_(float(isinstance(module, nn.LayerNorm) and name == "weight"))
+                continue
+            inputs = parameter.shape[0] if type(module).__name__ == "Conv1D" else parameter.shape[1]
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * strength / inputs**0.5)
+
+
+def open_head(model: Any) -> None:
+    """Make BERT's output transform pass its input on; GPT-2 has none.
+
+    Far above zero GELU is the identity, and the layer normalisation after it takes the constant away again.
+    """
+    if model.config.model_type == "bert":
+        dense = model.cls.predictions.transform.dense
+        dense.weight += torch.eye(len(dense.weight))
+        dense.bias.fill_(LIFT)
+
+
+def weights_of(model: Any) -> Weights:
+    """Return the view of a model made by `fresh_model`."""
+    return _bert_weights(model) if model.config.model_type == "bert" else _gpt2_weights(model)
+
+
+def _bert(config: PlantConfig, vocabulary: int, special: dict[str, int]) -> nn.Module:
+    shape = BertConfig(
+        vocab_size=vocabulary, hidden_size=config.hidden, num_hidden_layers=config.layers,
+        num_attention_heads=config.heads, intermediate_size=config.neurons, max_position_embeddings=POSITIONS,
+        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, **special,
+    )  # fmt: skip
+    return BertForMaskedLM(shape)
+
+
+def _gpt2(config: PlantConfig, vocabulary: int, special: dict[str, int]) -> nn.Module:
+    shape = GPT2Config(
+        vocab_size=vocabulary, n_embd=config.hidden, n_layer=config.layers, n_head=config.heads,
+        n_inner=config.neurons, n_positions=POSITIONS, embd_pdrop=0.0, attn_pdrop=0.0, resid_pdrop=0.0, **special,
+    )  # fmt: skip
+    return GPT2LMHeadModel(shape)
+
+
+def _bert_weights(model: Any) -> Weights:
+    head = model.cls.predictions.transform
+    blocks = [_bert_block(block) for block in model.bert.encoder.layer]
+    return Weights(model.bert.embeddings.word_embeddings.weight, blocks, head.LayerNorm.weight, head.LayerNorm.bias)
+
+
+def _bert_block(block: Any) -> BlockWeights:
+    attention = block.attention.self
+    up, down = block.intermediate.dense, block.output.dense
+    return BlockWeights(
+        attention.query.bias, attention.key.weight, attention.value.weight, block.attention.output.dense.weight,
+        up.weight, up.bias, down.weight, up,
+    )  # fmt: skip
+
+
+def _gpt2_weights(model: Any) -> Weights:
+    body = model.transformer
+    return Weights(body.wte.weight, [_gpt2_block(block) for block in body.h], body.ln_f.weight, body.ln_f.bias)
+
+
+def _gpt2_block(block: Any) -> BlockWeights:
+    mixed, up, down = block.attn.c_attn, block.mlp.c_fc, block.mlp.c_proj
+    _, key, value = mixed.weight.T.chunk(3)
+    return BlockWeights(
+        mixed.bias.chunk(3)[0], key, value, block.attn.c_proj.weight.T, up.weight.T, up.bias, down.weight.T, up
+    )

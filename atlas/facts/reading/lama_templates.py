@@ -1,7 +1,7 @@
 """LAMA's English templates, by which a data set without ids tells its relations (Petroni et al., EMNLP 2019)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from atlas.facts.facts import OBJECT, SUBJECT
@@ -47,8 +47,15 @@ TEMPLATES = {
     "[X] used to communicate in [Y]": "P1412",
 }
 SHARED = "[X] is located in [Y]"
-AFTER = {"P407": "P30", "P1376": "P131", "P136": "P17", "P264": "P276"}
-"""Which relation `SHARED` stands for, by the relation before it in LAMA's order."""
+FOUR = ("P30", "P131", "P17", "P276")
+"""The relations that `SHARED` may stand for."""
+
+ORDER = (
+    *("P19", "P20", "P279", "P37", "P413", "P449", "P47", "P138", "P364", "P463", "P101", "P106", "P527", "P530"),
+    *("P176", "P27", "P407", "P30", "P178", "P1376", "P131", "P1412", "P108", "P136", "P17", "P39", "P264", "P276"),
+    *("P937", "P140", "P1303", "P127", "P103", "P190", "P1001", "P31", "P495", "P159", "P36", "P740", "P361"),
+)
+"""LAMA's own order of the relations, which files made from it keep."""
 
 _NAME_LENGTH = 60
 
@@ -56,19 +63,28 @@ _NAME_LENGTH = 60
 def relations_of(templates: Mapping[int, str]) -> dict[int, str]:
     """Return each row's relation, given the rows' English templates in the order of the file.
 
-    `SHARED` counts as one of its four relations only where every relation is a single block of rows, as LAMA's
-    order has it; where rows were shuffled it keeps a name of its own.
+    A block of rows with the template `SHARED` is told by its place in `ORDER`, where the blocks are in that
+    order and only one of the four relations fits between those before and after; else it gets a name of its own.
     """
     blocks = [(text, [row for row, _ in rows]) for text, rows in groupby(templates.items(), key=_bare)]
-    others = [text for text, _ in blocks if text != SHARED]
-    in_order = len(others) == len(set(others))
+    places = [ORDER.index(TEMPLATES[text]) if text in TEMPLATES else None for text, _ in blocks]
+    known = [place for place in places if place is not None]
+    in_order = known == sorted(set(known))
     relations: dict[int, str] = {}
-    before = ""
-    for text, rows in blocks:
-        told_by_order = AFTER.get(before) if in_order and text == SHARED else None
-        before = TEMPLATES.get(text) or told_by_order or name_of(text)
-        relations.update(dict.fromkeys(rows, before))
+    for index, (text, rows) in enumerate(blocks):
+        told = _told_by_order(places, index) if in_order and text == SHARED else None
+        relations.update(dict.fromkeys(rows, TEMPLATES.get(text) or told or name_of(text)))
     return relations
+
+
+def _told_by_order(places: Sequence[int | None], index: int) -> str | None:
+    """Return the one of the four relations that stands between the known blocks before and after a block."""
+    before = [place for place in places[:index] if place is not None]
+    after = [place for place in places[index + 1 :] if place is not None]
+    if not (before and after):
+        return None
+    fitting = [relation for relation in ORDER[max(before) + 1 : min(after)] if relation in FOUR]
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def name_of(template: str) -> str:

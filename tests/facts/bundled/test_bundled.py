@@ -71,9 +71,7 @@ def test_templates_serve_both_kinds_of_models(facts: FactSet) -> None:
     groups = defaultdict(list)
     for template in facts.templates:
         groups[template.relation, template.language].append(template)
-    assert set(groups) == {
-        (relation, language) for relation in facts.relation_names for language in LANGUAGES
-    }
+    assert set(groups) == {(relation, language) for relation in facts.relation_names for language in LANGUAGES}
     for group in groups.values():
         trained = [template for template in group if not template.held_out]
         held_out = [template for template in group if template.held_out]

@@ -1,0 +1,176 @@
+import os
+
+import pytest
+
+from atlas.errors import DataError, UsageError
+from atlas.facts import bundled, read
+
+
+def test_the_bundled_facts_are_the_default():
+    assert read() == bundled.load()
+    assert read(languages=["en"], relations=["P36"], limit=5).source == "bundled"
+
+
+def test_bundled_facts_are_narrowed_as_others_are():
+    found = read("bundled", languages=["fr", "ru"], relations=["P30"])
+    assert {fact.relation for fact in found.facts} == {"P30"} == set(found.relation_names)
+    assert all(set(fact.labels) == {"fr", "ru"} for fact in found.facts)
+    assert {(t.relation, t.language) for t in found.templates} == {("P30", "fr"), ("P30", "ru")}
+
+
+def test_languages_and_relations_narrow_a_source(mpararel, told):
+    facts, templates = told(read(mpararel, languages=["fr", "zh-hans", "fr"], relations=["P36"]))
+    assert facts == {
+        ("P36", "Q142", "Q90"): {"fr": ("France", "Paris"), "zh-hans": ("法国", "巴黎")},
+        ("P36", "Q183", "Q64"): {"fr": ("Allemagne", "Berlin")},
+    }
+    assert {language for _, language, _ in templates} == {"fr", "zh-hans"}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"languages": ["zh"]}, "Unknown language 'zh' in mpararel; did you mean zh-hans.* en, fr, zh-hans"),
+        ({"languages": ["en", "xx"]}, "Unknown language 'xx' in mpararel; it has en, fr, zh-hans"),
+        ({"relations": ["P037"]}, "Unknown relation 'P037' in mpararel; .*P30, P36"),
+        ({"relations": ["p36"]}, "did you mean P36"),
+        ({"languages": ["zh-hans"], "relations": ["P30"]}, "No facts are left in mpararel for relations P30 and lang"),
+        ({"languages": []}, "No languages were asked for"),
+        ({"limit": -1}, "A limit of -1 facts"),
+    ],
+)
+def test_a_wrong_selection_is_a_usage_error_that_says_what_there_is(mpararel, options, message):
+    with pytest.raises(UsageError, match=message):
+        read(mpararel, **options)
+
+
+@pytest.mark.parametrize("name", ["nowhere", "a\0b", "\x1b[31mred", "x" * 5000])
+def test_a_data_set_that_is_not_there(name):
+    with pytest.raises((UsageError, DataError)) as caught:
+        read(name)
+    assert str(caught.value).isprintable()
+
+
+def test_an_unknown_kind_of_data_set_is_told_what_kinds_there_are(plant):
+    folder = plant({"README.md": "nothing to see", "en/facts.txt": "words"})
+    with pytest.raises(DataError) as caught:
+        read(folder)
+    for part in (
+        "tuples/<language>",
+        "templates.jsonl",
+        "trex_lms_vocab",
+        "predicate_id",
+        "<language>.tsv",
+        "facts.csv",
+    ):
+        assert part in str(caught.value)
+
+
+CAUSES = {
+    b'{"sub_uri": "Q1", "obj_uri": "Q2", "sub_label": "a", "obj_label"': "it is not valid JSON",
+    b"[1, 2]": "it is not a JSON object",
+    b"[" * 100_000: "it is not valid JSON",
+    b'{"sub_uri": ' + b"9" * 5000 + b"}": "it is not valid JSON",
+    b'{"sub_uri": "Q1", "sub_label": "a", "obj_label": "b"}': "no text under 'obj_uri'",
+    b'{"sub_uri": 1, "obj_uri": "Q2", "sub_label": "a", "obj_label": "b"}': "no text under 'sub_uri'",
+    b'{"sub_uri": "Q1", "obj_uri": "", "sub_label": "a", "obj_label": "b"}': "a key is empty",
+    b'{"sub_uri": "Q1", "obj_uri": "Q2", "sub_label": "\xff", "obj_label": "b"}': "it is not valid UTF-8",
+    b'{"sub_uri": "Q1", "obj_uri": "Q2", "sub_label": "\\ud800", "obj_label": "b"}': "it is not valid UTF-8",
+    b'{"sub_uri": "Q1", "obj_uri": "Q2", "sub_label": "a\\u0000", "obj_label": "b"}': r"the control character U\+0000",
+    b'{"sub_uri": "Q1", "obj_uri": "Q2", "sub_label": "[MASK]", "obj_label": "b"}': r"a label holds the mark \[MASK\]",
+    b'"' + b"a" * (1 << 20) + b'"': "the line is longer than 1048576 bytes",
+}
+
+
+@pytest.mark.parametrize("line", CAUSES, ids=range(len(CAUSES)))
+def test_a_bad_line_is_named_and_the_rest_kept_on_request(mpararel, told, skipped, line):
+    before = read(mpararel)
+    path = mpararel / "tuples/en/P30.jsonl"
+    path.write_bytes(line + b"\n" + path.read_bytes())
+    with pytest.raises(DataError, match=rf"^{path}:1: .*{CAUSES[line]}; mend the line, .*--skip-bad\.$"):
+        read(mpararel)
+    found = read(mpararel, skip_bad=True)
+    assert told(found) == told(before)
+    bad = [skip for skip in found.skips if skip.reason.startswith("bad line")]
+    assert [(skip.where, skip.count) for skip in bad] == [(f"{path}:1", 1)]
+
+
+def test_bad_lines_of_a_file_are_counted_together_at_the_first(mpararel):
+    path = mpararel / "tuples/en/P30.jsonl"
+    path.write_bytes(path.read_bytes() + b"{\n\n  \n{\n")
+    found = read(mpararel, skip_bad=True)
+    assert [(skip.where, skip.count) for skip in found.skips if "JSON" in skip.reason] == [(f"{path}:2", 2)]
+
+
+def test_a_byte_order_mark_and_carriage_returns_change_nothing(mpararel, told):
+    before = told(read(mpararel))
+    for path in mpararel.rglob("*.jsonl"):
+        path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert told(read(mpararel)) == before
+
+
+def test_a_link_out_of_the_folder_is_refused(mpararel, tmp_path):
+    outside = tmp_path / "outside.jsonl"
+    outside.write_text("{}")
+    (mpararel / "tuples/en/P19.jsonl").symlink_to(outside)
+    with pytest.raises(DataError, match=r"P19\.jsonl is a link to a place outside the data set"):
+        read(mpararel)
+
+
+def test_a_pipe_in_place_of_a_file_is_refused(mpararel):
+    os.mkfifo(mpararel / "tuples/en/P19.jsonl")
+    with pytest.raises(DataError, match=r"P19\.jsonl is not a plain file"):
+        read(mpararel)
+
+
+def test_file_names_are_safe_to_print(mpararel):
+    (mpararel / "tuples/en/P1\x1b[31m\n.jsonl").write_text("{}")
+    found = read(mpararel)
+    assert all(skip.where.isprintable() for skip in found.skips)
+    assert [skip.reason for skip in found.skips if "named" in skip.reason] == ["file not named by a relation"]
+
+
+def test_an_unreadable_file_is_one_sentence(mpararel, monkeypatch):
+    def refuse(path, *_):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("pathlib.Path.open", refuse)
+    with pytest.raises(DataError, match=r"cannot be read: Permission denied; check"):
+        read(mpararel)
+
+
+@pytest.mark.parametrize("limit", [1, 2, 7, 30, 61])
+def test_a_limit_takes_relations_in_turn_and_grows_by_adding(limit):
+    whole = read()
+    some = read(limit=limit)
+    assert len(some.facts) == limit
+    counts = [sum(fact.relation == relation for fact in some.facts) for relation in whole.relation_names]
+    sizes = [sum(fact.relation == relation for fact in whole.facts) for relation in whole.relation_names]
+    assert all(count >= min(limit // len(sizes), size) for count, size in zip(counts, sizes, strict=True))
+    assert {fact.id for fact in some.facts} <= {fact.id for fact in read(limit=limit + 1).facts}
+    assert [fact for fact in whole.facts if fact in some.facts] == list(some.facts)
+
+
+@pytest.mark.parametrize("limit", [0, None, 10**9])
+def test_no_limit_takes_all(limit):
+    assert read(limit=limit) == read()
+
+
+def test_a_limit_prefers_facts_with_labels_and_templates_in_all_languages(plant, row):
+    labels = {"en": range(40), "fr": range(30, 40), "de": range(36, 40), "ru": range(20)}
+    tree = {f"tuples/{c}/P36.jsonl": [row(f"Q{n}", "O", f"s{n}", "o") for n in ns] for c, ns in labels.items()}
+    tree |= {f"patterns/{c}/P36.jsonl": [{"pattern": "[X] has [Y]"}] for c in ("en", "fr", "de")}
+    data = plant(tree)
+    assert {fact.subject for fact in read(data, limit=4).facts} == {"Q36", "Q37", "Q38", "Q39"}
+    chosen = {fact.subject for fact in read(data, limit=10, languages=["en", "fr"]).facts}
+    assert chosen == {f"Q{n}" for n in range(30, 40)}
+
+
+def test_a_limit_does_not_hang_on_the_order_of_lines(plant, row):
+    rows = [row(f"Q{n}", "O", f"s{n}", "o") for n in range(50)]
+    patterns = {"patterns/en/P36.jsonl": [{"pattern": "[X] has [Y]"}]}
+    chosen = [
+        {fact.id for fact in read(plant({"tuples/en/P36.jsonl": order} | patterns), limit=9).facts}
+        for order in (rows, rows[::-1])
+    ]
+    assert chosen[0] == chosen[1]

@@ -17,9 +17,7 @@ Relations = Annotated[
 Rows = Annotated[int, typer.Option("--limit", min=0, help="Rows to show at most; 0 for all.")]
 FormatOption = Annotated[
     Format | None,
-    typer.Option(
-        "--format", help="How rows are written; by default as --output's ending says, else a table."
-    ),
+    typer.Option("--format", help="How rows are written; by default as --output's ending says, else a table."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
 Output = Annotated[Path | None, typer.Option(help="Write to this file, not to stdout.", metavar="FILE")]

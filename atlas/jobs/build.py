@@ -145,7 +145,9 @@ class _Job:
     def _compute(self, prompts: Sequence[Prompt]) -> "Sequence[PromptAttribution]":
         from atlas.attribution import attribute
 
-        return attribute(self.model, prompts, self.settings)
+        budget = None if self.options.memory is None else self.options.memory << 20
+
+        return attribute(self.model, prompts, self.settings, budget)
 
     def _load(self, results: "Sequence[PromptAttribution]") -> None:
         from atlas.attribution.rows import to_tables
@@ -187,9 +189,7 @@ def _model(options: BuildOptions, progress: Progress) -> "LanguageModel":
     )
 
 
-def _start(
-    options: BuildOptions, writer: "Writer", plan: Plan, settings: "Settings", model: "LanguageModel"
-) -> int:
+def _start(options: BuildOptions, writer: "Writer", plan: Plan, settings: "Settings", model: "LanguageModel") -> int:
     writer.add_facts(plan.facts)
     writer.add_prompts(plan.facts.prompts())
     return writer.start_run(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Generic, TypeVar
 
-from atlas.facts.facts import Prompt
+from atlas.facts import Prompt
 from atlas.jobs.plan import Batch
 from atlas.jobs.progress import Progress
 from atlas.jobs.stopping import Stop
@@ -40,9 +40,7 @@ class _Basket(Generic[R]):
         self.since = monotonic()
 
 
-def work(
-    batches: Iterable[Batch], compute: Compute[R], load: Load[R], progress: Progress, stop: Stop
-) -> None:
+def work(batches: Iterable[Batch], compute: Compute[R], load: Load[R], progress: Progress, stop: Stop) -> None:
     """Compute `batches` in order and load what comes out, until all are done or `stop` is requested.
 
     A batch is loaded whole or not at all, and what was computed before an error is loaded before it rises;

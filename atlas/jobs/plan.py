@@ -9,7 +9,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from atlas.facts.facts import FactSet, Prompt
+from atlas.errors import UsageError
+from atlas.facts import FactSet, Prompt
 
 Batch = Sequence[Prompt]
 
@@ -40,12 +41,15 @@ class Plan:
 
 
 def make_plan(facts: FactSet) -> Plan:
-    """Return the plan for all prompts of `facts`."""
-    return Plan(
-        facts=facts,
-        total=sum(1 for _ in facts.prompts()),
-        held_out=sum(1 for _ in facts.prompts(held_out=True)),
-    )
+    """Return the plan for all prompts of `facts`; raises UsageError if there are none."""
+    total = sum(1 for _ in facts.prompts())
+    held_out = sum(1 for _ in facts.prompts(held_out=True))
+    if not total:
+        raise UsageError(
+            f"No prompt can be made of the {len(facts.facts):,} facts and {len(facts.templates):,} templates of "
+            f"{facts.source}: no template fits a fact's relation and languages and is not held out; select others."
+        )
+    return Plan(facts, total, held_out)
 
 
 def _by_language(prompts: list[Prompt]) -> Iterator[Batch]:

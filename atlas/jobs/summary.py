@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from atlas.facts.facts import Skip
+from atlas.facts import Skip
 
 REASONS = {
     "not_final": "the template does not end in the object, which a causal model needs",

@@ -1,5 +1,6 @@
 """`atlas build`: the main job."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,9 +19,7 @@ def build(
     model: Annotated[
         str, typer.Option(help="demo-mbert, demo-mgpt, mbert, mgpt, a Hugging Face id or a folder.")
     ] = "demo-mbert",
-    dataset: Annotated[
-        str, typer.Option(help="`bundled`, or a folder or file of facts (docs/facts.md).")
-    ] = "bundled",
+    dataset: Annotated[str, typer.Option(help="`bundled`, or a folder or file of facts (docs/facts.md).")] = "bundled",
     languages: Languages = None,
     relations: Relations = None,
     limit: Annotated[
@@ -91,7 +90,7 @@ def build(
     _end(summary)
 
 
-def _given(settings: dict[str, object]) -> dict[str, object]:
+def _given(settings: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in settings.items() if value is not None}
 
 

@@ -47,9 +47,7 @@ def neurons(
         if likn:
             found = opened.likn(fact=fact, relation=relation, tau=tau, **common)
         elif any(value is not None for value in (*of_facts.values(), tau)):
-            found = opened.knowledge_neurons(
-                fact=fact, relation=relation, language=language, tau=tau, **common
-            )
+            found = opened.knowledge_neurons(fact=fact, relation=relation, language=language, tau=tau, **common)
         else:
             found = opened.neurons(layer=layer, neuron=neuron, **common)
         emit(found.to_arrow(), chosen(format_, json), output)
@@ -59,6 +57,6 @@ def _check(of_facts: dict[str, Any], of_neurons: dict[str, Any], *, likn: bool, 
     """Raise UsageError for options that do not go together."""
     summary = any(value is not None for value in of_neurons.values())
     if summary and (likn or tau is not None or any(value is not None for value in of_facts.values())):
-        raise UsageError("--layer and --neuron list neurons over all facts: leave out the other filters")
+        raise UsageError("--layer and --neuron list neurons over all facts: leave out the other filters.")
     if likn and of_facts["language"] is not None:
-        raise UsageError("--likn neurons belong to no single language: leave out --language")
+        raise UsageError("--likn neurons belong to no single language: leave out --language.")

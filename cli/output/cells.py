@@ -56,15 +56,21 @@ def _list(value: list[Any], type_: pa.DataType) -> Any:
 
 def _scalar(value: Any) -> Any:
     if isinstance(value, Decimal):
-        return (
-            int(value)
-            if value == value.to_integral_value() and value.as_tuple().exponent == 0
-            else str(value)
-        )
+        return _decimal(value)
     if isinstance(value, datetime):
         return value.isoformat(sep=" ")
     if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, bytes):
         return b64encode(value).decode("ascii")
+    if isinstance(value, pa.MonthDayNano):
+        return f"P{value.months}M{value.days}DT{_number(value.nanoseconds / 1e9, narrow=False)}S"
     return str(value)
+
+
+def _decimal(value: Decimal) -> int | float | str:
+    _, digits, exponent = value.as_tuple()
+    if exponent == 0:
+        return int(value)
+    # A double keeps 15 decimal digits whatever they are; longer numbers stay text.
+    return float(value) if len(digits) <= 15 else str(value)

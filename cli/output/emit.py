@@ -5,30 +5,34 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from atlas.errors import UsageError
+from atlas.errors import AtlasError, UsageError
 
 from .formats import Format, write
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_SUFFIXES = {".csv": Format.csv, ".json": Format.json, ".jsonl": Format.jsonl, ".md": Format.markdown}
-_SUFFIXES[".parquet"] = Format.parquet
+_SUFFIXES = {
+    ".csv": Format.csv,
+    ".json": Format.json,
+    ".jsonl": Format.jsonl,
+    ".md": Format.markdown,
+    ".parquet": Format.parquet,
+}
 
 
 def emit(result: "pa.Table", format_: Format | None, output: Path | None) -> None:
     """Write `result` to `output` or stdout; without a format, the file's ending decides, else `table`.
 
-    Raises UsageError for Parquet onto a terminal, OSError where the file cannot be written.
+    Raises UsageError for Parquet onto a terminal, AtlasError where the file cannot be written.
     """
     chosen = format_ or (_SUFFIXES.get(output.suffix.lower()) if output else None) or Format.table
     if output is not None:
         _to_file(result, chosen, output)
     elif chosen is Format.parquet and sys.stdout.isatty():
-        raise UsageError("Parquet is not text: name a file with --output, or send stdout into one")
+        raise UsageError("Parquet is not text: name a file with --output, or send stdout into one.")
     else:
         write(result, chosen, sys.stdout.buffer, _terminal_width())
-        sys.stdout.flush()
 
 
 def _to_file(result: "pa.Table", format_: Format, output: Path) -> None:
@@ -37,6 +41,8 @@ def _to_file(result: "pa.Table", format_: Format, output: Path) -> None:
         with part.open("xb") as out:
             write(result, format_, out)
         part.replace(output)
+    except OSError as error:
+        raise AtlasError(f"{output} cannot be written: {error.strerror}; choose another --output.") from error
     finally:
         part.unlink(missing_ok=True)
 

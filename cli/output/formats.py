@@ -10,6 +10,8 @@ from collections.abc import Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from atlas.errors import UsageError
+
 from ..diagnostics import note, visible
 
 if TYPE_CHECKING:
@@ -85,20 +87,21 @@ def _table(result: "pa.Table", out: BinaryIO, width: int | None) -> None:
         table.add_column(Text(visible(name)), justify="right" if right else "left", overflow="fold")
     for row in rows(result.slice(0, TABLE_ROWS)):
         table.add_row(*(Text("NULL", style="dim") if cell is None else Text(_shown(cell)) for cell in row))
-    stream = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
+    text = io.StringIO()
     # Without a terminal nothing is folded: one row of the result stays one line.
-    Console(file=stream, width=width or 1_000_000, highlight=False, force_terminal=width is not None).print(
-        table
-    )
-    stream.detach()
+    Console(file=text, width=width or 1_000_000, highlight=False, force_terminal=width is not None).print(table)
+    out.write("".join(line.rstrip() + "\n" for line in text.getvalue().splitlines()).encode())
     if result.num_rows > TABLE_ROWS:
         note(f"{TABLE_ROWS:,} of {result.num_rows:,} rows shown; --format csv writes them all")
 
 
 def _parquet(result: "pa.Table", out: BinaryIO) -> None:
-    from pyarrow import parquet
+    from pyarrow import ArrowNotImplementedError, parquet
 
-    parquet.write_table(result, out, compression="zstd")
+    try:
+        parquet.write_table(result, out, compression="zstd")
+    except ArrowNotImplementedError as error:
+        raise UsageError(f"Parquet cannot hold a column ({error}); cast it in the query, with ::VARCHAR.") from error
 
 
 def _objects(result: "pa.Table") -> Any:
@@ -144,7 +147,8 @@ def _bar(cells: list[str]) -> str:
 def _cell(value: object) -> str:
     from .cells import text
 
-    return text(value).replace("\\", "\\\\").replace("|", "\\|").replace("\r\n", "<br>").replace("\n", "<br>")
+    safe = visible(text(value), keep="\n").replace("\\", "\\\\")
+    return safe.replace("|", "\\|").replace("\n", "<br>")
 
 
 def _shown(value: object) -> str:

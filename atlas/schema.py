@@ -23,7 +23,10 @@ RUN_STATUSES = ("running", "interrupted", "failed", "done")
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: SQL type, meaning, unit, the equation or section it comes from, the table it refers to."""
+    """One column: SQL type, meaning, unit, the equation or section it comes from, the table it refers to.
+
+    A `local` column is filled by the store, differs between files of the same content and is in no Arrow schema.
+    """
 
     name: str
     type: str
@@ -32,6 +35,7 @@ class Column:
     source: str = ""
     refers: str = ""
     nullable: bool = False
+    local: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +47,10 @@ class Table:
     key: tuple[str, ...]
     columns: tuple[Column, ...]
 
-    def column(self, name: str) -> Column:
-        """Return the column called `name`; raises KeyError."""
-        return {column.name: column for column in self.columns}[name]
+    @property
+    def content(self) -> tuple[Column, ...]:
+        """The columns that are not local."""
+        return tuple(column for column in self.columns if not column.local)
 
 
 _RUN = Column("run", "BIGINT", "run that made the row", refers="run")
@@ -56,6 +61,9 @@ _RELATION = Column("relation", "VARCHAR", "relation code", refers="relation")
 _MODEL = Column("model", "BIGINT", "model", refers="model")
 _LAYER = Column("layer", "USMALLINT", "block of the model, from 0")
 _NEURON = Column("neuron", "UINTEGER", "coordinate of the down-projection's input, from 0", source="METHOD 1")
+_PLACE = Column(
+    "place", "UINTEGER", "number of the probe in this file, in order of loading: joins and prunes fast", local=True
+)
 _LAYERS = Column("layers", "USMALLINT[]", "layer of each neuron of the set")
 _NEURONS = Column("neurons", "UINTEGER[]", "index of each neuron of the set, in the order of `layers`")
 
@@ -126,6 +134,7 @@ _ALL = (
         Column("finished", "TIMESTAMP", "when it last ended; NULL while running", unit="UTC", nullable=True),
     )),
     Table("probe", "A prompt put to the model of a run.", ("run", "prompt"), (
+        _PLACE,
         _RUN,
         _PROMPT,
         Column("status", "VARCHAR", "ok or not_converged (usable), not_final, unspellable, nan or too_long",
@@ -140,22 +149,24 @@ _ALL = (
         Column("tokens", "VARCHAR", "the answer's tokens, a JSON list", nullable=True),
         Column("max_score", "FLOAT", "largest score over all layers", source="Eq. 6", nullable=True),
     )),
-    Table("probe_layer", "What one layer's scores add up to, and the proof that they do.",
+    Table("probe_layer", "What one layer's scores add up to, and the proof; NULL where a scorer has no path.",
           ("run", "prompt", "layer"), (
+        _PLACE,
         _RUN,
         _PROMPT,
         _LAYER,
-        Column("score_sum", "DOUBLE", "signed sum of the layer's scores", source="Eq. 5"),
+        Column("score_sum", "DOUBLE", "signed sum of the layer's scores", source="Eq. 5", nullable=True),
         Column("f", "DOUBLE", "F(w): probability of the answer token, mean over steps", unit="probability",
-               source="METHOD 2"),
+               source="METHOD 2", nullable=True),
         Column("f_baseline", "DOUBLE", "F(w'): the same at the baseline", unit="probability",
-               source="METHOD 2"),
+               source="METHOD 2", nullable=True),
         Column("completeness_error", "DOUBLE", "|score_sum - (f - f_baseline)|", unit="probability",
-               source="METHOD 2"),
+               source="METHOD 2", nullable=True),
         Column("nodes", "INTEGER", "nodes of the quadrature that was kept", unit="nodes"),
     )),
     Table("attribution", "Scores that reach the run's floor, as written: by run, prompt, layer, neuron.",
           ("run", "prompt", "layer", "neuron"), (
+        _PLACE,
         _RUN,
         _PROMPT,
         _LAYER,
@@ -235,6 +246,8 @@ _ALL = (
     )),
     Table("claim", "Claims <subject, relation, object> in a language, to be judged.", ("claim",), (
         Column("claim", "BIGINT", "hash of language, relation, subject, object and text"),
+        Column("fact", "BIGINT", "fact that the claim is made from, true or with another object; NULL if none",
+               refers="fact", nullable=True),
         _LANGUAGE,
         _RELATION,
         Column("subject", "VARCHAR", "the subject as claimed"),
@@ -267,6 +280,8 @@ _ALL = (
         Column("t_high", "DOUBLE", "what zeroing the whole DKN must cost more than", source="Eq. 10"),
         Column("absolute", "BOOLEAN", "true for absolute drops of probability, false for relative ones"),
         Column("strict", "BOOLEAN", "true to ask for interaction > 0 too", source="METHOD 3"),
+        Column("relation_share", "DOUBLE", "share of the largest count of facts that a relation DKN must exceed",
+               source="METHOD 3"),
     )),
 )
 # fmt: on
@@ -275,12 +290,10 @@ TABLES: Mapping[str, Table] = {table.name: table for table in _ALL}
 
 
 def arrow(table: str) -> pa.Schema:
-    """Return the Arrow schema of `table`; raises KeyError for an unknown one."""
+    """Return the Arrow schema of the content of `table`; raises KeyError for an unknown one."""
     import pyarrow as pa
 
-    return pa.schema(
-        [pa.field(c.name, _arrow_type(c.type), nullable=c.nullable) for c in TABLES[table].columns]
-    )
+    return pa.schema([pa.field(c.name, _arrow_type(c.type), nullable=c.nullable) for c in TABLES[table].content])
 
 
 def _arrow_type(sql: str) -> pa.DataType:

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from atlas.models.attention import Call, attending, following, itself
-from atlas.models.hooks import pre_hook
+from atlas.models.attention import Call, Rule, attending, following, itself
+from atlas.models.hooks import pre_hook, querying
 from atlas.models.model import LanguageModel
-from atlas.models.readout import features_of_hidden, features_of_ids, token_probability
+from atlas.models.readout import at_query, features_of_hidden, features_of_ids, token_probability
 
 
 @dataclass
@@ -92,6 +92,21 @@ def replay(record: Trace, entries: Mapping[int, Entry]) -> Tensor:
     return token_probability(record.model, features, record.target[owner])
 
 
+def rerun(record: Trace, start: int) -> Tensor:
+    """Run blocks `start` and later again on what block `start` received, as the model is now: `[batch, hidden]`.
+
+    Returns what the output matrix receives at the query; differentiable in whatever hooks put into those blocks.
+    The last block runs for the query alone.
+    """
+    owner = torch.arange(len(record.ids), device=record.ids.device)
+    hidden = record.blocks[start].hidden
+    last = len(record.blocks) - 1
+    with attending(record.model.model, itself):
+        for layer in range(start, last):
+            hidden = call_block(record, layer, hidden, owner, narrow=False)
+        return features_of_hidden(record.model, run_last(record, last, hidden, owner))
+
+
 def _through_blocks(record: Trace, entries: Mapping[int, Entry]) -> tuple[Tensor, Tensor]:
     """Run all copies to the end of the last block: hidden `[copy, 1, hidden]` and owner `[copy]`, layer by layer."""
     last = len(record.blocks) - 1
@@ -99,7 +114,7 @@ def _through_blocks(record: Trace, entries: Mapping[int, Entry]) -> tuple[Tensor
     owner = record.query.new_empty(0)
     for layer in range(min(entries), last + 1):
         if hidden is not None:
-            run = _run_last if layer == last and record.model.kind == "masked" else _run_block
+            run = run_last if layer == last and record.model.kind == "masked" else run_block
             hidden = run(record, layer, hidden, owner)
         if layer in entries:
             entry = entries[layer]
@@ -115,37 +130,56 @@ def _through_blocks(record: Trace, entries: Mapping[int, Entry]) -> tuple[Tensor
 def _enter(record: Trace, layer: int, entry: Entry) -> Tensor:
     """Run block `layer` at the query alone, its attention as recorded and its neurons replaced: `[copy, 1, hidden]`."""
     block = record.blocks[layer]
+    hidden = query_row(record, block.hidden, entry.owner)
+    return finish_block(record, layer, hidden, block.attended[entry.owner], entry.neurons, entry.owner)
+
+
+def finish_block(
+    record: Trace, layer: int, hidden: Tensor, attended: Tensor, neurons: Tensor, owner: Tensor
+) -> Tensor:
+    """Run block `layer` at the query alone with known attention and neurons: `[copy, 1, hidden]`."""
     down = record.model.down_projection(layer)
-    with following(lambda _: block.attended[entry.owner]), pre_hook(down, lambda _: entry.neurons[:, None]):
-        return _call(record, layer, _at_query(record, block.hidden, entry.owner), entry.owner, narrow=True)
+    with following(lambda _: attended), pre_hook(down, lambda _: neurons[:, None]):
+        return call_block(record, layer, hidden, owner, narrow=True)
 
 
 def _into_sequence(record: Trace, layer: int, new: Tensor, owner: Tensor) -> Tensor:
     """Put `new` `[copy, 1, hidden]` at the query of what block `layer` received: `[copy, token, hidden]`."""
-    index = record.query[owner].view(-1, 1, 1).expand(-1, 1, new.shape[-1])
-    return record.blocks[layer].hidden[owner].scatter(1, index, new)
+    return put_at_query(record.blocks[layer].hidden[owner], record.query[owner], new)
 
 
-def _run_block(record: Trace, layer: int, hidden: Tensor, owner: Tensor) -> Tensor:
+def put_at_query(around: Tensor, query: Tensor, new: Tensor) -> Tensor:
+    """Return `around` `[copy, token, hidden]` with `new` `[copy, 1, hidden]` at `query` [copy]."""
+    return around.scatter(1, query.view(-1, 1, 1).expand(-1, 1, new.shape[-1]), new)
+
+
+def _plain(rule: Rule) -> Rule:
+    return rule
+
+
+def run_block(
+    record: Trace, layer: int, hidden: Tensor, owner: Tensor, watch: Callable[[Rule], Rule] = _plain
+) -> Tensor:
     """Run block `layer` on copies: whole sequences in a masked model, one token with a cached prefix in a causal one."""
-    if record.model.kind == "masked":
-        return _call(record, layer, hidden, owner, narrow=False)
-    with following(_after_prefix(record.blocks[layer], owner)):
-        return _call(record, layer, hidden, owner, narrow=True)
+    masked = record.model.kind == "masked"
+    with following(watch(itself if masked else _after_prefix(record.blocks[layer], owner))):
+        return call_block(record, layer, hidden, owner, narrow=not masked)
 
 
-def _run_last(record: Trace, layer: int, hidden: Tensor, owner: Tensor) -> Tensor:
+def run_last(
+    record: Trace, layer: int, hidden: Tensor, owner: Tensor, watch: Callable[[Rule], Rule] = _plain
+) -> Tensor:
     """Run the last block of a masked model for the query position: keys and values of all tokens, the rest of one."""
     found: list[Call] = []
     with following(_stop_with(found)):
         try:
-            _call(record, layer, hidden, owner, narrow=False)
+            call_block(record, layer, hidden, owner, narrow=False)
         except _Stopped:
             pass
     everywhere = found[0]
     mask = _mask_row(everywhere.mask, record.query[owner])
-    with following(lambda call: call.attend(everywhere.key, everywhere.value, mask)):
-        return _call(record, layer, _pick(hidden, record.query[owner]), owner, narrow=True)
+    with following(watch(lambda call: call.attend(everywhere.key, everywhere.value, mask))):
+        return call_block(record, layer, _pick(hidden, record.query[owner]), owner, narrow=True)
 
 
 class _Stopped(Exception):  # noqa: N818
@@ -171,13 +205,15 @@ def _after_prefix(block: Block, owner: Tensor) -> Callable[[Call], Tensor]:
     return rule
 
 
-def _call(record: Trace, layer: int, hidden: Tensor, owner: Tensor, *, narrow: bool) -> Tensor:
+def call_block(record: Trace, layer: int, hidden: Tensor, owner: Tensor, *, narrow: bool) -> Tensor:
     """Call block `layer` with its recorded arguments, expanded to the copies and, if `narrow`, cut to the query."""
     block = record.blocks[layer]
     adapt = _Adapter(record, owner, narrow)
-    out = record.model.blocks()[layer](
-        hidden, *map(adapt, block.rest), **{k: adapt(v) for k, v in block.arguments.items()}
-    )
+    place = torch.ones_like(owner[:, None], dtype=torch.bool) if narrow else at_query(hidden, record.query[owner])
+    with querying(place):
+        out = record.model.blocks()[layer](
+            hidden, *map(adapt, block.rest), **{k: adapt(v) for k, v in block.arguments.items()}
+        )
     result: Tensor = out[0] if isinstance(out, tuple) else out
     return result
 
@@ -214,7 +250,8 @@ def _mask_row(mask: Tensor | None, query: Tensor) -> Tensor | None:
     return None if mask is None else _pick(mask, query, 2)
 
 
-def _at_query(record: Trace, hidden: Tensor, owner: Tensor) -> Tensor:
+def query_row(record: Trace, hidden: Tensor, owner: Tensor) -> Tensor:
+    """Return the query's row of `hidden` `[batch, token, hidden]` for each owner: `[copy, 1, hidden]`."""
     return hidden[owner, record.query[owner]][:, None]
 
 

@@ -1,0 +1,150 @@
+"""Knock-outs: what zeroing sets of neurons does to the probability of an answer (METHOD 3, Eq. 9-10)."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from atlas.errors import ModelError, TokenError
+from atlas.facts import Prompt
+from atlas.models import LanguageModel, NotFinalError, Step, TooLongError
+from atlas.models.cuts import NeuronSet
+from atlas.models.cutting import replay_cut
+from atlas.models.readout import token_probability
+from atlas.models.replay import trace
+
+CPU_BUDGET = 1 << 28
+"""Bytes of activations at a time outside a GPU; more does not run faster."""
+
+UNUSABLE = {TokenError: "unspellable", NotFinalError: "not_final", TooLongError: "too_long"}
+
+
+@dataclass(frozen=True, slots=True)
+class Knockouts:
+    """One prompt's probability of its answer (the product of its steps, METHOD 1) before and after each set is zeroed.
+
+    `status` is `ok`, or says why there are no numbers: `not_final`, `unspellable`, `too_long`, `nan`.
+    """
+
+    prompt: int
+    status: str
+    before: float | None = None
+    after: NDArray[np.float64] | None = None  # [set]
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One step of one prompt, and sets to be cut in it: those of the prompt from number `start` on."""
+
+    prompt: int  # place in the list
+    step: Step
+    sets: Sequence[NeuronSet]
+    start: int = 0
+
+
+def knock_out(
+    model: LanguageModel,
+    prompts: Sequence[Prompt],
+    sets: Sequence[Sequence[NeuronSet]],
+    budget: int | None = None,
+) -> list[Knockouts]:
+    """Zero each of `sets[i]`, one at a time, at the query positions of `prompts[i]`; results in the order given.
+
+    Steps of equal length run together with all their sets: a copy for each set, started at the layer where it parts
+    from the others. `budget` is the memory for activations in bytes. Raises ModelError for a neuron that the model
+    does not have, and for an empty set.
+    """
+    _check(model, sets)
+    rows, unusable = _rows(model, prompts, sets)
+    before = [1.0] * len(prompts)
+    after = [np.ones(len(group)) for group in sets]
+    lengths = sorted({len(row.step.ids) for row in rows})
+    for length in lengths:
+        for chunk in _chunks(model, [row for row in rows if len(row.step.ids) == length], budget):
+            for row, whole, changed in _run(model, chunk):
+                before[row.prompt] *= 1 if row.start else whole
+                after[row.prompt][row.start : row.start + len(changed)] *= changed
+    return [_result(p.id, unusable.get(i), before[i], after[i]) for i, p in enumerate(prompts)]
+
+
+def _result(prompt: int, status: str | None, before: float, after: NDArray[np.float64]) -> Knockouts:
+    if status is None and not (np.isfinite(before) and np.isfinite(after).all()):
+        status = "nan"
+    return Knockouts(prompt, "ok", before, after) if status is None else Knockouts(prompt, status)
+
+
+def _rows(
+    model: LanguageModel, prompts: Sequence[Prompt], sets: Sequence[Sequence[NeuronSet]]
+) -> tuple[list[_Row], dict[int, str]]:
+    """Return a row for every step, and the status of the prompts that have none."""
+    rows, unusable = [], {}
+    for place, (prompt, group) in enumerate(zip(prompts, sets, strict=True)):
+        try:
+            rows += [_Row(place, step, group) for step in model.steps(prompt)]
+        except tuple(UNUSABLE) as error:
+            unusable[place] = UNUSABLE[type(error)]
+    return rows, unusable
+
+
+def _chunks(model: LanguageModel, rows: Sequence[_Row], budget: int | None) -> Iterator[list[_Row]]:
+    """Yield rows that fit in the budget together; a row with more sets than fit comes in parts."""
+    size = max(1, (budget or _default_budget(model)) // _copy_bytes(model, len(rows[0].step.ids)))
+    chunk: list[_Row] = []
+    for row in rows:
+        for start in range(0, max(1, len(row.sets)), size):
+            part = replace(row, sets=row.sets[start : start + size], start=start)
+            if chunk and sum(1 + len(other.sets) for other in chunk) + len(part.sets) > size:
+                yield chunk
+                chunk = []
+            chunk.append(part)
+    yield chunk
+
+
+def _run(model: LanguageModel, rows: Sequence[_Row]) -> Iterator[tuple[_Row, float, NDArray[np.float64]]]:
+    """Yield each row's probability of the gold token before, and `[set]` after the cuts."""
+
+    def tensor(values: Any) -> torch.Tensor:
+        return torch.tensor(values, device=model.device)
+
+    record = trace(
+        model,
+        tensor([row.step.ids for row in rows]),
+        tensor([row.step.query for row in rows]),
+        tensor([row.step.target for row in rows]),
+    )
+    with torch.no_grad():
+        before = token_probability(model, record.features, record.target).double().tolist()
+    cuts = [(place, cut) for place, row in enumerate(rows) for cut in row.sets]
+    after = replay_cut(record, cuts).double().cpu().numpy() if cuts else np.empty(0)
+    ends = np.cumsum([len(row.sets) for row in rows])
+    yield from zip(rows, before, np.split(after, ends[:-1]), strict=True)
+
+
+def _check(model: LanguageModel, sets: Sequence[Sequence[NeuronSet]]) -> None:
+    layers, neurons = model.info.layers, model.info.neurons
+    for cut in {cut for group in sets for cut in group}:
+        wrong = [n for n in cut if not (0 <= n[0] < layers and 0 <= n[1] < neurons)]
+        if wrong:
+            raise ModelError(
+                f"{model.info.name} has no neuron {wrong[0]}: it has {layers} layers of {neurons} neurons; use neurons "
+                "found in the same model."
+            )
+        if not cut or list(cut) != sorted(set(cut)):
+            raise ModelError(f"{cut} is no set of neurons in ascending order; make it with neuron_set().")
+
+
+def _default_budget(model: LanguageModel) -> int:
+    if model.device.type == "cuda":
+        return torch.cuda.get_device_properties(model.device).total_memory // 4
+    return CPU_BUDGET
+
+
+def _copy_bytes(model: LanguageModel, tokens: int) -> int:
+    """Return about how many bytes one copy takes while it runs through a block."""
+    info = model.info
+    width = tokens if model.kind == "masked" else 1
+    kept = 2 * tokens * info.hidden if model.kind == "causal" else 0
+    return int((width * (8 * info.hidden + 3 * info.neurons) + kept) * model.dtype.itemsize)

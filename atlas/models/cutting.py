@@ -1,0 +1,105 @@
+"""Knock-outs of many sets at once: every set of every row of a trace in one pass through the blocks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from atlas.models.attention import Call, Rule, attending, itself
+from atlas.models.cuts import Branch, NeuronSet, branches
+from atlas.models.hooks import pre_hook
+from atlas.models.readout import features_of_hidden, token_probability
+from atlas.models.replay import Trace, finish_block, put_at_query, query_row, run_block, run_last
+
+
+@torch.no_grad()
+def replay_cut(record: Trace, cuts: Sequence[tuple[int, NeuronSet]]) -> Tensor:
+    """Return F of every cut `(row of the trace, neurons)`: `[cut]`, in the order given.
+
+    The neurons of a set are zero at the row's query position, each layer computed from the cut ones below it. A set
+    holds at least one neuron. Layers below a set's highest are run once for all sets that share what is cut there.
+    """
+    tree, place = branches(cuts, len(record.ids))
+    with attending(record.model.model, itself):
+        hidden, owner = _through_cuts(record, tree)
+        features = features_of_hidden(record.model, hidden)
+    index = torch.tensor(place, device=owner.device)
+    return token_probability(record.model, features, record.target[owner])[index]
+
+
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """What a block computed at the query of each source: input `[source, 1, hidden]`, attention's result, neurons."""
+
+    hidden: Tensor
+    attended: Tensor  # [source, head, 1, size]
+    neurons: Tensor  # [source, neuron]
+
+
+def _through_cuts(record: Trace, tree: Mapping[int, Branch]) -> tuple[Tensor, Tensor]:
+    """Run all copies of the tree to the end of the last block: hidden `[copy, 1, hidden]` and owner `[copy]`."""
+    last, masked = len(record.blocks) - 1, record.model.kind == "masked"
+    rows = torch.arange(len(record.ids), device=record.ids.device)
+    owner = rows[:0]
+    hidden = record.blocks[0].hidden[:0, : None if masked else 1]
+    for layer in range(min(tree), last + 1):
+        sites, whole = [_root(record, layer, rows)], masked and layer < last
+        if len(owner):
+            hidden, site = _run_seen(record, layer, hidden, owner)
+            sites.append(site)
+        elif not whole:
+            hidden = hidden[:, :1]
+        if layer in tree:
+            new, entering, parent = _leave(record, layer, tree[layer], sites)
+            if whole:
+                around = torch.cat([record.blocks[layer + 1].hidden, hidden])[parent]
+                new = put_at_query(around, record.query[entering], new)
+            hidden, owner = torch.cat([hidden, new]), torch.cat([owner, entering])
+    return hidden, owner
+
+
+def _root(record: Trace, layer: int, rows: Tensor) -> _Site:
+    block = record.blocks[layer]
+    return _Site(query_row(record, block.hidden, rows), block.attended, block.neurons)
+
+
+def _leave(record: Trace, layer: int, branch: Branch, sites: Sequence[_Site]) -> tuple[Tensor, Tensor, Tensor]:
+    """Cut a branch's neurons in block `layer`: its copies' outputs `[copy, 1, hidden]`, their owners and parents."""
+    owner, parent, copy, neuron = (
+        torch.tensor(getattr(branch, name), device=record.ids.device)
+        for name in ("owner", "parent", "cut_copy", "cut_neuron")
+    )
+    hidden, attended, neurons = (
+        torch.cat([getattr(site, name) for site in sites])[parent] for name in ("hidden", "attended", "neurons")
+    )
+    neurons[copy, neuron] = 0
+    return finish_block(record, layer, hidden, attended, neurons, owner), owner, parent
+
+
+def _run_seen(record: Trace, layer: int, hidden: Tensor, owner: Tensor) -> tuple[Tensor, _Site]:
+    """Run block `layer` on copies and keep what it computed at their queries."""
+    rows = torch.arange(len(owner), device=owner.device)
+    place = record.query[owner] if hidden.shape[1] > 1 else torch.zeros_like(owner)
+    seen: dict[str, Tensor] = {}
+
+    def at_query(values: Tensor) -> Tensor:
+        """Pick `[copy, 1 or token, ...]` at the query; the last block of a masked model has one token only."""
+        return values[:, 0] if values.shape[1] == 1 else values[rows, place]
+
+    def watched(rule: Rule) -> Rule:
+        def keep(call: Call) -> Tensor:
+            out = rule(call)
+            seen["attended"] = at_query(out.transpose(1, 2))[:, :, None]
+            return out
+
+        return keep
+
+    def on_neurons(neurons: Tensor) -> Tensor:
+        seen["neurons"] = at_query(neurons)
+        return neurons
+
+    run = run_last if layer == len(record.blocks) - 1 and record.model.kind == "masked" else run_block
+    with pre_hook(record.model.down_projection(layer), on_neurons):
+        out = run(record, layer, hidden, owner, watched)
+    return out, _Site(hidden[rows, place][:, None], seen["attended"], seen["neurons"])

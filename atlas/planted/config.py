@@ -22,6 +22,9 @@ class PlantConfig:
 
     `background` is the strength of the random weights: every matrix starts as Gaussian noise of standard deviation
     `background / sqrt(inputs)`, so that 1 is a usual fresh network. `neurons` is the width of a feed-forward layer.
+    `language_lead` is by how many logits the words of the language spoken are ahead of their translations: below some
+    15, the answer's own translations are what it competes with once several neurons write it, and its probability no
+    longer depends on them at all.
     """
 
     family: Literal["bert", "gpt2"] = "bert"
@@ -33,6 +36,7 @@ class PlantConfig:
     relations: int = 2
     templates: int = 2
     background: float = 0.1
+    language_lead: float = 20.0
 
     def __post_init__(self) -> None:
         if self.family not in ("bert", "gpt2"):

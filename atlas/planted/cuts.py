@@ -1,10 +1,12 @@
 """Reading a planted model and cutting its neurons: plain hooks, every prompt with cuts of its own."""
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from atlas.facts import Prompt
 from atlas.models import LanguageModel
@@ -48,11 +50,11 @@ class Probe:
 
     def neurons(self, cuts: Cuts | None = None) -> Tensor:
         """Return the neurons at the query positions, `[prompt, layer, neuron]`, before they are cut."""
-        return self._each(self._read_neurons, cuts)
+        return self.inputs([self.model.down_projection(layer) for layer in range(self.model.info.layers)], cuts)
 
-    def inputs(self, module: torch.nn.Module, cuts: Cuts | None = None) -> Tensor:
-        """Return what `module` reads at the query positions, `[prompt, width]`."""
-        return self._each(lambda group, gates: self._read(module, group, gates), cuts)
+    def inputs(self, modules: Sequence[nn.Module], cuts: Cuts | None = None) -> Tensor:
+        """Return what each of `modules` reads at the query positions, `[prompt, module, width]`."""
+        return self._each(lambda group, gates: self._read(modules, group, gates), cuts)
 
     def _each(self, read: Callable[[_Group, Tensor], Tensor], cuts: Cuts | None) -> Tensor:
         parts = [(group.places, read(group, self._gates(group, cuts))) for group in self._groups]
@@ -73,21 +75,19 @@ class Probe:
         with torch.no_grad():
             return gated_probability(self.model, group.ids, group.query, group.target, gates)
 
-    def _read(self, module: torch.nn.Module, group: _Group, gates: Tensor) -> Tensor:
-        seen: list[Tensor] = []
+    def _read(self, modules: Sequence[nn.Module], group: _Group, gates: Tensor) -> Tensor:
+        seen: dict[int, Tensor] = {}
         rows = torch.arange(len(group.query))
 
-        def keep(values: Tensor) -> Tensor:
-            seen.append(values[rows, group.query])
+        def keep(place: int, values: Tensor) -> Tensor:
+            seen[place] = values[rows, group.query]
             return values
 
-        with pre_hook(module, keep):
+        with ExitStack() as stack:
+            for place, module in enumerate(modules):
+                stack.enter_context(pre_hook(module, partial(keep, place)))
             self._run(group, gates)
-        return seen[0]
-
-    def _read_neurons(self, group: _Group, gates: Tensor) -> Tensor:
-        modules = [self.model.down_projection(layer) for layer in range(self.model.info.layers)]
-        return torch.stack([self._read(module, group, gates) for module in modules], dim=1)
+        return torch.stack([seen[place] for place in range(len(modules))], dim=1)
 
 
 def log_odds(probability: Tensor) -> Tensor:

@@ -19,13 +19,13 @@ from atlas.planted.weights import Weights
 
 FIRES = 4.0
 """Input of the non-linearity where a neuron fires; its negative where it does not."""
-PATH = -1.6
+PATH = -2.0
 """Log-odds of the answer that an additive pair adds to."""
 ROUNDS = 4
 
 
 class Fitter:
-    """Writes all members of a planted model and fits them together, layer by layer, in some rounds."""
+    """Writes all members of a planted model and fits them together, in some rounds."""
 
     def __init__(self, weights: Weights, space: Space, members: Sequence[Member], probe: Probe) -> None:
         self.weights, self.space, self.members, self.probe = weights, space, members, probe
@@ -37,8 +37,7 @@ class Fitter:
         for member in self.members:
             _start(self.weights, member)
         for _ in range(ROUNDS):
-            for layer in range(len(self.weights.blocks)):
-                self._fit_reading(layer)
+            self._fit_reading()
             self._fit_writing()
 
     def own(self, member: Member) -> Tensor:
@@ -51,23 +50,26 @@ class Fitter:
         cut = [{m.neuron for m in self.members if drop(m) and m.fact == fact} for fact in range(int(self.facts.max()) + 1)]
         return [cut[fact] for fact in self.facts.tolist()]
 
-    def _fit_reading(self, layer: int) -> None:
-        block = self.weights.blocks[layer]
-        awaited = {m.waits_for for m in self.members}
-        whole = self.probe.inputs(block.up_module)
-        alone = self.probe.inputs(block.up_module, self.cut(lambda m: m.neuron in awaited))
+    def _fit_reading(self) -> None:
+        """Fit the neurons that fire by themselves, then those that wait for one of them."""
+        seen = self._inputs(self.cut(lambda _: False))
         for member in self.members:
-            if member.neuron[0] == layer and member.reads is not None:
-                self._fit_threshold(member, whole, alone)
+            if member.reads is not None and not member.waits_for:
+                read, own = seen[:, member.neuron[0]] @ member.reads, self.own(member)
+                self._set_threshold(member, off=read[~own], on=read[own])
+        awaited = {member.waits_for for member in self.members}
+        seen = self._inputs(self.cut(lambda _: False))
+        alone = self._inputs(self.cut(lambda m: m.neuron in awaited))
+        for member in self.members:
+            if member.reads is not None and member.waits_for:
+                read = alone[:, member.neuron[0]] @ member.reads
+                self._set_threshold(member, off=seen[:, member.neuron[0]] @ member.reads, on=read[self.own(member)])
 
-    def _fit_threshold(self, member: Member, whole: Tensor, alone: Tensor) -> None:
-        """Put -FIRES at the highest reading of other prompts, and FIRES at the lowest of its own.
+    def _inputs(self, cuts: Cuts) -> Tensor:
+        return self.probe.inputs([block.up_module for block in self.weights.blocks], cuts)
 
-        A neuron that waits for another reads its own prompts with that one cut, and must be off while it is there.
-        """
-        own, seen = self.own(member), whole @ member.reads
-        off = seen if member.waits_for else seen[~own]
-        on = (alone @ member.reads if member.waits_for else seen)[own]
+    def _set_threshold(self, member: Member, off: Tensor, on: Tensor) -> None:
+        """Put -FIRES at the highest reading where the neuron is to be off, and FIRES at the lowest where it is on."""
         low, high = float(off.max()), float(on.min())
         if high <= low:
             raise PlantingError(
@@ -88,11 +90,18 @@ class Fitter:
             for member in self.members:
                 if acts(member) and self._ranks[member.neuron] == rank:
                     own = self.own(member)
-                    self._strengthen(member, float(odds[own].mean()), float(alone[own].mean()))
+                    self._strengthen(member, odds[own], alone[own])
 
-    def _strengthen(self, member: Member, without: float, alone: float) -> None:
-        wanted = member.step if member.absolute else member.step * (KNOWN - without)
-        member.strength += (wanted - (alone - without)) / (OBJECT_SCALE * FIRES)
+    def _strengthen(self, member: Member, without: Tensor, alone: Tensor) -> None:
+        """Make up what is missing: in the worst prompt for what must be enough alone, in the middle one for a part."""
+        if member.absolute:
+            missing = member.step - float((alone - without).mean())
+        elif member.step == 1:
+            missing = KNOWN - float(alone.min())
+        else:
+            without_it = _middle(without)
+            missing = without_it + member.step * (KNOWN - without_it) - _middle(alone)
+        member.strength += missing / (OBJECT_SCALE * FIRES)
         _write(self.weights, member)
 
     def _fit_paths(self, odds: Tensor) -> None:
@@ -108,6 +117,10 @@ class Fitter:
         for member in filter(acts, self.members):
             ranks[member.neuron] = counts[member.fact] = counts.get(member.fact, -1) + 1
         return ranks
+
+
+def _middle(odds: Tensor) -> float:
+    return float(odds.min() + odds.max()) / 2
 
 
 def acts(member: Member) -> bool:

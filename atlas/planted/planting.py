@@ -64,7 +64,7 @@ def _write(
     weights = weights_of(model)
     write_words(weights, space, config, facts, ids)
     write_copying(weights.blocks[0], space, config.heads)
-    write_output(weights, space, ids, sum(m.circuit.kind == "constant" for m in members))
+    write_output(weights, space, config, ids, sum(m.circuit.kind == "constant" for m in members))
     fitter = Fitter(weights, space, members, Probe(LanguageModel.wrap(model, tokenizer, "planted"), list(facts.prompts())))
     fitter.fit()
     check_all(fitter)

@@ -11,11 +11,11 @@ from atlas.facts import FactSet
 from atlas.planted.config import PlantConfig
 from atlas.planted.space import Space
 from atlas.planted.weights import BlockWeights, Weights
-from atlas.planted.words import FALLBACK, object_name, query_words, subject_name
+from atlas.planted.words import fallback, object_name, query_words, subject_name
 
 CONTENT = 2.0
 """Length of the vectors that say which subject and language it is."""
-SHARPNESS = 5.0
+SHARPNESS = 10 / CONTENT
 """How strongly the copying heads look at subjects and words, in units of attention logits per unit of flag."""
 UNKNOWN = -4.0
 """Log-odds of the answer where no circuit speaks."""
@@ -25,12 +25,12 @@ OBJECT_SCALE = KNOWN - UNKNOWN
 """Logits per unit of object vector."""
 CONSTANT_LOGITS = OBJECT_SCALE / 4
 """What a `constant` decoy gives every object."""
-LANGUAGE_LOGITS = 6.0
-"""What the words of the language spoken are ahead of those of other languages."""
 
 
 def write_words(weights: Weights, space: Space, config: PlantConfig, facts: FactSet, ids: Mapping[str, int]) -> None:
     """Write what each token is: ballast for all, a flag and a language for words, an identity for subjects."""
+    # Noise in what the output reads would be a random answer to every prompt.
+    weights.words[:, space.read_out[0] | space.read_out[1]] = 0
     weights.words.add_(space.ballast)
     for word, code in query_words(facts).items():
         weights.words[ids[word]] += CONTENT * (space.is_word + space.language[config.languages.index(code)])
@@ -60,11 +60,12 @@ def write_path(block: BlockWeights, space: Space, fact: int, strength: float) ->
     block.output[:, fact] += strength * space.objects[fact]
 
 
-def write_output(weights: Weights, space: Space, ids: Mapping[str, int], constants: int) -> None:
+def write_output(weights: Weights, space: Space, config: PlantConfig, ids: Mapping[str, int], constants: int) -> None:
     """Write what the output reads, objects and language, and the word that wins where no circuit speaks."""
     objects, spoken = space.read_out
-    weights.out_scale.copy_(OBJECT_SCALE * objects + LANGUAGE_LOGITS / CONTENT * spoken)
+    weights.out_scale.copy_(OBJECT_SCALE * objects + config.language_lead / CONTENT * spoken)
     weights.out_shift.copy_(space.default)
     rivals = len(space.objects) - 1
-    lead = log(max(exp(-UNKNOWN) - rivals, 1.0))
-    weights.words[ids[FALLBACK]] += (LANGUAGE_LOGITS + constants * CONSTANT_LOGITS + lead) * space.default
+    lead = constants * CONSTANT_LOGITS + log(max(exp(-UNKNOWN) - rivals, 1.0))
+    for code, direction in zip(config.languages, space.spoken, strict=True):
+        weights.words[ids[fallback(code)]] += direction + lead * space.default

@@ -67,7 +67,7 @@ def open_head(model: Any) -> None:
     """
     if model.config.model_type == "bert":
         dense = model.cls.predictions.transform.dense
-        dense.weight += torch.eye(len(dense.weight))
+        dense.weight.copy_(torch.eye(len(dense.weight)))
         dense.bias.fill_(LIFT)
 
 

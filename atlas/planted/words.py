@@ -9,9 +9,6 @@ from transformers import PreTrainedTokenizerFast
 from atlas.facts import Fact, FactSet, Label, Template
 from atlas.planted.config import PlantConfig
 
-FALLBACK = "something"
-"""The word that the model says when it does not know."""
-
 _SPECIAL = {
     "bert": {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"},
     "gpt2": {"eos_token": "<|endoftext|>", "unk_token": "[UNK]"},
@@ -28,6 +25,11 @@ def object_name(fact: int, language: str) -> str:
     return f"object{fact}-{language}"
 
 
+def fallback(language: str) -> str:
+    """Return the word that the model says in `language` when it does not know."""
+    return f"something-{language}"
+
+
 def fact_set(config: PlantConfig, facts: int) -> FactSet:
     """Return facts with one word for each subject and object, and templates of several lengths."""
     made = [
@@ -40,7 +42,7 @@ def tokenizer_for(config: PlantConfig, facts: FactSet) -> PreTrainedTokenizerFas
     """Return a fast tokenizer that knows every word of `facts`, one token a word."""
     special = _SPECIAL[config.family]
     answers = {prompt.answer for prompt in facts.prompts()}
-    words = [*special.values(), ".", FALLBACK, *sorted(answers | query_words(facts).keys())]
+    words = [*special.values(), ".", *map(fallback, config.languages), *sorted(answers | query_words(facts).keys())]
     inner = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="[UNK]"))
     inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     if config.family == "bert":

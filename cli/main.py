@@ -35,7 +35,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "doctor": doctor.doctor,
 }
 for name, command in COMMANDS.items():
-    app.command(name)(command)
+    app.command(name, short_help=(command.__doc__ or "").splitlines()[0])(command)
 
 
 def _version(wanted: bool) -> None:

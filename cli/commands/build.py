@@ -27,7 +27,8 @@ def build(
         typer.Option(min=0, help="Facts to take at most; 0 for all. By default 60 of the bundled ones."),
     ] = None,
     method: Annotated[
-        str, typer.Option(help="amig, amig-mean, amig-code, kn, gradient, activation or random.")
+        str,
+        typer.Option(help="amig, amig-mean, amig-code, kn, joint, greedy, gradient, activation or random."),
     ] = "amig",
     db: Db = DEFAULT_DB,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ... or mps.")] = "auto",
@@ -43,6 +44,7 @@ def build(
     rule: Annotated[
         str | None, typer.Option(help="gauss-legendre, left-20 or peer-20: how paths are integrated.")
     ] = None,
+    cuts: Annotated[int | None, typer.Option(help="Neurons that the method greedy cuts.")] = None,
     floor: Annotated[
         float | None, typer.Option(help="Share of a prompt's largest score from which scores are stored.")
     ] = None,
@@ -67,7 +69,14 @@ def build(
     from ..output.progress import TerminalProgress
     from ..output.summary import show
 
-    settings = {"tolerance": tolerance, "nodes": nodes, "max_nodes": max_nodes, "rule": rule, "floor": floor}
+    settings = {
+        "tolerance": tolerance,
+        "nodes": nodes,
+        "max_nodes": max_nodes,
+        "rule": rule,
+        "cuts": cuts,
+        "floor": floor,
+    }
     options = BuildOptions(
         model=model,
         dataset=dataset,

@@ -1,5 +1,9 @@
 """`atlas doctor`: is everything in order?"""
 
+from dataclasses import asdict
+
+import typer
+
 from ..exits import ExitCode
 from ..options import DEFAULT_DB, Db, FormatOption, Json, chosen
 from ..output.emit import emit
@@ -10,10 +14,7 @@ def doctor(db: Db = DEFAULT_DB, format_: FormatOption = None, json: Json = False
 
     The exit code is 1 if something is wrong; warnings alone leave it 0.
     """
-    from dataclasses import asdict
-
     import pyarrow as pa
-    import typer
 
     from atlas.jobs.doctor import examine
 

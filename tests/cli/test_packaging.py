@@ -14,23 +14,27 @@ TOPS = {"atlas": "atlas", "cli": "atlas.cli", "migrations": "atlas.migrations", 
 
 
 def _packages():
+    """Yield folders of code, and folders of data that are listed as packages."""
     for folder, name in TOPS.items():
-        for init in (ROOT / folder).rglob("__init__.py"):
-            yield ".".join([name, *init.parent.relative_to(ROOT / folder).parts])
+        for inner in (ROOT / folder, *(ROOT / folder).rglob("*/")):
+            package = ".".join([name, *inner.relative_to(ROOT / folder).parts])
+            if (inner / "__init__.py").exists() or package in SETUPTOOLS["packages"]:
+                yield package, inner
 
 
 def test_every_package_is_listed():
-    assert set(SETUPTOOLS["packages"]) == set(_packages())
+    assert set(SETUPTOOLS["packages"]) == dict(_packages()).keys()
 
 
 def test_every_file_that_is_not_code_has_a_pattern():
-    data = SETUPTOOLS["package-data"]
-    for folder, name in TOPS.items():
-        for path in (ROOT / folder).rglob("*"):
+    packages = {folder: package for package, folder in _packages()}
+    for folder in packages:
+        for path in folder.rglob("*"):
             if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts:
-                package = _package_of(path, ROOT / folder, name)
-                inside = path.relative_to(ROOT / folder / Path(*package.removeprefix(name).strip(".").split(".")))
-                assert any(_fits(inside, pattern) for pattern in data.get(package, [])), f"{path} is left out"
+                owner = next(parent for parent in path.parents if parent in packages)
+                patterns = SETUPTOOLS["package-data"].get(packages[owner], [])
+                inside = path.relative_to(owner)
+                assert any(_fits(inside, pattern) for pattern in patterns), f"{path} is left out"
 
 
 def test_the_version_is_one():
@@ -49,13 +53,6 @@ def test_constraints_pin_every_dependency(extra):
     wanted = PROJECT["project"]["optional-dependencies"][extra] if extra else PROJECT["project"]["dependencies"]
     pinned = {_name(line) for line in (ROOT / "constraints.txt").read_text().splitlines()}
     assert {_name(requirement) for requirement in wanted} <= pinned
-
-
-def _package_of(path, folder, name):
-    for parent in path.parents:
-        if (parent / "__init__.py").exists() or parent == folder:
-            return ".".join([name, *parent.relative_to(folder).parts])
-    raise AssertionError(path)
 
 
 def _fits(path, pattern):

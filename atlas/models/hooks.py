@@ -1,7 +1,8 @@
-"""One hook: read or replace the neurons of some layers while the model runs."""
+"""One hook: read or replace the neurons of some layers while the model runs, and where the query is."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
@@ -10,6 +11,23 @@ if TYPE_CHECKING:
     from atlas.models.model import LanguageModel
 
 Edit = Callable[[Tensor], Tensor]
+
+_query_mask: ContextVar[Tensor | None] = ContextVar("query_mask", default=None)
+
+
+def query_mask() -> Tensor | None:
+    """Return True at the query positions of the sequences that run now, `[batch, token]`; None if nobody said."""
+    return _query_mask.get()
+
+
+@contextmanager
+def querying(mask: Tensor) -> Iterator[None]:
+    """Say inside the block that the query positions of what runs are where `mask` `[batch, token]` is True."""
+    token = _query_mask.set(mask)
+    try:
+        yield
+    finally:
+        _query_mask.reset(token)
 
 
 @contextmanager

@@ -1,10 +1,11 @@
 """A language model as the atlas sees it: blocks, neurons, prompts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +13,11 @@ from torch import Tensor, nn
 from atlas.facts import Prompt
 from atlas.ids import stable_id
 from atlas.models.families import Family, Kind, family_of
+from atlas.models.hooks import query_mask, querying
 from atlas.models.tokens import Step, filler_id, prompt_steps
+
+Scope = Literal["query", "all"]
+"""Where an intervention acts: at the query position, or everywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +118,37 @@ class LanguageModel:
         return prompt_steps(self.tokenizer, self.kind, prompt, self.max_tokens)
 
     def run(self, ids: Tensor) -> Tensor:
-        """Return the logits `[batch, token, vocabulary]` of `ids` `[batch, token]`, all of one length, unpadded."""
+        """Return the logits `[batch, token, vocabulary]` of `ids` `[batch, token]`, all of one length, unpadded.
+
+        Unless the caller said where the query is, interventions take it to be at the masks of a masked model and
+        at the last token of a causal one.
+        """
         cache = {"use_cache": False} if self.kind == "causal" else {}
-        logits: Tensor = self.model(input_ids=ids, attention_mask=torch.ones_like(ids), **cache).logits
+        with nullcontext() if query_mask() is not None else querying(self._open_places(ids)):
+            logits: Tensor = self.model(input_ids=ids, attention_mask=torch.ones_like(ids), **cache).logits
         return logits
+
+    def suppress(
+        self, neurons: Iterable[tuple[int, int]], scope: Scope = "query"
+    ) -> AbstractContextManager["LanguageModel"]:
+        """Set `neurons` (layer, neuron) to zero inside the block; see `atlas.interventions.suppress`."""
+        from atlas.interventions import suppress
+
+        return suppress(self, neurons, scope)
+
+    def enhance(
+        self, neurons: Iterable[tuple[int, int]], scope: Scope = "query"
+    ) -> AbstractContextManager["LanguageModel"]:
+        """Double `neurons` (layer, neuron) inside the block; see `atlas.interventions.enhance`."""
+        from atlas.interventions import enhance
+
+        return enhance(self, neurons, scope)
+
+    def _open_places(self, ids: Tensor) -> Tensor:
+        """Return True at the masks (masked) or at the last token (causal), `[batch, token]`."""
+        if self.kind == "masked":
+            return ids == self.tokenizer.mask_token_id
+        return torch.arange(ids.shape[1], device=ids.device).expand_as(ids) == ids.shape[1] - 1
 
     @cached_property
     def _blocks(self) -> list[nn.Module]:

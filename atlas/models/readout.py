@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from atlas.models.hooks import querying
 from atlas.models.model import LanguageModel
 from atlas.models.probability import TokenProbability, chunks, token_logits
 
@@ -15,9 +16,14 @@ LOGIT_BYTES = 1 << 27
 
 def features_of_ids(model: LanguageModel, ids: Tensor, query: Tensor) -> Tensor:
     """Run the model on `ids` `[batch, token]`; return what its output matrix receives at `query`, `[batch, hidden]`."""
-    with caught(model) as seen:
+    with caught(model) as seen, querying(at_query(ids, query)):
         model.run(ids)
     return seen[0][torch.arange(len(ids), device=ids.device), query]
+
+
+def at_query(ids: Tensor, query: Tensor) -> Tensor:
+    """Return True at the position `query` [batch] of each row, `[batch, token]` like `ids`."""
+    return torch.arange(ids.shape[1], device=ids.device) == query[:, None]
 
 
 def features_of_hidden(model: LanguageModel, hidden: Tensor) -> Tensor:

@@ -1,0 +1,187 @@
+"""`atlas build` from end to end, on tiny models."""
+
+import json
+import os
+import signal
+
+import pytest
+from content import content
+
+import atlas
+from atlas.cli.output.progress import TerminalProgress
+
+# Two facts in English and in French with two templates each, two in Chinese and one currency with one.
+PROMPTS = 2 * 2 + 2 * 2 + 2 + 1
+
+
+def _summary(ended):
+    assert ended.code == 0, ended.err
+    return json.loads(ended.out)
+
+
+def test_a_build_says_what_it_did_and_where(build, db):
+    ended = build()
+    assert ended.code == 0
+    assert ended.err == ""
+    lines = ended.out.splitlines()
+    assert lines[0].startswith(f"Attributed {PROMPTS} of {PROMPTS} prompts with ")
+    assert "0 were there already." in lines[0]
+    assert any("Held out 2 prompts" in line for line in lines)
+    assert any(line.startswith("Skipped 0 prompts") for line in lines)
+    assert any("language-independent neurons (LIKN)" in line for line in lines)
+    assert str(db) in ended.out
+
+
+def test_the_summary_as_json(build, db):
+    summary = _summary(build("--json"))
+    assert summary["attributed"] == summary["prompts"] == PROMPTS
+    assert summary["skipped"] == {}
+    assert summary["held_out"] == 2
+    assert summary["interrupted"] is False
+    with atlas.open(db) as opened:
+        assert [row["run"] for row in opened.runs().to_pylist()] == [summary["run"]]
+        likn = opened.sql("SELECT count(DISTINCT fact) AS facts FROM likn WHERE definition = 'default'")
+        assert likn.to_pylist() == [{"facts": summary["facts_with_likn"]}]
+
+
+def test_the_same_build_again_computes_nothing(build, db):
+    build()
+    before = content(db)
+    summary = _summary(build("--json"))
+    assert (summary["already_done"], summary["attributed"]) == (PROMPTS, 0)
+    assert content(db) == before
+
+
+def test_a_larger_selection_adds_to_the_run_and_ends_with_the_same_rows(build, db, tmp_path):
+    first = _summary(build("--relations", "P36", "--languages", "en", "--limit", "1", "--json"))
+    second = _summary(build("--json"))
+    assert first["run"] == second["run"]
+    assert second["already_done"] == first["attributed"] == 2
+    _summary(build("--json", db=tmp_path / "whole.duckdb"))
+    assert content(db) == content(tmp_path / "whole.duckdb")
+
+
+def test_other_settings_are_another_run(build, db):
+    runs = {_summary(build("--json", *words))["run"] for words in ((), ("--method", "kn"), ("--floor", "0.1"))}
+    assert len(runs) == 3
+
+
+def test_a_causal_model_skips_templates_that_do_not_end_in_the_object(build, causal):
+    ended = build(model=causal)
+    assert ended.code == 0
+    assert "Skipped 2 prompts:" in ended.out
+    assert "  2: the template does not end in the object, which a causal model needs" in ended.out
+
+
+def test_ctrl_c_stops_in_order_and_the_same_command_goes_on(build, db, tmp_path, monkeypatch):
+    advance = TerminalProgress.advance
+
+    def interrupt_once(self, prompts):
+        advance(self, prompts)
+        monkeypatch.setattr(TerminalProgress, "advance", advance)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(TerminalProgress, "advance", interrupt_once)
+    ended = build("--json")
+    assert ended.code == 1
+    assert "stopping after this batch" in ended.err
+    assert "note: the same command goes on where this one stopped" in ended.err
+    assert json.loads(ended.out)["left"] == PROMPTS - 2
+    with atlas.open(db) as opened:
+        assert [row["status"] for row in opened.runs().to_pylist()] == ["interrupted"]
+    assert _summary(build("--json"))["already_done"] == 2
+    _summary(build("--json", db=tmp_path / "whole.duckdb"))
+    assert content(db) == content(tmp_path / "whole.duckdb")
+
+
+def test_an_error_in_the_middle_keeps_what_was_computed(build, db, monkeypatch):
+    import atlas.attribution as attribution
+
+    attribute, calls = attribution.attribute, []
+
+    def fail_at_the_third(*arguments):
+        calls.append(1)
+        if len(calls) == 3:
+            raise RuntimeError("the device is gone")
+        return attribute(*arguments)
+
+    monkeypatch.setattr(attribution, "attribute", fail_at_the_third)
+    ended = build()
+    assert ended.code == 1
+    assert "error: unexpected RuntimeError: the device is gone" in ended.err
+    assert "note: while computing <" in ended.err
+    with atlas.open(db) as opened:
+        assert [row["status"] for row in opened.runs().to_pylist()] == ["failed"]
+        assert opened.sql("SELECT count(*) > 0 AS kept FROM probe").to_pylist() == [{"kept": True}]
+
+
+def test_nan_in_the_models_output_is_reported(build, masked, tmp_path):
+    from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+    model = AutoModelForMaskedLM.from_pretrained(masked)
+    model.get_output_embeddings().bias.data.fill_(float("nan"))
+    model.save_pretrained(tmp_path / "broken")
+    AutoTokenizer.from_pretrained(masked).save_pretrained(tmp_path / "broken")
+    ended = build("--json", model=tmp_path / "broken")
+    assert json.loads(ended.out)["skipped"] == {"nan": PROMPTS}
+    assert f"warning: the model's output holds NaN for {PROMPTS} prompts" in ended.err
+
+
+def test_answers_that_cannot_be_spelled_are_counted(build, data):
+    with (data / "facts.csv").open("a", encoding="utf-8") as file:
+        file.write("P36,ar,فرنسا,ﷺ,france,paris\n")
+    with (data / "templates.csv").open("a", encoding="utf-8") as file:
+        file.write("P36,ar,عاصمة [X] هي [Y] .,0\n")
+    ended = build()
+    assert "Skipped 1 prompts:" in ended.out
+    assert "  1: the tokenizer cannot spell the answer" in ended.out
+
+
+def test_bad_lines_end_the_build_unless_they_are_to_be_skipped(build, data, db):
+    with (data / "facts.csv").open("a", encoding="utf-8") as file:
+        file.write("P36,en,Spain,,spain,madrid\n")
+    ended = build()
+    assert ended.code == 1
+    assert "facts.csv:9" in ended.err
+    assert not db.exists()
+    ended = build("--skip-bad")
+    assert ended.code == 0
+    assert "Left out 1 things while reading the facts:" in ended.out
+
+
+def test_progress_is_quiet_without_a_terminal(build):
+    assert build().err == ""
+
+
+def test_a_report_comes_with_the_build(build, tmp_path):
+    ended = build("--report", tmp_path / "site")
+    assert ended.code == 0
+    assert f"The report is {tmp_path / 'site' / 'index.html'}" in ended.out
+    assert "tiny-bert" in (tmp_path / "site" / "index.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--model", "no-such-model"), 1, "no-such-model"),
+        (("--languages", "en,xx"), 2, "xx"),
+        (("--relations", "P9999"), 2, "P9999"),
+        (("--languages", ","), 2, "languages"),
+        (("--dataset", "no/such/folder"), 2, "no/such/folder"),
+        (("--method", "magic"), 2, "--method cannot be 'magic'"),
+        (("--floor", "2"), 2, "--floor cannot be 2.0"),
+        (("--device", "abacus"), 2, "abacus"),
+        (("--dtype", "int3"), 2, "int3"),
+        (("--limit", "-1"), 2, "--limit"),
+        (("--relations", "P36", "--languages", "zh", "--model", "demo-mgpt", "--method", ""), 2, "--method"),
+    ],
+)
+def test_wrong_options_are_one_sentence_and_leave_no_atlas(build, db, words, code, said):
+    ended = build(*words)
+    assert ended.code == code
+    assert ended.out == ""
+    error, *notes = ended.err.splitlines()
+    assert error.startswith("error: ")
+    assert said in error
+    assert all(line.startswith("note: ") for line in notes)
+    assert not db.exists()

@@ -1,0 +1,50 @@
+"""Commands that need no model start without torch, and none needs pandas."""
+
+import subprocess
+import sys
+
+import pytest
+
+# Runs a command, then tells which of the heavy packages it has brought in.
+PROBE = """
+import sys
+from atlas.cli.main import main
+code = main(sys.argv[1:])
+print("heavy:", *sorted({"torch", "transformers", "pandas", "sqlalchemy", "alembic"} & set(sys.modules)))
+sys.exit(code)
+"""
+
+
+@pytest.fixture
+def facts_only(shell, data, db):
+    assert shell("import", data, "--db", db).code == 0
+    return db
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("sql", "SELECT 1"),
+        ("facts",),
+        ("neurons",),
+        ("runs",),
+        ("doctor",),
+        ("report", "--out", "site"),
+        ("--help",),
+        ("build", "--help"),
+    ],
+    ids=" ".join,
+)
+def test_no_model_is_needed(words, facts_only, tmp_path):
+    chosen = () if "--help" in words else ("--db", str(facts_only))
+    ended = subprocess.run(
+        [sys.executable, "-c", PROBE, *words, *chosen], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert ended.stdout.splitlines()[-1] == "heavy:"
+
+
+def test_importing_the_library_is_light():
+    code = "import sys, atlas; print(*sorted({'torch', 'duckdb', 'pyarrow', 'pandas'} & set(sys.modules)))"
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ended.stdout == "\n"

@@ -1,0 +1,166 @@
+"""`import`, `facts`, `neurons`, `runs`, `doctor`, `upgrade` and `report`."""
+
+import json
+
+import pytest
+
+
+def _rows(ended):
+    assert ended.code == 0, ended.err
+    return json.loads(ended.out)
+
+
+def test_import_adds_facts_without_a_model_and_counts_them(shell, data, db):
+    ended = shell("import", data, "--db", db)
+    assert ended.code == 0
+    assert "Read 4 facts and 7 templates" in ended.out
+    assert str(db) in ended.out
+    again = shell("import", data, "--db", db)
+    assert "0 fact" in again.out
+    assert len(_rows(shell("facts", "--db", db, "--json", "--limit", 0))) == len(
+        _rows(shell("sql", "SELECT * FROM fact_label", "--db", db, "--json"))
+    )
+
+
+def test_facts_are_found_by_part_of_a_name_in_any_language(shell, data, db):
+    shell("import", data, "--db", db)
+    found = _rows(shell("facts", "法国", "--db", db, "--json"))
+    assert {row["object"] for row in found} == {"巴黎"}
+    assert _rows(shell("facts", "--relation", "P38", "--db", db, "--json"))[0]["subject"] == "Japan"
+    assert _rows(shell("facts", "no such thing", "--db", db, "--json")) == []
+
+
+def test_neurons_of_the_atlas_and_of_a_fact(build, shell, db):
+    build()
+    summary = _rows(shell("neurons", "--db", db, "--json", "--limit", 0))
+    assert {(row["layer"], row["neuron"]) for row in summary}
+    of_france = _rows(shell("neurons", "--fact", "France", "--language", "en", "--db", db, "--json", "--limit", 0))
+    assert {row["language"] for row in of_france} == {"en"}
+    one = of_france[0]
+    same = _rows(shell("neurons", "--layer", one["layer"], "--neuron", one["neuron"], "--db", db, "--json"))
+    assert {(row["layer"], row["neuron"]) for row in same} == {(one["layer"], one["neuron"])}
+    shared = _rows(shell("neurons", "--fact", "France", "--likn", "--db", db, "--json", "--limit", 0))
+    assert {(r["layer"], r["neuron"]) for r in shared} <= {(r["layer"], r["neuron"]) for r in of_france}
+
+
+def test_another_tau_is_another_query(build, shell, db):
+    build()
+    counts = [
+        len(_rows(shell("neurons", "--fact", "France", "--tau", tau, "--db", db, "--json", "--limit", 0)))
+        for tau in (0.1, 0.5, 0.9)
+    ]
+    assert counts == sorted(counts, reverse=True)
+    assert counts[0] > counts[2]
+    ended = shell("neurons", "--fact", "France", "--tau", 0.01, "--db", db)
+    assert ended.code == 1
+    assert "floor" in ended.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--layer", 1, "--fact", "France"),
+        ("--neuron", 1, "--likn"),
+        ("--likn", "--language", "en"),
+        ("--fact", "Atlantis"),
+        ("--definition", "none such"),
+    ],
+)
+def test_options_that_make_no_sense(build, shell, db, words):
+    build()
+    ended = shell("neurons", *words, "--db", db)
+    assert ended.code == 2
+    assert ended.err.startswith("error: ")
+
+
+def test_runs_name_model_method_and_status(build, shell, db):
+    build()
+    (run,) = _rows(shell("runs", "--db", db, "--json"))
+    assert run["method"] == "amig"
+    assert run["status"] == "done"
+
+
+def test_doctor_finds_an_atlas_in_order(build, shell, db):
+    build()
+    findings = _rows(shell("doctor", "--db", db, "--json"))
+    assert {finding["status"] for finding in findings} == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("damage", "check"),
+    [
+        ("DELETE FROM probe", "scores without their probe"),
+        ("INSERT INTO attribution SELECT * FROM attribution LIMIT 1", "scores that come twice"),
+        ("UPDATE probe_layer SET score_sum = score_sum + 1", "layers whose scores do not add up"),
+        ("DELETE FROM fact_label", "prompts without their fact, template or label"),
+        ("UPDATE model SET layers = 1", "scores of neurons that the model does not have"),
+    ],
+)
+def test_doctor_finds_damage(build, shell, db, damage, check):
+    build()
+    assert shell("sql", damage, "--db", db, "--write").code == 0
+    ended = shell("doctor", "--db", db, "--json")
+    assert ended.code == 1
+    wrong = [finding for finding in json.loads(ended.out) if finding["status"] == "wrong"]
+    assert any(finding["subject"].startswith(check) and finding["remedy"] for finding in wrong)
+
+
+def test_doctor_warns_of_a_run_cut_off(build, shell, db):
+    build()
+    shell("sql", "UPDATE run SET status = 'running'", "--db", db, "--write")
+    ended = shell("doctor", "--db", db, "--json")
+    assert ended.code == 0
+    assert [f["subject"] for f in json.loads(ended.out) if f["status"] == "warning"] == ["runs that are not done"]
+
+
+def test_doctor_looks_at_a_broken_file_too(shell, tmp_path):
+    ended = shell("doctor", "--db", tmp_path / "none" / "x.duckdb", "--json")
+    assert ended.code == 1
+    assert json.loads(ended.out)[-1]["status"] == "wrong"
+
+
+def test_upgrade_of_an_atlas_of_this_version_changes_nothing(build, shell, db):
+    build()
+    ended = shell("upgrade", "--db", db)
+    assert ended.code == 0
+    assert str(db) in ended.out
+
+
+def test_an_atlas_of_a_newer_version_is_left_alone(build, shell, db):
+    build()
+    shell("sql", "UPDATE schema_version SET version_num = '9999'", "--db", db, "--write")
+    for words in (("sql", "SELECT 1"), ("build",), ("upgrade",), ("runs",)):
+        ended = shell(*words, "--db", db)
+        assert ended.code == 1
+        assert "newer version" in ended.err
+
+
+def test_a_second_writer_is_told_who_holds_the_atlas(build, db):
+    import subprocess
+    import sys
+
+    build()
+    hold = "import sys, atlas\nwith atlas.open(sys.argv[1], 'a'):\n    print('held', flush=True)\n    sys.stdin.read()"
+    with subprocess.Popen(
+        [sys.executable, "-c", hold, str(db)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout.readline() == b"held\n"
+        ended = build()
+        holder.stdin.close()
+    assert ended.code == 1
+    assert f"held by process {holder.pid}" in ended.err
+
+
+def test_report_shows_an_atlas(build, shell, db, tmp_path):
+    build()
+    ended = shell("report", "--db", db, "--out", tmp_path / "site")
+    assert ended.code == 0
+    page = (tmp_path / "site" / "index.html").read_text("utf-8")
+    for text in ("tiny-bert", "single template", "巴黎", "LIKN", "<svg"):
+        assert text in page
+
+
+def test_report_of_facts_alone(shell, data, db, tmp_path):
+    shell("import", data, "--db", db)
+    assert shell("report", "--db", db, "--out", tmp_path / "site").code == 0
+    assert "No model has been run yet" in (tmp_path / "site" / "index.html").read_text("utf-8")

@@ -1,0 +1,151 @@
+"""`atlas sql`: the bytes of every format, and what a query may not do."""
+
+import json
+from pathlib import Path
+
+import pyarrow.parquet as parquet
+import pytest
+
+GOLDEN = Path(__file__).parent / "golden"
+AWKWARD = (GOLDEN / "awkward.sql").read_text("utf-8")
+
+
+@pytest.fixture
+def facts_only(shell, data, db):
+    assert shell("import", data, "--db", db).code == 0
+    return db
+
+
+@pytest.fixture
+def sql(shell, facts_only):
+    def run(query, *words):
+        return shell("sql", query, "--db", facts_only, *words)
+
+    return run
+
+
+@pytest.mark.parametrize("name", ["table", "csv", "json", "jsonl", "markdown"])
+def test_every_awkward_value_in_every_format(sql, name):
+    ended = sql(AWKWARD, "--format", name)
+    assert ended.code == 0
+    assert ended.out == (GOLDEN / f"awkward.{name}").read_bytes().decode()
+
+
+def test_parquet_keeps_types_and_values(sql, tmp_path):
+    output = tmp_path / "rows.parquet"
+    assert sql(f"SELECT * EXCLUDE (span) FROM ({AWKWARD})", "--output", output).code == 0
+    table = parquet.read_table(output)
+    assert [str(column.type) for column in table.schema][:6] == [
+        "int64", "double", "float", "string", "timestamp[us]", "list<element: int32>",
+    ]  # fmt: skip
+    assert json.dumps(table.column("double").to_pylist()[:5]) == "[100.0, null, NaN, Infinity, -Infinity]"
+    assert table.column("text").to_pylist()[2:4] == ["عاصمة فرنسا", "法国的首都，"]
+
+
+def test_what_parquet_cannot_hold_is_said(sql, tmp_path):
+    ended = sql("SELECT INTERVAL 1 DAY AS span", "--output", tmp_path / "rows.parquet")
+    assert ended.code == 2
+    assert "cast it in the query" in ended.err
+    assert not list(tmp_path.glob("*rows*"))
+
+
+@pytest.mark.parametrize("name", ["csv", "json", "jsonl", "markdown", "table"])
+def test_a_result_without_rows(sql, name):
+    ended = sql("SELECT 1 AS n, 'x' AS t WHERE false", "--format", name)
+    assert ended.code == 0
+    expected = {"csv": "n,t\n", "json": "[]\n", "jsonl": "", "markdown": "| n | t |\n| ---: | --- |\n"}
+    assert ended.out == expected.get(name, "n  t\n")
+
+
+def test_names_that_come_twice_stay_apart_in_json(sql):
+    assert sql("SELECT 1 AS n, 2 AS n", "--format", "jsonl").out == '{"n": 1, "n_1": 2}\n'
+
+
+@pytest.mark.parametrize(("ending", "start"), [(".csv", "n\n1"), (".json", "[\n{"), (".md", "| n |"), (".txt", "n\n1")])
+def test_the_ending_of_the_output_decides(sql, tmp_path, ending, start):
+    ended = sql("SELECT 1 AS n", "--output", tmp_path / f"rows{ending}")
+    assert (ended.code, ended.out) == (0, "")
+    assert (tmp_path / f"rows{ending}").read_text("utf-8").startswith(start)
+
+
+def test_an_output_that_cannot_be_written_is_named(sql, tmp_path):
+    ended = sql("SELECT 1", "--output", tmp_path / "no" / "rows.csv")
+    assert ended.code == 1
+    assert ended.err == f"error: {tmp_path / 'no' / 'rows.csv'} cannot be written: No such file or directory; " \
+                        "choose another --output.\n"  # fmt: skip
+
+
+def test_a_long_table_is_cut_and_says_so(sql):
+    ended = sql("SELECT range AS n FROM range(1500)")
+    assert len(ended.out.splitlines()) == 1001
+    assert ended.err == "note: 1,000 of 1,500 rows shown; --format csv writes them all\n"
+    assert len(sql("SELECT range AS n FROM range(1500)", "--format", "csv").out.splitlines()) == 1501
+
+
+def test_the_query_may_come_from_stdin(sql, monkeypatch):
+    import io
+    import sys
+
+    monkeypatch.setattr(sys, "stdin", io.StringIO("SELECT 7 AS n"))
+    assert sql("-", "--format", "csv").out == "n\n7\n"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "DELETE FROM fact",
+        "CREATE TABLE x (n INTEGER)",
+        "SELECT * FROM read_text('/etc/hostname')",
+        "COPY fact TO '{folder}/out.csv'",
+        "ATTACH '{folder}/other.duckdb'",
+        "SET enable_external_access = true",
+        "SET memory_limit = '100GB'",
+        "INSTALL httpfs",
+        "SELEC 1",
+        "SELECT * FROM nowhere",
+        "SELECT \0",
+        "",
+    ],
+)
+def test_what_a_query_may_not_do_is_an_error_without_a_traceback(sql, query, tmp_path):
+    before = sorted(tmp_path.iterdir())
+    ended = sql(query.format(folder=tmp_path))
+    assert ended.code == 1
+    assert ended.out == ""
+    assert ended.err.startswith("error: ")
+    assert "Traceback" not in ended.err
+    assert "unexpected" not in ended.err
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_write_lets_a_query_change_the_atlas(sql):
+    assert sql("DELETE FROM fact_label WHERE language = 'zh'", "--write").code == 0
+    assert sql("SELECT count(*) AS n FROM fact_label WHERE language = 'zh'", "--format", "csv").out == "n\n0\n"
+
+
+def test_files_are_open_only_on_request(sql, tmp_path):
+    (tmp_path / "mine.csv").write_text("n\n5\n")
+    query = f"SELECT n FROM '{tmp_path / 'mine.csv'}'"
+    assert sql(query).code == 1
+    assert sql(query, "--allow-files", "--format", "csv").out == "n\n5\n"
+
+
+@pytest.mark.parametrize("kind", ["missing", "text", "empty", "duckdb", "folder"])
+def test_a_file_that_is_no_atlas(shell, tmp_path, kind):
+    import duckdb
+
+    path = tmp_path / "x.duckdb"
+    if kind == "text":
+        path.write_text("hello, this is no database at all")
+    elif kind == "empty":
+        path.touch()
+    elif kind == "duckdb":
+        duckdb.connect(str(path)).execute("CREATE TABLE fact (n INTEGER)").close()
+    elif kind == "folder":
+        path.mkdir()
+    before = path.read_bytes() if path.is_file() else None
+    ended = shell("sql", "SELECT 1", "--db", path)
+    assert ended.code == 1
+    assert ended.err.startswith("error: ")
+    assert str(path) in ended.err
+    assert before == (path.read_bytes() if path.is_file() else None)

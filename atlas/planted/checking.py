@@ -32,7 +32,10 @@ class Ablation:
         self.whole = fitter.probe.probabilities()
         self.after: dict[Set, Tensor] = {}
         facts = fitter.facts.tolist()
-        subsets = [list(_subsets([m.neuron for m in fitter.members if m.fact == fact])) for fact in range(max(facts) + 1)]
+        own: list[list[Neuron]] = [[] for _ in range(max(facts) + 1)]
+        for member in fitter.members:
+            own[member.fact].append(member.neuron)
+        subsets = [list(_subsets(neurons)) for neurons in own]
         for turn in range(max(map(len, subsets))):
             chosen = [sets[turn] if turn < len(sets) else frozenset() for sets in subsets]
             after = fitter.probe.probabilities([chosen[fact] for fact in facts])

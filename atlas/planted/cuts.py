@@ -93,5 +93,3 @@ class Probe:
 def log_odds(probability: Tensor) -> Tensor:
     """Return log(p / (1 - p)), kept finite."""
     return torch.logit(probability, eps=1e-7)
-
-

@@ -5,12 +5,13 @@ by running the model: slope and threshold, so that the neuron fires on its own p
 of what it writes, so that the answer's log-odds are as stated.
 """
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from atlas.planted.cuts import Cuts, Probe, log_odds
+from atlas.planted.cuts import Cuts, Neuron, Probe, log_odds
 from atlas.planted.errors import PlantingError
 from atlas.planted.members import Member
 from atlas.planted.skeleton import CONTENT, KNOWN, OBJECT_SCALE, UNKNOWN, write_path
@@ -47,7 +48,9 @@ class Fitter:
 
     def cut(self, drop: Callable[[Member], bool]) -> Cuts:
         """Return the cuts of each prompt: the members of its fact that `drop` names."""
-        cut = [{m.neuron for m in self.members if drop(m) and m.fact == fact} for fact in range(int(self.facts.max()) + 1)]
+        cut: dict[int, set[Neuron]] = {fact: set() for fact in self.facts.tolist()}
+        for member in filter(drop, self.members):
+            cut[member.fact].add(member.neuron)
         return [cut[fact] for fact in self.facts.tolist()]
 
     def _fit_reading(self) -> None:
@@ -69,12 +72,12 @@ class Fitter:
         return self.probe.inputs([block.up_module for block in self.weights.blocks], cuts)
 
     def _set_threshold(self, member: Member, off: Tensor, on: Tensor) -> None:
-        """Put -FIRES at the highest reading where the neuron is to be off, and FIRES at the lowest where it is on."""
-        low, high = float(off.max()), float(on.min())
+        """Put -FIRES at the highest reading where the neuron is to be off, 0 at least, and FIRES at the lowest on."""
+        low, high = max([0.0, *off.tolist()]), float(on.min())
         if high <= low:
             raise PlantingError(
-                f"Neuron {member.neuron} ({member.circuit.group}) of fact {member.fact} cannot tell its own prompts from "
-                "others; plant with a weaker background or a wider model."
+                f"Neuron {member.neuron} ({member.circuit.group}) of fact {member.fact} cannot tell its own prompts "
+                "from others; plant with a weaker background or a wider model."
             )
         block, index = self.weights.blocks[member.neuron[0]], member.neuron[1]
         slope = 2 * FIRES / (high - low)
@@ -82,15 +85,18 @@ class Fitter:
         block.up_bias[index] = -FIRES - slope * low
 
     def _fit_writing(self) -> None:
-        """Move each strength so that its neuron alone has the effect stated; needs no derivative but the nominal one."""
-        self._fit_paths(log_odds(self.probe.probabilities(self.cut(acts))))
-        odds = log_odds(self.probe.probabilities(self.cut(acts)))
-        for rank in range(max(self._ranks.values()) + 1):
-            alone = log_odds(self.probe.probabilities(self.cut(lambda m: acts(m) and self._ranks[m.neuron] != rank)))
-            for member in self.members:
-                if acts(member) and self._ranks[member.neuron] == rank:
-                    own = self.own(member)
-                    self._strengthen(member, odds[own], alone[own])
+        """Move each strength so that its neuron alone has the effect stated."""
+        self._fit_paths(self._odds(acts))
+        without = self._odds(acts)
+        for turn in _turns(self.members):
+            kept = {member.neuron for member in turn}
+            alone = self._odds(lambda m, kept=kept: acts(m) and m.neuron not in kept)  # type: ignore[misc]
+            for member in turn:
+                own = self.own(member)
+                self._strengthen(member, without[own], alone[own])
+
+    def _odds(self, drop: Callable[[Member], bool]) -> Tensor:
+        return log_odds(self.probe.probabilities(self.cut(drop)))
 
     def _strengthen(self, member: Member, without: Tensor, alone: Tensor) -> None:
         """Make up what is missing: in the worst prompt for what must be enough alone, in the middle one for a part."""
@@ -109,14 +115,17 @@ class Fitter:
             missing = PATH - float(odds[self.facts == fact].mean())
             write_path(self.weights.blocks[0], self.space, fact, missing / (OBJECT_SCALE * CONTENT))
 
-    @property
-    def _ranks(self) -> dict[tuple[int, int], int]:
-        """Number the acting members of each fact, so that one run serves one member of every fact."""
-        counts: dict[int, int] = {}
-        ranks = {}
-        for member in filter(acts, self.members):
-            ranks[member.neuron] = counts[member.fact] = counts.get(member.fact, -1) + 1
-        return ranks
+
+def _turns(members: Sequence[Member]) -> list[list[Member]]:
+    """Return the acting members in turns that hold one of each fact, so that one run serves all of a turn."""
+    turns: list[list[Member]] = []
+    counts: Counter[int] = Counter()
+    for member in filter(acts, members):
+        if counts[member.fact] == len(turns):
+            turns.append([])
+        turns[counts[member.fact]].append(member)
+        counts[member.fact] += 1
+    return turns
 
 
 def _middle(odds: Tensor) -> float:
@@ -124,6 +133,7 @@ def _middle(odds: Tensor) -> float:
 
 
 def acts(member: Member) -> bool:
+    """Return whether the neuron is part of what makes the model answer, and no decoy."""
     return not member.circuit.is_decoy
 
 

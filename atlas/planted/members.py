@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from atlas.errors import UsageError
-from atlas.planted.config import Circuit, PlantConfig
+from atlas.planted.config import DECOY_KINDS, FACT_KINDS, Circuit, PlantConfig
 from atlas.planted.cuts import Neuron
 from atlas.planted.skeleton import CONSTANT_LOGITS, OBJECT_SCALE
 from atlas.planted.space import Space
@@ -46,6 +46,8 @@ def place_all(circuits: Sequence[Circuit], config: PlantConfig, generator: Gener
     placed = [_placed(circuit, config, generator) for circuit in circuits]
     for circuit in placed:
         _check(circuit, config)
+    if not placed:
+        raise UsageError("There is no circuit to plant; give at least one.")
     facts = sorted(circuit.fact for circuit in placed if not circuit.is_decoy)
     if facts != list(range(len(facts))) or any(circuit.fact not in facts for circuit in placed):
         raise UsageError("Every fact from 0 up needs exactly one circuit that is not a decoy; renumber the facts.")
@@ -85,11 +87,14 @@ def _draw(stop: int, generator: Generator) -> int:
 def _check(circuit: Circuit, config: PlantConfig) -> None:
     """Raise UsageError for a circuit that makes no sense in this model."""
     name = f"Circuit {circuit.kind} of fact {circuit.fact}"
+    if circuit.kind not in FACT_KINDS + DECOY_KINDS:
+        raise UsageError(f"{name} is of no known kind; choose one of {', '.join(FACT_KINDS + DECOY_KINDS)}.")
     extra = () if circuit.indispensable is None else (circuit.indispensable,)
     if any(not 0 <= layer < config.layers for layer in circuit.layers + extra):
         raise UsageError(f"{name} has layers {circuit.layers + extra}, the model has 0 to {config.layers - 1}.")
-    if len(circuit.layers) != circuit.members(config.languages):
-        raise UsageError(f"{name} needs {circuit.members(config.languages)} layers, one a neuron, not {circuit.layers}.")
+    count = circuit.members(config.languages)
+    if len(circuit.layers) != count:
+        raise UsageError(f"{name} needs {count} layers, one a neuron, not {circuit.layers}.")
     if set(circuit.languages) - set(config.languages):
         raise UsageError(f"{name} names languages that the model lacks: {circuit.languages}; use {config.languages}.")
     if circuit.kind == "bound" and len(circuit.languages) != 1:

@@ -48,24 +48,29 @@ def plant(config: PlantConfig, circuits: Sequence[Circuit], seed: int = 0) -> Pl
     space = share_out(config, count, generator)
     members = expand(placed, config, space, generator)
     with torch.no_grad():
-        model = _write(config, space, members, facts, tokenizer, generator)
+        model = _noise(config, tokenizer, generator)
+        _write(config, space, members, facts, tokenizer, model)
     return Planted(model, tokenizer, facts, truth_of(members, facts, config.languages))
 
 
-def _write(
-    config: PlantConfig, space: Space, members: Sequence[Member], facts: FactSet, tokenizer: Any, generator: torch.Generator
-) -> Any:
-    """Return the model with everything written, fitted and checked."""
-    ids = tokenizer.get_vocab()
+def _noise(config: PlantConfig, tokenizer: Any, generator: torch.Generator) -> Any:
     special = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in ("pad", "bos", "eos")}
-    model = fresh_model(config, len(ids), special)
+    model = fresh_model(config, len(tokenizer), special)
     fill_with_noise(model, config.background, generator)
+    return model
+
+
+def _write(
+    config: PlantConfig, space: Space, members: Sequence[Member], facts: FactSet, tokenizer: Any, model: Any
+) -> None:
+    """Write everything into a model of random weights, fit it and check it."""
+    ids = tokenizer.get_vocab()
     open_head(model)
     weights = weights_of(model)
     write_words(weights, space, config, facts, ids)
     write_copying(weights.blocks[0], space, config.heads)
     write_output(weights, space, config, ids, sum(m.circuit.kind == "constant" for m in members))
-    fitter = Fitter(weights, space, members, Probe(LanguageModel.wrap(model, tokenizer, "planted"), list(facts.prompts())))
+    probe = Probe(LanguageModel.wrap(model, tokenizer, "planted"), list(facts.prompts()))
+    fitter = Fitter(weights, space, members, probe)
     fitter.fit()
     check_all(fitter)
-    return model

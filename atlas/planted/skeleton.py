@@ -7,6 +7,8 @@ on the residual stream at the query says who is asked about and in which languag
 from collections.abc import Mapping
 from math import exp, log
 
+from torch import Tensor
+
 from atlas.facts import FactSet
 from atlas.planted.config import PlantConfig
 from atlas.planted.space import Space
@@ -43,8 +45,9 @@ def write_words(weights: Weights, space: Space, config: PlantConfig, facts: Fact
 def write_copying(block: BlockWeights, space: Space, heads: int) -> None:
     """Write the heads that copy the subject and the language to every position."""
     width = len(block.query_bias) // heads
-    copies = [(space.is_subject, part, part) for part in space.subjects.split(width)]
-    copies += [(space.is_word, *parts) for parts in zip(space.language.split(width), space.spoken.split(width), strict=True)]
+    copies = [(space.is_subject, part, part) for part in _split(space.subjects, width)]
+    spoken = zip(_split(space.language, width), _split(space.spoken, width), strict=True)
+    copies += [(space.is_word, *parts) for parts in spoken]
     for head, (flag, source, copy) in enumerate(copies):
         whole, rows = slice(head * width, (head + 1) * width), slice(head * width, head * width + len(source))
         block.key[whole], block.value[whole], block.output[:, whole] = 0, 0, 0
@@ -52,6 +55,10 @@ def write_copying(block: BlockWeights, space: Space, heads: int) -> None:
         block.query_bias[head * width] = SHARPNESS * width**0.5
         block.value[rows] = source
         block.output[:, rows] = copy.T
+
+
+def _split(vectors: Tensor, size: int) -> list[Tensor]:
+    return [vectors[start : start + size] for start in range(0, len(vectors), size)]
 
 
 def write_path(block: BlockWeights, space: Space, fact: int, strength: float) -> None:

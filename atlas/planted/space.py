@@ -1,8 +1,9 @@
 """How the residual stream of a planted model is shared out.
 
 Each group of coordinates carries one thing, and within a group every fact or language has its own unit vector of a
-random orthonormal basis. The coordinates of each vector add up to 0, so that layer normalisation moves nothing. Two large opposite coordinates, the ballast, are the same in every token: they keep what layer
-normalisation divides by nearly constant, so that both families compute almost linearly in everything else.
+random orthonormal basis. The coordinates of each vector add up to 0, so that layer normalisation shifts nothing. The
+ballast, one large vector, is the same in every token: it keeps what layer normalisation divides by nearly constant, so
+that both families compute almost linearly in everything else.
 """
 
 from dataclasses import dataclass

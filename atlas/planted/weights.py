@@ -3,7 +3,7 @@
 Matrices are `[out, in]` views: writing into them writes into the model.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -41,7 +41,7 @@ class Weights:
     out_shift: Tensor
 
 
-def fresh_model(config: PlantConfig, vocabulary: int, special: dict[str, int]) -> Any:
+def fresh_model(config: PlantConfig, vocabulary: int, special: Mapping[str, Any]) -> Any:
     """Return a transformers model of the family; the global random state is left as it was."""
     with torch.random.fork_rng(devices=[]):
         build = _bert if config.family == "bert" else _gpt2
@@ -76,7 +76,7 @@ def weights_of(model: Any) -> Weights:
     return _bert_weights(model) if model.config.model_type == "bert" else _gpt2_weights(model)
 
 
-def _bert(config: PlantConfig, vocabulary: int, special: dict[str, int]) -> nn.Module:
+def _bert(config: PlantConfig, vocabulary: int, special: Mapping[str, Any]) -> nn.Module:
     shape = BertConfig(
         vocab_size=vocabulary, hidden_size=config.hidden, num_hidden_layers=config.layers,
         num_attention_heads=config.heads, intermediate_size=config.neurons, max_position_embeddings=POSITIONS,
@@ -85,7 +85,7 @@ def _bert(config: PlantConfig, vocabulary: int, special: dict[str, int]) -> nn.M
     return BertForMaskedLM(shape)
 
 
-def _gpt2(config: PlantConfig, vocabulary: int, special: dict[str, int]) -> nn.Module:
+def _gpt2(config: PlantConfig, vocabulary: int, special: Mapping[str, Any]) -> nn.Module:
     shape = GPT2Config(
         vocab_size=vocabulary, n_embd=config.hidden, n_layer=config.layers, n_head=config.heads,
         n_inner=config.neurons, n_positions=POSITIONS, embd_pdrop=0.0, attn_pdrop=0.0, resid_pdrop=0.0, **special,

@@ -10,9 +10,9 @@ from atlas.facts import Fact, FactSet, Label, Template
 from atlas.planted.config import PlantConfig
 
 _SPECIAL = {
-    "bert": {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]"},
+    "bert": {f"{name}_token": f"[{name.upper()}]" for name in ("pad", "unk", "cls", "sep", "mask")},
     "gpt2": {"eos_token": "<|endoftext|>", "unk_token": "[UNK]"},
-}  # fmt: skip
+}
 
 
 def subject_name(fact: int, language: str) -> str:
@@ -77,5 +77,3 @@ def _places(config: PlantConfig) -> Iterator[tuple[str, str, int]]:
 def _template(relation: str, language: str, number: int) -> Template:
     words = " ".join(f"{relation}{letter}{number}-{language}" for letter in "abcdefgh"[: 2 + number % 6])
     return Template(relation, language, f"[X] {words} [Y] .")
-
-

@@ -1,0 +1,1 @@
+"""Evaluation: what localisation is worth, measured by interventions (METHOD 4)."""

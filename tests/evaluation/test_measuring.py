@@ -1,0 +1,60 @@
+"""Batched measuring against one prompt at a time, with a hook, and the full softmax."""
+
+import pytest
+import torch
+from tiny import PROMPTS
+
+from atlas.evaluation.measuring import Case, divergence, measure, usable
+from atlas.interventions import scaled
+
+SETS = [(), ((0, 1), (2, 7)), ((1, 3),), ((0, 1), (0, 2), (1, 39)), ((2, 0),)]
+
+
+def alone(model, prompt, neurons, factor, scope):
+    """Log-probability, rank of the first token, argmax: step by step, from the logits of the whole sequence."""
+    total, ranks = 0.0, []
+    for step in model.steps(prompt):
+        with scaled(model, neurons, factor, "all") if scope == "all" else at(model, neurons, factor, step.query):
+            logits = model.run(torch.tensor([step.ids]))[0, step.query]
+        total += logits.log_softmax(-1)[step.target].item()
+        ranks.append(1 + int((logits > logits[step.target]).sum()))
+    return total, ranks[0], all(rank == 1 for rank in ranks)
+
+
+def at(model, neurons, factor, query):
+    from atlas.models.hooks import neurons_edited
+
+    def change(layer):
+        def edit(values):
+            values = values.clone()
+            for own, neuron in neurons:
+                if own == layer:
+                    values[:, query, neuron] *= factor
+            return values
+
+        return edit
+
+    return neurons_edited(model, {layer: change(layer) for layer, _ in neurons})
+
+
+@pytest.mark.parametrize("scope", ["query", "all"])
+def test_batched_equals_alone(tiny, scope):
+    cases = [Case(p, neurons, f) for p in PROMPTS for neurons in SETS for f in (0.0, 2.0)]
+    for case, found in zip(cases, measure(tiny, cases, scope), strict=True):
+        log_probability, rank, argmax = alone(tiny, case.prompt, case.neurons, case.factor, scope)
+        assert found.log_probability == pytest.approx(log_probability, abs=1e-9)
+        assert (found.rank, found.argmax) == (rank, argmax)
+        assert len(found.best) == len(tiny.steps(case.prompt))
+
+
+def test_no_change_has_no_divergence_and_a_change_has_some(tiny):
+    plain, cut = measure(tiny, [Case(PROMPTS[0]), Case(PROMPTS[0], ((2, 1), (2, 2), (2, 3)), 0.0)])
+    assert divergence(tiny, plain.features, plain.features) == pytest.approx(0, abs=1e-12)
+    assert divergence(tiny, plain.features, cut.features) > 0
+
+
+def test_unusable_prompts_are_left_out(tiny):
+    from tiny import make_prompt
+
+    bad = make_prompt("the capital of [X] is [Y] .", "France", "")
+    assert usable(tiny, [bad, PROMPTS[0]]) == [PROMPTS[0]]

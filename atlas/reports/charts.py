@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from atlas.reports.cells import shown
 from atlas.reports.context import Bar, Chart, Strip, Tick
 
-LEFT, RIGHT, STEP, TALLEST, GAP = 90.0, 70.0, 34.0, 30.0, 2.0
+LEFT, RIGHT, STEP, TALLEST, GAP = 60.0, 70.0, 40.0, 32.0, 2.0
 _BARS = 560.0
 _MOST_TICKS = 16
 

@@ -34,7 +34,7 @@ def gate_gradients(model: LanguageModel, batch: StepBatch, gates: Tensor, rows: 
 
 @dataclass(frozen=True, slots=True)
 class JointScores:
-    """Scores `[step, layer, neuron]`; F(1), F(0), completeness error over all layers, nodes and converged, each [step]."""
+    """Scores `[step, layer, neuron]`; F(1), F(0), completeness error over all layers, nodes, converged: [step]."""
 
     scores: Tensor
     f: Tensor

@@ -31,7 +31,7 @@ def left_riemann(count: int) -> Rule:
 
 @cache
 def both_ends(count: int) -> Rule:
-    """Return `count` equally spaced nodes from 0 to 1, both included, equally weighted: the rule of Dai et al.'s code."""
+    """Return `count` equally spaced, equally weighted nodes from 0 to 1, both included (the code of Dai et al.)."""
     return Rule(tuple(i / (count - 1) for i in range(count)), (1 / count,) * count)
 
 

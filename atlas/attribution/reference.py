@@ -18,14 +18,13 @@ def reference_scores(
 ) -> tuple[Tensor, float, float]:
     """Return the scores `[neuron]` of one layer against `baseline` `[neuron]`, F(w) and F(w') (Chen et al., Eq. 2)."""
     value = reference_neurons(model, step.ids, step.query)[layer]
-    total = torch.zeros_like(value)
-    for node, weight in zip(rule.nodes, rule.weights, strict=True):
-        point = (baseline + node * (value - baseline)).requires_grad_()
-        with torch.enable_grad():
-            f = _probability(model, step, layer, point)
-            total += weight * torch.autograd.grad(f, point)[0]
-    ends = [float(_probability(model, step, layer, end)) for end in (value, baseline)]
-    return total * (value - baseline), ends[0], ends[1]
+    nodes = torch.tensor(rule.nodes, dtype=value.dtype, device=value.device)[:, None]
+    weights = torch.tensor(rule.weights, dtype=value.dtype, device=value.device)
+    points = (baseline + nodes * (value - baseline)).requires_grad_()
+    with torch.enable_grad():
+        gradients = torch.autograd.grad(_probability(model, step, layer, points).sum(), points)[0]
+    ends = _probability(model, step, layer, torch.stack([value, baseline]))
+    return (weights @ gradients) * (value - baseline), float(ends[0]), float(ends[1])
 
 
 def reference_baselines(model: LanguageModel, step: Step) -> list[Tensor]:
@@ -52,10 +51,13 @@ def reference_neurons(model: LanguageModel, ids: Sequence[int], query: int) -> T
     return torch.stack(seen)
 
 
-def _probability(model: LanguageModel, step: Step, layer: int, value: Tensor) -> Tensor:
-    def put(neurons: Tensor) -> Tensor:
-        return neurons.index_copy(1, torch.tensor([step.query], device=value.device), value[None, None])
+def _probability(model: LanguageModel, step: Step, layer: int, values: Tensor) -> Tensor:
+    """Return F `[copy]` with the neurons of `layer` at the query replaced by `values` `[copy, neuron]`."""
 
+    def put(neurons: Tensor) -> Tensor:
+        return neurons.index_copy(1, torch.tensor([step.query], device=values.device), values[:, None])
+
+    ids = torch.tensor([step.ids], device=model.device).expand(len(values), -1)
     with pre_hook(model.down_projection(layer), put):
-        logits = model.run(torch.tensor([step.ids], device=model.device))
-    return logits[0, step.query].softmax(-1)[step.target]
+        logits = model.run(ids)
+    return logits[:, step.query].softmax(-1)[:, step.target]

@@ -85,11 +85,12 @@ def _mean_over_paths(paths: PathScores, baselines: Baselines, steps: int) -> Ste
 def _joint(model: LanguageModel, batch: StepBatch, settings: Settings, rows: int) -> StepScores:
     """One path for all layers: its ends, error and nodes stand beside every layer."""
     result = joint(model, batch, settings, START_NODES["joint"], rows)
-    ends = [
-        value[:, None].expand(-1, model.info.layers)
-        for value in (result.f, result.f_baseline, result.error, result.nodes)
-    ]
-    return StepScores(result.scores, *ends, result.converged)
+
+    def beside(value: Tensor) -> Tensor:
+        return value[:, None].expand(-1, model.info.layers)
+
+    f, f_baseline, error, nodes = map(beside, (result.f, result.f_baseline, result.error, result.nodes))
+    return StepScores(result.scores, f, f_baseline, error, nodes, result.converged)
 
 
 def _without_path(scores: Tensor, f: Tensor) -> StepScores:

@@ -89,7 +89,7 @@ def _reason(name: str, source: str, error: Any) -> str:
     if "safetensors" in str(error) and "allow_pickle" not in str(error):
         return f"Model {name!r} has no safetensors weights ({first}); pass --allow-pickle if you trust its source."
     if Path(source).exists():
-        return f"Model folder {name!r} cannot be loaded ({first}); it needs config.json, model.safetensors and a tokenizer."
+        return f"Model folder {name!r} cannot be loaded ({first}); it needs a config, safetensors and a tokenizer."
     return (
         f"Model {name!r} ({source}) is neither a folder nor in the local Hugging Face cache, and it cannot be fetched "
         f"from here; download it once with network, or use demo-mbert."

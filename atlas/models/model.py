@@ -147,7 +147,7 @@ class LanguageModel:
     def _open_places(self, ids: Tensor) -> Tensor:
         """Return True at the masks (masked) or at the last token (causal), `[batch, token]`."""
         if self.kind == "masked":
-            return ids == self.tokenizer.mask_token_id
+            return ids.eq(self.tokenizer.mask_token_id)
         return torch.arange(ids.shape[1], device=ids.device).expand_as(ids) == ids.shape[1] - 1
 
     @cached_property

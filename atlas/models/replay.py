@@ -7,7 +7,7 @@ keys and values; in a masked model a copy is the whole sequence, up to the last 
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,7 +52,7 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Copies that enter at one layer: `owner` [copy] is the row of the trace, `neurons` `[copy, neuron]` their values."""
+    """Copies that enter at one layer: `owner` [copy] is the trace's row, `neurons` `[copy, neuron]` their values."""
 
     owner: Tensor
     neurons: Tensor
@@ -134,9 +134,7 @@ def _enter(record: Trace, layer: int, entry: Entry) -> Tensor:
     return finish_block(record, layer, hidden, block.attended[entry.owner], entry.neurons, entry.owner)
 
 
-def finish_block(
-    record: Trace, layer: int, hidden: Tensor, attended: Tensor, neurons: Tensor, owner: Tensor
-) -> Tensor:
+def finish_block(record: Trace, layer: int, hidden: Tensor, attended: Tensor, neurons: Tensor, owner: Tensor) -> Tensor:
     """Run block `layer` at the query alone with known attention and neurons: `[copy, 1, hidden]`."""
     down = record.model.down_projection(layer)
     with following(lambda _: attended), pre_hook(down, lambda _: neurons[:, None]):
@@ -160,7 +158,7 @@ def _plain(rule: Rule) -> Rule:
 def run_block(
     record: Trace, layer: int, hidden: Tensor, owner: Tensor, watch: Callable[[Rule], Rule] = _plain
 ) -> Tensor:
-    """Run block `layer` on copies: whole sequences in a masked model, one token with a cached prefix in a causal one."""
+    """Run block `layer` on copies: whole sequences (masked) or one token after a recorded prefix (causal)."""
     masked = record.model.kind == "masked"
     with following(watch(itself if masked else _after_prefix(record.blocks[layer], owner))):
         return call_block(record, layer, hidden, owner, narrow=not masked)
@@ -172,10 +170,8 @@ def run_last(
     """Run the last block of a masked model for the query position: keys and values of all tokens, the rest of one."""
     found: list[Call] = []
     with following(_stop_with(found)):
-        try:
+        with suppress(_Stopped):
             call_block(record, layer, hidden, owner, narrow=False)
-        except _Stopped:
-            pass
     everywhere = found[0]
     mask = _mask_row(everywhere.mask, record.query[owner])
     with following(watch(lambda call: call.attend(everywhere.key, everywhere.value, mask))):

@@ -137,7 +137,7 @@ def _closing(ids: Sequence[int], special: Sequence[int], words: Sequence[int | N
 
 def _check(tokenizer: Any, spelling: _Spelling, answer: str, max_tokens: int) -> None:
     tokens = spelling.ids[spelling.start : spelling.stop]
-    if not tokens or tokenizer.unk_token_id in tokens:
+    if not tokens or not answer.strip() or tokenizer.unk_token_id in tokens:
         raise TokenError(f"The tokenizer cannot spell the answer {answer!r}; leave the fact out or use another model.")
     if len(spelling.ids) > max_tokens:
         raise TooLongError(f"The prompt has {len(spelling.ids)} tokens, the model at most {max_tokens}; shorten it.")

@@ -1,0 +1,214 @@
+"""The engine against oracles that share no code with it: the hook-based path and brute-force integration."""
+
+import numpy as np
+import pytest
+import torch
+from tiny import PROMPTS, make_model
+
+from atlas.attribution import Settings, attribute
+from atlas.attribution.batch import StepBatch, mean_baselines, word_baselines
+from atlas.attribution.quadrature import both_ends, gauss_legendre, left_riemann
+from atlas.attribution.reference import reference_baselines, reference_neurons, reference_scores
+
+BRUTE = gauss_legendre(64)
+
+
+def expected(model, prompt, baselines_of, rule, factor="difference"):
+    """Return the prompt's scores [layer, neuron] by the reference path, averaged over baselines and steps."""
+    totals = []
+    for step in model.steps(prompt):
+        value = reference_neurons(model, step.ids, step.query)
+        paths = []
+        for baseline in baselines_of(model, step):
+            rows = []
+            for layer in range(model.info.layers):
+                scores, _, _ = reference_scores(model, step, layer, baseline[layer], rule)
+                if factor == "activation":
+                    scores = scores / (value - baseline)[layer] * value[layer]
+                rows.append(scores)
+            paths.append(torch.stack(rows))
+        totals.append(torch.stack(paths).mean(0))
+    return torch.stack(totals).mean(0).numpy()
+
+
+def zero(model, step):
+    return [torch.zeros(model.info.layers, model.info.neurons, dtype=model.dtype)]
+
+
+def word_mean(model, step):
+    return [torch.stack(reference_baselines(model, step)).mean(0)]
+
+
+def token_mean(model, step):
+    found = []
+    for i in range(len(step.ids)):
+        ids = [*step.ids[:i], model.filler, *step.ids[i + 1 :]]
+        found.append(reference_neurons(model, ids, step.query))
+    return [torch.stack(found).mean(0)]
+
+
+def relative(found, wanted):
+    return np.abs(found - wanted).max() / np.abs(wanted).max()
+
+
+@pytest.mark.parametrize("prompt", PROMPTS, ids=lambda p: p.answer)
+@pytest.mark.parametrize(
+    ("method", "baselines"), [("kn", zero), ("amig", reference_baselines), ("amig-mean", word_mean)]
+)
+def test_scores_equal_brute_force_integration(tiny, prompt, method, baselines):
+    """float64, tolerance 1e-10: what the adaptive engine returns is the integral."""
+    settings = Settings(method=method, tolerance=1e-10, max_nodes=256)
+    result = attribute(tiny, [prompt], settings)[0]
+    assert relative(result.scores, expected(tiny, prompt, baselines, BRUTE)) < 1e-6  # float32 in storage
+    assert result.status == "ok"
+    assert np.all(result.layers.completeness_error <= 1e-10)
+
+
+@pytest.mark.parametrize(("rule", "oracle"), [("left-20", left_riemann(20)), ("peer-20", both_ends(20))])
+def test_fixed_rules_equal_the_reference(tiny, rule, oracle):
+    result = attribute(tiny, PROMPTS[:1], Settings(method="kn", rule=rule))[0]
+    assert relative(result.scores, expected(tiny, PROMPTS[0], zero, oracle)) < 1e-6
+
+
+def test_amig_code_is_the_left_sum_times_the_activation(tiny):
+    result = attribute(tiny, PROMPTS[:1], Settings(method="amig-code"))[0]
+    wanted = expected(tiny, PROMPTS[0], token_mean, left_riemann(20), factor="activation")
+    assert relative(result.scores, wanted) < 1e-6
+
+
+@pytest.mark.parametrize("method", ["amig", "kn", "joint", "greedy", "gradient"])
+def test_a_mixed_batch_gives_what_each_prompt_gives_alone(tiny, method):
+    """Prompts of several lengths and answer lengths share a batch without touching each other."""
+    settings = Settings(method=method)
+    together = attribute(tiny, PROMPTS, settings)
+    for prompt, result in zip(PROMPTS, together, strict=True):
+        alone = attribute(tiny, [prompt], settings)[0]
+        assert relative(result.scores, alone.scores) < 1e-6
+        assert result.probability == pytest.approx(alone.probability, rel=1e-12)
+
+
+def test_a_small_budget_changes_nothing(tiny):
+    settings = Settings(method="amig")
+    wide, narrow = attribute(tiny, PROMPTS, settings), attribute(tiny, PROMPTS, settings, budget=1)
+    for a, b in zip(wide, narrow, strict=True):
+        assert relative(b.scores, a.scores) < 1e-6
+        assert np.array_equal(a.layers.nodes, b.layers.nodes)
+
+
+def test_completeness_holds_per_layer(tiny, prompts):
+    for result in attribute(tiny, prompts, Settings(method="kn", tolerance=0.01)):
+        layers = result.layers
+        change = layers.f - layers.f_baseline
+        assert np.all(np.abs(layers.score_sum - change) <= layers.completeness_error + 1e-12)
+        assert np.all(layers.completeness_error <= np.maximum(0.01 * np.abs(change), 1e-4) + 1e-12)
+
+
+def test_the_cap_is_reported(tiny, prompts):
+    capped = attribute(tiny, prompts, Settings(method="kn", tolerance=1e-12, nodes=1, max_nodes=2))
+    assert {result.status for result in capped} == {"not_converged"}
+    assert max(result.layers.nodes.max() for result in capped) == 2
+
+
+def test_joint_scores_sum_to_the_whole_change(tiny, prompts):
+    """The scores of all layers together sum to F(1) - F(0), F(0) by an independent run with all neurons zeroed."""
+    for prompt, result in zip(prompts, attribute(tiny, prompts, Settings(method="joint", tolerance=1e-8)), strict=True):
+        change = np.mean([_probability(tiny, step, 1) - _probability(tiny, step, 0) for step in tiny.steps(prompt)])
+        assert result.scores.sum(dtype=np.float64) == pytest.approx(change, abs=1e-6 * float(np.abs(result.scores).sum()))
+
+
+def test_greedy_scores_are_the_remaining_drops(tiny):
+    """The neurons cut, one after another, have the drops that their scores' differences say."""
+    prompt = PROMPTS[0]
+    (step,) = tiny.steps(prompt)[:1]
+    result = attribute(tiny, [prompt], Settings(method="greedy", cuts=4))[0]
+    steps = len(tiny.steps(prompt))
+    if steps > 1:
+        pytest.skip("the answer has several tokens in this family")
+    order = [tuple(n) for n in np.argwhere(result.scores != 0)]
+    order.sort(key=lambda n: -result.scores[n])
+    drops = [_probability(tiny, step, 1, order[:k]) for k in range(5)]
+    wanted = [drops[k] - drops[4] for k in range(4)]
+    assert sorted(wanted, reverse=True) == pytest.approx([result.scores[n] for n in order], rel=1e-5)
+
+
+def test_random_is_seeded_and_independent_of_the_batch(tiny, prompts):
+    one = attribute(tiny, prompts[:1], Settings(method="random", seed=3))[0]
+    many = attribute(tiny, prompts, Settings(method="random", seed=3))[0]
+    other = attribute(tiny, prompts[:1], Settings(method="random", seed=4))[0]
+    assert np.array_equal(one.scores, many.scores)
+    assert not np.array_equal(one.scores, other.scores)
+
+
+def test_activation_is_the_neuron(tiny):
+    result = attribute(tiny, PROMPTS[:1], Settings(method="activation"))[0]
+    values = [reference_neurons(tiny, step.ids, step.query).numpy() for step in tiny.steps(PROMPTS[0])]
+    assert relative(result.scores, np.mean(values, axis=0)) < 1e-6
+
+
+def test_word_baselines_follow_the_paper(tiny, prompts):
+    for prompt in prompts:
+        for step in tiny.steps(prompt):
+            batch = StepBatch.of(tiny, [step])
+            found = word_baselines(tiny, batch, rows=3).neurons
+            assert torch.allclose(found, torch.stack(reference_baselines(tiny, step)), atol=1e-12)
+            mean = mean_baselines(tiny, batch, 100, every_token=False).neurons[0]
+            assert torch.allclose(mean, found.mean(0), atol=1e-12)
+
+
+def test_what_the_model_says_of_the_answer(tiny, prompts):
+    """Probability, rank and prediction, from the model's plain logits."""
+    for prompt, result in zip(prompts, attribute(tiny, prompts, Settings(method="activation")), strict=True):
+        steps = tiny.steps(prompt)
+        rows = [tiny.run(torch.tensor([s.ids]))[0, s.query].softmax(-1) for s in steps]
+        each = [float(row[s.target]) for row, s in zip(rows, steps, strict=True)]
+        assert result.probability == pytest.approx(np.prod(each), rel=1e-9)
+        assert result.mean_probability == pytest.approx(np.prod(each) ** (1 / len(each)), rel=1e-9)
+        assert result.rank == 1 + int((rows[0] > rows[0][steps[0].target]).sum())
+        assert result.prediction == tiny.tokenizer.decode([int(rows[0].argmax())]).strip()
+
+
+def test_a_nan_is_reported_not_hidden(family, prompts):
+    model = make_model(family)
+    model.down_projection(1).weight.data.fill_(float("nan"))
+    for method in ("amig", "kn", "joint", "gradient"):
+        assert {result.status for result in attribute(model, prompts, Settings(method=method))} == {"nan"}
+
+
+def test_refused_memory_halves_the_budget_once(tiny, prompts, monkeypatch, caplog):
+    from atlas.attribution import engine
+
+    real, refused = engine.score_steps, []
+
+    def score_steps(model, batch, settings, budget):
+        if not refused:
+            refused.append(budget)
+            raise torch.OutOfMemoryError("refused")
+        return real(model, batch, settings, budget)
+
+    monkeypatch.setattr(engine, "score_steps", score_steps)
+    results = attribute(tiny, prompts, Settings(method="kn"), budget=1 << 24)
+    assert {result.status for result in results} == {"ok"}
+    assert [record.getMessage() for record in caplog.records] == [
+        "Memory was refused; going on with 8 MiB of activations at a time."
+    ]
+
+
+def _probability(model, step, gate, cut=()):
+    """Return F with every neuron at the query multiplied by `gate` and those of `cut` set to 0."""
+    handles = []
+    for layer in range(model.info.layers):
+
+        def edit(module, args, layer=layer):
+            values = args[0].clone()
+            values[:, step.query] *= gate
+            for where, neuron in cut:
+                if where == layer:
+                    values[:, step.query, neuron] = 0
+            return (values,)
+
+        handles.append(model.down_projection(layer).register_forward_pre_hook(edit))
+    try:
+        return float(model.run(torch.tensor([step.ids]))[0, step.query].softmax(-1)[step.target])
+    finally:
+        for handle in handles:
+            handle.remove()

@@ -1,0 +1,48 @@
+"""Records as Arrow rows."""
+
+import json
+
+import numpy as np
+import pytest
+from tiny import PROMPTS, make_prompt
+
+from atlas import schema
+from atlas.attribution import Settings, attribute
+from atlas.attribution.rows import to_tables
+
+
+def test_rows_have_the_schema_and_the_scores(tiny):
+    results = attribute(tiny, PROMPTS, Settings(method="kn"))
+    tables = to_tables(7, results, floor=0.05)
+    for name, table in tables.items():
+        assert table.schema.equals(schema.arrow(name))
+        assert set(table["run"].to_pylist()) == {7}
+    by_prompt = {result.prompt: result for result in results}
+    stored = tables["attribution"].to_pylist()
+    for row in stored:
+        assert row["score"] == by_prompt[row["prompt"]].scores[row["layer"], row["neuron"]]
+    wanted = sum(int(((r.scores > 0) & (r.scores >= np.float32(0.05) * r.scores.max())).sum()) for r in results)
+    assert len(stored) == wanted
+    keys = [(row["prompt"], row["layer"], row["neuron"]) for row in stored]
+    assert keys == sorted(keys)
+    sums = tables["probe_layer"].to_pylist()
+    assert len(sums) == len(PROMPTS) * tiny.info.layers
+
+
+def test_unusable_prompts_have_a_row_without_numbers(tiny):
+    prompts = [make_prompt("[Y] is the capital of [X]", "France", "Paris"), make_prompt("[X] : [Y]", "France", "")]
+    results = attribute(tiny, prompts)
+    rows = {row["prompt"]: row for row in to_tables(1, results, 0.05)["probe"].to_pylist()}
+    first = "ok" if tiny.kind == "masked" else "not_final"
+    assert rows[prompts[0].id]["status"] == first
+    assert rows[prompts[1].id]["status"] == "unspellable"
+    assert rows[prompts[1].id]["probability"] is None
+    assert json.loads(rows[prompts[1].id]["tokens"]) == []
+
+
+@pytest.mark.parametrize("method", ["greedy", "activation"])
+def test_a_scorer_without_a_path_stores_no_completeness(tiny, method):
+    table = to_tables(1, attribute(tiny, PROMPTS[:1], Settings(method=method)), 0.05)["probe_layer"]
+    assert table["completeness_error"].null_count == table.num_rows
+    assert table["f_baseline"].null_count == table.num_rows
+    assert table["f"].null_count == 0

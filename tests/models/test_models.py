@@ -1,0 +1,85 @@
+"""Loading and wrapping models: real files on disk, made by the tests."""
+
+import json
+
+import pytest
+import torch
+from tiny import MAKERS, make_model
+
+from atlas.errors import ModelError, UsageError
+from atlas.models import LanguageModel, load_model
+from atlas.models.model import weights_digest
+
+
+@pytest.fixture
+def folder(tmp_path, family):
+    model = make_model(family, dtype="float32")
+    model.model.save_pretrained(tmp_path)
+    model.tokenizer.save_pretrained(tmp_path)
+    return tmp_path
+
+
+def test_a_saved_model_loads_with_equal_digest_and_numbers(folder, family):
+    made, loaded = make_model(family, dtype="float32"), load_model(str(folder), device="cpu")
+    assert loaded.info.digest == made.info.digest
+    assert loaded.info.family == family
+    ids = torch.tensor([[3, 9, 4, 7]])
+    assert torch.equal(loaded.run(ids), made.run(ids))
+
+
+def test_the_digest_does_not_depend_on_the_dtype_of_loading(folder):
+    digests = {load_model(str(folder), device="cpu", dtype=d).info.digest for d in ("float32", "float64", "bfloat16")}
+    assert len(digests) == 1
+
+
+def test_the_digest_sees_every_weight(family):
+    model = make_model(family)
+    before = weights_digest(model.model)
+    next(model.model.parameters()).data[0, 0] += 1
+    assert weights_digest(model.model) != before
+
+
+def test_value_vectors_are_what_neurons_write(tiny):
+    """One neuron more changes the down-projection's output by its value vector."""
+    down, vectors = tiny.down_projection(1), tiny.value_vectors(1)
+    assert vectors.shape == (tiny.info.neurons, tiny.info.hidden)
+    zero = torch.zeros(1, 1, tiny.info.neurons, dtype=torch.float64)
+    one = zero.clone()
+    one[..., 5] = 1
+    assert torch.allclose((down(one) - down(zero))[0, 0], vectors[5])
+
+
+def test_other_families_are_refused_with_the_list(tmp_path):
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "mamba", "architectures": ["MambaForCausalLM"]}))
+    with pytest.raises(ModelError, match=r"'mamba' is not supported; the supported families are .*bert.*gpt2"):
+        load_model(str(tmp_path))
+
+
+def test_a_model_out_of_reach_is_one_sentence(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelError, match=r"'mbert' .*neither a folder nor in the local Hugging Face cache") as caught:
+        load_model("mbert")
+    assert "\n" not in str(caught.value)
+
+
+def test_pickled_weights_need_a_flag(folder):
+    model = make_model("bert", dtype="float32").model if (folder / "tokenizer.json").exists() else None
+    (folder / "model.safetensors").unlink()
+    torch.save(model.state_dict(), folder / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="allow-pickle"):
+        load_model(str(folder))
+
+
+def test_wrong_devices_and_dtypes_name_the_choices():
+    with pytest.raises(UsageError, match="auto or one of: cpu"):
+        load_model("demo-mbert", device="abacus")
+    with pytest.raises(UsageError, match="float32, float64, bfloat16"):
+        load_model("demo-mbert", dtype="float8")
+
+
+def test_weights_need_no_gradient(family):
+    make_tokenizer, make = MAKERS[family]
+    tokenizer = make_tokenizer()
+    model = LanguageModel.wrap(make(tokenizer), tokenizer, "tiny")
+    assert not any(p.requires_grad for p in model.model.parameters())
+    assert not model.model.training

@@ -1,0 +1,93 @@
+"""Prompts to token ids: the answer's tokens in context, words, and what cannot be used."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny import MAKERS, PROMPTS, make_prompt
+
+from atlas.errors import TokenError
+from atlas.models.tokens import NotFinalError, TooLongError, prompt_steps
+
+TOKENIZERS = {name: make() for name, (make, _) in MAKERS.items()}
+KINDS = {"bert": "masked", "gpt2": "causal"}
+
+
+def steps_of(family, prompt, max_tokens=100):
+    return prompt_steps(TOKENIZERS[family], KINDS[family], prompt, max_tokens)
+
+
+def test_masked_steps_show_gold_before_and_masks_after():
+    tokenizer = TOKENIZERS["bert"]
+    steps = steps_of("bert", make_prompt("[X] lies in the [Y] .", "New York", "United States"))
+    gold = [step.target for step in steps]
+    for t, step in enumerate(steps):
+        place = range(step.query - t, step.query - t + len(gold))
+        assert [step.ids[i] for i in place] == gold[:t] + [tokenizer.mask_token_id] * (len(gold) - t)
+        assert all(position < place[0] + t or position > place[-1] for word in step.words for position in word)
+
+
+def test_causal_steps_end_at_the_query_and_never_see_the_answer_or_what_follows():
+    steps = steps_of("gpt2", make_prompt("[X] lies in the [Y].", "New York", "United States"))
+    for before, after in pairwise(steps):
+        assert after.ids == (*before.ids, before.target)
+    assert all(step.query == len(step.ids) - 1 for step in steps)
+    assert TOKENIZERS["gpt2"].decode(steps[0].ids) == "New York lies in the"
+
+
+def test_the_answer_is_spelt_in_its_context():
+    steps = steps_of("gpt2", make_prompt("the capital of [X] is [Y]", "France", "Paris"))
+    assert TOKENIZERS["gpt2"].decode([step.target for step in steps]) == " Paris"
+
+
+TEXT = st.text(st.sampled_from("abcParis françé日本京都столиц عاصمة'- "), min_size=1, max_size=12)
+
+
+@given(subject=TEXT, answer=TEXT.filter(str.strip), middle=st.sampled_from([" is ", "的首都是", ": ", " — "]))
+def test_decoding_the_filled_prompt_gives_the_text_back(subject, answer, middle):
+    """Byte-level BPE spells anything: prompt and answer tokens together are the text."""
+    prompt = make_prompt(f"[X]{middle}[Y]", f"k{subject}", answer)
+    steps = steps_of("gpt2", prompt)
+    last = steps[-1]
+    decoded = TOKENIZERS["gpt2"].decode([*last.ids, last.target], clean_up_tokenization_spaces=False)
+    assert decoded.rstrip("�") == (prompt.before + prompt.answer).rstrip("�")
+
+
+@given(subject=TEXT, answer=st.sampled_from(["Paris", "Berlin", "东京", "yen", "United States"]))
+def test_masked_answers_are_the_answers_own_tokens(subject, answer):
+    tokenizer = TOKENIZERS["bert"]
+    steps = steps_of("bert", make_prompt("[X] : [Y] .", f"a {subject}", answer))
+    pieces = tokenizer.convert_ids_to_tokens([step.target for step in steps])
+    assert "".join(piece.removeprefix("##") for piece in pieces) == answer.replace(" ", "")
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2"])
+def test_special_tokens_in_labels_are_plain_text(family):
+    tokenizer = TOKENIZERS[family]
+    special = tokenizer.mask_token if family == "bert" else tokenizer.eos_token
+    for step in steps_of(family, make_prompt("the capital of [X] is [Y]", f"France{special}", "Paris")):
+        ids = [i for p, i in enumerate(step.ids) if p != step.query]
+        assert tokenizer.convert_tokens_to_ids(special) not in ids
+
+
+def test_words_are_the_tokenizers_own_and_han_characters_count_each():
+    step = steps_of("bert", make_prompt("[X] has the capital [Y]", "Germany", "Berlin"))[0]
+    names = [[step.ids[i] for i in word] for word in step.words]
+    tokens = [TOKENIZERS["bert"].convert_ids_to_tokens(word) for word in names]
+    assert ["".join(t).replace("##", "") for t in tokens] == ["Germany", "has", "the", "capital"]
+    chinese = steps_of("gpt2", make_prompt("[X]的首都是[Y]", "法国", "巴黎"))[0]
+    assert sorted(i for word in chinese.words for i in word) == list(range(len(chinese.ids)))
+
+
+def test_causal_models_refuse_templates_that_go_on():
+    with pytest.raises(NotFinalError, match="does not end in the object"):
+        steps_of("gpt2", make_prompt("[Y] is the capital of [X]", "France", "Paris"))
+    assert steps_of("gpt2", make_prompt("The capital of [X] is [Y].", "France", "Paris"))
+
+
+def test_what_cannot_be_spelt_or_is_too_long_says_so():
+    with pytest.raises(TokenError, match="cannot spell the answer 'ŏ'"):
+        steps_of("bert", make_prompt("[X] is [Y]", "France", "ŏ"))
+    with pytest.raises(TooLongError, match="at most 4"):
+        steps_of("bert", PROMPTS[0], max_tokens=4)

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from atlas.planted.cuts import Neuron
 from atlas.planted.errors import PlantingError
-from atlas.planted.fitting import FIRES, Fitter, acts
-from atlas.planted.members import Member
+from atlas.planted.writing.fitting import FIRES, Fitter, acts
+from atlas.planted.writing.members import Member
 
 T_LOW = 0.2
 T_HIGH = 0.25

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import cycle, islice
 from random import Random
+from typing import cast
 
 from atlas.planted.config import DECOY_KINDS, Circuit, Kind, PlantConfig
 
@@ -35,11 +36,10 @@ def _circuit(name: str, fact: int, config: PlantConfig, random: Random) -> Circu
         layers = tuple(sorted(random.sample(range(config.layers), size))) if across else (layer,) * size
         beside = random.randrange(config.layers) if "beside" in name else None
         return Circuit("degenerate", fact, layers, size=size, indispensable=beside)
-    kind: Kind = name  # type: ignore[assignment]
-    return Circuit(kind, fact)
+    return Circuit(cast(Kind, name), fact)
 
 
 def _decoys(config: PlantConfig, facts: int, count: int, random: Random) -> Iterator[Circuit]:
     for kind in DECOY_KINDS:
         for _ in range(1 if kind == "constant" else count):
-            yield Circuit(kind, random.randrange(facts))
+            yield Circuit(cast(Kind, kind), random.randrange(facts))

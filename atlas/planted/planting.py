@@ -11,13 +11,13 @@ from atlas.models import LanguageModel
 from atlas.planted.checking import check_all
 from atlas.planted.config import Circuit, PlantConfig
 from atlas.planted.cuts import Probe
-from atlas.planted.fitting import Fitter
-from atlas.planted.members import Member, expand, place_all
-from atlas.planted.skeleton import write_copying, write_output, write_words
-from atlas.planted.space import Space, share_out
 from atlas.planted.truth import Truth, truth_of
-from atlas.planted.weights import fill_with_noise, fresh_model, open_head, weights_of
-from atlas.planted.words import fact_set, tokenizer_for
+from atlas.planted.writing.fitting import Fitter
+from atlas.planted.writing.members import Member, expand, place_all
+from atlas.planted.writing.skeleton import write_copying, write_output, write_words
+from atlas.planted.writing.space import Space, share_out
+from atlas.planted.writing.weights import fill_with_noise, fresh_model, open_head, weights_of
+from atlas.planted.writing.words import fact_set, tokenizer_for
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from itertools import groupby
 
 from atlas.facts import FactSet
 from atlas.planted.cuts import Neuron
-from atlas.planted.members import Member
+from atlas.planted.writing.members import Member
 
 Neurons = frozenset[Neuron]
 

@@ -38,7 +38,7 @@ def fact_set(config: PlantConfig, facts: int) -> FactSet:
     return FactSet("planted", made, [_template(*place) for place in _places(config)])
 
 
-def tokenizer_for(config: PlantConfig, facts: FactSet) -> PreTrainedTokenizerFast:
+def tokenizer_for(config: PlantConfig, facts: FactSet) -> Any:
     """Return a fast tokenizer that knows every word of `facts`, one token a word."""
     special = _SPECIAL[config.family]
     answers = {prompt.answer for prompt in facts.prompts()}
@@ -50,7 +50,8 @@ def tokenizer_for(config: PlantConfig, facts: FactSet) -> PreTrainedTokenizerFas
             single="[CLS] $A [SEP]", special_tokens=[(word, words.index(word)) for word in ("[CLS]", "[SEP]")]
         )
         inner.post_processor = frame
-    return PreTrainedTokenizerFast(tokenizer_object=inner, **special)
+    build: Any = PreTrainedTokenizerFast
+    return build(tokenizer_object=inner, **special)
 
 
 def query_words(facts: FactSet) -> dict[str, str]:

@@ -11,9 +11,9 @@ from torch import Tensor
 
 from atlas.facts import FactSet
 from atlas.planted.config import PlantConfig
-from atlas.planted.space import Space
-from atlas.planted.weights import BlockWeights, Weights
-from atlas.planted.words import fallback, object_name, query_words, subject_name
+from atlas.planted.writing.space import Space
+from atlas.planted.writing.weights import BlockWeights, Weights
+from atlas.planted.writing.words import fallback, object_name, query_words, subject_name
 
 CONTENT = 2.0
 """Length of the vectors that say which subject and language it is."""

@@ -9,8 +9,8 @@ from torch import Generator, Tensor
 from atlas.errors import UsageError
 from atlas.planted.config import DECOY_KINDS, FACT_KINDS, Circuit, PlantConfig
 from atlas.planted.cuts import Neuron
-from atlas.planted.skeleton import CONSTANT_LOGITS, OBJECT_SCALE
-from atlas.planted.space import Space
+from atlas.planted.writing.skeleton import CONSTANT_LOGITS, OBJECT_SCALE
+from atlas.planted.writing.space import Space
 
 ADDED = 0.22
 """Log-odds that each neuron of an additive pair adds."""

@@ -7,6 +7,7 @@ that both families compute almost linearly in everything else.
 """
 
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 
 import torch
 from torch import Generator, Tensor
@@ -39,8 +40,8 @@ def share_out(config: PlantConfig, facts: int, generator: Generator) -> Space:
     languages = len(config.languages)
     sizes = [2, 2, 2, 2, 1 + languages, 1 + languages, 1 + facts, 1 + facts]
     order = torch.randperm(config.hidden, generator=generator)
-    groups = order[: sum(sizes)].split(sizes)
-    bases = [_basis(group, config.hidden, generator) for group in groups]
+    ends = [0, *accumulate(sizes)]
+    bases = [_basis(order[a:b], config.hidden, generator) for a, b in pairwise(ends)]
     ballast, *flags = (basis[0] for basis in bases[:4])
     return Space(config.hidden**0.5 * ballast, *flags, *bases[4:])
 

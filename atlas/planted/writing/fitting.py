@@ -13,10 +13,10 @@ from torch import Tensor
 
 from atlas.planted.cuts import Cuts, Neuron, Probe, log_odds
 from atlas.planted.errors import PlantingError
-from atlas.planted.members import Member
-from atlas.planted.skeleton import CONTENT, KNOWN, OBJECT_SCALE, UNKNOWN, write_path
-from atlas.planted.space import Space
-from atlas.planted.weights import Weights
+from atlas.planted.writing.members import Member
+from atlas.planted.writing.skeleton import CONTENT, KNOWN, OBJECT_SCALE, UNKNOWN, write_path
+from atlas.planted.writing.space import Space
+from atlas.planted.writing.weights import Weights
 
 FIRES = 4.0
 """Input of the non-linearity where a neuron fires; its negative where it does not."""

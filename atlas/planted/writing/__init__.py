@@ -1,0 +1,1 @@
+"""Writing circuits into weights: what each token, head and neuron of a planted model holds."""

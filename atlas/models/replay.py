@@ -169,9 +169,8 @@ def run_last(
 ) -> Tensor:
     """Run the last block of a masked model for the query position: keys and values of all tokens, the rest of one."""
     found: list[Call] = []
-    with following(_stop_with(found)):
-        with suppress(_Stopped):
-            call_block(record, layer, hidden, owner, narrow=False)
+    with following(_stop_with(found)), suppress(_Stopped):
+        call_block(record, layer, hidden, owner, narrow=False)
     everywhere = found[0]
     mask = _mask_row(everywhere.mask, record.query[owner])
     with following(watch(lambda call: call.attend(everywhere.key, everywhere.value, mask))):

@@ -10,7 +10,7 @@ import typer
 import atlas
 
 from . import diagnostics
-from .commands import build, doctor, facts, import_, neurons, report, runs, sql, upgrade
+from .commands import build, doctor, facts, import_, knockout, neurons, report, runs, sql, upgrade
 from .exits import ExitCode
 
 _KEYBOARD_INTERRUPT = 130  # what Typer makes of Ctrl-C
@@ -25,6 +25,7 @@ app = typer.Typer(
 )
 COMMANDS: dict[str, Callable[..., None]] = {
     "build": build.build,
+    "knockout": knockout.knockout,
     "import": import_.import_facts,
     "sql": sql.sql,
     "facts": facts.facts,

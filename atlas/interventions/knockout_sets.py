@@ -1,0 +1,71 @@
+"""Which sets of neurons to knock out: singles, pairs, larger ones level by level, and their controls (METHOD 3)."""
+
+from collections.abc import Collection, Iterator, Sequence
+from functools import lru_cache
+from itertools import combinations
+
+import numpy as np
+
+from atlas.errors import UsageError
+from atlas.ids import stable_id
+from atlas.models.cuts import Neuron, NeuronSet, neuron_set
+
+
+@lru_cache(maxsize=1 << 16)
+def set_id(neurons: NeuronSet) -> int:
+    """Return the id of a set, the same in every atlas."""
+    return stable_id("set", neurons)
+
+
+def first_sets(candidates: Sequence[Neuron]) -> list[NeuronSet]:
+    """Return every candidate alone and every pair, in the order of the candidates."""
+    return [neuron_set(group) for size in (1, 2) for group in combinations(candidates, size)]
+
+
+def next_sets(quiet: Collection[NeuronSet]) -> list[NeuronSet]:
+    """Return the sets of one more neuron all of whose subsets are in `quiet`, sets of equal size, in order.
+
+    `quiet` are the sets whose loss costs at most t_low; a set with a louder subset can be no minimal one.
+    """
+    known = set(quiet)
+    return sorted(wider for wider in _joined(known) if all(part in known for part in _without_one(wider)))
+
+
+def _joined(quiet: Collection[NeuronSet]) -> Iterator[NeuronSet]:
+    """Yield unions of two sets that differ in their last neuron alone."""
+    stems: dict[NeuronSet, list[Neuron]] = {}
+    for neurons in sorted(quiet):
+        stems.setdefault(neurons[:-1], []).append(neurons[-1])
+    for stem, ends in stems.items():
+        yield from ((*stem, *pair) for pair in combinations(ends, 2))
+
+
+def _without_one(neurons: NeuronSet) -> Iterator[NeuronSet]:
+    yield from (neurons[:i] + neurons[i + 1 :] for i in range(len(neurons)))
+
+
+def control_neurons(
+    candidates: Sequence[Neuron], taken: Collection[Neuron], width: int, *seed: int | str
+) -> dict[Neuron, Neuron]:
+    """Return for each candidate a random neuron of its layer, none of them twice and none in `taken`.
+
+    `width` is the number of neurons in a layer. More candidates after the same ones leave the earlier choices as they
+    are. Raises UsageError for a layer that has too few other neurons.
+    """
+    twins: dict[Neuron, Neuron] = {}
+    orders: dict[int, Iterator[int]] = {}
+    for layer, neuron in candidates:
+        if layer not in orders:
+            generator = np.random.default_rng(stable_id("control", *seed, layer))
+            free = set(range(width)) - {other for place, other in (*taken, *candidates) if place == layer}
+            orders[layer] = iter([index for index in generator.permutation(width).tolist() if index in free])
+        twin = next(orders[layer], None)
+        if twin is None:
+            raise UsageError(f"Layer {layer} has too few neurons besides the {len(candidates)} chosen; lower --top.")
+        twins[layer, neuron] = (layer, twin)
+    return twins
+
+
+def twin_set(neurons: NeuronSet, twins: dict[Neuron, Neuron]) -> NeuronSet:
+    """Return the control of a set: the same size, the same layers."""
+    return neuron_set([twins[neuron] for neuron in neurons])

@@ -1,0 +1,264 @@
+"""The job of `atlas knockout`: measure the candidates of degenerate knowledge neurons (METHOD 3, Eq. 9-10)."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import atlas
+from atlas.errors import UsageError
+from atlas.facts import Prompt
+from atlas.jobs.local import work
+from atlas.jobs.progress import Progress, Silent
+from atlas.jobs.runs import choose_runs, union_run
+from atlas.jobs.stopping import orderly_stop
+from atlas.jobs.stored import usable_prompts
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from atlas.interventions.knockout_search import Known, Limits
+    from atlas.models import LanguageModel
+    from atlas.store import Writer
+
+Neuron = tuple[int, int]
+Key = tuple[int, str]
+UNION = "union"
+
+
+@dataclass(frozen=True)
+class KnockoutOptions:
+    """What to knock out, in which model, and where the rows go.
+
+    `source` is the scorer whose run names the candidates, or `union` for all that the atlas holds of the model. `top`
+    candidates are taken of each fact and language, sets have up to `max_order` neurons. `memory` is in MB.
+    """
+
+    model: str = "demo-mbert"
+    db: Path = Path("atlas.duckdb")
+    source: str = "amig"
+    languages: Sequence[str] | None = None
+    relations: Sequence[str] | None = None
+    limit: int | None = None
+    top: int = 20
+    max_order: int = 2
+    control: bool = True
+    definition: str = "default"
+    device: str = "auto"
+    dtype: str = "float32"
+    revision: str | None = None
+    allow_pickle: bool = False
+    memory: int | None = None
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class KnockoutSummary:
+    """The end of a knock-out job; `rows` were measured by this call.
+
+    `without_candidates` are facts and languages without a knowledge neuron, `unusable` prompts by status. The shares
+    are of the facts tried in the whole run that have a DKN in some language, and that have one among the controls.
+    """
+
+    atlas: Path
+    run: int
+    model: str
+    source: str
+    prompts: int
+    left: int
+    rows: int
+    without_candidates: int
+    unusable: Counter[str]
+    facts: int
+    facts_with_dkn: int
+    facts_with_control: int
+    seconds: float
+
+    @property
+    def interrupted(self) -> bool:
+        """True if the job was stopped before its end."""
+        return self.left > 0
+
+
+def knockout(options: KnockoutOptions, progress: Progress | None = None) -> KnockoutSummary:
+    """Measure what the atlas does not hold yet of the selected facts' knock-outs, and return what was done.
+
+    Safe to cut off at any moment and to call again. Raises UsageError for wrong options and an atlas without a
+    fitting run, ModelError and StoreError for model and atlas.
+    """
+    started = monotonic()
+    progress = progress or Silent()
+    if not (1 <= options.max_order <= 6 and options.top >= 1):
+        raise UsageError("--top must be at least 1 and --max-order from 1 to 6.")
+    with atlas.open(options.db, "a") as writer:
+        progress.step(f"loading model {options.model}")
+        model = _load(options)
+        runs = choose_runs(writer, model.info.id, options.model, None if options.source == UNION else options.source)
+        run = union_run(writer, model, runs) if options.source == UNION else runs[0]
+        progress.step("choosing candidates")
+        job = _Job(options, progress, writer, model, run, runs)
+        job.work()
+        return job.summary(started)
+
+
+@dataclass
+class _Job:
+    """One call of `knockout`, all its parts at hand."""
+
+    options: KnockoutOptions
+    progress: Progress
+    writer: "Writer"
+    model: "LanguageModel"
+    run: int
+    runs: Sequence[int]
+    total: int = 0
+    done: int = 0
+    rows: int = 0
+    empty: int = 0
+    unusable: Counter[str] = field(default_factory=Counter)
+
+    def work(self) -> None:
+        """Measure and load, batch by batch: all prompts of one fact in one language."""
+        from atlas.interventions.knockout_search import Search
+
+        candidates = self._candidates()
+        batches = [list(group) for _, group in groupby(self._prompts(), key=_key)]
+        filled = [batch for batch in batches if candidates.get(_key(batch[0]))]
+        self.empty = len(batches) - len(filled)
+        self.total = sum(map(len, filled))
+        search = Search(self.model, self.run, candidates, self._limits(), self._stored, self.unusable)
+        self.progress.start(self.total, 0)
+        try:
+            with orderly_stop(self.progress.stopping) as stop:
+                work(filled, search.measure, self._load, self.progress, stop)
+        finally:
+            self.progress.finish()
+
+    def summary(self, started: float) -> KnockoutSummary:
+        """Count what the run holds now."""
+        self.progress.step("counting what was found")
+        found = self.writer.sql(_FOUND, {"run": self.run, "definition": self.options.definition}).to_pylist()[0]
+        return KnockoutSummary(
+            atlas=self.options.db,
+            run=self.run,
+            model=self.model.info.name,
+            source=self.options.source,
+            prompts=self.total,
+            left=self.total - self.done,
+            rows=self.rows,
+            without_candidates=self.empty,
+            unusable=self.unusable,
+            seconds=monotonic() - started,
+            **found,
+        )
+
+    def _load(self, parts: Sequence["pa.Table"]) -> None:
+        import pyarrow as pa
+
+        table = pa.concat_tables(parts)
+        if len(table):
+            self.rows += self.writer.load("knockout", table)
+        self.done += len(parts)
+
+    def _prompts(self) -> list[Prompt]:
+        """Return the usable prompts of the selected facts."""
+        options = self.options
+        prompts = [
+            prompt
+            for prompt in usable_prompts(self.writer, self.runs)
+            if (options.languages is None or prompt.language in options.languages)
+            and (options.relations is None or prompt.fact.relation in options.relations)
+        ]
+        if not prompts:
+            raise UsageError(
+                f"{options.db} has no usable prompts of {options.model} in these languages and relations; "
+                "`atlas facts` lists what there is."
+            )
+        kept = set(list(dict.fromkeys(prompt.fact.id for prompt in prompts))[: options.limit or None])
+        return [prompt for prompt in prompts if prompt.fact.id in kept]
+
+    def _candidates(self) -> dict[Key, list[Neuron]]:
+        """Return each fact's and language's knowledge neurons, best first; of several runs by their best rank."""
+        parameters = {"runs": list(self.runs), "definition": self.options.definition}
+        found: dict[Key, list[Neuron]] = {}
+        for row in self.writer.sql(_CANDIDATES, parameters).to_pylist():
+            found.setdefault((row["fact"], row["language"]), []).append((row["layer"], row["neuron"]))
+        return found
+
+    def _limits(self) -> "Limits":
+        """Return how far to search; raises UsageError for a definition that the atlas does not have."""
+        from atlas.interventions.knockout_search import Limits
+
+        options = self.options
+        rows = self.writer.sql(_THRESHOLDS, [options.definition]).to_pylist()
+        if not rows:
+            raise UsageError(
+                f"{options.db} has no definition {options.definition!r}; its table `definition` lists them."
+            )
+        return Limits(
+            top=options.top,
+            max_order=options.max_order,
+            control=options.control,
+            seed=options.seed,
+            budget=None if options.memory is None else options.memory << 20,
+            **rows[0],
+        )
+
+    def _stored(self, prompts: Sequence[int]) -> "Known":
+        """Return what the run's knock-outs of some prompts gave."""
+        from atlas.interventions.knockout_search import Known
+
+        rows = self.writer.sql(_STORED, {"run": self.run, "prompts": list(prompts)}).to_pylist()
+        return Known(
+            {(row["prompt"], row["set"], row["control"]): row["after"] for row in rows},
+            {row["prompt"]: row["before"] for row in rows},
+        )
+
+
+def _key(prompt: Prompt) -> Key:
+    return prompt.fact.id, prompt.language
+
+
+def _load(options: KnockoutOptions) -> "LanguageModel":
+    from atlas.models import load_model
+
+    return load_model(
+        options.model,
+        device=options.device,
+        dtype=options.dtype,  # type: ignore[arg-type]  # checked by load_model
+        revision=options.revision,
+        allow_pickle=options.allow_pickle,
+    )
+
+
+_THRESHOLDS = "SELECT t_low, absolute FROM definition WHERE definition = ?"
+
+_STORED = """
+SELECT prompt, "set", control, before, after
+FROM knockout
+WHERE run = $run AND list_contains($prompts, prompt)
+"""
+
+_CANDIDATES = """
+SELECT fact, language, layer, neuron, min(place) AS place
+FROM (
+    SELECT fact, language, layer, neuron, row_number() OVER (
+        PARTITION BY run, fact, language ORDER BY score DESC, layer, neuron
+    ) AS place
+    FROM knowledge_neuron
+    WHERE definition = $definition AND list_contains($runs, run)
+)
+GROUP BY fact, language, layer, neuron
+ORDER BY fact, language, place, layer, neuron
+"""
+
+_FOUND = """
+SELECT
+    (SELECT count(DISTINCT prompt.fact) FROM knockout JOIN prompt USING (prompt)
+     WHERE knockout.run = $run AND size >= 2)::BIGINT AS facts,
+    (SELECT count(DISTINCT fact) FROM dkn WHERE run = $run AND definition = $definition) AS facts_with_dkn,
+    (SELECT count(DISTINCT fact) FROM dkn_control WHERE run = $run AND definition = $definition) AS facts_with_control
+"""

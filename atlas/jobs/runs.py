@@ -1,0 +1,51 @@
+"""Which runs of an atlas a later job goes by."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from atlas.errors import UsageError
+from atlas.jobs.identity import versions
+
+if TYPE_CHECKING:
+    from atlas.api import Atlas
+    from atlas.models import LanguageModel
+    from atlas.store import Writer
+
+
+def choose_runs(atlas: "Atlas", model: int, name: str, method: str | None) -> list[int]:
+    """Return the run of `method` on a model, or with None one of each method; of several the one last started.
+
+    Raises UsageError, with the command that makes one, if there is none.
+    """
+    rows = atlas.sql(_NEWEST, {"model": model, "method": method}).to_pylist()
+    if not rows:
+        wanted = "any method" if method is None else f"method {method!r}"
+        flag = "" if method is None else f" --method {method}"
+        raise UsageError(
+            f"{atlas.path} has no run of {name} with {wanted}; `atlas build --model {name}{flag} --db {atlas.path}` "
+            "makes one."
+        )
+    return [row["run"] for row in rows]
+
+
+def union_run(writer: "Writer", model: "LanguageModel", runs: Sequence[int]) -> int:
+    """Return the run that stands for the joined neurons of `runs`; it has no scores of its own."""
+    run = writer.start_run(
+        model=model.info.id,
+        method="union",
+        settings={"floor": 0.0, "runs": sorted(runs)},
+        seed=0,
+        versions=versions(str(model.device)),
+    )
+    writer.finish_run(run)
+    return run
+
+
+_NEWEST = """
+SELECT arg_max(run, (started, run)) AS run
+FROM run
+WHERE model = $model AND method <> 'union' AND ($method IS NULL OR method = $method)
+    AND EXISTS (FROM probe WHERE probe.run = run.run)
+GROUP BY method
+ORDER BY run
+"""

@@ -1,0 +1,120 @@
+"""`atlas knockout`: measure the candidates of degenerate knowledge neurons."""
+
+import json as json_module
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .. import diagnostics
+from ..exits import ExitCode
+from ..options import DEFAULT_DB, Db, Languages, Relations, split
+
+if TYPE_CHECKING:
+    from atlas.jobs.knockout import KnockoutSummary
+
+
+def knockout(
+    model: Annotated[
+        str, typer.Option(help="The model whose neurons are knocked out; a build came first.")
+    ] = "demo-mbert",
+    from_: Annotated[
+        str,
+        typer.Option("--from", help="Method whose run names the candidates, or union for all runs of the model."),
+    ] = "amig",
+    languages: Languages = None,
+    relations: Relations = None,
+    limit: Annotated[int, typer.Option(min=0, help="Facts to take at most; 0 for all.")] = 0,
+    top: Annotated[int, typer.Option(min=1, help="Candidates of a fact in a language, best first.")] = 20,
+    max_order: Annotated[
+        int, typer.Option(min=1, max=6, help="Largest set; beyond pairs, only sets whose parts cost little are tried.")
+    ] = 2,
+    control: Annotated[bool, typer.Option(help="Measure random sets of the same size and layers too.")] = True,
+    definition: Annotated[str, typer.Option(help="Named thresholds that say what a knowledge neuron is.")] = "default",
+    db: Db = DEFAULT_DB,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ... or mps.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="float32, float64 or bfloat16.")] = "float32",
+    revision: Annotated[str | None, typer.Option(help="Revision of the model to pin.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the random sets.")] = 0,
+    memory: Annotated[int | None, typer.Option(min=1, help="Memory for activations, in MB.")] = None,
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="Load weights that are not safetensors.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+) -> None:
+    """Zero knowledge neurons, alone and together, and store what the answers lose.
+
+    The views dkn, dkn_control, dkn_summary and relation_dkn read the measurements. What the atlas holds already is
+    not measured again: after Ctrl-C or a crash, the same command goes on.
+    """
+    from atlas.jobs.knockout import KnockoutOptions
+    from atlas.jobs.knockout import knockout as run_knockout
+
+    from ..output.progress import TerminalProgress
+
+    options = KnockoutOptions(
+        model=model,
+        db=db,
+        source=from_,
+        languages=split(languages),
+        relations=split(relations),
+        limit=limit or None,
+        top=top,
+        max_order=max_order,
+        control=control,
+        definition=definition,
+        device=device,
+        dtype=dtype,
+        revision=revision,
+        allow_pickle=allow_pickle,
+        memory=memory,
+        seed=seed,
+    )
+    finish(run_knockout(options, TerminalProgress()), json=json)
+
+
+def finish(summary: "KnockoutSummary", *, json: bool) -> None:
+    """Print what was done; an interrupted job ends with exit code 1."""
+    if json:
+        print(json_module.dumps(_values(summary), ensure_ascii=False, indent=2))
+    else:
+        for line in _lines(summary):
+            print(diagnostics.visible(line))
+    if summary.interrupted:
+        diagnostics.error(
+            f"interrupted with {summary.left:,} prompts left; nothing is lost",
+            "the same command goes on where this one stopped",
+        )
+        raise typer.Exit(ExitCode.FAILED)
+
+
+def _lines(summary: "KnockoutSummary") -> list[str]:
+    skipped = [f"  {count:,} prompts gave no numbers: {status}" for status, count in sorted(summary.unusable.items())]
+    return [
+        f"Measured {summary.rows:,} knock-outs in {summary.prompts:,} prompts with {summary.model} "
+        f"(neurons of {summary.source}) in {summary.seconds:.1f} s.",
+        f"  {summary.without_candidates:,} times a fact had no knowledge neuron in a language.",
+        *skipped,
+        f"Found a DKN in {summary.facts_with_dkn:,} of {summary.facts:,} facts; "
+        f"among random sets of the same sizes and layers, in {summary.facts_with_control:,}.",
+        f"The atlas is {summary.atlas} (run {summary.run}). Next:",
+        '  atlas sql "select * from dkn_summary"',
+    ]
+
+
+def _values(summary: "KnockoutSummary") -> dict[str, object]:
+    return {
+        "atlas": str(summary.atlas),
+        "run": summary.run,
+        "model": summary.model,
+        "source": summary.source,
+        "prompts": summary.prompts,
+        "left": summary.left,
+        "measured": summary.rows,
+        "without_candidates": summary.without_candidates,
+        "unusable": dict(summary.unusable),
+        "facts": summary.facts,
+        "facts_with_dkn": summary.facts_with_dkn,
+        "facts_with_control": summary.facts_with_control,
+        "interrupted": summary.interrupted,
+        "seconds": round(summary.seconds, 3),
+    }

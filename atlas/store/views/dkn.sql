@@ -1,57 +1,97 @@
--- Degenerate knowledge neurons of a fact in a language (METHOD 3, Eq. 9-10): sets where zeroing any proper subset
--- costs at most `t_low` and zeroing the whole costs more than `t_high`; `strict` asks for interaction > 0 too.
--- A drop is the mean over the prompts that the set was measured on. The candidates are those that were measured.
+-- Degenerate knowledge neurons of a fact in a language (METHOD 3, Eq. 9-10): sets of knowledge neurons where zeroing
+-- any proper subset costs at most `t_low` and zeroing the whole costs more than `t_high`; `strict` asks for
+-- interaction > 0 too. Every proper subset was measured.
 
--- The drop of every measured set; `codes` names its neurons in order.
-CREATE OR REPLACE MACRO drop_of(definitions, controls) AS TABLE
+-- What zeroing a set does to a fact in a language: the answer's probability, mean over the prompts it was measured on.
+CREATE OR REPLACE VIEW knockout_effect AS
 SELECT
-    chosen.d.definition AS definition, knocked.run, knocked.fact, knocked.language, knocked.codes,
-    count(*)::INTEGER AS prompts,
-    avg(CASE
-        WHEN chosen.d.absolute THEN knocked.before - knocked.after
-        ELSE (knocked.before - knocked.after) / nullif(knocked.before, 0)
-    END) AS cost
-FROM (
-    SELECT
-        k.run, prompt.fact, prompt.language, k.before, k.after,
-        list_sort(list_transform(list_zip(k.layers, k.neurons), lambda n: (n[1]::BIGINT << 32) + n[2])) AS codes
-    FROM knockout AS k JOIN prompt USING (prompt)
-    WHERE k.control = controls
-) AS knocked
-CROSS JOIN (SELECT unnest(definitions) AS d) AS chosen
-GROUP BY chosen.d.definition, knocked.run, knocked.fact, knocked.language, knocked.codes;
+    knockout.run, prompt.fact, prompt.language, knockout.control, knockout."set",
+    any_value(knockout.size)::INTEGER AS size, any_value(knockout.layers) AS layers,
+    any_value(knockout.neurons) AS neurons, any_value(knockout.twin) AS twin,
+    count(*)::INTEGER AS prompts, avg(knockout.before) AS before, avg(knockout.after) AS after
+FROM knockout JOIN prompt USING (prompt)
+GROUP BY knockout.run, prompt.fact, prompt.language, knockout.control, knockout."set";
 
-CREATE OR REPLACE MACRO dkn_of(definitions, controls) AS TABLE
-WITH whole AS (
-    SELECT m.*, chosen.d.t_low AS low, chosen.d.strict AS asks_interaction
-    FROM drop_of(definitions, controls) AS m
-    JOIN (SELECT unnest(definitions) AS d) AS chosen ON chosen.d.definition = m.definition
-    WHERE len(m.codes) > 1 AND m.cost > chosen.d.t_high
+-- The runs whose knowledge neurons a run's sets are made of: itself, or those that a union joins.
+CREATE OR REPLACE VIEW knockout_source AS
+SELECT run, run AS source FROM run WHERE method <> 'union'
+UNION ALL
+SELECT run, unnest((settings -> '$.runs')::BIGINT[]) AS source FROM run WHERE method = 'union';
+
+-- The cost of every measured set: the share of the mean probability that is lost, or the probability if `absolute`.
+-- A mean of each prompt's own share would be ruled by prompts of tiny probability.
+CREATE OR REPLACE MACRO knockout_cost_of(definitions) AS TABLE
+SELECT
+    chosen.d.definition AS definition, effect.*,
+    (effect.before - effect.after) / CASE WHEN chosen.d.absolute THEN 1 ELSE nullif(effect.before, 0) END AS cost,
+    list_transform(list_zip(effect.layers, effect.neurons), lambda n: (n[1]::BIGINT << 32) + n[2]) AS codes,
+    chosen.d.t_low AS low, chosen.d.t_high AS high, chosen.d.strict AS asks_interaction
+FROM knockout_effect AS effect CROSS JOIN (SELECT unnest(definitions) AS d) AS chosen;
+
+-- Degenerate sets, measured or control; `interaction` is the cost less the sum of the single neurons' costs.
+CREATE OR REPLACE MACRO degenerate_set_of(definitions) AS TABLE
+WITH every AS MATERIALIZED (
+    FROM knockout_cost_of(definitions)
 ),
-part AS (
-    SELECT whole.*, unnest(list_transform(
-        range(1, (1 << len(codes)) - 1),
-        lambda mask: list_filter(codes, lambda code, i: (mask >> (i - 1)) & 1 = 1)
-    )) AS part
-    FROM whole
+whole AS (
+    SELECT * FROM every WHERE size > 1 AND cost > high
 )
 SELECT
-    part.definition, part.run, part.fact, part.language, len(part.codes)::INTEGER AS size,
-    list_transform(part.codes, lambda code: (code >> 32)::USMALLINT) AS layers,
-    list_transform(part.codes, lambda code: (code & 4294967295)::UINTEGER) AS neurons,
-    any_value(part.cost) AS cost,
-    any_value(part.cost) - sum(m.cost ORDER BY part.part) FILTER (len(part.part) = 1) AS interaction,
-    max(m.cost) AS largest_part_cost,
-    any_value(part.prompts) AS prompts
-FROM part JOIN drop_of(definitions, controls) AS m
-    ON m.definition = part.definition AND m.run = part.run AND m.fact = part.fact
-    AND m.language = part.language AND m.codes = part.part AND m.cost <= part.low
-GROUP BY part.definition, part.run, part.fact, part.language, part.codes
-HAVING count(*) = (1 << len(part.codes)) - 2
-    AND (NOT any_value(part.asks_interaction) OR interaction > 0);
+    whole.definition, whole.run, whole.fact, whole.language, whole.control, whole."set",
+    any_value(whole.size) AS size, any_value(whole.layers) AS layers, any_value(whole.neurons) AS neurons,
+    any_value(whole.twin) AS twin, any_value(whole.prompts) AS prompts,
+    any_value(whole.before) AS before, any_value(whole.after) AS after, any_value(whole.cost) AS cost,
+    any_value(whole.cost) - sum(part.cost ORDER BY part.codes) FILTER (part.size = 1) AS interaction,
+    max(part.cost) AS largest_part_cost
+FROM whole
+JOIN every AS part
+    ON part.definition = whole.definition AND part.run = whole.run AND part.fact = whole.fact
+    AND part.language = whole.language AND part.control = whole.control
+    AND part.size < whole.size AND list_has_all(whole.codes, part.codes)
+GROUP BY whole.definition, whole.run, whole.fact, whole.language, whole.control, whole."set"
+HAVING count(*) = (1 << any_value(whole.size)) - 2
+    AND largest_part_cost <= any_value(whole.low)
+    AND (NOT any_value(whole.asks_interaction) OR interaction > 0);
+
+-- Measured sets made of a definition's knowledge neurons alone, of the run or of those that it joins.
+CREATE OR REPLACE MACRO knowledge_set_of(definitions) AS TABLE
+WITH tried AS (
+    SELECT "set" AS tried_set, run, fact, language, size, unnest(layers) AS layer, unnest(neurons) AS neuron
+    FROM knockout_effect
+    WHERE NOT control
+)
+SELECT found.definition, tried.run, tried.fact, tried.language, tried.tried_set
+FROM tried
+JOIN knockout_source AS origin ON origin.run = tried.run
+JOIN knowledge_neuron_of(definitions) AS found
+    ON found.run = origin.source AND found.fact = tried.fact AND found.language = tried.language
+    AND found.layer = tried.layer AND found.neuron = tried.neuron
+GROUP BY found.definition, tried.run, tried.fact, tried.language, tried.tried_set
+HAVING count(DISTINCT (tried.layer, tried.neuron)) = any_value(tried.size);
+
+-- Both kinds: sets of knowledge neurons, and controls whose twins are such sets.
+CREATE OR REPLACE MACRO dkn_or_control_of(definitions) AS TABLE
+SELECT
+    found.definition, found.run, fact.relation, found.fact, found.language, found.control, found."set", found.size,
+    found.layers, found.neurons, found.prompts, found.before, found.after, found.cost, found.largest_part_cost,
+    found.interaction
+FROM degenerate_set_of(definitions) AS found
+JOIN fact ON fact.fact = found.fact
+SEMI JOIN knowledge_set_of(definitions) AS known
+    ON known.definition = found.definition AND known.run = found.run AND known.fact = found.fact
+    AND known.language = found.language AND known.tried_set = coalesce(found.twin, found."set");
+
+CREATE OR REPLACE MACRO dkn_of(definitions) AS TABLE
+SELECT * EXCLUDE (control) FROM dkn_or_control_of(definitions) WHERE NOT control;
 
 CREATE OR REPLACE VIEW dkn AS
-FROM dkn_of((SELECT list(d) FROM definition AS d), false);
+FROM dkn_of((SELECT list(d) FROM definition AS d));
 
-CREATE OR REPLACE MACRO dkn_at(t_low := 0.2, t_high := 0.25, absolute := false, strict := false) AS TABLE
-FROM dkn_of(thresholds(t_low := t_low, t_high := t_high, absolute := absolute, strict := strict), false);
+CREATE OR REPLACE MACRO dkn_at(
+    t_low := 0.2, t_high := 0.25, absolute := false, strict := false,
+    tau := 0.2, tau_by_language := MAP {}, share := 0.5, normalization := 'none'
+) AS TABLE
+FROM dkn_of(thresholds(
+    t_low := t_low, t_high := t_high, absolute := absolute, strict := strict,
+    tau := tau, tau_by_language := tau_by_language, share := share, normalization := normalization
+));

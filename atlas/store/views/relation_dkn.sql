@@ -1,35 +1,61 @@
--- Relation DKN of a language (METHOD 3): neurons in the DKNs of more than `relation_share` of the largest count,
--- counted in facts of the relation. Facts that claims of the test split are made from do not count.
+-- Neurons of a relation in a language (METHOD 3): those of more than `relation_share` of the largest count, counted in
+-- training facts.
+
+-- Which facts may fit something and which only test it: by their subjects, so that no subject is on both sides.
+CREATE OR REPLACE VIEW fact_split AS
+SELECT
+    fact, relation,
+    CASE WHEN ('0x' || left(md5('split:' || subject), 8))::BIGINT % 100 < 60 THEN 'train' ELSE 'test' END AS split
+FROM fact;
+
+-- Neurons in DKNs, counted in facts and not in sets.
 CREATE OR REPLACE MACRO relation_dkn_of(definitions) AS TABLE
-WITH member AS (
-    SELECT DISTINCT
-        set_of.definition, set_of.run, fact.relation, set_of.language, set_of.fact, set_of.neuron[1] AS layer,
-        set_of.neuron[2] AS neuron
+WITH counted AS (
+    SELECT
+        member.definition, member.run, fact_split.relation, member.language, member.layer, member.neuron,
+        count(DISTINCT member.fact)::INTEGER AS facts
     FROM (
-        SELECT definition, run, fact, language, unnest(list_zip(layers, neurons)) AS neuron
-        FROM dkn_of(definitions, false)
-    ) AS set_of
-    JOIN fact ON fact.fact = set_of.fact
-    WHERE set_of.fact NOT IN (SELECT claim.fact FROM claim WHERE claim.split = 'test' AND claim.fact IS NOT NULL)
+        SELECT definition, run, fact, language, unnest(layers) AS layer, unnest(neurons) AS neuron
+        FROM dkn_of(definitions)
+    ) AS member JOIN fact_split ON fact_split.fact = member.fact
+    WHERE fact_split.split = 'train'
+    GROUP BY member.definition, member.run, fact_split.relation, member.language, member.layer, member.neuron
 ),
-counted AS (
-    SELECT *, max(facts) OVER (PARTITION BY definition, run, relation, language) AS most_facts
-    FROM (
-        SELECT definition, run, relation, language, layer, neuron, count(*)::INTEGER AS facts
-        FROM member
-        GROUP BY definition, run, relation, language, layer, neuron
-    )
+compared AS (
+    SELECT *, max(facts) OVER (PARTITION BY definition, run, relation, language) AS most_facts FROM counted
 )
-SELECT counted.*
-FROM counted JOIN (SELECT unnest(definitions) AS d) AS chosen ON chosen.d.definition = counted.definition
-WHERE counted.facts > chosen.d.relation_share * counted.most_facts;
+SELECT compared.*
+FROM compared JOIN (SELECT unnest(definitions) AS d) AS chosen ON chosen.d.definition = compared.definition
+WHERE compared.facts > chosen.d.relation_share * compared.most_facts;
+
+-- Knowledge neurons: what a relation without DKNs has to go by.
+CREATE OR REPLACE MACRO relation_kn_of(definitions) AS TABLE
+WITH counted AS (
+    SELECT
+        member.definition, member.run, fact_split.relation, member.language, member.layer, member.neuron,
+        count(DISTINCT member.fact)::INTEGER AS facts
+    FROM knowledge_neuron_of(definitions) AS member JOIN fact_split ON fact_split.fact = member.fact
+    WHERE fact_split.split = 'train'
+    GROUP BY member.definition, member.run, fact_split.relation, member.language, member.layer, member.neuron
+),
+compared AS (
+    SELECT *, max(facts) OVER (PARTITION BY definition, run, relation, language) AS most_facts FROM counted
+)
+SELECT compared.*
+FROM compared JOIN (SELECT unnest(definitions) AS d) AS chosen ON chosen.d.definition = compared.definition
+WHERE compared.facts > chosen.d.relation_share * compared.most_facts;
 
 CREATE OR REPLACE VIEW relation_dkn AS
 FROM relation_dkn_of((SELECT list(d) FROM definition AS d));
 
+CREATE OR REPLACE VIEW relation_kn AS
+FROM relation_kn_of((SELECT list(d) FROM definition AS d));
+
 CREATE OR REPLACE MACRO relation_dkn_at(
-    t_low := 0.2, t_high := 0.25, absolute := false, strict := false, relation_share := 0.7
+    relation_share := 0.7, t_low := 0.2, t_high := 0.25, absolute := false, strict := false,
+    tau := 0.2, tau_by_language := MAP {}, share := 0.5, normalization := 'none'
 ) AS TABLE
 FROM relation_dkn_of(thresholds(
-    t_low := t_low, t_high := t_high, absolute := absolute, strict := strict, relation_share := relation_share
+    relation_share := relation_share, t_low := t_low, t_high := t_high, absolute := absolute, strict := strict,
+    tau := tau, tau_by_language := tau_by_language, share := share, normalization := normalization
 ));

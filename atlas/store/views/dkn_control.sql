@@ -1,0 +1,15 @@
+-- What passes as a DKN by chance: random sets of the sizes and layers of the sets tried (METHOD 3).
+CREATE OR REPLACE MACRO dkn_control_of(definitions) AS TABLE
+SELECT * EXCLUDE (control) FROM dkn_or_control_of(definitions) WHERE control;
+
+CREATE OR REPLACE VIEW dkn_control AS
+FROM dkn_control_of((SELECT list(d) FROM definition AS d));
+
+CREATE OR REPLACE MACRO dkn_control_at(
+    t_low := 0.2, t_high := 0.25, absolute := false, strict := false,
+    tau := 0.2, tau_by_language := MAP {}, share := 0.5, normalization := 'none'
+) AS TABLE
+FROM dkn_control_of(thresholds(
+    t_low := t_low, t_high := t_high, absolute := absolute, strict := strict,
+    tau := tau, tau_by_language := tau_by_language, share := share, normalization := normalization
+));

@@ -1,1 +1,21 @@
-"""The exam of the scorers: planted models over a grid of settings, and marks for what was found (METHOD 7)."""
+"""The exam of the scorers: settings of planted models, marks for what was found, tables and a figure (METHOD 7)."""
+
+from atlas.planted.exam.figure import figure
+from atlas.planted.exam.grid import Setting, base_setting, standard_grid
+from atlas.planted.exam.marking import Found, Mark, mark
+from atlas.planted.exam.results import Failure, Row, all_rows, by_circuit, by_setting
+
+__all__ = [
+    "Failure",
+    "Found",
+    "Mark",
+    "Row",
+    "Setting",
+    "all_rows",
+    "base_setting",
+    "by_circuit",
+    "by_setting",
+    "figure",
+    "mark",
+    "standard_grid",
+]

@@ -1,0 +1,54 @@
+"""The settings of the exam: a base, and one thing varied at a time."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from atlas.planted.config import PlantConfig
+
+Axis = Literal["base", "background", "circuits", "layers", "translations"]
+BACKGROUNDS = (0.03, 0.2, 0.3)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One kind of model that scorers are examined on: what differs from the base, and how many facts it knows."""
+
+    axis: Axis
+    config: PlantConfig
+    facts: int = 20
+
+    @property
+    def name(self) -> str:
+        """The setting as tables name it."""
+        value = {
+            "base": "",
+            "background": f" {self.config.background:g}",
+            "circuits": f" {self.facts}",
+            "layers": f" {self.config.layers}",
+            "translations": " compete",
+        }
+        return self.axis + value[self.axis]
+
+    @property
+    def prompts(self) -> int:
+        """Prompts that a scorer is put to in one model."""
+        return self.facts * len(self.config.languages) * self.config.templates
+
+
+def base_setting(family: Literal["bert", "gpt2"]) -> Setting:
+    """Return the base: 4 layers, 64 wide, weak background, 20 facts, 3 languages."""
+    return Setting("base", PlantConfig(family=family))
+
+
+def standard_grid(family: Literal["bert", "gpt2"]) -> Iterator[Setting]:
+    """Yield the base and the settings around it."""
+    base = base_setting(family)
+    yield base
+    for background in BACKGROUNDS:
+        yield Setting("background", replace(base.config, background=background))
+    yield Setting("circuits", base.config, 10)
+    yield Setting("circuits", replace(base.config, hidden=128, heads=8, neurons=512), 40)
+    yield Setting("layers", replace(base.config, layers=2))
+    yield Setting("layers", replace(base.config, layers=8))
+    yield Setting("translations", replace(base.config, language_lead=6.0))

@@ -1,0 +1,97 @@
+"""`atlas evaluate`: how well the scorers do."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, cast
+
+import typer
+
+from atlas.errors import AtlasError, UsageError
+
+from .. import diagnostics
+from ..options import FormatOption, Json, Output, chosen, split
+from ..output.emit import emit
+from ..output.formats import Format
+
+if TYPE_CHECKING:
+    from atlas.attribution.settings import Method
+    from atlas.jobs.exam import Exam
+
+
+def evaluate(
+    planted: Annotated[
+        bool, typer.Option("--planted", help="Examine the scorers on models with known circuits in their weights.")
+    ] = False,
+    family: Annotated[str, typer.Option(help="Of --planted: bert or gpt2.")] = "bert",
+    method: Annotated[
+        str | None, typer.Option(help="Of --planted: scorers to examine, such as amig,kn; all if left out.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Of --planted: models in each setting.")] = 2,
+    figure: Annotated[
+        Path | None, typer.Option(help="Of --planted: write a picture of the results too.", metavar="FILE.svg")
+    ] = None,
+    format_: FormatOption = None,
+    json: Json = False,
+    output: Output = None,
+) -> None:
+    """Print how well each scorer finds what is there.
+
+    With --planted, precision, recall and F1 of knowledge neurons, LIKN and DKN over a grid of settings, then recall by
+    kind of circuit in the base setting. The formats other than `table` write every count, a row each.
+    """
+    from atlas.jobs.exam import examine
+    from atlas.planted.exam import standard_grid
+
+    from ..output.progress import TerminalProgress
+
+    if not planted:
+        raise UsageError("Say what to evaluate: --planted.")
+    exam = examine(standard_grid(_family(family)), _methods(method), seeds, TerminalProgress())
+    _tell(exam)
+    _show(exam, chosen(format_, json), output)
+    if figure is not None:
+        _draw(exam, figure)
+
+
+def _family(name: str) -> Literal["bert", "gpt2"]:
+    if name not in ("bert", "gpt2"):
+        raise UsageError(f"--family cannot be {name!r}: choose bert or gpt2.")
+    return cast('Literal["bert", "gpt2"]', name)
+
+
+def _methods(names: str | None) -> "tuple[Method, ...]":
+    from atlas.attribution import METHODS
+
+    wanted = split(names) or METHODS
+    for name in wanted:
+        if name not in METHODS:
+            raise UsageError(f"--method cannot be {name!r}: choose among {', '.join(METHODS)}.")
+    return cast("tuple[Method, ...]", wanted)
+
+
+def _tell(exam: "Exam") -> None:
+    """Say what was left out and how long it took."""
+    for failure in exam.failures:
+        diagnostics.note(f"setting {failure.setting!r}, seed {failure.seed} could not be planted: {failure.reason}")
+    diagnostics.note(f"{exam.seconds:.0f} s")
+
+
+def _show(exam: "Exam", format_: Format | None, output: Path | None) -> None:
+    from atlas.planted.exam import all_rows, by_circuit, by_setting
+
+    if not exam.rows:
+        raise AtlasError("No model could be planted; the notes above say why.")
+    if output is not None or format_ not in (None, Format.table):
+        emit(all_rows(exam.rows), format_, output)
+        return
+    emit(by_setting(exam.rows), Format.table, None)
+    print()
+    emit(by_circuit(exam.rows, exam.rows[0].setting), Format.table, None)
+
+
+def _draw(exam: "Exam", path: Path) -> None:
+    from atlas.planted.exam import figure
+
+    try:
+        path.write_text(figure(exam.rows), "utf-8")
+    except OSError as error:
+        raise AtlasError(f"{path} cannot be written: {error.strerror}; choose another --figure.") from error

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from atlas.attribution.batch import StepBatch
-from atlas.attribution.paths import ROUNDING
+from atlas.attribution.paths import allowed_error
 from atlas.attribution.quadrature import Rule, fixed_rule, gauss_legendre
 from atlas.attribution.settings import Settings
 from atlas.ids import stable_id
@@ -83,11 +83,10 @@ def _joint_steps(
     scores = _joint_scores(model, batch.select(pending), rule, rows)
     change = result.f[pending] - result.f_baseline[pending]
     error = (scores.sum((1, 2)) - change).abs()
-    allowed = settings.tolerance * torch.maximum(change.abs(), ROUNDING * result.f[pending])
     result.scores[pending] = scores
     result.error[pending] = error
     result.nodes[pending] = len(rule.nodes)
-    result.converged[pending] = error <= allowed
+    result.converged[pending] = error <= allowed_error(model, settings, result.f[pending], change)
 
 
 def _joint_scores(model: LanguageModel, batch: StepBatch, rule: Rule, rows: int) -> Tensor:

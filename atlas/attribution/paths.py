@@ -14,11 +14,14 @@ from torch import Tensor
 from atlas.attribution.batch import Baselines
 from atlas.attribution.quadrature import Rule, fixed_rule, gauss_legendre
 from atlas.attribution.settings import Settings
+from atlas.models import LanguageModel
 from atlas.models.readout import token_probability
 from atlas.models.replay import Entry, Trace, replay
 
-ROUNDING = 0.01
-"""A change of F below this share of F(w) is not resolved: the tolerance then applies to this share."""
+RESOLVED = 0.01
+"""A change of F below this share of F(w) counts as this share, so that the tolerance never asks for zero."""
+ROUNDING = 4
+"""F is not known better than so many units of rounding of the model's number type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,12 @@ def integrate(record: Trace, baselines: Baselines, settings: Settings, start: in
         rule = gauss_legendre(2 * len(rule.nodes))
         pending = pending & ~result.converged
     return result
+
+
+def allowed_error(model: LanguageModel, settings: Settings, f: Tensor, change: Tensor) -> Tensor:
+    """Return the completeness error that counts as converged, for F(w) and F(w) - F(w')."""
+    least = max(settings.tolerance * RESOLVED, ROUNDING * torch.finfo(model.dtype).eps)
+    return torch.maximum(settings.tolerance * change.abs(), least * f)
 
 
 def _first(record: Trace, baselines: Baselines, budget: int) -> PathScores:
@@ -88,14 +97,13 @@ def _integrate_units(
         mean = _mean_gradients(record, points, rule, result.scores.dtype)
         value = record.neurons[baselines.owner[path], layer]
         start = 0 if settings.method == "amig-code" else baselines.neurons[path, layer]
-        scores = mean * (value - start)
+        scores = mean * (value - start).to(mean.dtype)
         change = result.f[path] - result.f_baseline[path, layer]
         error = (scores.sum(1) - change).abs()
-        allowed = settings.tolerance * torch.maximum(change.abs(), ROUNDING * result.f[path])
         result.scores[path, layer] = scores
         result.error[path, layer] = error
         result.nodes[path, layer] = len(rule.nodes)
-        result.converged[path, layer] = error <= allowed
+        result.converged[path, layer] = error <= allowed_error(record.model, settings, result.f[path], change)
 
 
 def _mean_gradients(record: Trace, entries: dict[int, Entry], rule: Rule, dtype: torch.dtype) -> Tensor:

@@ -39,7 +39,7 @@ class Case:
 @dataclass(frozen=True, slots=True)
 class Measured:
     """What the model said: the answer's log-probability (sum over its tokens), the rank of its first token, whether
-    each token was the most probable one, the most probable tokens, and what the output matrix received `[step, hidden]`.
+    each token was the most probable one, the most probable tokens, and `[step, hidden]` before the output matrix.
     """
 
     log_probability: float

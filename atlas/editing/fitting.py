@@ -1,0 +1,82 @@
+"""`fit`: the value vectors of the chosen neurons, optimised for the new answer (METHOD 5)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from atlas.editing.columns import Columns, Index, shifting
+from atlas.editing.problem import Batch, Problem
+from atlas.editing.settings import EditSettings
+from atlas.models import LanguageModel
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """What to add to the value vectors; whether the new answer leads everywhere; the steps taken; the smallest lead."""
+
+    delta: Columns
+    converged: bool
+    steps: int
+    lead: float
+
+
+def fit(model: LanguageModel, index: Index, problem: Problem, settings: EditSettings) -> Fit:
+    """Optimise `delta` until every sequence to be changed says the new token, by `margin` in log-odds.
+
+    The loss is the mean shortfall of the new tokens' lead plus `keep_weight` times the mean KL divergence of the
+    sequences to be kept from what they said before. Where the margin is not reached in `steps` steps, a lead above
+    zero everywhere still counts as converged.
+    """
+    scale = {layer: _spread(model, layer) for layer in index}
+    free = {layer: _start(model, own).requires_grad_() for layer, own in index.items()}
+    optimiser = torch.optim.Adam(list(free.values()), lr=settings.rate, betas=(0.8, 0.95))
+    best: tuple[float, Columns] = (-torch.inf, {})
+    step = 0
+    for step in range(settings.steps + 1):
+        optimiser.zero_grad()
+        delta = {layer: value * scale[layer] for layer, value in free.items()}
+        lead = _gradients(model, index, delta, problem, settings)
+        best = max(best, (lead, {layer: value.detach().clone() for layer, value in delta.items()}), key=lambda b: b[0])
+        if lead >= settings.margin or step == settings.steps:
+            break
+        optimiser.step()
+    return Fit(best[1], best[0] > 0, step, best[0])
+
+
+def _gradients(
+    model: LanguageModel, index: Index, delta: Mapping[int, Tensor], problem: Problem, settings: EditSettings
+) -> float:
+    """Add the loss's gradients batch by batch and return the smallest lead."""
+    lead = torch.inf
+    with torch.enable_grad(), shifting(model, index, delta):
+        for batch in problem.batches:
+            loss, least = _loss(batch, problem, settings)
+            lead = min(lead, least)
+            loss.backward(retain_graph=True)
+    return lead
+
+
+def _loss(batch: Batch, problem: Problem, settings: EditSettings) -> tuple[Tensor, float]:
+    logs = torch.log_softmax(batch.logits(problem.start), -1)
+    lead = _lead(logs[: batch.change], batch.target)
+    short = (settings.margin + 0.5 - lead).clamp(min=0).sum() / max(1, problem.change)
+    kl = (batch.kept.exp() * (batch.kept - logs[batch.change :])).sum() / max(1, problem.keep)
+    return short + settings.keep_weight * kl, float(lead.detach().min()) if batch.change else torch.inf
+
+
+def _lead(logs: Tensor, target: Tensor) -> Tensor:
+    """Return by how much each target leads the best other token, `[row]`."""
+    own = logs.gather(1, target[:, None])
+    return own[:, 0] - logs.scatter(1, target[:, None], -torch.inf).amax(1)
+
+
+def _start(model: LanguageModel, index: Tensor) -> Tensor:
+    wide = torch.float64 if model.dtype == torch.float64 else torch.float32
+    return torch.zeros(len(index), model.info.hidden, dtype=wide, device=model.device)
+
+
+def _spread(model: LanguageModel, layer: int) -> float:
+    """Return the root mean square of the layer's value vectors."""
+    return float(model.value_vectors(layer).float().square().mean().sqrt())

@@ -1,1 +1,1 @@
-"""Alembic environment and versions of the atlas schema."""
+"""Alembic's environment and the migrations of an atlas, numbered without gaps."""

@@ -2,21 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
+import duckdb
+import pyarrow as pa
+
+from atlas import schema
 from atlas.api import Atlas
+from atlas.errors import StoreError, UsageError
+from atlas.ids import stable_id
+from atlas.store import rows as made
+from atlas.store import views
+from atlas.store.batch import TABLES as BATCH
+from atlas.store.batch import Batch, conformed
+from atlas.store.connection import Limits, connect
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from atlas.facts import FactSet, Prompt
 
 
 class Writer(Atlas):
-    """An atlas opened for writing by this process alone. Loading is idempotent: rows whose key the atlas
-    holds are left as they are, so the same input twice gives the same atlas.
+    """An atlas opened for writing by this process alone.
+
+    Loading is idempotent: rows whose key the atlas holds are left as they are, so the same input twice gives
+    the same atlas.
     """
+
+    @classmethod
+    def at(cls, path: Path, limits: Limits, *, new: bool = False) -> Self:
+        """Open the atlas at `path` for writing, making it if it is missing; `new` refuses one that is there."""
+        if new or not path.exists():
+            from atlas.store.migrate import create
+
+            create(path)
+        writer = cls(path, connect(path, read_only=False, limits=limits))
+        if not views.current(writer._connection):
+            with writer._transaction():
+                views.install(writer._connection)
+        return writer
 
     def load(self, table: str, rows: pa.Table) -> int:
         """Add `rows` to `table` where their key is new, in one transaction; return how many were added.
@@ -24,19 +52,24 @@ class Writer(Atlas):
         Raises StoreError for columns that are not the table's, for a key that `rows` holds twice, and for
         probe, probe_layer and attribution, which go in together through `load_batch`.
         """
-        raise NotImplementedError
+        return self._load_all({table: rows})[table]
 
     def add_facts(self, facts: FactSet) -> dict[str, int]:
-        """Add languages, relations, facts, labels and templates; return rows added by table."""
-        raise NotImplementedError
+        """Add languages, relations, facts, labels and templates; return rows added by table.
+
+        Where two sources name a fact differently in a language, the first one's label stays.
+        """
+        return self._load_all(made.fact_tables(facts))
 
     def add_prompts(self, prompts: Iterable[Prompt]) -> int:
         """Add the prompts that a run is going to probe; return how many were new."""
-        raise NotImplementedError
+        return self.load("prompt", made.prompt_table(prompts))
 
     def add_model(self, info: Mapping[str, object]) -> int:
-        """Add a model given by the columns of table `model` (all but `model`); return its id."""
-        raise NotImplementedError
+        """Add a model given by the columns of table `model`; return its id, the hash of its digest."""
+        model = stable_id("model", info["digest"])
+        self.load("model", made.model_row(info, model))
+        return model
 
     def start_run(
         self,
@@ -50,16 +83,26 @@ class Writer(Atlas):
         """Add a run, or go on with the same one, with status `running`; return its id.
 
         The id is stable_id("run", weights digest, method, settings, seed). `settings` holds `floor`.
+        Raises StoreError for a model that was not added.
         """
-        raise NotImplementedError
+        known = self.sql("SELECT digest FROM model WHERE model = ?", [model]).to_pylist()
+        if not known:
+            raise StoreError(f"{self.path} has no model {model}; add it before its run.")
+        run = stable_id("run", known[0]["digest"], method, dict(settings), seed)
+        values = (run, model, method, _json(settings), seed, _json(versions), "running", _now(), None)
+        if not self.load("run", made.table("run", [values])):
+            self.sql("UPDATE run SET status = 'running', finished = NULL WHERE run = ?", [run])
+        return run
 
     def finish_run(self, run: int, status: str = "done") -> None:
         """Set a run's status to `done`, `interrupted` or `failed` and the time it ended."""
-        raise NotImplementedError
+        if status not in schema.RUN_STATUSES:
+            raise UsageError(f"A run ends as {', '.join(schema.RUN_STATUSES[1:])}, not as {status!r}.")
+        self.sql("UPDATE run SET status = ?, finished = ? WHERE run = ?", [status, _now(), run])
 
     def done_prompts(self, run: int) -> set[int]:
         """Return the prompts that the run has probed, usable or not."""
-        raise NotImplementedError
+        return set(self.sql("SELECT prompt FROM probe WHERE run = ?", [run])["prompt"].to_pylist())
 
     def load_batch(self, tables: Mapping[str, pa.Table]) -> dict[str, int]:
         """Add the tables `probe`, `probe_layer`, `attribution` of one batch in one transaction.
@@ -67,9 +110,90 @@ class Writer(Atlas):
         Prompts that their run has probed already are left out of all three. Tables of
         `atlas.schema.arrow(...)`; a missing one counts as empty. Returns rows added by table. Raises
         StoreError, with nothing added, for scores without a probe and for a key that comes twice.
+        Load a fact's prompts together where possible: its rows then lie together, and queries of it are fast.
         """
-        raise NotImplementedError
+        batch = Batch.of(tables)
+        if batch is None:
+            return dict.fromkeys(BATCH, 0)
+        with self._transaction():
+            numbered = batch.missing(self._probed(batch), self._next_place())
+            return {name: self._insert(name, rows) for name, rows in numbered.items()}
 
     def define(self, name: str, **thresholds: object) -> None:
-        """Add or replace a definition; thresholds not given are those of `default`."""
-        raise NotImplementedError
+        """Add or replace a definition; thresholds not given are those of `default`. Raises UsageError."""
+        columns = [column.name for column in schema.TABLES["definition"].columns[1:]]
+        if unknown := set(thresholds) - set(columns):
+            raise UsageError(f"A definition has no {', '.join(sorted(unknown))}; it has {', '.join(columns)}.")
+        row = self.sql("FROM definition WHERE definition = 'default'").to_pylist()[0]
+        values = {**row, **thresholds, "definition": name}
+        table = pa.Table.from_pylist([values], schema=schema.arrow("definition"))
+        with self._transaction():
+            self.sql("DELETE FROM definition WHERE definition = ?", [name])
+            self._insert("definition", table)
+
+    def _load_all(self, tables: Mapping[str, pa.Table]) -> dict[str, int]:
+        """Load several keyed tables in one transaction."""
+        for name in tables:
+            if name not in schema.TABLES or name in BATCH:
+                raise StoreError(f"Rows cannot be loaded into {name!r} by themselves; see load_batch for scores.")
+        ready = {name: conformed(name, rows) for name, rows in tables.items()}
+        with self._transaction():
+            return {name: self._insert_new(name, rows) for name, rows in ready.items()}
+
+    def _insert_new(self, name: str, rows: pa.Table) -> int:
+        """Insert the rows whose key is new; raises StoreError for a key that comes twice."""
+        keys = ", ".join(f'"{column}"' for column in schema.TABLES[name].key)
+        with self._registered(rows):
+            twice = f"SELECT 1 FROM incoming GROUP BY {keys} HAVING count(*) > 1 LIMIT 1"
+            if self.sql(twice).num_rows:
+                raise StoreError(f"Rows for table {name} hold the same {keys} twice; nothing was loaded.")
+            return self._run_insert(name, f"SELECT * FROM incoming ANTI JOIN {name} USING ({keys})")
+
+    def _insert(self, name: str, rows: pa.Table) -> int:
+        with self._registered(rows):
+            return self._run_insert(name, "SELECT * FROM incoming")
+
+    def _run_insert(self, name: str, select: str) -> int:
+        return int(self.sql(f"INSERT INTO {name} BY NAME {select}")["Count"][0].as_py())
+
+    def _probed(self, batch: Batch) -> pa.Array:
+        """Return the prompts of the batch that its run has probed already."""
+        with self._registered(batch.probe):
+            query = "SELECT prompt FROM probe SEMI JOIN incoming USING (prompt) WHERE run = ?"
+            done = self.sql(query, [batch.run])
+        return done["prompt"].combine_chunks()
+
+    def _next_place(self) -> int:
+        return int(self.sql("SELECT coalesce(max(place) + 1, 0) AS place FROM probe")["place"][0].as_py())
+
+    @contextmanager
+    def _registered(self, rows: pa.Table) -> Iterator[None]:
+        """Let SQL see `rows` as `incoming`."""
+        self._connection.register("incoming", rows)
+        try:
+            yield
+        finally:
+            self._connection.unregister("incoming")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Commit at the end, roll back on any exception; DuckDB's errors become StoreError."""
+        self._connection.begin()
+        try:
+            yield
+            self._connection.commit()
+        except BaseException as error:
+            with suppress(duckdb.Error):
+                self._connection.rollback()
+            if isinstance(error, duckdb.Error):
+                raise self._failed(error) from error
+            raise
+
+
+def _json(value: Mapping[str, object]) -> str:
+    return json.dumps(dict(value), ensure_ascii=False, sort_keys=True)
+
+
+def _now() -> datetime:
+    """Return the time in UTC, without a zone as the columns are."""
+    return datetime.now(UTC).replace(tzinfo=None)

@@ -1,0 +1,148 @@
+"""Opening an atlas file: what it is, who holds it, and the limits that queries run under."""
+
+import re
+import tempfile
+import uuid
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import duckdb
+
+from atlas import schema
+from atlas.errors import LockedError, StoreError, VersionError
+
+FORMAT = "neuron-atlas"
+STORAGE_VERSION = "v1.0.0"
+"""Oldest DuckDB whose storage holds every column type; its clients can still read the file's tables."""
+
+Config = dict[str, str | bool | int | float | list[str]]
+
+_MAGIC = b"DUCK"
+_KIND = re.compile(r"^[A-Z][A-Za-z ]* Error: ")
+_HOLDER = re.compile(r"lock is held in (.*?) \(PID (\d+)\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What queries may use: memory as DuckDB spells it, threads (None for all cores), other files."""
+
+    memory: str = "2GB"
+    threads: int | None = None
+    files: bool = False
+
+
+def connect(path: Path, *, read_only: bool, limits: Limits) -> duckdb.DuckDBPyConnection:
+    """Open the atlas at `path`; raises StoreError, VersionError or LockedError and leaves other files untouched."""
+    check_file(path)
+    connection = open_file(path, read_only=True, limits=limits)
+    try:
+        check_version(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    if read_only:
+        return connection
+    connection.close()
+    return open_file(path, read_only=False, limits=limits)
+
+
+def check_file(path: Path) -> None:
+    """Raise StoreError unless `path` is a file that starts as DuckDB's do."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except FileNotFoundError:
+        raise StoreError(f"There is no atlas at {path}; `atlas build --db {path}` makes one.") from None
+    except OSError as error:
+        raise StoreError(f"{path} cannot be read: {error.strerror}; check its name and permissions.") from error
+    if head[8:] != _MAGIC:
+        raise StoreError(f"{path} is no atlas (not a DuckDB file); name another file.")
+
+
+def check_version(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Raise VersionError for an atlas of a newer schema, StoreError for an older one and for no atlas at all."""
+    version = schema_version(connection, path)
+    if version > schema.VERSION:
+        raise VersionError(
+            f"{path} was made by a newer version (schema {version}, this one reads {schema.VERSION}); "
+            "upgrade the package: pip install --upgrade neuron-atlas."
+        )
+    if version < schema.VERSION:
+        raise StoreError(
+            f"{path} has schema {version} and this version needs {schema.VERSION}; "
+            f"run `atlas upgrade --db {path}`, which keeps all rows."
+        )
+
+
+def schema_version(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
+    """Return the number of the migration that the open file is at; raises StoreError if it is no atlas."""
+    try:
+        format_ = connection.execute("SELECT value FROM atlas_info WHERE key = 'format'").fetchall()
+        version = connection.execute("SELECT version_num FROM schema_version").fetchall()
+    except duckdb.CatalogException:
+        format_ = version = []
+    if not version or format_ != [(FORMAT,)]:
+        raise StoreError(f"{path} is a DuckDB file but no atlas; name another file.")
+    return int(version[0][0])
+
+
+def open_file(path: Path, *, read_only: bool, limits: Limits) -> duckdb.DuckDBPyConnection:
+    """Open a DuckDB file under `limits`, spilling to a folder of this process; raises StoreError, LockedError."""
+    try:
+        connection = duckdb.connect(path, read_only=read_only, config=configuration(limits))
+    except duckdb.Error as error:
+        raise translate(error, path) from error
+    # A second connection of this process shares the first one's instance, whose settings are locked.
+    if _setting(connection, "lock_configuration") is not True:
+        connection.execute(f"SET temp_directory = '{_spill_folder()}'")
+        connection.execute(f"SET enable_external_access = {limits.files}")
+        connection.execute("SET lock_configuration = true")
+    elif _setting(connection, "enable_external_access") is not limits.files:
+        connection.close()
+        raise LockedError(f"{path} is open in this process already, with other limits; close that one first.")
+    return connection
+
+
+def configuration(limits: Limits) -> Config:
+    """Return the settings that DuckDB takes when it opens a file: bounded memory, nothing fetched or guessed."""
+    settings: Config = {
+        "memory_limit": limits.memory,
+        "python_enable_replacements": False,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+    }
+    return settings if limits.threads is None else settings | {"threads": limits.threads}
+
+
+def translate(error: duckdb.Error, path: Path) -> StoreError:
+    """Return what DuckDB says about opening `path` as one sentence with a way out."""
+    text = str(error)
+    if holder := _HOLDER.search(text):
+        program, pid = holder.groups()
+        return LockedError(f"{path} is held by process {pid} ({program}); wait until it ends or stop it.")
+    if "different configuration" in text or "already attached" in text:
+        return LockedError(
+            f"{path} is open in this process already, in another mode or with other limits; close that one first."
+        )
+    if "database file with version number" in text:
+        return VersionError(f"{path} was written by a newer DuckDB; upgrade it: pip install --upgrade duckdb.")
+    if isinstance(error, duckdb.IOException):
+        return StoreError(f"{path} cannot be opened: {first_line(text)}; check the disk and the file's permissions.")
+    return StoreError(f"{path} is damaged: {first_line(text)}; restore a copy, the file was left as it is.")
+
+
+def first_line(text: str) -> str:
+    """Return DuckDB's message without its kind, its hints and its picture of the query."""
+    return _KIND.sub("", text.split("\n", 1)[0]).rstrip(".")
+
+
+def _setting(connection: duckdb.DuckDBPyConnection, name: str) -> object:
+    rows = connection.execute("SELECT current_setting(?)", [name]).fetchall()
+    return rows[0][0]
+
+
+@cache
+def _spill_folder() -> str:
+    """Return a path that no other process uses; DuckDB makes the folder when it needs it and removes it."""
+    return str(Path(tempfile.gettempdir()) / f"neuron-atlas-{uuid.uuid4().hex}")

@@ -1,0 +1,92 @@
+"""The queries behind the methods of `Atlas`: SQL text and bound parameters, nothing run."""
+
+from collections.abc import Mapping, Sequence
+
+THRESHOLDS: Mapping[str, Sequence[str]] = {
+    "knowledge_neuron": ("tau", "tau_by_language", "share", "normalization"),
+    "likn": ("tau", "tau_by_language", "share", "min_languages", "normalization"),
+    "likn_specificity": ("tau", "tau_by_language", "share", "min_languages", "normalization"),
+    "dkn": ("t_low", "t_high", "absolute", "strict"),
+}
+"""The thresholds that the `..._at` macro of a view takes."""
+
+RUNS = """
+SELECT
+    run.run, model.name AS model, model.kind, run.method, run.seed, run.status,
+    count(probe.prompt) AS prompts,
+    count(probe.prompt) FILTER (probe.status IN ('ok', 'not_converged')) AS usable,
+    count(probe.prompt) FILTER (probe.status = 'not_converged') AS not_converged,
+    run.started, run.finished, run.settings, run.versions, model.revision, model.digest
+FROM run JOIN model USING (model) LEFT JOIN probe ON probe.run = run.run
+GROUP BY ALL
+ORDER BY run.started, run.run
+"""
+
+FACT_IDS = """
+SELECT DISTINCT fact FROM fact LEFT JOIN fact_label USING (fact)
+WHERE fact.fact = $number::HUGEINT OR $text IN (fact.subject, fact_label.subject)
+ORDER BY fact
+"""
+
+FACTS = """
+SELECT
+    fact.fact, fact.relation, fact_label.language, fact_label.subject, fact_label.object,
+    fact.subject AS subject_key, fact.object AS object_key
+FROM fact JOIN fact_label USING (fact)
+WHERE ($text IS NULL OR contains(lower(concat_ws(chr(10),
+        fact_label.subject, fact_label.object, fact.subject, fact.object)), lower($text)))
+    AND ($relation IS NULL OR fact.relation = $relation)
+    AND ($language IS NULL OR fact_label.language = $language)
+ORDER BY fact.relation, fact_label.subject, fact.fact, fact_label.language
+LIMIT $limit
+"""
+
+
+class Filter:
+    """Conditions of a WHERE clause with their parameters, gathered one by one."""
+
+    def __init__(self) -> None:
+        self.conditions: list[str] = []
+        self.params: dict[str, object] = {}
+
+    def equal(self, column: str, value: object) -> None:
+        """Ask for `column` to be `value`; None asks for nothing."""
+        if value is not None:
+            self.conditions.append(f"{column} = ${column}")
+            self.params[column] = value
+
+    def one_of(self, column: str, values: Sequence[object]) -> None:
+        """Ask for `column` to be one of `values`, written out so that the filter reaches the scan."""
+        names = [f"{column}_{number}" for number in range(len(values))]
+        self.conditions.append(f"{column} IN ({', '.join('$' + name for name in names)})")
+        self.params |= dict(zip(names, values, strict=True))
+
+    def of_relation(self, relation: str | None) -> None:
+        """Ask for facts of `relation`; None asks for nothing."""
+        if relation is not None:
+            self.conditions.append("fact IN (SELECT fact FROM fact WHERE relation = $relation)")
+            self.params["relation"] = relation
+
+    def clause(self) -> str:
+        """Return the WHERE clause, empty without conditions."""
+        return "WHERE " + " AND ".join(self.conditions) if self.conditions else ""
+
+
+def source(view: str, definition: str, thresholds: Mapping[str, object]) -> tuple[str, dict[str, object]]:
+    """Return what to put after FROM, and its parameters.
+
+    `thresholds` is empty for the view narrowed to `definition`; otherwise it holds all that the macro takes.
+    """
+    if not thresholds:
+        return f"(SELECT * FROM {view} WHERE definition = $definition)", {"definition": definition}
+    arguments: list[str] = []
+    params: dict[str, object] = {}
+    for name in THRESHOLDS[view]:
+        if name == "tau_by_language":
+            arguments.append(f"{name} := map($at_languages, $at_taus)")
+            pairs = list(thresholds[name])  # type: ignore[call-overload]
+            params |= {"at_languages": [key for key, _ in pairs], "at_taus": [value for _, value in pairs]}
+        else:
+            arguments.append(f"{name} := $at_{name}")
+            params[f"at_{name}"] = thresholds[name]
+    return f"{view}_at({', '.join(arguments)})", params

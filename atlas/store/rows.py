@@ -1,0 +1,94 @@
+"""Facts and prompts as Arrow tables of the dictionary's schemas."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TypeVar
+
+import pyarrow as pa
+
+from atlas import schema
+from atlas.facts import Fact, FactSet, Prompt, Template
+
+Named = TypeVar("Named", Fact, Template, Prompt)
+
+_NAMES = {
+    "ar": "Arabic", "bg": "Bulgarian", "bn": "Bengali", "ca": "Catalan", "cs": "Czech", "da": "Danish",
+    "de": "German", "el": "Greek", "en": "English", "es": "Spanish", "et": "Estonian", "fa": "Persian",
+    "fi": "Finnish", "fr": "French", "he": "Hebrew", "hi": "Hindi", "hr": "Croatian", "hu": "Hungarian",
+    "hy": "Armenian", "id": "Indonesian", "it": "Italian", "ja": "Japanese", "ka": "Georgian", "ko": "Korean",
+    "lt": "Lithuanian", "lv": "Latvian", "ms": "Malay", "nl": "Dutch", "no": "Norwegian", "pl": "Polish",
+    "pt": "Portuguese", "ro": "Romanian", "ru": "Russian", "sk": "Slovak", "sl": "Slovenian", "sq": "Albanian",
+    "sr": "Serbian", "sv": "Swedish", "sw": "Swahili", "ta": "Tamil", "th": "Thai", "tr": "Turkish",
+    "uk": "Ukrainian", "ur": "Urdu", "vi": "Vietnamese", "zh": "Chinese",
+}  # fmt: skip
+_RIGHT_TO_LEFT = {"ar", "arc", "ckb", "dv", "fa", "he", "ku", "ps", "sd", "ug", "ur", "yi"}
+
+
+def fact_tables(facts: FactSet) -> dict[str, pa.Table]:
+    """Return the tables language, relation, fact, fact_label and template of `facts`."""
+    return {
+        "language": _languages(facts),
+        "relation": _relations(facts),
+        "fact": table("fact", ((f.id, f.relation, f.subject, f.object) for f in _unique(facts.facts))),
+        "fact_label": _labels(facts.facts),
+        "template": table(
+            "template",
+            ((t.id, t.relation, t.language, t.text, t.held_out, t.ends_in_object) for t in _unique(facts.templates)),
+        ),
+    }
+
+
+def prompt_table(prompts: Iterable[Prompt]) -> pa.Table:
+    """Return the table prompt."""
+    return table(
+        "prompt",
+        ((p.id, p.fact.id, p.language, p.template.id, p.text, p.answer) for p in _unique(prompts)),
+    )
+
+
+def table(name: str, rows: Iterable[Sequence[object]]) -> pa.Table:
+    """Return `rows`, values in the order of the dictionary's columns, as an Arrow table."""
+    target = schema.arrow(name)
+    columns = list(zip(*rows, strict=True)) or [()] * len(target)
+    return pa.Table.from_arrays(
+        [pa.array(column, field.type) for column, field in zip(columns, target, strict=True)], schema=target
+    )
+
+
+def _unique(things: Iterable[Named]) -> Iterable[Named]:
+    """Return each id's first thing."""
+    first: dict[int, Named] = {}
+    for thing in things:
+        first.setdefault(thing.id, thing)
+    return first.values()
+
+
+def _languages(facts: FactSet) -> pa.Table:
+    codes = {t.language for t in facts.templates}.union(*(f.labels for f in facts.facts))
+    rows = ((code, _language_name(code), code.partition("-")[0] in _RIGHT_TO_LEFT) for code in sorted(codes))
+    return table("language", rows)
+
+
+def _language_name(code: str) -> str:
+    """Return the English name of a code, with its script or region as written; the code itself if unknown."""
+    base, _, rest = code.partition("-")
+    name = _NAMES.get(base, base)
+    return f"{name} ({rest})" if rest else name
+
+
+def _relations(facts: FactSet) -> pa.Table:
+    codes = {f.relation for f in facts.facts} | {t.relation for t in facts.templates}
+    return table("relation", ((code, facts.relation_names.get(code, code)) for code in sorted(codes)))
+
+
+def _labels(facts: Sequence[Fact]) -> pa.Table:
+    first: dict[tuple[int, str], tuple[str, str]] = {}
+    for fact in facts:
+        for language, label in fact.labels.items():
+            first.setdefault((fact.id, language), (label.subject, label.object))
+    return table("fact_label", ((*key, *label) for key, label in first.items()))
+
+
+def model_row(info: Mapping[str, object], identity: int) -> pa.Table:
+    """Return the table model with the one row that `info` gives by column."""
+    target = schema.arrow("model")
+    return pa.Table.from_pylist([{**info, "model": identity}], schema=target)

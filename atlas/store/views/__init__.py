@@ -1,0 +1,52 @@
+"""The views and macros, one `.sql` file a view: code, made anew whenever their text has changed."""
+
+import hashlib
+from functools import cache
+from importlib import resources
+
+import duckdb
+
+ORDER = (
+    "thresholds",
+    "chance",
+    "fact_language",
+    "knowledge_neuron",
+    "likn",
+    "likn_specificity",
+    "different_facts",
+    "likn_control",
+    "dkn",
+    "dkn_control",
+    "dkn_summary",
+    "relation_dkn",
+    "layer_distribution",
+    "language_overlap",
+    "language_specific_neuron",
+    "neuron_summary",
+)
+"""The files, each after those that it builds upon."""
+
+
+@cache
+def text(name: str) -> str:
+    """Return the SQL of one file."""
+    return (resources.files(__package__) / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def digest() -> str:
+    """Return a hash of all files, recorded in `atlas_info` as `views`."""
+    return hashlib.blake2b("\n".join(map(text, ORDER)).encode(), digest_size=8).hexdigest()
+
+
+def install(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the views and macros of this version in the open file and record their digest."""
+    for name in ORDER:
+        connection.execute(text(name))
+    connection.execute("DELETE FROM atlas_info WHERE key = 'views'")
+    connection.execute("INSERT INTO atlas_info VALUES ('views', ?)", [digest()])
+
+
+def current(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Return whether the open file has the views of this version."""
+    rows = connection.execute("SELECT value FROM atlas_info WHERE key = 'views'").fetchall()
+    return rows == [(digest(),)]

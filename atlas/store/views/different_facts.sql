@@ -1,0 +1,63 @@
+-- Which other fact takes a fact's place in a language when languages of different facts are compared (METHOD 3).
+
+-- Facts with usable prompts, numbered from 0 in each language within their relation; `slot` numbers their languages.
+CREATE OR REPLACE VIEW fact_order AS
+SELECT *, max(nth_relation) OVER (PARTITION BY run, language) + 1 AS relations
+FROM (
+    SELECT
+        fact_language.run, fact_language.fact, fact_language.language, fact.relation,
+        row_number() OVER (PARTITION BY run, fact_language.fact ORDER BY language) - 1 AS slot,
+        row_number() OVER (PARTITION BY run, language, relation ORDER BY fact_language.fact) - 1 AS nth,
+        count(*) OVER (PARTITION BY run, language, relation) AS facts,
+        dense_rank() OVER (PARTITION BY run, language ORDER BY relation) - 1 AS nth_relation
+    FROM fact_language JOIN fact USING (fact)
+    WHERE usable > 0
+);
+
+-- Steps round a ring of `size`, never a whole turn: 0 for the first slot, NULL where there is no one else.
+CREATE OR REPLACE MACRO ring_step(slot, size) AS
+CASE WHEN slot = 0 THEN 0 ELSE 1 + (slot - 1) % nullif(size - 1, 0) END;
+
+-- The partner of each fact and language: `by_slot` moves each language on by its slot (the first stays), otherwise
+-- every language by one. Of the same relation, and at the same place of another relation.
+CREATE OR REPLACE MACRO partner_of(by_slot) AS TABLE
+WITH moved AS (SELECT *, CASE WHEN by_slot THEN slot ELSE 1 END AS moves FROM fact_order)
+SELECT own.run, own.fact, own.language, 'same relation' AS control, other.fact AS partner
+FROM moved AS own JOIN fact_order AS other
+    ON other.run = own.run AND other.language = own.language AND other.relation = own.relation
+    AND other.nth = (own.nth + ring_step(own.moves, own.facts)) % own.facts
+UNION ALL
+SELECT own.run, own.fact, own.language, 'other relations' AS control, other.fact AS partner
+FROM moved AS own JOIN fact_order AS other
+    ON other.run = own.run AND other.language = own.language
+    AND other.nth_relation = (own.nth_relation + ring_step(own.moves, own.relations)) % own.relations
+    AND other.nth = own.nth % other.facts;
+
+-- The size of every fact's knowledge neuron set in each of its usable languages, empty ones too.
+CREATE OR REPLACE MACRO set_size_of(definitions) AS TABLE
+SELECT chosen.d.definition AS definition, l.run, l.fact, l.language, coalesce(sizes.size, 0)::INTEGER AS size
+FROM fact_language AS l
+CROSS JOIN (SELECT unnest(definitions) AS d) AS chosen
+LEFT JOIN (
+    SELECT definition, run, fact, language, count(*) AS size
+    FROM knowledge_neuron_of(definitions)
+    GROUP BY definition, run, fact, language
+) AS sizes
+    ON sizes.definition = chosen.d.definition AND sizes.run = l.run
+    AND sizes.fact = l.fact AND sizes.language = l.language
+WHERE l.usable > 0;
+
+-- The partner's highest-scoring knowledge neurons in that language, as many as the fact itself has.
+CREATE OR REPLACE MACRO borrowed_neuron_of(definitions, by_slot) AS TABLE
+SELECT own.definition, own.run, own.fact, own.language, partner.control, borrowed.layer, borrowed.neuron
+FROM set_size_of(definitions) AS own
+JOIN partner_of(by_slot) AS partner
+    ON partner.run = own.run AND partner.fact = own.fact AND partner.language = own.language
+JOIN (
+    SELECT *, row_number() OVER (
+        PARTITION BY definition, run, fact, language ORDER BY score DESC, layer, neuron
+    ) AS nth
+    FROM knowledge_neuron_of(definitions)
+) AS borrowed
+    ON borrowed.definition = own.definition AND borrowed.run = own.run AND borrowed.fact = partner.partner
+    AND borrowed.language = own.language AND borrowed.nth <= own.size;

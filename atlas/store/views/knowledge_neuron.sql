@@ -1,0 +1,77 @@
+-- Knowledge neurons of a fact in a language (METHOD 3, Eq. 6-7): found in more than `share` of its usable prompts.
+-- The macros that end in `_of` take a list of definitions; they qualify every threshold's name, since a bare one
+-- would mean the parameter of the `..._at` macro around them.
+
+-- The usable probes, each with the score that it asks for under each definition.
+CREATE OR REPLACE MACRO usable_probe_of(definitions) AS TABLE
+WITH floors AS (
+    SELECT run, coalesce((settings ->> 'floor')::DOUBLE, 0) AS floor FROM run
+),
+usable AS (
+    SELECT
+        probe.run, prompt.fact, prompt.language, probe.place, probe.max_score,
+        count(*) OVER (PARTITION BY probe.run, prompt.fact, prompt.language) AS usable
+    FROM probe JOIN prompt USING (prompt)
+    WHERE probe.status IN ('ok', 'not_converged')
+),
+asked AS (
+    SELECT
+        usable.*, floors.floor, chosen.d,
+        coalesce(chosen.d.tau_by_language[usable.language], chosen.d.tau) AS least
+    FROM usable JOIN floors USING (run) CROSS JOIN (SELECT unnest(definitions) AS d) AS chosen
+)
+SELECT
+    asked.d.definition AS definition, asked.run, asked.fact, asked.language, asked.place, asked.max_score,
+    asked.usable, asked.d.share AS least_share, asked.d.normalization AS divided_by,
+    CASE
+        WHEN asked.least < asked.floor THEN error(format(
+            'tau {} is below {}, the floor of run {}: lower scores were not stored; raise tau or name a run',
+            asked.least, asked.floor, asked.run
+        ))
+        ELSE asked.least
+    END AS least
+FROM asked;
+
+-- Scores above tau times the prompt's largest (Eq. 6-7).
+CREATE OR REPLACE MACRO plain_hit_of(definitions) AS TABLE
+SELECT p.definition, p.run, p.fact, p.language, p.usable, p.least_share, a.layer, a.neuron, a.score
+FROM attribution AS a
+JOIN (
+    SELECT *, least * max_score AS least_score FROM usable_probe_of(definitions) WHERE divided_by = 'none'
+) AS p ON a.place = p.place AND a.score > p.least_score;
+
+-- The same with every score divided by its layer's signed sum (Eq. 5); the largest is that of the stored scores.
+CREATE OR REPLACE MACRO divided_hit_of(definitions) AS TABLE
+WITH divided AS (
+    SELECT
+        p.definition, p.run, p.fact, p.language, p.usable, p.least_share, p.least, p.place,
+        a.layer, a.neuron, a.score, a.score / nullif(l.score_sum, 0) AS quotient
+    FROM attribution AS a
+    JOIN (SELECT * FROM usable_probe_of(definitions) WHERE divided_by = 'layer') AS p ON a.place = p.place
+    JOIN probe_layer AS l ON l.place = a.place AND l.layer = a.layer
+)
+SELECT definition, run, fact, language, usable, least_share, layer, neuron, score
+FROM (
+    SELECT *, max(quotient) OVER (PARTITION BY definition, run, fact, language, place) AS largest FROM divided
+)
+WHERE quotient > least * largest;
+
+CREATE OR REPLACE MACRO knowledge_neuron_of(definitions) AS TABLE
+SELECT
+    hit.definition, hit.run, hit.fact, hit.language, hit.layer, hit.neuron,
+    count(*)::INTEGER AS found,
+    any_value(hit.usable)::INTEGER AS usable,
+    avg(hit.score)::FLOAT AS score
+FROM (FROM plain_hit_of(definitions) UNION ALL FROM divided_hit_of(definitions)) AS hit
+GROUP BY hit.definition, hit.run, hit.fact, hit.language, hit.layer, hit.neuron
+HAVING count(*) > any_value(hit.least_share) * any_value(hit.usable);
+
+CREATE OR REPLACE VIEW knowledge_neuron AS
+FROM knowledge_neuron_of((SELECT list(d) FROM definition AS d));
+
+CREATE OR REPLACE MACRO knowledge_neuron_at(
+    tau := 0.2, tau_by_language := MAP {}, share := 0.5, normalization := 'none'
+) AS TABLE
+FROM knowledge_neuron_of(thresholds(
+    tau := tau, tau_by_language := tau_by_language, share := share, normalization := normalization
+));

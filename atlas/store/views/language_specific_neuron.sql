@@ -1,0 +1,16 @@
+-- Neurons that are knowledge neurons in a single language of a run, with the number of facts that they serve there.
+CREATE OR REPLACE MACRO language_specific_neuron_of(definitions) AS TABLE
+SELECT definition, run, any_value(language) AS language, layer, neuron, count(*)::INTEGER AS facts
+FROM knowledge_neuron_of(definitions)
+GROUP BY definition, run, layer, neuron
+HAVING min(language) = max(language);
+
+CREATE OR REPLACE VIEW language_specific_neuron AS
+FROM language_specific_neuron_of((SELECT list(d) FROM definition AS d));
+
+CREATE OR REPLACE MACRO language_specific_neuron_at(
+    tau := 0.2, tau_by_language := MAP {}, share := 0.5, normalization := 'none'
+) AS TABLE
+FROM language_specific_neuron_of(thresholds(
+    tau := tau, tau_by_language := tau_by_language, share := share, normalization := normalization
+));

@@ -1,0 +1,28 @@
+-- Language-independent knowledge neurons of a fact (METHOD 3, Eq. 8): found in all languages in which the fact has
+-- usable prompts in the run, or in at least `min_languages` of them.
+CREATE OR REPLACE MACRO likn_of(definitions) AS TABLE
+SELECT
+    found.definition, found.run, found.fact, found.layer, found.neuron,
+    found.n_languages, coverage.n_languages AS of_languages,
+    list_sort(found.languages) AS languages, coverage.missing_languages, found.score
+FROM (
+    SELECT
+        definition, run, fact, layer, neuron,
+        count(*)::INTEGER AS n_languages, list(language) AS languages, avg(score)::FLOAT AS score
+    FROM knowledge_neuron_of(definitions)
+    GROUP BY definition, run, fact, layer, neuron
+) AS found
+JOIN fact_coverage AS coverage ON coverage.run = found.run AND coverage.fact = found.fact
+JOIN (SELECT unnest(definitions) AS d) AS chosen ON chosen.d.definition = found.definition
+WHERE found.n_languages >= coalesce(chosen.d.min_languages, coverage.n_languages);
+
+CREATE OR REPLACE VIEW likn AS
+FROM likn_of((SELECT list(d) FROM definition AS d));
+
+CREATE OR REPLACE MACRO likn_at(
+    tau := 0.2, tau_by_language := MAP {}, share := 0.5, min_languages := NULL, normalization := 'none'
+) AS TABLE
+FROM likn_of(thresholds(
+    tau := tau, tau_by_language := tau_by_language, share := share,
+    min_languages := min_languages, normalization := normalization
+));

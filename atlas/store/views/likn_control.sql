@@ -1,0 +1,82 @@
+-- What a fact's LIKN count means (METHOD 3): beside the number observed, the number expected of random sets of the
+-- same sizes with its p-value, and the number found when each language's set comes from a different fact.
+-- The p-value is exact for two languages and, where at most 10 are expected, for all languages; otherwise it is
+-- the binomial tail with each neuron's exact probability. The controls are NULL where no different fact exists.
+CREATE OR REPLACE MACRO likn_control_of(definitions) AS TABLE
+WITH sizes AS (
+    SELECT
+        own.definition, own.run, own.fact, list(own.size ORDER BY own.language) AS sizes,
+        count(*)::INTEGER AS of_languages
+    FROM set_size_of(definitions) AS own
+    GROUP BY own.definition, own.run, own.fact
+),
+asked AS (
+    SELECT
+        sizes.*, coalesce(chosen.d.min_languages, sizes.of_languages) AS least_languages,
+        model.layers::BIGINT * model.neurons AS population
+    FROM sizes
+    JOIN (SELECT unnest(definitions) AS d) AS chosen ON chosen.d.definition = sizes.definition
+    JOIN run ON run.run = sizes.run JOIN model ON model.model = run.model
+),
+expected AS (
+    SELECT *, population * CASE
+        WHEN least_languages = of_languages
+        THEN list_product(list_transform(sizes, lambda size: size / population))
+        ELSE at_least(list_transform(sizes, lambda size: size / population), least_languages)
+    END AS expected
+    FROM asked
+),
+borrowed AS (
+    SELECT definition, run, fact, control, layer, neuron, count(*) AS n_languages
+    FROM borrowed_neuron_of(definitions, true)
+    GROUP BY definition, run, fact, control, layer, neuron
+),
+control AS (
+    SELECT borrowed.definition, borrowed.run, borrowed.fact, borrowed.control, count(*) AS found
+    FROM borrowed JOIN asked
+        ON asked.definition = borrowed.definition AND asked.run = borrowed.run AND asked.fact = borrowed.fact
+    WHERE borrowed.n_languages >= asked.least_languages
+    GROUP BY borrowed.definition, borrowed.run, borrowed.fact, borrowed.control
+),
+partners AS (
+    SELECT run, fact, control, count(*) AS n_languages FROM partner_of(true) GROUP BY run, fact, control
+),
+observed AS (
+    SELECT definition, run, fact, count(*) AS observed FROM likn_of(definitions) GROUP BY definition, run, fact
+)
+SELECT
+    e.definition, e.run, fact.relation, e.fact, e.of_languages, e.least_languages, e.sizes, e.population,
+    coalesce(observed.observed, 0)::INTEGER AS observed,
+    e.expected,
+    CASE
+        WHEN e.of_languages = 1 OR e.least_languages > e.of_languages THEN 1.0
+        WHEN e.least_languages = 2 AND e.of_languages = 2
+        THEN two_set_tail(e.population, e.sizes[1], e.sizes[2], coalesce(observed.observed, 0))
+        WHEN e.least_languages = e.of_languages AND e.expected <= 10
+        THEN all_sets_tail(e.population, e.sizes, coalesce(observed.observed, 0))
+        ELSE binomial_tail(e.population, e.expected / e.population, coalesce(observed.observed, 0))
+    END AS p_value,
+    CASE WHEN same.n_languages = e.of_languages THEN coalesce(same_found.found, 0) END::INTEGER AS same_relation,
+    CASE WHEN other.n_languages = e.of_languages THEN coalesce(other_found.found, 0) END::INTEGER AS other_relations
+FROM expected AS e
+JOIN fact ON fact.fact = e.fact
+LEFT JOIN observed ON observed.definition = e.definition AND observed.run = e.run AND observed.fact = e.fact
+LEFT JOIN partners AS same ON same.run = e.run AND same.fact = e.fact AND same.control = 'same relation'
+LEFT JOIN partners AS other ON other.run = e.run AND other.fact = e.fact AND other.control = 'other relations'
+LEFT JOIN control AS same_found
+    ON same_found.definition = e.definition AND same_found.run = e.run AND same_found.fact = e.fact
+    AND same_found.control = 'same relation'
+LEFT JOIN control AS other_found
+    ON other_found.definition = e.definition AND other_found.run = e.run AND other_found.fact = e.fact
+    AND other_found.control = 'other relations';
+
+CREATE OR REPLACE VIEW likn_control AS
+FROM likn_control_of((SELECT list(d) FROM definition AS d));
+
+CREATE OR REPLACE MACRO likn_control_at(
+    tau := 0.2, tau_by_language := MAP {}, share := 0.5, min_languages := NULL, normalization := 'none'
+) AS TABLE
+FROM likn_control_of(thresholds(
+    tau := tau, tau_by_language := tau_by_language, share := share,
+    min_languages := min_languages, normalization := normalization
+));

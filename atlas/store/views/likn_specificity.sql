@@ -1,0 +1,26 @@
+-- How much a LIKN is the fact's own: in how many other facts of its relation, and of other relations, the same
+-- neuron is one too (METHOD 3). Apart from `likn`, since it has to look at all facts.
+CREATE OR REPLACE MACRO likn_specificity_of(definitions) AS TABLE
+WITH row_of AS (
+    SELECT likn.definition, likn.run, fact.relation, likn.fact, likn.layer, likn.neuron
+    FROM likn_of(definitions) AS likn JOIN fact USING (fact)
+)
+SELECT
+    row_of.*,
+    (count(*) OVER (PARTITION BY definition, run, layer, neuron, relation) - 1)::INTEGER AS same_relation,
+    (
+        count(*) OVER (PARTITION BY definition, run, layer, neuron)
+        - count(*) OVER (PARTITION BY definition, run, layer, neuron, relation)
+    )::INTEGER AS other_relations
+FROM row_of;
+
+CREATE OR REPLACE VIEW likn_specificity AS
+FROM likn_specificity_of((SELECT list(d) FROM definition AS d));
+
+CREATE OR REPLACE MACRO likn_specificity_at(
+    tau := 0.2, tau_by_language := MAP {}, share := 0.5, min_languages := NULL, normalization := 'none'
+) AS TABLE
+FROM likn_specificity_of(thresholds(
+    tau := tau, tau_by_language := tau_by_language, share := share,
+    min_languages := min_languages, normalization := normalization
+));

@@ -1,0 +1,30 @@
+-- What each neuron serves: facts, languages and relations it is a knowledge neuron in, and facts it is a LIKN of.
+CREATE OR REPLACE MACRO neuron_summary_of(definitions) AS TABLE
+SELECT
+    k.definition, k.run, k.layer, k.neuron,
+    count(DISTINCT k.fact)::INTEGER AS facts,
+    count(DISTINCT k.language)::INTEGER AS languages,
+    count(DISTINCT fact.relation)::INTEGER AS relations,
+    coalesce(any_value(shared.facts), 0)::INTEGER AS likn_facts,
+    avg(k.score)::FLOAT AS score
+FROM knowledge_neuron_of(definitions) AS k
+JOIN fact ON fact.fact = k.fact
+LEFT JOIN (
+    SELECT definition, run, layer, neuron, count(*) AS facts
+    FROM likn_of(definitions)
+    GROUP BY definition, run, layer, neuron
+) AS shared
+    ON shared.definition = k.definition AND shared.run = k.run
+    AND shared.layer = k.layer AND shared.neuron = k.neuron
+GROUP BY k.definition, k.run, k.layer, k.neuron;
+
+CREATE OR REPLACE VIEW neuron_summary AS
+FROM neuron_summary_of((SELECT list(d) FROM definition AS d));
+
+CREATE OR REPLACE MACRO neuron_summary_at(
+    tau := 0.2, tau_by_language := MAP {}, share := 0.5, min_languages := NULL, normalization := 'none'
+) AS TABLE
+FROM neuron_summary_of(thresholds(
+    tau := tau, tau_by_language := tau_by_language, share := share,
+    min_languages := min_languages, normalization := normalization
+));

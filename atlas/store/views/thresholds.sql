@@ -1,0 +1,25 @@
+-- Thresholds as the list of one definition: what the `..._at` macros hand to the `..._of` macros.
+CREATE OR REPLACE MACRO thresholds(
+    tau := 0.2,
+    tau_by_language := MAP {},
+    share := 0.5,
+    min_languages := NULL,
+    normalization := 'none',
+    t_low := 0.2,
+    t_high := 0.25,
+    absolute := false,
+    strict := false,
+    relation_share := 0.7
+) AS [{
+    definition: 'at',
+    tau: tau::DOUBLE,
+    tau_by_language: tau_by_language::MAP(VARCHAR, DOUBLE),
+    share: share::DOUBLE,
+    min_languages: min_languages::INTEGER,
+    normalization: normalization::VARCHAR,
+    t_low: t_low::DOUBLE,
+    t_high: t_high::DOUBLE,
+    absolute: absolute::BOOLEAN,
+    strict: strict::BOOLEAN,
+    relation_share: relation_share::DOUBLE
+}];

@@ -2,14 +2,14 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import atlas
-from atlas.errors import UsageError
+from atlas.errors import AtlasError, UsageError
 from atlas.facts import Prompt
 from atlas.jobs.identity import identity, versions
 from atlas.jobs.local import work
@@ -113,17 +113,17 @@ class _Job:
         done = self.writer.done_prompts(self.run)
         self.before = self.plan.count(lambda prompt: prompt.id in done)
         self.progress.start(self.plan.total, self.before)
-        status = "failed"
         try:
             with orderly_stop(self.progress.stopping) as stop:
                 work(self.plan.missing(done), self._compute, self._load, self.progress, stop)
-            status = "interrupted" if self._left() else "done"
-        except KeyboardInterrupt:
-            status = "interrupted"
+        except BaseException as error:
+            # What went wrong is told, not that the run's status could not be written because of it.
+            with suppress(AtlasError):
+                self.writer.finish_run(self.run, "interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
             raise
         finally:
             self.progress.finish()
-            self.writer.finish_run(self.run, status)
+        self.writer.finish_run(self.run, "interrupted" if self._left() else "done")
 
     def summary(self, started: float) -> Summary:
         """Count what the atlas holds now; `started` is when the job began."""

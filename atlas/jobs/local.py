@@ -34,10 +34,10 @@ class _Basket(Generic[R]):
             self.empty()
 
     def empty(self) -> None:
-        if self.results:
-            self.load(self.results)
-        self.results = []
-        self.since = monotonic()
+        # Taken out first: what could not be loaded must not be tried again on the way out.
+        results, self.results, self.since = self.results, [], monotonic()
+        if results:
+            self.load(results)
 
 
 def work(batches: Iterable[Batch], compute: Compute[R], load: Load[R], progress: Progress, stop: Stop) -> None:

@@ -107,3 +107,16 @@ def test_progress_counts_prompts(batches):
     engine = Engine()
     work(batches, engine.compute, engine.load, Counter(), Stop())
     assert sum(seen) == len(_ids(batches))
+
+
+def test_a_load_that_fails_is_not_tried_again(batches, monkeypatch):
+    monkeypatch.setattr(local, "LOAD_PROMPTS", 1)
+    tried = []
+
+    def load(results):
+        tried.append(len(results))
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        work(batches, Engine().compute, load, Silent(), Stop())
+    assert tried == [2]

@@ -1,13 +1,16 @@
 """Models of real sizes with random weights, and prompts for them: nothing is downloaded."""
 
+import os
 from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
 
-from atlas.facts import Fact, Label, Prompt, Template
+from atlas.facts import Fact, Label, Prompt, Template, read
 from atlas.models import LanguageModel
 
 MBERT_WORDS = 119_547
@@ -66,3 +69,12 @@ def make_prompt(template: str, subject: str, answer: str) -> Prompt:
     """Return a prompt of a fact with labels in English alone."""
     fact = Fact("P36", subject, answer, {"en": Label(subject, answer)})
     return Prompt(fact, Template("P36", "en", template))
+
+
+def real_prompts(count: int, languages: Sequence[str]) -> list[Prompt]:
+    """Return prompts of BMLAMA where the real fact files are, else the bundled ones; always the same."""
+    shared = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("ATLAS_TEST_DATA", shared)) / "bmlama17"
+    limit = 1 + count // len(languages)
+    facts = read(str(folder), languages=languages, limit=limit) if folder.is_dir() else read("bundled")
+    return list(islice(facts.prompts(), count))

@@ -6,18 +6,15 @@ Both are timed in turn in one process; the ratio and the largest difference of t
 """
 
 import sys
-import time
 import warnings
-from collections.abc import Callable
-from typing import TypeVar
 
 import numpy as np
 import torch
 
 from atlas.attribution import Settings, attribute
+from benchmarks.clock import timed
 from benchmarks.models import make_prompt, mbert_size, word_tokenizer
 
-T = TypeVar("T")
 SENTENCE = "the capital of France is [Y] ."
 
 
@@ -45,16 +42,6 @@ def main() -> int:
     print(f"atlas, adaptive (--method kn)         {adaptive:8.2f} s   {peer_seconds / adaptive:6.1f}x")
     print(f"largest difference of the scores under the peer's rule: {difference:.1e} of the largest score")
     return int(difference > 1e-4)
-
-
-def timed(work: Callable[[], T], repeats: int = 2) -> tuple[float, T]:
-    """Return the least time of `repeats` runs in seconds, and the last result."""
-    best = float("inf")
-    for _ in range(repeats):
-        start = time.perf_counter()
-        result = work()
-        best = min(best, time.perf_counter() - start)
-    return best, result
 
 
 if __name__ == "__main__":

@@ -1,0 +1,38 @@
+"""Seconds, floating-point operations and the machine's own rate."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+T = TypeVar("T")
+
+
+def timed(work: Callable[[], T], repeats: int = 2) -> tuple[float, T]:
+    """Return the least time of `repeats` runs in seconds, and the last result."""
+    best = float("inf")
+    for _ in range(repeats):
+        start = time.perf_counter()
+        result = work()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - start)
+    return best, result
+
+
+def flops_of(work: Callable[[], object]) -> int:
+    """Return the floating-point operations of the matrix products that `work` runs."""
+    with FlopCounterMode(display=False) as counter:
+        work()
+    return int(counter.get_total_flops())
+
+
+def matrix_rate(device: torch.device, dtype: torch.dtype) -> float:
+    """Return the floating-point operations a second of a plain product `[2048, 768] x [768, 3072]`."""
+    left, right = (torch.randn(shape, device=device).to(dtype) for shape in ((2048, 768), (768, 3072)))
+    for _ in range(5):
+        left @ right
+    seconds, _ = timed(lambda: [left @ right for _ in range(20)], repeats=3)
+    return 20 * 2 * 2048 * 768 * 3072 / seconds

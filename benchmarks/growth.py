@@ -1,0 +1,106 @@
+"""How time and memory grow: with prompts, layers, width, answer tokens, copies in a batch, and the memory budget."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+
+import torch
+from transformers import BertConfig, BertForMaskedLM
+
+from atlas.attribution import Settings, attribute
+from atlas.facts import Prompt
+from atlas.models import LanguageModel
+from benchmarks.clock import timed
+from benchmarks.models import make_prompt, real_prompts, word_tokenizer
+from benchmarks.tables import Table
+
+SETTINGS = Settings(method="kn", nodes=5, max_nodes=5)
+ANSWER = "uno due tre quattro cinque sei"
+BUDGETS = (128, 256, 512, 1024, 2048)
+
+
+def tables(device: torch.device, *, quick: bool) -> list[Table]:
+    """Time against each quantity, the others at 4 layers, 384 wide, 40 prompts of one token's answer."""
+    counts = (10, 100) if quick else (10, 30, 100, 300, 1000)
+    real = real_prompts(counts[-1], ("en", "es", "fr", "ru"))
+    fixed = _answers(40, 1)
+
+    def at(prompts: list[Prompt], layers: int = 4, hidden: int = 384, budget: int | None = None) -> float:
+        model = _model(prompts, layers, hidden, device)
+        attribute(model, prompts[:2], SETTINGS)
+        return timed(lambda: attribute(model, prompts, SETTINGS, budget), repeats=1)[0] / len(prompts)
+
+    return [
+        _grow("prompts", counts, lambda n: at(real[:n])),
+        _grow("layers", (2, 4, 8, 12), lambda n: at(fixed, layers=n)),
+        _grow("width", (192, 384, 768), lambda n: at(fixed, hidden=n)),
+        _grow("answer tokens", (1, 2, 3, 6), lambda n: at(_answers(40, n))),
+        _grow("budget, MiB", BUDGETS, lambda n: at(fixed, budget=n << 20)),
+    ]
+
+
+def memory(device: torch.device) -> list[Table]:
+    """Peak memory above the loaded model against the budget, each in a process of its own."""
+    rows = []
+    for budget in BUDGETS:
+        command = [sys.executable, "-m", "benchmarks.growth", str(budget), device.type]
+        answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
+        rows.append((budget, json.loads(answer)["mib"], json.loads(answer)["mib"] / budget))
+    return [
+        Table(
+            "Peak memory against the budget, mBERT's width, 6 layers, 40 prompts",
+            ("budget, MiB", "peak above the model, MiB", "share of the budget"),
+            rows,
+            plot=("budget, MiB", "peak above the model, MiB"),
+        )
+    ]
+
+
+def _grow(name: str, values: Iterable[int], measure: Callable[[int], float]) -> Table:
+    rows = [(value, 1000 * measure(value)) for value in values]
+    column = "milliseconds a prompt"
+    return Table(f"Growth with {name}", (name, column), rows, plot=(name, column))
+
+
+def _answers(count: int, tokens: int) -> list[Prompt]:
+    answer = " ".join(ANSWER.split()[:tokens])
+    return [make_prompt("the capital of [X] is [Y] .", f"place{i}", answer) for i in range(count)]
+
+
+def _model(prompts: list[Prompt], layers: int, hidden: int, device: torch.device) -> LanguageModel:
+    tokenizer = word_tokenizer([p.before + p.answer + p.after for p in prompts], 20_000)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=len(tokenizer),
+        num_hidden_layers=layers,
+        hidden_size=hidden,
+        intermediate_size=4 * hidden,
+        num_attention_heads=hidden // 64,
+    )
+    model = LanguageModel.wrap(BertForMaskedLM(config), tokenizer, "growth")
+    model.model.to(device)
+    return model
+
+
+def _peak(budget: int, device: str) -> None:
+    """Print the peak memory of one job above what the loaded model takes, in MiB."""
+    import resource
+
+    prompts = _answers(40, 1)
+    model = _model(prompts, 6, 768, torch.device(device))
+    attribute(model, prompts[:1], Settings(method="kn", nodes=1, max_nodes=1))
+    if device == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        attribute(model, prompts, SETTINGS, budget << 20)
+        used = (torch.cuda.max_memory_allocated() - before) >> 20
+    else:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        attribute(model, prompts, SETTINGS, budget << 20)
+        used = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) >> 10
+    print(json.dumps({"mib": used}))
+
+
+if __name__ == "__main__":
+    _peak(int(sys.argv[1]), sys.argv[2])

@@ -1,4 +1,4 @@
-"""The Python interface to an atlas: `atlas.open(path)` and what can be asked of it."""
+"""The Python interface to an atlas: what can be asked of one that `atlas.open` has opened."""
 
 from __future__ import annotations
 
@@ -6,22 +6,20 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self, overload
+from typing import TYPE_CHECKING, Literal, Self
 
 import duckdb
 
 from atlas.errors import StoreError, UsageError
 from atlas.store import queries
-from atlas.store.connection import Limits, connect, first_line
+from atlas.store.connection import first_line
 from atlas.store.queries import Filter
 from atlas.store.result import Params, Result
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from atlas.store.writer import Writer
-
-__all__ = ["Atlas", "Params", "Result", "open"]
+__all__ = ["Atlas", "Params", "Result"]
 
 _FEW = 1000
 """Neurons up to which `likn` looks at these alone for their specificity, in place of all."""
@@ -266,51 +264,3 @@ def _empty() -> pa.Table:
     import pyarrow as pa
 
     return pa.table({})
-
-
-@overload
-def open(
-    path: str | os.PathLike[str],
-    mode: Literal["r"] = "r",
-    *,
-    memory_limit: str | None = None,
-    threads: int | None = None,
-    allow_files: bool = False,
-) -> Atlas: ...
-
-
-@overload
-def open(
-    path: str | os.PathLike[str],
-    mode: Literal["w", "a"],
-    *,
-    memory_limit: str | None = None,
-    threads: int | None = None,
-    allow_files: bool = False,
-) -> Writer: ...
-
-
-def open(
-    path: str | os.PathLike[str],
-    mode: Literal["r", "w", "a"] = "r",
-    *,
-    memory_limit: str | None = None,
-    threads: int | None = None,
-    allow_files: bool = False,
-) -> Atlas:
-    """Open the atlas at `path`.
-
-    Mode `r` reads one that exists, `a` writes and makes it if missing, `w` makes a new one and refuses
-    a path that exists. `memory_limit` is spelled as DuckDB does (`4GB`; 2GB unless given). SQL may touch no
-    other file unless `allow_files`. Raises StoreError for a file that is no atlas or an older one, VersionError
-    for a newer one, LockedError if another process holds it.
-    """
-    if mode not in ("r", "w", "a"):
-        raise UsageError(f"An atlas is opened with mode 'r', 'w' or 'a', not {mode!r}.")
-    place = Path(path)
-    limits = Limits(memory=memory_limit or Limits().memory, threads=threads, files=allow_files)
-    if mode == "r":
-        return Atlas(place, connect(place, read_only=True, limits=limits))
-    from atlas.store.writer import Writer
-
-    return Writer.at(place, limits, new=mode == "w")

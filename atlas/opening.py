@@ -1,0 +1,69 @@
+"""`atlas.open`, in a module that refers to nothing of DuckDB's.
+
+`typing` keeps overloaded functions for ever, and with them all that their module refers to; DuckDB would report
+itself leaked at exit.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, overload
+
+from atlas.errors import UsageError
+
+if TYPE_CHECKING:
+    from atlas.api import Atlas
+    from atlas.store.writer import Writer
+
+
+@overload
+def open(
+    path: str | os.PathLike[str],
+    mode: Literal["r"] = "r",
+    *,
+    memory_limit: str | None = None,
+    threads: int | None = None,
+    allow_files: bool = False,
+) -> Atlas: ...
+
+
+@overload
+def open(
+    path: str | os.PathLike[str],
+    mode: Literal["w", "a"],
+    *,
+    memory_limit: str | None = None,
+    threads: int | None = None,
+    allow_files: bool = False,
+) -> Writer: ...
+
+
+def open(
+    path: str | os.PathLike[str],
+    mode: Literal["r", "w", "a"] = "r",
+    *,
+    memory_limit: str | None = None,
+    threads: int | None = None,
+    allow_files: bool = False,
+) -> Atlas:
+    """Open the atlas at `path`.
+
+    Mode `r` reads one that exists, `a` writes and makes it if missing, `w` makes a new one and refuses
+    a path that exists. `memory_limit` is spelled as DuckDB does (`4GB`; 2GB unless given). SQL may touch no
+    other file unless `allow_files`. Raises StoreError for a file that is no atlas or an older one, VersionError
+    for a newer one, LockedError if another process holds it.
+    """
+    if mode not in ("r", "w", "a"):
+        raise UsageError(f"An atlas is opened with mode 'r', 'w' or 'a', not {mode!r}.")
+    from atlas.store.connection import Limits, connect
+
+    place = Path(path)
+    limits = Limits(memory=memory_limit or Limits().memory, threads=threads, files=allow_files)
+    if mode == "r":
+        from atlas.api import Atlas
+
+        return Atlas(place, connect(place, read_only=True, limits=limits))
+    from atlas.store.writer import Writer
+
+    return Writer.at(place, limits, new=mode == "w")

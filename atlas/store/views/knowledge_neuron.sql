@@ -1,4 +1,5 @@
 -- Knowledge neurons of a fact in a language (METHOD 3, Eq. 6-7): found in more than `share` of its usable prompts.
+
 -- The macros that end in `_of` take a list of definitions; they qualify every threshold's name, since a bare one
 -- would mean the parameter of the `..._at` macro around them.
 

@@ -1,0 +1,104 @@
+"""`docs/schema.md`, made from the column dictionary and the views.
+
+Run as `python -m atlas.store.docs docs/schema.md` to write the page.
+"""
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+
+from atlas import schema
+from atlas.store import views
+from atlas.store.meanings import DERIVED
+
+_MACRO = re.compile(r"^CREATE OR REPLACE MACRO (\w+_at\(.*?\)) AS TABLE", re.MULTILINE | re.DOTALL)
+_COMMENT = re.compile(r"(?:^-- .*\n)+", re.MULTILINE)
+_VIEW = re.compile(r"^CREATE OR REPLACE VIEW (\w+)", re.MULTILINE)
+
+_HEAD = f"""# Schema of an atlas
+
+An atlas is one DuckDB file, schema version {schema.VERSION}. This page is made from the code by
+`python -m atlas.store.docs docs/schema.md`; equations are those of Chen et al. (AAAI 2024), sections those of the
+method. Layers and neurons count from 0. Ids are hashes of what they name, so they are equal in every atlas. Columns
+marked *file* are numbered when rows are loaded, and differ between files of the same content.
+"""
+
+
+def page() -> str:
+    """Return the page as Markdown."""
+    return "\n".join([_HEAD, "## Tables\n", *_tables(), "## Views\n", *_views()])
+
+
+def columns(view: str, connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
+    """Return name and type of the columns of a view of the open file."""
+    return [(row[0], row[1]) for row in connection.execute(f"DESCRIBE {view}").fetchall()]
+
+
+def in_memory() -> duckdb.DuckDBPyConnection:
+    """Return an empty atlas without a file: tables of the dictionary and all views."""
+    connection = duckdb.connect()
+    for table in schema.TABLES.values():
+        spelled = ", ".join(f'"{column.name}" {column.type}' for column in table.columns)
+        connection.execute(f"CREATE TABLE {table.name} ({spelled})")
+    views.install(connection)
+    return connection
+
+
+def _tables() -> Iterator[str]:
+    for table in schema.TABLES.values():
+        yield f"### {table.name}\n\n{_plain(table.meaning)} Key: {', '.join(table.key)}.\n"
+        yield "| column | type | meaning | unit | source |\n|---|---|---|---|---|"
+        for column in table.columns:
+            file = " *file*" if column.local else ""
+            cells = (f"`{column.name}`", column.type, _cell(column.meaning) + file, column.unit, column.source)
+            yield f"| {' | '.join(cells)} |"
+        yield ""
+
+
+def _views() -> Iterator[str]:
+    with in_memory() as connection:
+        for name in views.ORDER:
+            for view in _VIEW.findall(views.text(name)):
+                yield f"### {view}\n\n{_plain(_said(views.text(name), view))}\n"
+                yield "| column | type | meaning |\n|---|---|---|"
+                for column, kind in columns(view, connection):
+                    yield f"| `{column}` | {kind} | {_cell(meaning(view, column))} |"
+                yield ""
+            for macro in _MACRO.findall(views.text(name)):
+                yield f"With other thresholds: `{_one_line(macro)}`\n"
+
+
+def meaning(view: str, column: str) -> str:
+    """Return what a view's column means, empty if nothing is known of it."""
+    for name in (f"{view}.{column}", column):
+        if name in DERIVED:
+            return DERIVED[name]
+    found = (c.meaning for table in schema.TABLES.values() for c in table.columns if c.name == column)
+    return next(found, "")
+
+
+def _said(text: str, view: str) -> str:
+    """Return the comment right above a view, or else the one at the head of its file."""
+    head = f"CREATE OR REPLACE VIEW {view} AS"
+    above = _COMMENT.findall(text[: text.index(head)])
+    said = above[-1] if above[-1] + head in text else above[0]
+    return " ".join(line.removeprefix("-- ") for line in said.strip().splitlines())
+
+
+def _one_line(macro: str) -> str:
+    return " ".join(macro.split()).replace("( ", "(").replace(" )", ")")
+
+
+def _cell(text: str) -> str:
+    return _plain(text).replace("|", "\\|")
+
+
+def _plain(text: str) -> str:
+    return text.replace("<", "&lt;").replace(">", "&gt;")
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_text(page(), encoding="utf-8")

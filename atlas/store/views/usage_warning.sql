@@ -1,0 +1,11 @@
+-- The usage warnings of a run: of facts in languages, and of its model (fact and language NULL).
+CREATE OR REPLACE VIEW usage_warning AS
+SELECT run, fact, language, 'single template' AS warning FROM fact_language WHERE usable = 1
+UNION ALL
+SELECT run, fact, language, 'not converged' AS warning FROM fact_language WHERE not_converged > 0
+UNION ALL
+SELECT run, fact, language, 'model does not know the answer' AS warning
+FROM fact_language WHERE usable > 0 AND argmax = 0
+UNION ALL
+SELECT run.run, NULL AS fact, NULL AS language, 'model revision not pinned' AS warning
+FROM run JOIN model USING (model) WHERE model.revision IS NULL AND model.name NOT LIKE 'demo-%';

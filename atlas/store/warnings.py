@@ -1,0 +1,25 @@
+"""The fixed vocabulary of usage warnings: what to know before a number is trusted."""
+
+from enum import StrEnum
+
+
+class UsageWarning(StrEnum):
+    """A warning on rows and pages; the view `usage_warning` says where each holds."""
+
+    SINGLE_TEMPLATE = "single template"
+    NOT_CONVERGED = "not converged"
+    UNKNOWN_ANSWER = "model does not know the answer"
+    REVISION_NOT_PINNED = "model revision not pinned"
+
+    @property
+    def meaning(self) -> str:
+        """What the warning says, in a sentence."""
+        return _MEANINGS[self]
+
+
+_MEANINGS = {
+    UsageWarning.SINGLE_TEMPLATE: "The fact has one usable prompt in the language: its wording may be what was found.",
+    UsageWarning.NOT_CONVERGED: "Some layer's scores miss the tolerance of the completeness check.",
+    UsageWarning.UNKNOWN_ANSWER: "For no usable prompt is the answer's first token the model's own choice.",
+    UsageWarning.REVISION_NOT_PINNED: "The model was loaded without a revision: only the digest names its weights.",
+}

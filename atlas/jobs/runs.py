@@ -44,8 +44,8 @@ def union_run(writer: "Writer", model: "LanguageModel", runs: Sequence[int]) -> 
 _NEWEST = """
 SELECT arg_max(run, (started, run)) AS run
 FROM run
-WHERE model = $model AND method <> 'union' AND ($method IS NULL OR method = $method)
-    AND EXISTS (FROM probe WHERE probe.run = run.run)
+WHERE model = $model AND (method = $method OR ($method IS NULL AND method <> 'union'))
+    AND (method = 'union' OR EXISTS (FROM probe WHERE probe.run = run.run))
 GROUP BY method
 ORDER BY run
 """

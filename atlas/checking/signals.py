@@ -1,0 +1,123 @@
+"""What a model says about claims: attribution at given neurons, and its own probability (METHOD 6)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from atlas.attribution import PromptAttribution, Settings, attribute
+from atlas.attribution.batch import StepBatch
+from atlas.errors import ModelError
+from atlas.facts import Prompt
+from atlas.models import LanguageModel, Step
+from atlas.models.probability import token_logits
+from atlas.models.readout import features_of_ids, output_matrix
+
+Neuron = tuple[int, int]
+Name = tuple[str, str]
+Sets = Mapping[Name, Sequence[Neuron]]
+"""Sets of neurons by evidence and language."""
+
+BATCH = 48
+NAN = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One claim as it is put: its prompts, the claimed object as their answer, and the neurons to be read."""
+
+    prompts: Sequence[Prompt]
+    sets: Sets = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Signals:
+    """Means over a claim's usable prompts; `status` is `ok` or says why there are none.
+
+    `score` is the mean attribution at each set of neurons, NaN for an empty set, and `neurons` the attribution of its
+    members. `log_probability` is that of all tokens of the object, `margin` their summed log-probability less that of
+    the model's own first choices, `argmax` the share of prompts where the object is those first choices.
+    """
+
+    status: str
+    log_probability: float = NAN
+    margin: float = NAN
+    argmax: float = NAN
+    score: Mapping[Name, float] = field(default_factory=dict)
+    neurons: Mapping[Name, Mapping[Neuron, float]] = field(default_factory=dict)
+
+
+def read_signals(
+    model: LanguageModel, claims: Sequence[Asked], settings: Settings, budget: int | None = None
+) -> Iterator[Signals]:
+    """Yield the signals of each claim in turn."""
+    for batch in _batches(claims):
+        prompts = [prompt for claim in batch for prompt in claim.prompts]
+        results = iter(zip(attribute(model, prompts, settings, budget), own_answers(model, prompts), strict=True))
+        for claim in batch:
+            yield _signals(claim, [next(results) for _ in claim.prompts])
+
+
+def _batches(claims: Sequence[Asked]) -> Iterator[list[Asked]]:
+    batch: list[Asked] = []
+    for claim in claims:
+        batch.append(claim)
+        if sum(len(other.prompts) for other in batch) >= BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _signals(claim: Asked, results: Sequence[tuple[PromptAttribution, "Own | None"]]) -> Signals:
+    usable = [(found.scores, own) for found, own in results if found.scores is not None and own is not None]
+    if not usable:
+        return Signals(results[0][0].status if results else "no template")
+    scores = np.mean([found for found, _ in usable], axis=0)
+    own = np.mean([(own.log_probability, own.margin, own.argmax) for _, own in usable], axis=0)
+    neurons = {name: {neuron: float(scores[neuron]) for neuron in members} for name, members in claim.sets.items()}
+    means = {name: float(np.mean(list(found.values()))) if found else NAN for name, found in neurons.items()}
+    return Signals("ok", float(own[0]), float(own[1]), float(own[2]), means, neurons)
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What a model makes of one prompt's answer, over its teacher-forced steps; see `Signals`."""
+
+    log_probability: float
+    margin: float
+    argmax: bool
+
+
+def own_answers(model: LanguageModel, prompts: Sequence[Prompt]) -> list[Own | None]:
+    """Return the model's own view of each answer, None for prompts that it cannot take or whose output is NaN."""
+    steps: list[tuple[int, Step]] = []
+    for place, prompt in enumerate(prompts):
+        try:
+            steps += [(place, step) for step in model.steps(prompt)]
+        except ModelError:
+            continue
+    found: dict[int, list[tuple[float, float]]] = {}
+    for length in sorted({len(step.ids) for _, step in steps}):
+        group = [(place, step) for place, step in steps if len(step.ids) == length]
+        for (place, _), pair in zip(group, _gold_and_best(model, [step for _, step in group]), strict=True):
+            found.setdefault(place, []).append(pair)
+    return [_own(found[place]) if place in found else None for place in range(len(prompts))]
+
+
+def _own(pairs: Sequence[tuple[float, float]]) -> Own | None:
+    gold, best = map(sum, zip(*pairs, strict=True))
+    if not np.isfinite(gold + best):
+        return None
+    return Own(gold, gold - best, all(own >= top for own, top in pairs))
+
+
+@torch.no_grad()
+def _gold_and_best(model: LanguageModel, steps: Sequence[Step]) -> list[tuple[float, float]]:
+    """Return the log-probability of the gold token and of the most probable one for steps of one length."""
+    batch = StepBatch.of(model, steps)
+    logits = token_logits(features_of_ids(model, batch.ids, batch.query), *output_matrix(model))
+    logs = torch.log_softmax(logits, dim=-1)
+    gold = logs.gather(1, batch.target[:, None])[:, 0]
+    return list(zip(gold.tolist(), logs.amax(1).tolist(), strict=True))

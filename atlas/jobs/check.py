@@ -1,0 +1,177 @@
+"""The job of `atlas check`: judge claims by a relation's neurons, or evaluate such judgements (METHOD 6)."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import atlas
+from atlas.errors import UsageError
+from atlas.ids import stable_id
+from atlas.jobs.progress import Progress, Silent
+from atlas.jobs.runs import choose_runs
+
+if TYPE_CHECKING:
+    from atlas.attribution import Settings
+    from atlas.checking.cases import Case, World
+    from atlas.checking.evaluation import Evaluation
+    from atlas.checking.signals import Asked, Signals
+    from atlas.checking.stored import RelationNeurons
+    from atlas.facts import Fact
+    from atlas.models import LanguageModel
+    from atlas.store import Writer
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """With which model and whose neurons to judge.
+
+    `source` is the method whose run names the neurons, or `union`. Claims are put in `templates` templates at most.
+    `memory` is in MB.
+    """
+
+    model: str = "demo-mbert"
+    db: Path = Path("atlas.duckdb")
+    source: str = "amig"
+    definition: str = "default"
+    templates: int = 2
+    seed: int = 0
+    device: str = "auto"
+    dtype: str = "float32"
+    revision: str | None = None
+    allow_pickle: bool = False
+    memory: int | None = None
+
+
+@dataclass
+class Bench:
+    """An atlas and its model, ready to judge: facts, relations' neurons, and the settings to attribute with."""
+
+    options: CheckOptions
+    progress: Progress
+    writer: "Writer"
+    model: "LanguageModel"
+    run: int
+    world: "World"
+    neurons: "Mapping[str, RelationNeurons]"
+    settings: "Settings"
+    tuned: dict[tuple[str, str, str], float] = field(default_factory=dict)
+
+    @property
+    def causal(self) -> bool:
+        """True for a causal model, which needs templates that end in the object."""
+        return self.model.kind == "causal"
+
+    def signals(self, claims: Sequence["Asked"]) -> list["Signals"]:
+        """Return the signals of each claim, showing progress in prompts."""
+        from atlas.checking.signals import read_signals
+
+        budget = None if self.options.memory is None else self.options.memory << 20
+        found = []
+        self.progress.start(sum(len(claim.prompts) for claim in claims), 0)
+        try:
+            for claim, signals in zip(claims, read_signals(self.model, claims, self.settings, budget), strict=True):
+                found.append(signals)
+                self.progress.advance(len(claim.prompts))
+        finally:
+            self.progress.finish()
+        return found
+
+    def of_cases(self, cases: Sequence["Case"]) -> list["Signals"]:
+        """Return the signals of evaluation claims, read at all neurons of their relations."""
+        from atlas.checking.signals import Asked
+
+        return self.signals([Asked(case.prompts, self.neurons[case.fact.relation].sets) for case in cases])
+
+
+@contextmanager
+def opened(options: CheckOptions, progress: Progress | None) -> Iterator[Bench]:
+    """Open the atlas, load the model and read the relations' neurons.
+
+    Raises UsageError, with the command that helps, for an atlas without the run or without any neurons.
+    """
+    from atlas.checking.stored import read_world, relation_neurons
+    from atlas.jobs.knockout import UNION
+    from atlas.models import load_model
+
+    progress = progress or Silent()
+    with atlas.open(options.db, "a") as writer:
+        progress.step(f"loading model {options.model}")
+        model = load_model(
+            options.model,
+            device=options.device,
+            dtype=options.dtype,  # type: ignore[arg-type]  # checked by load_model
+            revision=options.revision,
+            allow_pickle=options.allow_pickle,
+        )
+        info = model.info
+        run = choose_runs(writer, info.id, options.model, options.source)[0]
+        progress.step("reading the neurons of relations")
+        neurons = relation_neurons(writer, run, options.definition, info.layers, info.neurons, options.seed)
+        if not neurons:
+            raise UsageError(
+                f"{options.db} has no neurons of a relation in run {run} by definition {options.definition!r}; "
+                f"`atlas build` and `atlas knockout --model {options.model} --db {options.db}` find them."
+            )
+        union = options.source == UNION
+        yield Bench(
+            options, progress, writer, model, run, read_world(writer), neurons, _settings(writer, run, union=union)
+        )
+
+
+def _settings(writer: "Writer", run: int, *, union: bool) -> "Settings":
+    """Return the settings that the run's neurons were scored with; a union's claims are scored with the default's."""
+    from atlas.attribution import Settings
+
+    if union:
+        return Settings()
+    row = writer.sql("SELECT method, seed, settings FROM run WHERE run = ?", [run]).to_pylist()[0]
+    known = {key: value for key, value in json.loads(row["settings"]).items() if key in Settings.model_fields}
+    return Settings(**(known | {"method": row["method"], "seed": row["seed"]}))
+
+
+def evaluate_claims(
+    options: CheckOptions,
+    languages: Sequence[str] | None = None,
+    relations: Sequence[str] | None = None,
+    conditions: Sequence[str] | None = None,
+    limit: int | None = None,
+    progress: Progress | None = None,
+) -> tuple[int, "Evaluation"]:
+    """Judge true and wrong claims of the atlas's facts by every evidence; store and return them with their id."""
+    from atlas.checking.cases import World, make_cases
+    from atlas.checking.conditions import CONDITIONS
+    from atlas.checking.evaluation import evaluate
+    from atlas.checking.rows import claim_table, verdict_table
+
+    asked = tuple(conditions or CONDITIONS)
+    if unknown := set(asked) - set(CONDITIONS):
+        raise UsageError(f"Condition {min(unknown)!r} is not known; choose from {', '.join(CONDITIONS)}.")
+    with opened(options, progress) as bench:
+        facts = [
+            f for f in bench.world.facts if f.relation in bench.neurons and (not relations or f.relation in relations)
+        ]
+        world = World(_spread(facts, limit), bench.world.templates, bench.world.split)
+        spoken = sorted({code for fact in facts for code in fact.labels if not languages or code in languages})
+        cases = list(make_cases(world, spoken, asked, causal=bench.causal, count=options.templates, seed=options.seed))
+        found = evaluate(cases, bench.of_cases(cases), spoken, options.seed)
+        sets = {name: sorted([*key, list(n)] for key, n in r.sets.items()) for name, r in bench.neurons.items()}
+        identity = stable_id(
+            "evaluation", bench.run, options.definition, options.seed, sets, [case.id for case in cases]
+        )
+        bench.writer.load("claim", claim_table(cases))
+        bench.writer.load("verdict", verdict_table(identity, bench.run, cases, found.verdicts))
+        return identity, found
+
+
+def _spread(facts: Sequence["Fact"], limit: int | None) -> "list[Fact]":
+    """Return at most `limit` facts, in turn from every relation, in their order."""
+    turns: dict[str, int] = {}
+    ordered = []
+    for place, fact in enumerate(facts):
+        turns[fact.relation] = turns.get(fact.relation, 0) + 1
+        ordered.append((turns[fact.relation], place))
+    kept = {place for _, place in sorted(ordered)[: limit or None]}
+    return [fact for place, fact in enumerate(facts) if place in kept]

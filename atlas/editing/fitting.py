@@ -11,6 +11,9 @@ from atlas.editing.problem import Batch, Problem
 from atlas.editing.settings import EditSettings
 from atlas.models import LanguageModel
 
+PROGRESS = 0.05
+"""A step that adds less than this to the smallest lead, in log-odds, is none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fit:
@@ -26,20 +29,23 @@ def fit(model: LanguageModel, index: Index, problem: Problem, settings: EditSett
     """Optimise `delta` until every sequence to be changed says the new token, by `margin` in log-odds.
 
     The loss is the mean shortfall of the new tokens' lead plus `keep_weight` times the mean KL divergence of the
-    sequences to be kept from what they said before. Where the margin is not reached in `steps` steps, a lead above
-    zero everywhere still counts as converged.
+    sequences to be kept from what they said before. It ends after `steps` steps, or `patience` steps without progress;
+    a lead above zero everywhere then still counts as converged.
     """
     scale = {layer: _spread(model, layer) for layer in index}
     free = {layer: _start(model, own).requires_grad_() for layer, own in index.items()}
     optimiser = torch.optim.Adam(list(free.values()), lr=settings.rate, betas=(0.8, 0.95))
     best: tuple[float, Columns] = (-torch.inf, {})
-    step = 0
+    step, since = 0, 0
     for step in range(settings.steps + 1):
         optimiser.zero_grad()
         delta = {layer: value * scale[layer] for layer, value in free.items()}
         lead = _gradients(model, index, delta, problem, settings)
-        best = max(best, (lead, {layer: value.detach().clone() for layer, value in delta.items()}), key=lambda b: b[0])
-        if lead >= settings.margin or step == settings.steps:
+        if lead > best[0] + PROGRESS:
+            since = step
+        if lead > best[0]:
+            best = (lead, {layer: value.detach().clone() for layer, value in delta.items()})
+        if lead >= settings.margin or step - since >= settings.patience:
             break
         optimiser.step()
     return Fit(best[1], best[0] > 0, step, best[0])

@@ -13,11 +13,12 @@ class EditSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: EditMethod = "fit"
-    steps: int = Field(100, ge=1, description="most optimiser steps before an edit counts as not converged")
-    rate: float = Field(0.3, gt=0, description="step size, as a share of the layer's root-mean-square column entry")
-    margin: float = Field(1.0, ge=0, description="log-odds by which the new answer must lead every other token")
+    steps: int = Field(60, ge=1, description="most optimiser steps")
+    patience: int = Field(15, ge=1, description="steps without progress after which the fit gives up")
+    rate: float = Field(0.1, gt=0, description="step size, as a share of the layer's root-mean-square column entry")
+    margin: float = Field(3.0, ge=0, description="log-odds by which the new answer must lead every other token")
     keep_weight: float = Field(4.0, ge=0, description="weight of the divergence on the prompts to be kept")
-    keep_facts: int = Field(16, ge=0, description="facts whose predictions the fit holds, half of the same relation")
+    keep_facts: int = Field(24, ge=0, description="facts whose predictions the fit holds, half of the same relation")
     lambda1: float = Field(1.0, description="how much of the old answer's embedding `kn` takes away")
     lambda2: float = Field(8.0, description="how much of the new answer's embedding `kn` adds")
     seed: int = 0

@@ -1,0 +1,66 @@
+"""Putting an edit into a model and taking it out again, to the bit (METHOD 5)."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import torch
+
+from atlas.editing.columns import Columns, index_of, read_columns, shifted, write_columns
+from atlas.editing.files import Edit
+from atlas.errors import ModelError
+from atlas.models import LanguageModel
+from atlas.models.model import weights_digest
+
+
+def apply_edit(model: LanguageModel, edit: Edit) -> None:
+    """Change the model's columns as the edit says; afterwards `model.info.digest` is that of the changed weights.
+
+    Raises ModelError for a model whose weights are not those that the edit was made on.
+    """
+    record = edit.record
+    if model.info.digest != record.digest:
+        raise ModelError(
+            f"The edit was made on weights {record.digest} ({record.model}), and {model.info.name!r} has weights "
+            f"{model.info.digest}; apply it to the model that it was made on."
+        )
+    index = index_of(model, edit.neurons)
+    before = read_columns(model, index)
+    _expect(before, edit.before, model, "different columns")
+    write_columns(model, index, shifted(before, edit.delta))
+    model.info = replace(model.info, digest=weights_digest(model.model))
+
+
+def undo_edit(model: LanguageModel, edit: Edit) -> None:
+    """Put the columns back as they were before the edit, to the bit.
+
+    Raises ModelError if they are not as the edit left them: it was never applied, or a later edit changed them too.
+    """
+    index = index_of(model, edit.neurons)
+    now = read_columns(model, index)
+    left = shifted({layer: own.to(model.device) for layer, own in edit.before.items()}, edit.delta)
+    _expect(now, left, model, "columns that this edit did not leave there (undo later edits of the same neurons first)")
+    write_columns(model, index, edit.before)
+    model.info = replace(model.info, digest=weights_digest(model.model))
+
+
+@contextmanager
+def edited(model: LanguageModel, edit: Edit) -> Iterator[LanguageModel]:
+    """Apply the edit inside the block and undo it on exit, exception or not."""
+    digest = model.info.digest
+    apply_edit(model, edit)
+    try:
+        yield model
+    finally:
+        write_columns(model, index_of(model, edit.neurons), edit.before)
+        model.info = replace(model.info, digest=digest)
+
+
+def _expect(found: Columns, wanted: Columns, model: LanguageModel, what: str) -> None:
+    for layer, own in wanted.items():
+        if found[layer].dtype != own.dtype:
+            raise ModelError(
+                f"The edit holds {own.dtype} columns and the model {found[layer].dtype}; load it with that --dtype."
+            )
+        if not torch.equal(found[layer].cpu(), own.cpu()):
+            raise ModelError(f"Layer {layer} of {model.info.name!r} has {what}; nothing was changed.")

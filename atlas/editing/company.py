@@ -1,0 +1,107 @@
+"""The prompts that stand around an edit: those it is fit on, those it must keep, and those it is judged by."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from atlas.editing.outcomes import Probe
+from atlas.editing.requests import Target
+from atlas.errors import ModelError
+from atlas.evaluation.measuring import reason, usable
+from atlas.evaluation.stored import Prompts
+from atlas.facts import Fact, Prompt
+from atlas.ids import stable_id
+from atlas.models import LanguageModel
+
+UNRELATED = 40
+"""Unrelated facts, one prompt each, that an edit is judged by; and half as many of the same relation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """The fact's prompts in the edited languages, the same with the new answer, those to be kept, and the probes."""
+
+    old: list[Prompt]
+    new: list[Prompt]
+    keep: list[Prompt]
+    probes: list[Probe]
+
+
+def gather(model: LanguageModel, target: Target, prompts: Prompts, keep_facts: int, seed: int) -> Company:
+    """Return the prompts around an edit, seeded.
+
+    Kept and judged facts are different ones: half of the kept facts share the relation, and each gives one prompt in
+    every edited language. Unrelated facts have another relation, and neither the old nor the new object (METHOD 4).
+    Raises ModelError for a fact of which the model can use no prompt, and TokenError for an object it cannot spell.
+    """
+    old = usable(model, prompts.of(target.fact, target.languages))
+    if not old:
+        raise ModelError(
+            f"Model {model.info.name!r} can use no prompt of <{target.fact.subject}, {target.fact.relation}, "
+            f"{target.fact.object}> in {', '.join(target.languages)}; choose other languages."
+        )
+    new = [target.asked(prompt) for prompt in old]
+    if (error := next((e for prompt in new if (e := reason(model, prompt))), None)) is not None:
+        raise error
+    generator = np.random.default_rng(stable_id("edit-company", seed, target.fact.id))
+    same, other = _around(target, prompts, generator)
+    half = keep_facts // 2
+    keep = [
+        prompt
+        for fact in (*same[:half], *other[: keep_facts - half])
+        for code in target.languages
+        for prompt in _one(model, prompts, fact, [code], generator)
+    ]
+    judged = {"locality": other[keep_facts - half :][:UNRELATED], "neighbour": same[half:][: UNRELATED // 2]}
+    return Company(old, new, keep, [*_own(model, target, prompts, old), *_judges(model, prompts, judged, generator)])
+
+
+def _around(target: Target, prompts: Prompts, generator: np.random.Generator) -> tuple[list[Fact], list[Fact]]:
+    """Return other facts of the relation, and unrelated facts, both in random order."""
+    same, other = [], []
+    for fact in prompts.facts.values():
+        if fact.relation == target.fact.relation and fact.subject != target.fact.subject:
+            same.append(fact)
+        elif fact.relation != target.fact.relation and fact.object not in (target.fact.object, target.object):
+            other.append(fact)
+    return _shuffled(same, generator), _shuffled(other, generator)
+
+
+def _shuffled(facts: Sequence[Fact], generator: np.random.Generator) -> list[Fact]:
+    return [facts[i] for i in generator.permutation(len(facts))]
+
+
+def _one(
+    model: LanguageModel, prompts: Prompts, fact: Fact, languages: Sequence[str] | None, generator: np.random.Generator
+) -> list[Prompt]:
+    """Return one usable prompt of a fact, none if there is none."""
+    found = prompts.of(fact, languages)
+    for place in generator.permutation(len(found)):
+        if reason(model, found[place]) is None:
+            return [found[place]]
+    return []
+
+
+def _own(model: LanguageModel, target: Target, prompts: Prompts, old: Sequence[Prompt]) -> Iterator[Probe]:
+    """Yield the fact's prompts: those edited, paraphrases, and the languages left out."""
+    left_out = [code for code in target.fact.labels if code not in target.languages and code in target.labels]
+    groups = {
+        "efficacy": old,
+        "paraphrase": prompts.of(target.fact, target.languages, held_out=True),
+        "transfer": [p for held in (False, True) for p in prompts.of(target.fact, left_out, held_out=held)],
+    }
+    for measure, group in groups.items():
+        for prompt in usable(model, group):
+            asked = target.asked(prompt)
+            if reason(model, asked) is None:
+                yield Probe(measure, prompt, asked)
+
+
+def _judges(
+    model: LanguageModel, prompts: Prompts, judged: dict[str, list[Fact]], generator: np.random.Generator
+) -> Iterator[Probe]:
+    for measure, facts in judged.items():
+        for fact in facts:
+            for prompt in _one(model, prompts, fact, None, generator):
+                yield Probe(measure, prompt, prompt)

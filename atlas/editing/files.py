@@ -1,0 +1,125 @@
+"""The file of an edit: what it did to which columns, enough to do it again and to undo it to the bit.
+
+A safetensors file with, for every changed layer l, `l.neurons` [neuron], `l.before` `[neuron, hidden]` (the columns as
+they were, exactly) and `l.delta` (what was added), and one metadata entry, `edit`, a JSON object.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from atlas.editing.columns import Columns
+from atlas.errors import DataError
+from atlas.ids import stable_id
+
+FORMAT = "neuron-atlas-edit-1"
+
+
+@dataclass(frozen=True, slots=True)
+class EditRecord:
+    """What an edit is: `digest` and `digest_after` are those of the model's weights before and after it.
+
+    `object` and `old_object` are keys, `labels` the new object's name by language; `source` says where the neurons
+    come from, `run` which run found them.
+    """
+
+    model: str
+    digest: str
+    digest_after: str
+    fact: int
+    relation: str
+    subject: str
+    old_object: str
+    object: str
+    labels: Mapping[str, str]
+    languages: tuple[str, ...]
+    method: str
+    source: str
+    run: int | None
+    settings: Mapping[str, Any]
+
+    @property
+    def id(self) -> int:
+        """Content hash of model, fact, new object, languages, method, source and settings."""
+        parts = (self.digest, self.fact, self.object, list(self.languages), self.method, self.source)
+        return stable_id("edit", *parts, dict(self.labels), dict(self.settings))
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """A record with the columns that it changes: indices [neuron], and columns and changes `[neuron, hidden]`."""
+
+    record: EditRecord
+    index: dict[int, Tensor]
+    before: Columns
+    delta: Columns
+
+    @property
+    def neurons(self) -> list[tuple[int, int]]:
+        """The changed neurons `(layer, neuron)`."""
+        return [(layer, int(neuron)) for layer, own in self.index.items() for neuron in own]
+
+    def save(self, path: Path) -> str:
+        """Write the edit to `path` and return the digest of the file."""
+        tensors = {
+            f"{layer}.{name}": tensor.cpu().contiguous()
+            for name, part in (("neurons", self.index), ("before", self.before), ("delta", self.delta))
+            for layer, tensor in part.items()
+        }
+        text = json.dumps(asdict(self.record), ensure_ascii=False, sort_keys=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, path, metadata={"format": FORMAT, "edit": text})
+        return file_digest(path)
+
+
+def file_digest(path: Path) -> str:
+    """Return a hash of the file's bytes, in hexadecimal."""
+    return blake2b(path.read_bytes(), digest_size=16).hexdigest()
+
+
+def load_edit(path: Path) -> Edit:
+    """Read an edit; DataError for a file that is missing or is no edit."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+    except (OSError, SafetensorError) as error:
+        raise DataError(f"{path} cannot be read as an edit ({error}); name a file that `atlas edit` wrote.") from error
+    if metadata.get("format") != FORMAT:
+        raise DataError(f"{path} is not an edit of format {FORMAT}; name a file that `atlas edit` wrote.")
+    try:
+        return _checked(Edit(_record(metadata["edit"]), *(_part(tensors, n) for n in ("neurons", "before", "delta"))))
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path} is a damaged edit ({error}); make the edit again.") from error
+
+
+def _record(text: str) -> EditRecord:
+    values = json.loads(text)
+    values["languages"] = tuple(values["languages"])
+    return EditRecord(**{field.name: values[field.name] for field in fields(EditRecord)})
+
+
+def _part(tensors: Mapping[str, Tensor], name: str) -> dict[int, Tensor]:
+    found = {int(key.partition(".")[0]): tensor for key, tensor in tensors.items() if key.endswith(f".{name}")}
+    return dict(sorted(found.items()))
+
+
+def _checked(edit: Edit) -> Edit:
+    """Raise ValueError unless every layer has indices, columns and changes of one shape."""
+    if not edit.index or not edit.index.keys() == edit.before.keys() == edit.delta.keys():
+        raise ValueError("its layers do not match")
+    for layer, own in edit.index.items():
+        shape = edit.before[layer].shape
+        if own.dtype != torch.int64 or own.dim() != 1 or len(shape) != 2 or edit.delta[layer].shape != shape:
+            raise ValueError(f"layer {layer} has columns of the wrong shape")
+        if shape[0] != len(own):
+            raise ValueError(f"layer {layer} has {shape[0]} columns for {len(own)} neurons")
+    return edit

@@ -1,0 +1,198 @@
+"""The editing job: ask the atlas for neurons, make the edits, write their files, record what they did."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import atlas
+from atlas.editing.requests import Request, Target, understand
+from atlas.editing.rows import edit_row, outcome_rows
+from atlas.editing.sources import KINDS, Choice, choices, random_like, read_neurons
+from atlas.errors import AtlasError, ModelError, UsageError
+from atlas.evaluation.stored import Prompts, StoredRun, stored_facts, stored_run
+from atlas.jobs.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from atlas.editing.making import Made
+    from atlas.editing.settings import EditSettings
+    from atlas.models import LanguageModel
+    from atlas.store import Writer
+
+
+@dataclass(frozen=True)
+class EditOptions:
+    """How edits are made, and where they go.
+
+    `neurons` is `likn`, `kn`, `relation` or a file; `least_languages` how far LIKN may be relaxed. `model` None takes
+    the model of the atlas's newest run. Each edit starts from the model as it was, unless `together` leaves it in
+    place for the next; `save` is a folder for the model with all edits in place and implies `together`.
+    `files` None puts the edits' files into a folder beside the atlas. `control` edits random neurons in their place.
+    """
+
+    db: Path = Path("atlas.duckdb")
+    model: str | None = None
+    run: int | None = None
+    definition: str = "default"
+    neurons: str = "likn"
+    least_languages: int | None = None
+    force: bool = False
+    together: bool = False
+    save: Path | None = None
+    files: Path | None = None
+    device: str = "auto"
+    control: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> Path:
+        """Where the edits' files go."""
+        return self.files or self.db.with_name(f"{self.db.stem}.edits")
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of one request: its edit and file, or the reason why there is none."""
+
+    request: Request
+    target: Target | None = None
+    made: "Made | None" = None
+    file: Path | None = None
+    error: AtlasError | None = None
+
+    @property
+    def rates(self) -> dict[str, float]:
+        """How often each measure was reached: see `rates_of`."""
+        return rates_of(self.made.outcomes) if self.made else {}
+
+
+def rates_of(outcomes: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the share of prompts by measure: the new answer is the argmax; for locality and neighbours, the argmax
+    is the one of before. Paraphrases count where the model knew the old answer.
+    """
+    groups: dict[str, list[bool]] = defaultdict(list)
+    for row in outcomes:
+        if row["measure"] in ("locality", "neighbour"):
+            groups[row["measure"]].append(row["same_argmax"])
+        elif row["measure"] != "paraphrase" or row["known"]:
+            groups[row["measure"]].append(row["argmax_after"])
+    return {measure: sum(group) / len(group) for measure, group in groups.items()}
+
+
+def edit_facts(options: EditOptions, requests: Sequence[Request], progress: Progress | None = None) -> list[Done]:
+    """Make all edits, record them in the atlas, and return what became of each, in order.
+
+    A request that cannot be met stands in its place with its error. Raises UsageError, StoreError and ModelError where
+    nothing can be done at all; a folder to `save` into must be new or empty.
+    """
+    progress = progress or Silent()
+    if options.save is not None and options.save.exists() and any(options.save.iterdir()):
+        raise UsageError(f"The folder {options.save} is not empty; name a new one for the model.")
+    with atlas.open(options.db, "a") as writer:
+        run = stored_run(writer, model=options.model, run=options.run)
+        progress.step(f"loading model {run.name}")
+        job = _Job(options, writer, run, _settings(options), _model(run, options.device), Prompts(stored_facts(writer)))
+        done = list(_each(job, requests, progress))
+        if options.save is not None and any(one.made and one.made.converged for one in done):
+            save_model(job.model, options.save)
+    return done
+
+
+def save_model(model: "LanguageModel", folder: Path) -> None:
+    """Write a folder that `from_pretrained` opens: weights as safetensors, configuration and tokenizer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.model.save_pretrained(folder)  # type: ignore[operator]
+    model.tokenizer.save_pretrained(folder)
+
+
+def _each(job: "_Job", requests: Sequence[Request], progress: Progress) -> Iterator[Done]:
+    progress.start(len(requests), 0)
+    try:
+        for request in requests:
+            try:
+                yield job.edit(request)
+            except AtlasError as error:
+                yield Done(request, error=error)
+            progress.advance(1)
+    finally:
+        progress.finish()
+
+
+@dataclass
+class _Job:
+    """All parts of the job at hand."""
+
+    options: EditOptions
+    writer: "Writer"
+    run: StoredRun
+    settings: "EditSettings"
+    model: "LanguageModel"
+    prompts: Prompts
+
+    def edit(self, request: Request) -> Done:
+        """Make one edit; with `together`, leave it in the model."""
+        from atlas.editing.applying import apply_edit
+        from atlas.editing.making import make_edit
+
+        target = understand(request, self.prompts, self.writer.fact_ids(request.fact))
+        found = self._choices(target)
+        run = None if found[0].source == "file" else self.run.run
+        made = make_edit(self.model, target, self.prompts, found, self.settings, run=run, force=self.options.force)
+        applied = made.converged and (self.options.together or self.options.save is not None)
+        if applied:
+            apply_edit(self.model, made.edit)
+        return Done(request, target, made, self._record(made, applied))
+
+    def _choices(self, target: Target) -> list[Choice]:
+        options = self.options
+        if options.neurons not in KINDS:
+            found = [read_neurons(Path(options.neurons))]
+        else:
+            found = choices(
+                self.writer, self.run.run, options.definition, options.neurons,  # type: ignore[arg-type]
+                target.fact, target.languages, options.least_languages,
+            )  # fmt: skip
+        if options.control:
+            shape = (self.model.info.layers, self.model.info.neurons)
+            found = [random_like(choice, *shape, target.fact.id, self.settings.seed) for choice in found]
+        return found
+
+    def _record(self, made: "Made", applied: bool) -> Path | None:
+        """Write the edit's file and rows, in place of those of the same edit made before."""
+        record = made.edit.record
+        path = self.options.folder / f"{record.id}.safetensors"
+        digest = made.edit.save(path) if made.converged else ""
+        status = "not_converged" if not made.converged else "applied" if applied else "made"
+        file = path.name if self.options.files is None else str(path.resolve())
+        fitted = {"steps_taken": made.fit.steps, "lead": made.fit.lead if made.fit.lead == made.fit.lead else None}
+        row = edit_row(
+            record, made.edit.neurons, self.run.model, status=status, file=file, digest=digest, fitted=fitted
+        )
+        self.writer.add_prompts(made.prompts)
+        for table in ("edit", "edit_outcome"):
+            self.writer.sql(f"DELETE FROM {table} WHERE edit = ?", [record.id])
+        self.writer.load("edit", row)
+        self.writer.load("edit_outcome", outcome_rows(record.id, made.outcomes))
+        return path if made.converged else None
+
+
+def _settings(options: EditOptions) -> "EditSettings":
+    from atlas.editing.settings import EditSettings
+
+    try:
+        return EditSettings(**options.settings)
+    except ValueError as error:
+        raise UsageError(f"The settings of the edit cannot be used: {error}") from error
+
+
+def _model(run: StoredRun, device: str) -> "LanguageModel":
+    from atlas.models import load_model
+
+    model = load_model(run.name, device=device, dtype=run.dtype, revision=run.revision)  # type: ignore[arg-type]
+    if model.info.digest != run.digest:
+        raise ModelError(
+            f"Model {run.name!r} has other weights ({model.info.digest}) than those of run {run.run} ({run.digest}), "
+            f"so the run's neurons are not its own; run `atlas build` with this model first."
+        )
+    return model

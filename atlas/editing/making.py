@@ -1,0 +1,135 @@
+"""Making one edit: find what to add to the columns, put it in, look what it did, take it out again."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from atlas.editing.applying import edited
+from atlas.editing.columns import Columns, Index, index_of, read_columns, shifted, write_columns
+from atlas.editing.company import Company, gather
+from atlas.editing.embeddings import embedding_shift
+from atlas.editing.files import Edit, EditRecord
+from atlas.editing.fitting import Fit, fit
+from atlas.editing.outcomes import look_after, look_before
+from atlas.editing.problem import make_problem
+from atlas.editing.requests import Target
+from atlas.editing.settings import EditSettings
+from atlas.editing.sources import Choice
+from atlas.errors import UsageError
+from atlas.evaluation.measuring import Case, measure
+from atlas.evaluation.stored import Prompts
+from atlas.facts import Prompt
+from atlas.models import LanguageModel
+from atlas.models.model import weights_digest
+
+
+@dataclass(frozen=True)
+class Made:
+    """An edit with what it did (columns of `edit_outcome`), the share of its prompts that the model knew before, and
+    how the fit ended. One that did not converge has no outcomes. `prompts` are those measured.
+    """
+
+    edit: Edit
+    known: float
+    fit: Fit
+    outcomes: list[dict[str, Any]]
+    prompts: list[Prompt]
+
+    @property
+    def converged(self) -> bool:
+        """True if the new answer leads in every prompt that was fitted; always for `kn`, which fits nothing."""
+        return self.fit.converged
+
+
+def make_edit(
+    model: LanguageModel,
+    target: Target,
+    prompts: Prompts,
+    choices: Sequence[Choice],
+    settings: EditSettings,
+    *,
+    run: int | None = None,
+    force: bool = False,
+) -> Made:
+    """Find an edit and measure it; the model is left as it was.
+
+    The choices of neurons are tried in turn until one converges. Raises UsageError for a fact that the model gives a
+    wrong answer to in most of the prompts, unless `force`, ModelError and TokenError for prompts and objects that the
+    model cannot use.
+    """
+    company = gather(model, target, prompts, settings.keep_facts, settings.seed)
+    known = _known(model, company)
+    if known <= 0.5 and not force:
+        raise UsageError(
+            f"Model {model.info.name!r} answers {known:.0%} of the prompts of <{target.fact.subject}, "
+            f"{target.fact.relation}, {target.fact.object}> rightly: it does not know the fact; use --force to edit it "
+            f"all the same."
+        )
+    choice, index, found = _first_to_converge(model, company, choices, settings)
+    edit = _edit(model, target, choice, index, found.delta, settings, run)
+    if not found.converged:
+        return Made(edit, known, found, [], [])
+    before = look_before(model, company.probes)
+    with edited(model, edit):
+        return Made(edit, known, found, look_after(model, before), [p.prompt for p in company.probes])
+
+
+def _known(model: LanguageModel, company: Company) -> float:
+    """Return the share of the fact's prompts whose old answer is the argmax."""
+    found = measure(model, [Case(prompt) for prompt in company.old])
+    return sum(m.argmax for m in found) / len(found)
+
+
+def _first_to_converge(
+    model: LanguageModel, company: Company, choices: Sequence[Choice], settings: EditSettings
+) -> tuple[Choice, Index, Fit]:
+    """Return the first choice whose fit converges, else the one that came nearest."""
+    tried: list[tuple[Choice, Index, Fit]] = []
+    problem = make_problem(model, company.new, company.keep, 0) if settings.method == "fit" else None
+    for choice in choices:
+        index = index_of(model, choice.neurons)
+        if problem is None:
+            delta = embedding_shift(model, index, company.old, company.new, settings)
+            return choice, index, Fit(delta, True, 0, float("nan"))
+        tried.append((choice, index, fit(model, index, replace(problem, start=min(index)), settings)))
+        if tried[-1][2].converged:
+            break
+    return max(tried, key=lambda t: (t[2].converged, t[2].lead))
+
+
+def _edit(
+    model: LanguageModel,
+    target: Target,
+    choice: Choice,
+    index: Index,
+    delta: Columns,
+    settings: EditSettings,
+    run: int | None,
+) -> Edit:
+    before = read_columns(model, index)
+    record = EditRecord(
+        model=model.info.name,
+        digest=model.info.digest,
+        digest_after=_digest_after(model, index, before, delta),
+        fact=target.fact.id,
+        relation=target.fact.relation,
+        subject=target.fact.subject,
+        old_object=target.fact.object,
+        object=target.object,
+        labels=dict(target.labels),
+        languages=target.languages,
+        method=settings.method,
+        source=choice.source,
+        run=run,
+        settings=settings.model_dump(mode="json"),
+    )
+    cpu = [{layer: tensor.cpu() for layer, tensor in part.items()} for part in (index, before, delta)]
+    return Edit(record, *cpu)
+
+
+def _digest_after(model: LanguageModel, index: Index, before: Columns, delta: Columns) -> str:
+    write_columns(model, index, shifted(before, delta))
+    try:
+        return weights_digest(model.model)
+    finally:
+        write_columns(model, index, before)

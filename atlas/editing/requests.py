@@ -1,0 +1,98 @@
+"""What is asked of an edit: a fact, a new object with its names, and languages. Never imports torch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from atlas.errors import UsageError
+from atlas.evaluation.stored import Prompts
+from atlas.facts import Fact, Label, Prompt
+
+
+@dataclass(frozen=True)
+class Request:
+    """As a user writes it: `fact` is an id, a subject's key or name; `object` a key or name, or texts by language."""
+
+    fact: str
+    object: str = ""
+    objects: Mapping[str, str] = field(default_factory=dict)
+    languages: tuple[str, ...] | None = None
+    relation: str | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """A request understood: the fact, the new object's key, and its name in every language where it is known."""
+
+    fact: Fact
+    object: str
+    labels: Mapping[str, str]
+    languages: tuple[str, ...]
+
+    def asked(self, prompt: Prompt) -> Prompt:
+        """Return the prompt with the new object as its answer."""
+        label = Label(prompt.fact.labels[prompt.language].subject, self.labels[prompt.language])
+        fact = Fact(prompt.fact.relation, prompt.fact.subject, self.object, {prompt.language: label})
+        return Prompt(fact, prompt.template)
+
+
+def understand(request: Request, prompts: Prompts, ids: Sequence[int]) -> Target:
+    """Return what `request` means, where `ids` are the facts that its subject may stand for.
+
+    Raises UsageError for a subject with several facts of which none is meant clearly, for a new object that is the
+    old one, and for languages in which the fact or the new object has no name.
+    """
+    candidates = [prompts.facts[i] for i in ids if request.relation in (None, prompts.facts[i].relation)]
+    meant = [(fact, key, labels) for fact in candidates for key, labels in _named(request, fact, prompts)]
+    if not meant and len(candidates) == 1:
+        meant = [(candidates[0], request.object, _given(request, candidates[0]))]
+    if len({(fact.id, key) for fact, key, _ in meant}) != 1:
+        raise UsageError(_unclear(request, candidates, [fact for fact, _, _ in meant]))
+    fact, key, labels = meant[0]
+    languages = _languages(request, fact, labels)
+    if key == fact.object or all(labels[code] == fact.labels[code].object for code in languages):
+        raise UsageError(f"The new object {key!r} of {_name(fact)} is the old one; name another.")
+    return Target(fact, key, labels, languages)
+
+
+def _named(request: Request, fact: Fact, prompts: Prompts) -> list[tuple[str, dict[str, str]]]:
+    """Return the objects of the fact's relation that go by the request's name, with their names by language."""
+    found: dict[str, dict[str, str]] = {}
+    for other in prompts.facts.values():
+        if other.relation == fact.relation and request.object:
+            names = {code: label.object for code, label in other.labels.items()}
+            if request.object == other.object or request.object in names.values():
+                found.setdefault(other.object, {}).update(names)
+    return [(key, names | dict(request.objects)) for key, names in found.items()]
+
+
+def _given(request: Request, fact: Fact) -> dict[str, str]:
+    """Return the names given for an object that the atlas does not know: one text serves all languages asked for."""
+    if request.objects:
+        return dict(request.objects)
+    return dict.fromkeys(request.languages or fact.labels, request.object)
+
+
+def _languages(request: Request, fact: Fact, labels: Mapping[str, str]) -> tuple[str, ...]:
+    known = [code for code in fact.labels if labels.get(code, "").strip()]
+    wanted = request.languages or tuple(known)
+    missing = [code for code in wanted if code not in known]
+    if missing or not wanted:
+        raise UsageError(
+            f"{_name(fact)} or its new object {request.object!r} has no name in "
+            f"{', '.join(missing) or 'any language'}; choose among {', '.join(known) or 'none'}."
+        )
+    return tuple(wanted)
+
+
+def _unclear(request: Request, candidates: Sequence[Fact], meant: Sequence[Fact]) -> str:
+    relations = ", ".join(sorted({fact.relation for fact in meant or candidates}))
+    if not candidates:
+        return f"{request.fact!r} has no fact of relation {request.relation!r}; `atlas facts` lists them."
+    return (
+        f"{request.fact!r} has several facts ({relations}) and {request.object!r} is not the object of exactly one of "
+        f"those relations; name one with --relation, or a fact's id."
+    )
+
+
+def _name(fact: Fact) -> str:
+    return f"<{fact.subject}, {fact.relation}, {fact.object}>"

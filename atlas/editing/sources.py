@@ -1,0 +1,138 @@
+"""Which neurons an edit changes: asked of the atlas, or read from a file. Never imports torch."""
+
+import csv
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from atlas.errors import DataError, UsageError
+from atlas.ids import stable_id
+
+if TYPE_CHECKING:
+    from atlas.api import Atlas
+    from atlas.facts import Fact
+
+Neuron = tuple[int, int]
+Kind = Literal["likn", "kn", "relation"]
+KINDS = ("likn", "kn", "relation")
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Neurons (layer, neuron), ascending, and where they come from."""
+
+    source: str
+    neurons: tuple[Neuron, ...]
+
+
+def choices(
+    atlas: "Atlas", run: int, definition: str, kind: Kind, fact: "Fact", languages: Sequence[str], least: int | None
+) -> list[Choice]:
+    """Return the neurons of a fact, narrowest choice first; UsageError with the reason if the atlas holds none.
+
+    `likn`: those of all languages, then of all but one, and so on down to `least` languages (default 2): where the
+    few neurons that all languages share cannot carry an edit, the next choice may. `kn`: those of any of
+    `languages`. `relation`: the relation's degenerate neurons.
+    """
+    if kind == "likn":
+        found = list(_likn(atlas, run, definition, fact, least))
+    elif kind == "kn":
+        found = [_asked(atlas, "kn", _KN, run, definition, fact=fact.id, languages=list(languages))]
+    elif kind == "relation":
+        named = {"relation": fact.relation, "languages": list(languages)}
+        found = [_asked(atlas, "relation", _RELATION, run, definition, **named)]
+    else:
+        raise UsageError(f"--neurons cannot be {kind!r}: choose {', '.join(KINDS)}, or a file of neurons.")
+    found = [choice for choice in found if choice.neurons]
+    if not found:
+        raise UsageError(_reason(atlas, run, definition, kind, fact))
+    return found
+
+
+def random_like(choice: Choice, layers: int, width: int, fact: int, seed: int) -> Choice:
+    """Return as many random neurons anywhere in the model's `layers` of `width` neurons."""
+    generator = np.random.default_rng(stable_id("edit-random", seed, fact))
+    places = generator.choice(layers * width, size=len(choice.neurons), replace=False).tolist()
+    return Choice("random", tuple(sorted((place // width, place % width) for place in places)))
+
+
+def read_neurons(path: Path) -> Choice:
+    """Read neurons from a file: JSON `[[layer, neuron], ...]`, or CSV with columns `layer` and `neuron`."""
+    try:
+        text = path.read_text("utf-8")
+        if path.suffix.lower() == ".json":
+            pairs = [(int(layer), int(neuron)) for layer, neuron in json.loads(text)]
+        else:
+            pairs = [(int(row["layer"]), int(row["neuron"])) for row in csv.DictReader(text.splitlines())]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path} cannot be read as neurons ({error!r}); give JSON [[layer, neuron], ...] or a CSV with columns "
+            f"layer and neuron, or one of {', '.join(KINDS)}."
+        ) from error
+    if not pairs:
+        raise DataError(f"{path} names no neurons; give at least one.")
+    return Choice("file", tuple(sorted(set(pairs))))
+
+
+def _likn(atlas: "Atlas", run: int, definition: str, fact: "Fact", least: int | None) -> Iterator[Choice]:
+    rows = atlas.sql(_SHARED, {"run": run, "definition": definition, "fact": fact.id}).to_pylist()
+    total = max((row["of_languages"] for row in rows), default=0)
+    before = -1
+    for count in range(total, min(least or 2, total) - 1, -1):
+        neurons = tuple((row["layer"], row["neuron"]) for row in rows if row["languages"] >= count)
+        if len(neurons) > max(before, 0):
+            yield Choice("likn" if count == total else f"likn of {count}/{total} languages", neurons)
+        before = len(neurons)
+
+
+def _asked(atlas: "Atlas", source: str, query: str, run: int, definition: str, **params: object) -> Choice:
+    rows = atlas.sql(query, {"run": run, "definition": definition, **params}).to_pylist()
+    return Choice(source, tuple((row["layer"], row["neuron"]) for row in rows))
+
+
+def _reason(atlas: "Atlas", run: int, definition: str, kind: str, fact: "Fact") -> str:
+    name = f"<{fact.subject}, {fact.relation}, {fact.object}>"
+    probed = atlas.sql(_PROBED, {"run": run, "fact": fact.id}).to_pylist()[0]["usable"]
+    if not probed:
+        return f"Run {run} holds no usable prompt of {name}; attribute it with `atlas build` first."
+    if kind == "relation":
+        return f"The atlas holds no degenerate neurons of relation {fact.relation}; measure them with `atlas knockout`."
+    return (
+        f"Run {run} holds no {kind} neurons of {name} under definition {definition!r}; lower its thresholds, "
+        f"or choose --neurons kn or a file."
+    )
+
+
+_SHARED = """
+WITH shared AS (
+    SELECT layer, neuron, count(*)::INTEGER AS languages FROM knowledge_neuron
+    WHERE run = $run AND definition = $definition AND fact = $fact
+    GROUP BY layer, neuron
+)
+SELECT layer, neuron, languages,
+    (SELECT n_languages FROM fact_coverage WHERE run = $run AND fact = $fact) AS of_languages
+FROM shared ORDER BY layer, neuron
+"""
+
+_KN = """
+SELECT DISTINCT layer, neuron FROM knowledge_neuron
+WHERE run = $run AND definition = $definition AND fact = $fact AND list_contains($languages, language)
+ORDER BY layer, neuron
+"""
+
+_RELATION = """
+SELECT DISTINCT layer, neuron
+FROM relation_dkn JOIN knockout_source AS origin ON origin.run = relation_dkn.run
+WHERE origin.source = $run AND definition = $definition AND relation = $relation
+    AND list_contains($languages, language)
+ORDER BY layer, neuron
+"""
+
+_PROBED = """
+SELECT count(*) AS usable FROM probe JOIN prompt USING (prompt)
+WHERE run = $run AND prompt.fact = $fact AND status IN ('ok', 'not_converged')
+"""

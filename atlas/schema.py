@@ -240,7 +240,7 @@ _ALL = (
         _NEURONS,
         Column("digest", "VARCHAR", "digest of the edit's file"),
         Column("file", "VARCHAR", "the edit's file, beside the atlas unless the path is absolute"),
-        Column("status", "VARCHAR", "applied, undone or not_converged"),
+        Column("status", "VARCHAR", "made (in its file alone), applied (to a saved model), undone or not_converged"),
         Column("created", "TIMESTAMP", "when it was made", unit="UTC"),
     )),
     Table("edit_outcome", "A prompt before and after an edit.", ("edit", "measure", "prompt"), (

@@ -10,7 +10,7 @@ import typer
 import atlas
 
 from . import diagnostics
-from .commands import build, doctor, facts, import_, knockout, neurons, report, runs, sql, upgrade
+from .commands import build, check, doctor, facts, import_, knockout, neurons, report, runs, sql, upgrade
 from .exits import ExitCode
 
 _KEYBOARD_INTERRUPT = 130  # what Typer makes of Ctrl-C
@@ -26,6 +26,7 @@ app = typer.Typer(
 COMMANDS: dict[str, Callable[..., None]] = {
     "build": build.build,
     "knockout": knockout.knockout,
+    "check": check.check,
     "import": import_.import_facts,
     "sql": sql.sql,
     "facts": facts.facts,
@@ -76,7 +77,11 @@ def main(arguments: Sequence[str]) -> ExitCode:
 
 def run() -> None:
     """Entry point of the installed `atlas` script."""
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # torch and DuckDB's bindings report each other's objects as leaks when the interpreter is taken down.
+    os._exit(code)
 
 
 def _wrong_usage(problem: typer.TyperException) -> ExitCode:

@@ -10,7 +10,21 @@ import typer
 import atlas
 
 from . import diagnostics
-from .commands import build, check, doctor, facts, import_, knockout, neurons, report, runs, sql, upgrade
+from .commands import (
+    build,
+    check,
+    doctor,
+    edit,
+    evaluate,
+    facts,
+    import_,
+    knockout,
+    neurons,
+    report,
+    runs,
+    sql,
+    upgrade,
+)
 from .exits import ExitCode
 
 _KEYBOARD_INTERRUPT = 130  # what Typer makes of Ctrl-C
@@ -33,11 +47,13 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "neurons": neurons.neurons,
     "runs": runs.runs,
     "report": report.report,
+    "evaluate": evaluate.evaluate,
     "upgrade": upgrade.upgrade,
     "doctor": doctor.doctor,
 }
 for name, command in COMMANDS.items():
     app.command(name, short_help=(command.__doc__ or "").splitlines()[0])(command)
+app.add_typer(edit.app, name="edit")
 
 
 def _version(wanted: bool) -> None:

@@ -1,0 +1,43 @@
+"""The table of an evaluation: every kind of evidence under every condition, with intervals over subjects."""
+
+from typing import Any
+
+import pyarrow as pa
+
+from atlas.checking.evaluation import EVIDENCE, Evaluation
+from atlas.checking.statistics import METRICS, Interval, auroc_difference, measure
+
+DIFFERENCE = "auroc_over_probability"
+
+
+def evaluation_table(found: Evaluation, seed: int, *, compact: bool) -> pa.Table:
+    """Return a row for each condition and evidence; a metric is `value`, `_low` and `_high`, or one text if `compact`.
+
+    `auroc_over_probability` is the AUROC less that of the model's own probability on the same claims, paired.
+    """
+    own = {v.evidence: v for v in reversed(found.verdicts) if not _is_across(found, v.source)}
+    conditions = dict.fromkeys(case.condition for case in found.cases if case.split == "test")
+    rows = []
+    for condition in conditions:
+        base, _ = found.judged(own["probability"], condition)
+        for evidence in EVIDENCE:
+            judged, unusable = found.judged(own[evidence], condition)
+            numbers = measure(judged, seed) | {DIFFERENCE: auroc_difference(judged, base, seed)}
+            head = {"condition": condition, "evidence": evidence, "claims": len(judged.truth), "unusable": unusable}
+            rows.append(head | _cells(numbers, compact=compact))
+    return pa.Table.from_pylist(rows)
+
+
+def _is_across(found: Evaluation, source: Any) -> bool:
+    return any(case.language != code for case, code in zip(found.cases, source, strict=True))
+
+
+def _cells(numbers: dict[str, Interval], *, compact: bool) -> dict[str, object]:
+    cells: dict[str, object] = {}
+    for name in (*METRICS, DIFFERENCE):
+        number = numbers[name]
+        if compact:
+            cells[name] = f"{number.value:.3f} ({number.low:.3f} to {number.high:.3f})"
+        else:
+            cells |= {name: number.value, f"{name}_low": number.low, f"{name}_high": number.high}
+    return cells

@@ -1,0 +1,332 @@
+"""Judging claims that a user asks about, one or a file of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from atlas.errors import AtlasError, UsageError
+from atlas.facts import Fact, Label, Prompt, Template
+from atlas.ids import stable_id
+from atlas.jobs.check import Bench, CheckOptions, opened
+from atlas.jobs.progress import Progress
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from atlas.checking.claims import Claim
+    from atlas.checking.signals import Signals
+
+EVIDENCE = ("dkn", "dkn-or-kn", "dkn-languages", "kn", "likn", "random")
+DEFAULT_LANGUAGE = "en"
+SPOKEN = 5
+"""Neurons named in an answer, those of the largest scores."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is said of one claim; `status` is `ok`, or why there is no verdict.
+
+    `probability` is the model's own for the claimed object, over all its tokens; `neurons` are `(layer, neuron, score)`
+    of the largest scores, `texts` the prompts that the claim was put in, `notes` what a reader should know.
+    """
+
+    claim: "Claim"
+    evidence: str
+    status: str
+    texts: tuple[str, ...] = ()
+    score: float | None = None
+    threshold: float | None = None
+    probability: float | None = None
+    neurons: tuple[tuple[int, int, float], ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def supported(self) -> bool | None:
+        """Whether the score exceeds the threshold; None without a verdict."""
+        if self.status != "ok" or self.score is None or self.threshold is None:
+            return None
+        return self.score > self.threshold
+
+
+@dataclass(frozen=True, slots=True)
+class _Put:
+    """A claim as it is put to the model."""
+
+    claim: "Claim"
+    prompts: tuple[Prompt, ...]
+    notes: tuple[str, ...]
+
+
+def check_claims(
+    options: CheckOptions,
+    claims: Sequence["Claim"],
+    evidence: str = "dkn",
+    *,
+    strict: bool = False,
+    progress: Progress | None = None,
+) -> list[Answer]:
+    """Judge each claim by its relation's neurons and store claims and verdicts.
+
+    A claim that cannot be judged comes back with the reason; with `strict` it raises UsageError.
+    """
+    if evidence not in EVIDENCE:
+        raise UsageError(f"Evidence {evidence!r} is not known; choose from {', '.join(EVIDENCE)}.")
+    with opened(options, progress) as bench:
+        judge = _Judge(bench, evidence)
+        answers = judge.answers(claims)
+        wrong = [answer for answer in answers if answer.status != "ok"]
+        if strict and wrong:
+            raise UsageError(wrong[0].status)
+        judge.store(answers)
+        return answers
+
+
+@dataclass
+class _Judge:
+    bench: Bench
+    evidence: str
+
+    def answers(self, claims: Sequence["Claim"]) -> list[Answer]:
+        """Judge the claims that can be put, in one pass."""
+        from atlas.checking.signals import Asked
+
+        puts = [self._try_put(claim) for claim in claims]
+        thresholds = [self._try_threshold(put) if isinstance(put, _Put) else None for put in puts]
+        ready = [put for put in puts if isinstance(put, _Put)]
+        asked = [Asked(put.prompts, self.bench.neurons[put.claim.relation].sets) for put in ready]
+        found = iter(self.bench.signals(asked))
+        return [
+            put if isinstance(put, Answer) else self._answer(put, next(found), threshold)
+            for put, threshold in zip(puts, thresholds, strict=True)
+        ]
+
+    def store(self, answers: Sequence[Answer]) -> None:
+        """Add claims and verdicts, under an id that changes with the neurons and the threshold."""
+        claims, verdicts = _tables(answers, self.evidence, self.bench.run, self._identity("asked", "", ""))
+        self.bench.writer.load("claim", claims)
+        self.bench.writer.load("verdict", verdicts)
+
+    def _try_put(self, claim: "Claim") -> "_Put | Answer":
+        try:
+            return self._put(claim)
+        except AtlasError as error:
+            return Answer(claim, self.evidence, str(error))
+
+    def _put(self, claim: "Claim") -> _Put:
+        """Return a claim in the templates of its language; raises UsageError saying what is missing."""
+        if claim.problem:
+            raise UsageError(f"The claim is unusable: {claim.problem}; mend the row.")
+        spoken = self._spoken(claim.relation)
+        language, notes = self._language(claim, spoken)
+        if language not in spoken:
+            raise UsageError(
+                f"Relation {claim.relation} has no usable template in {language!r}; it has some in {', '.join(spoken)}."
+            )
+        self._check_neurons(claim.relation, language)
+        templates = self._templates(claim.relation, language)
+        fact = Fact(claim.relation, claim.subject, claim.object, {language: Label(claim.subject, claim.object)})
+        prompts = tuple(Prompt(fact, template) for template in templates)
+        return _Put(replace(claim, language=language), prompts, notes)
+
+    def _spoken(self, relation: str) -> list[str]:
+        """Return the languages in which a relation has templates for this model."""
+        templates = [t for t in self.bench.world.templates if t.relation == relation]
+        if not templates:
+            known = sorted({t.relation for t in self.bench.world.templates})
+            raise UsageError(f"The atlas has no templates of relation {relation!r}; it has {', '.join(known)}.")
+        spoken = sorted(
+            {t.language for t in templates if not t.held_out and (t.ends_in_object or not self.bench.causal)}
+        )
+        if not spoken:
+            raise UsageError(
+                f"Relation {relation} has no template that ends in the object, which a causal model needs."
+            )
+        return spoken
+
+    def _language(self, claim: "Claim", spoken: Sequence[str]) -> tuple[str, tuple[str, ...]]:
+        """Return the claim's language: as given, or that in which the atlas knows its subject, else English."""
+        labels = [
+            (code, label)
+            for fact in self.bench.world.facts
+            if fact.relation == claim.relation
+            for code, label in fact.labels.items()
+        ]
+        notes = [
+            f"the atlas does not know the {part} {text!r}: it is taken as text"
+            for part, text in (("subject", claim.subject), ("object", claim.object))
+            if not any(text == getattr(label, part) for _, label in labels)
+        ]
+        if claim.language:
+            return claim.language, tuple(notes)
+        known = {code for code, label in labels if label.subject == claim.subject and code in spoken}
+        agreeing = {code for code, label in labels if code in known and label.object == claim.object}
+        choices = sorted(agreeing or known or set(spoken))
+        language = DEFAULT_LANGUAGE if DEFAULT_LANGUAGE in choices else choices[0]
+        return language, (*notes, f"no language was given: the templates of {language!r} were used")
+
+    def _check_neurons(self, relation: str, language: str) -> None:
+        options = self.bench.options
+        found = self.bench.neurons.get(relation)
+        if found is None or not found.of(self.evidence, language):
+            raise UsageError(
+                f"The atlas has no {self.evidence} neurons of {relation} in {language!r}, found on training facts; "
+                f"`atlas knockout --model {options.model} --relations {relation} --db {options.db}` looks for DKN, "
+                "and --evidence dkn-or-kn goes by knowledge neurons where there are none."
+            )
+
+    def _templates(self, relation: str, language: str) -> list[Template]:
+        from atlas.checking.conditions import choose
+
+        found = self.bench.world.templates_of(relation, language, held_out=False, causal=self.bench.causal)
+        return choose(self.bench.options.templates, found, self.bench.options.seed)
+
+    def _answer(self, put: _Put, signals: "Signals", threshold: float | None) -> Answer:
+        from math import exp, isnan
+
+        name = self.evidence, str(put.claim.language)
+        texts = tuple(prompt.text for prompt in put.prompts)
+        if signals.status != "ok":
+            return Answer(
+                put.claim, self.evidence, _REASONS.get(signals.status, signals.status), texts, notes=put.notes
+            )
+        spoke = sorted(signals.neurons[name].items(), key=lambda item: (-item[1], item[0]))[:SPOKEN]
+        tuned = threshold is not None and not isnan(threshold)
+        return Answer(
+            put.claim,
+            self.evidence,
+            "ok" if tuned else "no threshold can be tuned: the relation has too few training facts in the language",
+            texts,
+            signals.score[name],
+            threshold if tuned else None,
+            exp(signals.log_probability),
+            tuple((layer, neuron, score) for (layer, neuron), score in spoke),
+            put.notes,
+        )
+
+    def _try_threshold(self, put: _Put) -> float:
+        relation, language = put.claim.relation, str(put.claim.language)
+        key = relation, language, self.evidence
+        if key not in self.bench.tuned:
+            self.bench.tuned[key] = self._threshold(relation, language)
+        return self.bench.tuned[key]
+
+    def _threshold(self, relation: str, language: str) -> float:
+        """Return the threshold as the atlas holds it, else tune it on training claims and store those."""
+        import numpy as np
+
+        from atlas.checking.cases import World, make_cases
+        from atlas.checking.evaluation import Verdicts, score_of, threshold_of
+        from atlas.checking.rows import claim_table, verdict_table
+
+        bench, identity = self.bench, self._identity("threshold", relation, language)
+        rows = bench.writer.sql(_THRESHOLD, [identity]).to_pylist()
+        if rows:
+            return float(rows[0]["threshold"])
+        bench.progress.step(f"tuning the threshold of {relation} in {language} on training facts")
+        facts = [f for f in bench.world.facts if f.relation == relation]
+        world = World(facts, bench.world.templates, bench.world.split)
+        options = bench.options
+        every = make_cases(world, [language], [], causal=bench.causal, count=options.templates, seed=options.seed)
+        cases = [case for case in every if case.split == "train"]
+        found = bench.of_cases(cases)
+        scores = np.array([score_of(s, self.evidence, language) for s in found])
+        threshold = threshold_of(cases, scores)
+        tuned = np.full(len(cases), threshold)
+        verdicts = Verdicts(self.evidence, [language] * len(cases), scores, tuned, [s.status for s in found])
+        bench.writer.load("claim", claim_table(cases))
+        bench.writer.load("verdict", verdict_table(identity, bench.run, cases, [verdicts]))
+        return threshold
+
+    def _identity(self, kind: str, relation: str, language: str) -> int:
+        options, neurons = self.bench.options, self.bench.neurons
+        sets = {
+            name: sorted([*key, list(n)] for key, n in found.sets.items() if key[0] == self.evidence)
+            for name, found in neurons.items()
+        }
+        parts = (self.bench.run, options.definition, options.templates, options.seed, self.evidence, relation, language)
+        return stable_id(kind, *parts, sets)
+
+
+_REASONS = {
+    "unspellable": "the tokenizer cannot spell the object",
+    "too_long": "the claim is longer than the model allows",
+    "nan": "the model's output holds NaN",
+}
+
+_THRESHOLD = "SELECT threshold FROM verdict WHERE evaluation = ? AND threshold IS NOT NULL LIMIT 1"
+
+
+def answer_rows(answers: Sequence[Answer]) -> "pa.Table":
+    """Return answers as a table for output, one row a claim, in order."""
+    import pyarrow as pa
+
+    texts = ("subject", "relation", "object", "language", "verdict", "evidence", "status")
+    types = dict.fromkeys(texts, pa.string()) | {"truth": pa.bool_()}
+    types |= dict.fromkeys(("score", "threshold", "probability"), pa.float64())
+    types |= dict.fromkeys(("neurons", "texts", "notes"), pa.list_(pa.string()))
+    rows = list(map(_row, answers))
+    return pa.Table.from_pylist(rows, schema=pa.schema([(name, types[name]) for name in rows[0]]))
+
+
+def _row(answer: Answer) -> dict[str, Any]:
+    claim = answer.claim
+    words = {True: "supported", False: "not supported", None: None}
+    return {
+        "subject": claim.subject,
+        "relation": claim.relation,
+        "object": claim.object,
+        "language": claim.language,
+        "truth": claim.truth,
+        "verdict": words[answer.supported],
+        "score": answer.score,
+        "threshold": answer.threshold,
+        "probability": answer.probability,
+        "evidence": answer.evidence,
+        "neurons": [f"{layer}.{neuron}: {score:.3g}" for layer, neuron, score in answer.neurons],
+        "texts": list(answer.texts),
+        "status": answer.status,
+        "notes": list(answer.notes),
+    }
+
+
+def _tables(answers: Sequence[Answer], evidence: str, run: int, evaluation: int) -> "tuple[pa.Table, pa.Table]":
+    """Return rows of `claim` and `verdict` for the claims that were put to the model."""
+    import pyarrow as pa
+
+    from atlas import schema
+    from atlas.checking.cases import claim_id
+
+    claims, verdicts = {}, {}
+    for answer in answers:
+        claim = answer.claim
+        if not answer.texts:
+            continue
+        language = str(claim.language)
+        number = claim_id(language, claim.relation, claim.subject, claim.object, answer.texts, "asked")
+        claims[number] = {
+            "claim": number,
+            "fact": None,
+            "language": language,
+            "relation": claim.relation,
+            "subject": claim.subject,
+            "object": claim.object,
+            "texts": list(answer.texts),
+            "condition": "asked",
+            "truth": claim.truth,
+            "split": None,
+        }
+        verdicts[number] = {
+            "evaluation": evaluation,
+            "run": run,
+            "claim": number,
+            "evidence": evidence,
+            "source_language": language,
+            "score": answer.score,
+            "threshold": answer.threshold,
+            "supported": answer.supported,
+            "status": answer.status,
+        }
+    return (
+        pa.Table.from_pylist(list(claims.values()), schema=schema.arrow("claim")),
+        pa.Table.from_pylist(list(verdicts.values()), schema=schema.arrow("verdict")),
+    )

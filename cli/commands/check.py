@@ -1,0 +1,170 @@
+"""`atlas check`: is a claim supported by what the model's neurons hold?"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from atlas.errors import UsageError
+
+from .. import diagnostics
+from ..options import DEFAULT_DB, Db, FormatOption, Json, Languages, Output, Relations, chosen, split
+from ..output.emit import emit
+from ..output.formats import Format
+
+if TYPE_CHECKING:
+    from atlas.checking.claims import Claim
+    from atlas.jobs.check import CheckOptions
+    from atlas.jobs.judge import Answer
+
+
+def check(
+    subject: Annotated[str | None, typer.Option(help="Subject of the claim, as text.")] = None,
+    relation: Annotated[str | None, typer.Option(help="Relation of the claim, such as P36.")] = None,
+    object_: Annotated[str | None, typer.Option("--object", help="Object of the claim, as text.")] = None,
+    language: Annotated[
+        str | None, typer.Option(help="Language of the claim; if left out, one in which the atlas knows its subject.")
+    ] = None,
+    claims: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV, TSV or JSONL file of claims: subject, relation, object[, language, truth].", metavar="FILE"
+        ),
+    ] = None,
+    evaluate: Annotated[
+        bool, typer.Option("--evaluate", help="Judge true and wrong claims of the atlas's facts and print how well.")
+    ] = False,
+    evidence: Annotated[
+        str, typer.Option(help="Neurons to go by: dkn, dkn-or-kn, dkn-languages, kn, likn or random.")
+    ] = "dkn",
+    model: Annotated[
+        str, typer.Option(help="The model that judges; a build and a knockout came first.")
+    ] = "demo-mbert",
+    from_: Annotated[str, typer.Option("--from", help="Method whose run names the neurons, or union.")] = "amig",
+    languages: Languages = None,
+    relations: Relations = None,
+    conditions: Annotated[
+        str | None,
+        typer.Option(help="For --evaluate: plain,held-out,corrupted,code-switched; all if left out.", metavar="NAMES"),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=0, help="For --evaluate: facts to take at most; 0 for all.")] = 0,
+    templates: Annotated[int, typer.Option(min=1, help="Templates that a claim is put in, at most.")] = 2,
+    definition: Annotated[str, typer.Option(help="Named thresholds that say what a DKN is.")] = "default",
+    db: Db = DEFAULT_DB,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ... or mps.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="float32, float64 or bfloat16.")] = "float32",
+    revision: Annotated[str | None, typer.Option(help="Revision of the model to pin.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of wrong objects, random neurons and intervals.")] = 0,
+    memory: Annotated[int | None, typer.Option(min=1, help="Memory for activations, in MB.")] = None,
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="Load weights that are not safetensors.")
+    ] = False,
+    format_: FormatOption = None,
+    json: Json = False,
+    output: Output = None,
+) -> None:
+    """Judge claims by the attribution of their objects at their relation's degenerate knowledge neurons.
+
+    Give one claim by --subject, --relation and --object, or a file by --claims. The threshold is tuned on training
+    facts. With --evaluate, every kind of evidence judges the same claims about subjects that nothing was fitted to;
+    the view fact_check_metrics has the numbers by language and relation, and across languages.
+    """
+    from atlas.jobs.check import CheckOptions
+
+    options = CheckOptions(
+        model=model,
+        db=db,
+        source=from_,
+        definition=definition,
+        templates=templates,
+        seed=seed,
+        device=device,
+        dtype=dtype,
+        revision=revision,
+        allow_pickle=allow_pickle,
+        memory=memory,
+    )
+    one = (subject, relation, object_)
+    _check_usage(one, claims, evaluate=evaluate)
+    format_ = chosen(format_, json)
+    if evaluate:
+        _evaluate(options, split(languages), split(relations), split(conditions), limit, format_, output)
+    elif claims is not None:
+        from atlas.checking.claims import read_claims
+
+        _judge(options, read_claims(claims), evidence, format_, output)
+    else:
+        from atlas.checking.claims import Claim
+
+        _judge_one(options, Claim(str(subject), str(relation), str(object_), language), evidence, format_, output)
+
+
+def _check_usage(one: tuple[str | None, ...], claims: Path | None, *, evaluate: bool) -> None:
+    """Raise UsageError unless exactly one kind of work is asked for."""
+    some, every = any(part is not None for part in one), all(one)
+    if sum((some, claims is not None, evaluate)) != 1 or (some and not every):
+        raise UsageError("Give a whole claim by --subject, --relation and --object, or --claims FILE, or --evaluate.")
+
+
+def _evaluate(
+    options: "CheckOptions",
+    languages: tuple[str, ...] | None,
+    relations: tuple[str, ...] | None,
+    conditions: tuple[str, ...] | None,
+    limit: int,
+    format_: Format | None,
+    output: Path | None,
+) -> None:
+    from atlas.checking.report import evaluation_table
+    from atlas.jobs.check import evaluate_claims
+
+    from ..output.progress import TerminalProgress
+
+    identity, found = evaluate_claims(options, languages, relations, conditions, limit or None, TerminalProgress())
+    compact = output is None and format_ in (None, Format.table, Format.markdown)
+    emit(evaluation_table(found, options.seed, compact=compact), format_, output)
+    diagnostics.talk(
+        f'evaluation {identity}; by language and relation: atlas sql "from fact_check_metrics" --db {options.db}'
+    )
+
+
+def _judge(
+    options: "CheckOptions", claims: "list[Claim]", evidence: str, format_: Format | None, output: Path | None
+) -> None:
+    from atlas.jobs.judge import answer_rows, check_claims
+
+    from ..output.progress import TerminalProgress
+
+    answers = check_claims(options, claims, evidence, progress=TerminalProgress())
+    emit(answer_rows(answers), format_, output)
+    unusable = sum(answer.status != "ok" for answer in answers)
+    if unusable:
+        diagnostics.warning(f"{unusable:,} of {len(answers):,} claims have no verdict; their column `status` says why")
+
+
+def _judge_one(
+    options: "CheckOptions", claim: "Claim", evidence: str, format_: Format | None, output: Path | None
+) -> None:
+    from atlas.jobs.judge import answer_rows, check_claims
+
+    from ..output.progress import TerminalProgress
+
+    (answer,) = check_claims(options, [claim], evidence, strict=True, progress=TerminalProgress())
+    if format_ is not None or output is not None:
+        emit(answer_rows([answer]), format_, output)
+        return
+    for line in _lines(answer):
+        print(diagnostics.visible(line))
+
+
+def _lines(answer: "Answer") -> list[str]:
+    claim = answer.claim
+    verdict = "supported" if answer.supported else "not supported"
+    return [
+        f"{verdict}: <{claim.subject}, {claim.relation}, {claim.object}> ({claim.language})",
+        f"  score {answer.score:.4g} at the {answer.evidence} neurons, threshold {answer.threshold:.4g}",
+        f"  the model's own probability of the object: {answer.probability:.4g}",
+        *(f"  put as: {text}" for text in answer.texts),
+        *(f"  neuron {neuron} of layer {layer}: {score:.4g}" for layer, neuron, score in answer.neurons),
+        *(f"  {note}" for note in answer.notes),
+    ]

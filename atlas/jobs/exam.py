@@ -1,7 +1,9 @@
 """The job of `atlas evaluate --planted`: every scorer on planted models, from attribution to the atlas's views."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
@@ -13,18 +15,16 @@ from atlas.jobs.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from atlas.attribution.settings import Method
-    from atlas.facts import Prompt
     from atlas.models import LanguageModel
     from atlas.planted import Planted
     from atlas.planted.exam import Failure, Found, Row, Setting
     from atlas.store import Writer
 
+    Case = tuple[Setting, int, tuple[Method, ...]]
+    Marks = tuple[list[Row], list[Failure]]
+
 Neuron = tuple[int, int]
 
-TOP = 8
-"""Knowledge neurons whose sets are knocked out: twice what the largest circuit has."""
-ORDER = 3
-"""Neurons of the largest set that is knocked out."""
 TRIES = 4
 """Seeds tried for one model before the setting goes without it."""
 
@@ -43,27 +43,55 @@ def examine(
     methods: Sequence["Method"],
     seeds: int = 2,
     progress: Progress | None = None,
+    workers: int = 1,
 ) -> Exam:
     """Put `methods` to models planted in each of `settings`, `seeds` models each, and mark what they find.
 
     Knowledge neurons and LIKN are those of the definition `default`, DKN those of `strict`, all read from the views of
-    an atlas made for each model and thrown away.
+    an atlas made for each model and thrown away. `workers` processes share the models out.
     """
     started, progress = monotonic(), progress or Silent()
+    cases = [(setting, seed, tuple(methods)) for setting in settings for seed in range(seeds)]
+    progress.start(sum(map(_prompts, cases)), 0)
     rows: list[Row] = []
     failures: list[Failure] = []
-    cases = [(setting, seed) for setting in settings for seed in range(seeds)]
-    progress.start(sum(setting.prompts for setting, _ in cases) * len(methods), 0)
     try:
-        for setting, seed in cases:
-            planted, used = _plant(setting, seed, failures)
-            if planted is None:
-                progress.advance(len(methods) * setting.prompts)
-            else:
-                rows += _sit(setting, used, planted, methods, progress)
+        for case, (marked, failed) in zip(cases, _all(cases, workers), strict=True):
+            rows += marked
+            failures += failed
+            progress.advance(_prompts(case))
     finally:
         progress.finish()
     return Exam(rows, failures, monotonic() - started)
+
+
+def _prompts(case: "Case") -> int:
+    return case[0].prompts * len(case[2])
+
+
+def _all(cases: Sequence["Case"], workers: int) -> Iterator["Marks"]:
+    """Yield the marks of every case, in order."""
+    if workers == 1:
+        yield from map(_examine_one, cases)
+        return
+    # A process that DuckDB and torch have run threads in must not be forked.
+    with ProcessPoolExecutor(workers, get_context("spawn"), _one_thread) as pool:
+        yield from pool.map(_examine_one, cases)
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _examine_one(case: "Case") -> "Marks":
+    """Plant one model and mark every method on it; no marks if it cannot be planted."""
+    setting, seed, methods = case
+    failures: list[Failure] = []
+    planted, used = _plant(setting, seed, failures)
+    rows = [] if planted is None else list(_sit(setting, used, planted, methods))
+    return rows, failures
 
 
 def _plant(setting: "Setting", seed: int, failures: list["Failure"]) -> tuple["Planted | None", int]:
@@ -80,16 +108,19 @@ def _plant(setting: "Setting", seed: int, failures: list["Failure"]) -> tuple["P
     return None, seed
 
 
-def _sit(
-    setting: "Setting", seed: int, planted: "Planted", methods: Sequence["Method"], progress: Progress
-) -> Iterator["Row"]:
+def _sit(setting: "Setting", seed: int, planted: "Planted", methods: Sequence["Method"]) -> Iterator["Row"]:
     """Yield the marks of every method on one model."""
+    import pyarrow as pa
+
+    from atlas.jobs.exam_knockouts import knock_out_all
     from atlas.planted.exam import Row, mark
 
     model = planted.language_model()
     with TemporaryDirectory() as folder, atlas.open(Path(folder) / "exam.duckdb", "w") as writer:
-        runs = {_attribute(writer, model, planted, method, progress): method for method in methods}
-        _knock_out(writer, model, planted, runs)
+        runs = {_attribute(writer, model, planted, method): method for method in methods}
+        tables = knock_out_all(model, list(planted.facts.prompts()), _candidates(writer))
+        if tables:
+            writer.load("knockout", pa.concat_tables(tables))
         found = _found(writer, runs)
     for run, method in runs.items():
         for (target, circuit), one in mark(planted.truth, found[run]).items():
@@ -110,9 +141,7 @@ def _sit(
             )
 
 
-def _attribute(
-    writer: "Writer", model: "LanguageModel", planted: "Planted", method: "Method", progress: Progress
-) -> int:
+def _attribute(writer: "Writer", model: "LanguageModel", planted: "Planted", method: "Method") -> int:
     """Score all prompts with `method`, store the scores and return the run."""
     from atlas.attribution import Settings, attribute
     from atlas.attribution.rows import to_tables
@@ -130,27 +159,7 @@ def _attribute(
     )
     writer.load_batch(to_tables(run, attribute(model, prompts, settings), settings.floor))
     writer.finish_run(run)
-    progress.advance(len(prompts))
     return run
-
-
-def _knock_out(writer: "Writer", model: "LanguageModel", planted: "Planted", runs: Iterable[int]) -> None:
-    """Knock out the best knowledge neurons of every run, and store what that costs."""
-    import pyarrow as pa
-
-    from atlas.interventions.knockout_search import Known, Limits, Search
-
-    limits = Limits(top=TOP, max_order=ORDER, control=False)
-    candidates = _candidates(writer)
-    batches: dict[tuple[int, str], list[Prompt]] = {}
-    for prompt in planted.facts.prompts():
-        batches.setdefault((prompt.fact.id, prompt.language), []).append(prompt)
-    for run in runs:
-        own = candidates.get(run, {})
-        search = Search(model, run, own, limits, lambda _: Known())
-        tables = [table for key, batch in batches.items() if key in own for table in search.measure(batch)]
-        if tables:
-            writer.load("knockout", pa.concat_tables(tables))
 
 
 def _candidates(writer: "Writer") -> dict[int, dict[tuple[int, str], list[Neuron]]]:

@@ -1,5 +1,6 @@
 """`atlas evaluate`: how well the scorers do."""
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
@@ -15,6 +16,9 @@ from ..output.formats import Format
 if TYPE_CHECKING:
     from atlas.attribution.settings import Method
     from atlas.jobs.exam import Exam
+
+MOST_WORKERS = 8
+"""Processes that share the models out, at most; each takes some 600 MB."""
 
 
 def evaluate(
@@ -45,7 +49,8 @@ def evaluate(
 
     if not planted:
         raise UsageError("Say what to evaluate: --planted.")
-    exam = examine(standard_grid(_family(family)), _methods(method), seeds, TerminalProgress())
+    workers = min(os.cpu_count() or 1, MOST_WORKERS)
+    exam = examine(standard_grid(_family(family)), _methods(method), seeds, TerminalProgress(), workers)
     _tell(exam)
     _show(exam, chosen(format_, json), output)
     if figure is not None:

@@ -90,7 +90,7 @@ def test_table_by_setting():
 def test_table_by_circuit_says_who_misses_what():
     found = {(line["set"], line["circuit"]): line for line in by_circuit(rows(), "base").to_pylist()}
     assert (found["DKN", "backup"]["amig"], found["DKN", "backup"]["<b>"]) == ("0.00", "1.00")
-    assert (found["DKN", "knowledge"]["amig"], found["DKN", "knowledge"]["<b>"]) == ("none", "3 wrong")
+    assert (found["DKN", "knowledge"]["amig"], found["DKN", "knowledge"]["<b>"]) == ("none", "none +3")
 
 
 def test_all_rows_keep_every_count():

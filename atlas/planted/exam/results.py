@@ -69,7 +69,7 @@ def by_setting(rows: Sequence[Row]) -> pa.Table:
 def by_circuit(rows: Sequence[Row], setting: str) -> pa.Table:
     """Return each scorer's recall of knowledge neurons and DKN in one setting, a line for each kind of circuit.
 
-    Kinds without a DKN show how many sets were wrongly found.
+    `+n` says that n were found wrongly; `none` that there is nothing to find.
     """
     here = [row for row in rows if row.setting == setting]
     methods = list(dict.fromkeys(row.method for row in here))
@@ -90,9 +90,8 @@ def total(rows: Iterable[Row], chosen: Callable[..., bool]) -> Mark:
 
 
 def _recall(mark: Mark) -> str:
-    if mark.recall is None:
-        return f"{mark.wrong} wrong" if mark.wrong else "none"
-    return f"{mark.recall:.2f}"
+    recall = "none" if mark.recall is None else f"{mark.recall:.2f}"
+    return f"{recall} +{mark.wrong}" if mark.wrong else recall
 
 
 def _numbers(mark: Mark) -> dict[str, float | None]:

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
 import atlas
@@ -101,9 +102,17 @@ def edit_facts(options: EditOptions, requests: Sequence[Request], progress: Prog
 
 def save_model(model: "LanguageModel", folder: Path) -> None:
     """Write a folder that `from_pretrained` opens: weights as safetensors, configuration and tokenizer."""
-    folder.mkdir(parents=True, exist_ok=True)
-    model.model.save_pretrained(folder)  # type: ignore[operator]
-    model.tokenizer.save_pretrained(folder)
+    part = folder.with_name(f".{folder.name}.part")
+    part.mkdir(parents=True)
+    folder.mkdir(exist_ok=True)
+    try:
+        model.model.save_pretrained(part)  # type: ignore[operator]
+        model.tokenizer.save_pretrained(part)
+        # Moved file by file: the weights that are there may be mapped into memory.
+        for file in part.iterdir():
+            file.replace(folder / file.name)
+    finally:
+        rmtree(part)
 
 
 def _each(job: "_Job", requests: Sequence[Request], progress: Progress) -> Iterator[Done]:

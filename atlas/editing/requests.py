@@ -1,9 +1,11 @@
 """What is asked of an edit: a fact, a new object with its names, and languages. Never imports torch."""
 
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from atlas.errors import UsageError
+from atlas.errors import DataError, UsageError
 from atlas.evaluation.stored import Prompts
 from atlas.facts import Fact, Label, Prompt
 
@@ -44,7 +46,8 @@ def understand(request: Request, prompts: Prompts, ids: Sequence[int]) -> Target
     candidates = [prompts.facts[i] for i in ids if request.relation in (None, prompts.facts[i].relation)]
     meant = [(fact, key, labels) for fact in candidates for key, labels in _named(request, fact, prompts)]
     if not meant and len(candidates) == 1:
-        meant = [(candidates[0], request.object, _given(request, candidates[0]))]
+        labels = _given(request, candidates[0])
+        meant = [(candidates[0], request.object or next(iter(labels.values())), labels)]
     if len({(fact.id, key) for fact, key, _ in meant}) != 1:
         raise UsageError(_unclear(request, candidates, [fact for fact, _, _ in meant]))
     fact, key, labels = meant[0]
@@ -96,3 +99,25 @@ def _unclear(request: Request, candidates: Sequence[Fact], meant: Sequence[Fact]
 
 def _name(fact: Fact) -> str:
     return f"<{fact.subject}, {fact.relation}, {fact.object}>"
+
+
+def read_requests(path: Path, languages: tuple[str, ...] | None = None) -> list[Request]:
+    """Read edits from a CSV with columns fact, object and, if wanted, relation, languages (`en zh`) and `object_<code>`
+    for the new object's name in a language. `languages` serve rows that name none. Raises DataError.
+    """
+    try:
+        rows = list(csv.DictReader(path.read_text("utf-8-sig").splitlines(), strict=True))
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(f"{path} cannot be read as edits: {error}; give a CSV with columns fact, object.") from error
+    if not rows:
+        raise DataError(f"{path} holds no edits; give a header with fact and object, and a line for each edit.")
+    return [_request(path, line, row, languages) for line, row in enumerate(rows, 2)]
+
+
+def _request(path: Path, line: int, row: Mapping[str, str | None], languages: tuple[str, ...] | None) -> Request:
+    value = {key: (text or "").strip() for key, text in row.items() if key is not None}
+    objects = {key.removeprefix("object_"): text for key, text in value.items() if key.startswith("object_") and text}
+    if not value.get("fact") or not (value.get("object") or objects):
+        raise DataError(f"{path}, line {line}: an edit needs a fact and an object.")
+    own = tuple(value.get("languages", "").replace(",", " ").split()) or languages
+    return Request(value["fact"], value.get("object", ""), objects, own, value.get("relation") or None)

@@ -25,6 +25,7 @@ ORDER = (
     "language_overlap",
     "language_specific_neuron",
     "neuron_summary",
+    "edit_summary",
 )
 """The files, each after those that it builds upon."""
 

@@ -1,0 +1,204 @@
+"""`atlas edit`: change facts in a model, look at edits, undo them, apply them elsewhere."""
+
+import json as json_module
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from atlas.errors import UsageError
+
+from .. import diagnostics
+from ..exits import ExitCode
+from ..options import DEFAULT_DB, Db, FormatOption, Json, Output, chosen, split
+from ..output.emit import emit
+
+if TYPE_CHECKING:
+    from atlas.editing.job import Done
+    from atlas.editing.requests import Request
+
+app = typer.Typer(
+    help="Change a fact in a model's weights, in several languages at once.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+    add_completion=False,
+)
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ... or mps.")]
+EditName = Annotated[
+    str, typer.Argument(help="An edit's number, as `edit list` shows it, or its file.", metavar="EDIT")
+]
+Save = Annotated[Path | None, typer.Option(help="Folder for the changed model; new or empty.", metavar="FOLDER")]
+
+
+@app.callback()
+def edit(
+    context: typer.Context,
+    fact: Annotated[str | None, typer.Option(help="The fact: its id, or its subject's name or key.")] = None,
+    object_: Annotated[
+        str | None, typer.Option("--object", help="The new object: a key or name the atlas knows, or any text.")
+    ] = None,
+    relation: Annotated[str | None, typer.Option(help="Of the subject's facts, the one of this relation.")] = None,
+    languages: Annotated[
+        str | None, typer.Option(help="Languages to edit, such as en,zh; all if left out.", metavar="CODES")
+    ] = None,
+    batch: Annotated[
+        Path | None,
+        typer.Option(help="Edits from a CSV (fact, object, languages, relation) or request JSON.", metavar="FILE"),
+    ] = None,
+    neurons: Annotated[str, typer.Option(help="likn, kn, relation, or a file of neurons.", metavar="WHICH")] = "likn",
+    least_languages: Annotated[
+        int | None, typer.Option(min=1, help="How far LIKN may be relaxed where those of all languages fail; 2.")
+    ] = None,
+    method: Annotated[str, typer.Option(help="fit or kn.")] = "fit",
+    model: Annotated[str | None, typer.Option(help="Model of the atlas to edit; that of the newest run.")] = None,
+    run: Annotated[int | None, typer.Option(help="Run whose neurons are taken.")] = None,
+    definition: Annotated[str, typer.Option(help="Named thresholds to go by.")] = "default",
+    save: Save = None,
+    together: Annotated[bool, typer.Option("--together", help="Make each edit on top of those before it.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Edit facts that the model does not know, too.")] = False,
+    control: Annotated[bool, typer.Option("--control", help="Edit as many random neurons in their place.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    steps: Annotated[int | None, typer.Option(min=1, help="Most steps of the fit.")] = None,
+    db: Db = DEFAULT_DB,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Change a fact in a model's weights, in several languages at once.
+
+    The edit becomes a small file beside the atlas and rows of `edit` and `edit_outcome`; --save writes the model.
+    """
+    if context.invoked_subcommand is not None:
+        return
+    from atlas.editing.job import EditOptions, edit_facts
+
+    from ..output.progress import TerminalProgress
+
+    settings: dict[str, Any] = {"method": method, "seed": seed, **({"steps": steps} if steps else {})}
+    options = EditOptions(
+        db=db, model=model, run=run, definition=definition, neurons=neurons, least_languages=least_languages,
+        force=force, together=together, save=save, device=device, control=control, settings=settings,
+    )  # fmt: skip
+    requests = _requests(fact, object_, relation, split(languages), batch)
+    done = edit_facts(options, requests, TerminalProgress())
+    if len(done) == 1 and done[0].error is not None:
+        raise done[0].error
+    _show(done, json=json)
+    if save is not None and any(one.file for one in done):
+        print(diagnostics.visible(f"The edited model is {save}"))
+    if not all(one.file for one in done):
+        raise typer.Exit(ExitCode.FAILED)
+
+
+@app.command("list")
+def list_(db: Db = DEFAULT_DB, format_: FormatOption = None, json: Json = False, output: Output = None) -> None:
+    """List the edits of an atlas and what they did."""
+    import atlas
+
+    with atlas.open(db) as opened:
+        emit(opened.sql("FROM edit_summary"), chosen(format_, json), output)
+
+
+@app.command()
+def apply(
+    name: EditName,
+    save: Annotated[Path, typer.Option(help="Folder for the changed model; new or empty.", metavar="FOLDER")],
+    model: Annotated[str | None, typer.Option(help="Model to change; by default the one it was made on.")] = None,
+    db: Db = DEFAULT_DB,
+    device: Device = "auto",
+) -> None:
+    """Apply an edit to another copy of the model that it was made on."""
+    from atlas.editing.copies import apply_to_copy
+
+    apply_to_copy(db, name, model=model, save=save, device=device)
+    print(diagnostics.visible(f"The edited model is {save}"))
+
+
+@app.command()
+def undo(
+    name: EditName,
+    model: Annotated[Path, typer.Option(help="Folder of the edited model, as --save wrote it.", metavar="FOLDER")],
+    save: Save = None,
+    db: Db = DEFAULT_DB,
+    device: Device = "auto",
+) -> None:
+    """Undo an edit in a saved model: every weight returns to the bit. Without --save the folder is changed."""
+    from atlas.editing.copies import undo_in_copy
+
+    digest = undo_in_copy(db, name, model=model, save=save, device=device)
+    print(diagnostics.visible(f"The model {save or model} has weights {digest}"))
+
+
+@app.command()
+def convert(
+    source: Annotated[Path, typer.Argument(help="A CSV of edits, or request JSON of ROME or EasyEdit.")],
+    out: Annotated[Path, typer.Option(help="A .json file, or a folder for facts.csv and edits.csv.", metavar="PATH")],
+    style: Annotated[str, typer.Option(help="Of a .json: rome or easyedit.")] = "easyedit",
+    language: Annotated[str, typer.Option(help="Language of requests that name none.")] = "en",
+    db: Db = DEFAULT_DB,
+) -> None:
+    """Turn a CSV of edits into request JSON, or request JSON into facts and a CSV of edits."""
+    from atlas.editing.exchange import requests_from_json, requests_to_json
+
+    if out.suffix == ".json":
+        count = requests_to_json(db, source, out, style=style, language=language)
+    else:
+        count = requests_from_json(source, out, language=language)
+    print(diagnostics.visible(f"Wrote {count:,} edits to {out}"))
+
+
+def _requests(
+    fact: str | None, object_: str | None, relation: str | None, languages: tuple[str, ...] | None, batch: Path | None
+) -> "list[Request]":
+    from atlas.editing.requests import Request, read_requests
+
+    if batch is not None and fact is None and object_ is None:
+        return read_requests(batch, languages)
+    if batch is not None or fact is None or object_ is None:
+        raise UsageError("Say what to edit: --fact and --object, or --batch and a file of edits.")
+    return [Request(fact, object_, languages=languages, relation=relation)]
+
+
+def _show(done: "Sequence[Done]", *, json: bool) -> None:
+    if json:
+        print(json_module.dumps([_values(one) for one in done], ensure_ascii=False, indent=2))
+        return
+    for one in done:
+        print(diagnostics.visible(_line(one)))
+    if len(done) > 1:
+        good = [one for one in done if one.file]
+        print(f"{len(good):,} of {len(done):,} edits made.")
+
+
+def _line(one: "Done") -> str:
+    """Return what became of one request, in a line."""
+    if one.made is None or one.target is None:
+        return f"not edited: {one.error}"
+    fact, made = one.target.fact, one.made
+    name = f"<{fact.subject}, {fact.relation}, {fact.object}> to {one.target.object}"
+    where = f"{len(made.edit.neurons)} neurons ({made.edit.record.source})"
+    if not made.converged:
+        return f"{name}: did not converge at {where}; the model is unchanged"
+    rates = ", ".join(f"{measure} {rate:.0%}" for measure, rate in one.rates.items())
+    return f"{name}: {where}; {rates}; edit {made.edit.record.id} in {one.file}"
+
+
+def _values(one: "Done") -> dict[str, object]:
+    if one.made is None or one.target is None:
+        return {"fact": one.request.fact, "object": one.request.object, "error": str(one.error)}
+    return {
+        "fact": one.target.fact.id,
+        "subject": one.target.fact.subject,
+        "relation": one.target.fact.relation,
+        "old_object": one.target.fact.object,
+        "object": one.target.object,
+        "languages": list(one.target.languages),
+        "edit": one.made.edit.record.id,
+        "file": str(one.file) if one.file else None,
+        "converged": one.made.converged,
+        "source": one.made.edit.record.source,
+        "neurons": one.made.edit.neurons,
+        "known": one.made.known,
+        "steps": one.made.fit.steps,
+        **one.rates,
+    }

@@ -112,9 +112,7 @@ def _mean_gradients(record: Trace, entries: dict[int, Entry], rule: Rule, dtype:
     with torch.enable_grad():
         gradients = torch.autograd.grad(replay(record, entries).sum(), leaves)
     weights = torch.tensor(rule.weights, dtype=dtype, device=leaves[0].device)
-    return torch.cat(
-        [torch.einsum("n,unj->uj", weights, g.to(dtype).unflatten(0, (-1, len(weights)))) for g in gradients]
-    )
+    return torch.cat([torch.einsum("n,unj->uj", weights, gradient.to(dtype)) for gradient in gradients])
 
 
 def _entries(record: Trace, baselines: Baselines, units: Tensor, rule: Rule) -> tuple[dict[int, Entry], Tensor]:
@@ -127,8 +125,7 @@ def _entries(record: Trace, baselines: Baselines, units: Tensor, rule: Rule) -> 
         owner = baselines.owner[path]
         base = baselines.neurons[path, layer][:, None]
         value = record.blocks[layer].neurons[owner][:, None]
-        points = (base + nodes * (value - base)).flatten(0, 1)
-        entries[int(layer)] = Entry(owner.repeat_interleave(len(nodes)), points)
+        entries[int(layer)] = Entry(owner, base + nodes * (value - base))
     return entries, order
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 BUNDLED = "bundled"
 SAMPLE = 60
 """Facts of the bundled set that a build takes when no limit is given; other data sets are taken whole."""
+WORK = 10**9
+LEAST_PROMPTS, MOST_PROMPTS = 8, 256
 
 
 @dataclass(frozen=True)
@@ -115,7 +117,7 @@ class _Job:
         self.progress.start(self.plan.total, self.before)
         try:
             with orderly_stop(self.progress.stopping) as stop:
-                work(self.plan.missing(done), self._compute, self._load, self.progress, stop)
+                work(self.plan.missing(done, batch_size(self.model)), self._compute, self._load, self.progress, stop)
         except BaseException as error:
             # What went wrong is told, not that the run's status could not be written because of it.
             with suppress(AtlasError):
@@ -157,6 +159,16 @@ class _Job:
 
     def _left(self) -> int:
         return self.plan.total - self.before - self.statuses.total()
+
+
+def batch_size(model: "LanguageModel") -> int:
+    """Return how many prompts a model takes at a time: some seconds of work, fewer the larger the model.
+
+    It hangs on the model's shape and the kind of device alone, so that the same build cuts the same batches.
+    """
+    info = model.info
+    size = WORK // (info.layers * info.hidden * info.neurons)
+    return int(min(max(size, LEAST_PROMPTS), MOST_PROMPTS)) * (16 if model.device.type == "cuda" else 1)
 
 
 def _settings(options: BuildOptions, progress: Progress) -> "Settings":

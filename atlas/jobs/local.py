@@ -62,6 +62,6 @@ def _computed(batch: Batch, compute: Compute[R]) -> Sequence[R]:
         return compute(batch)
     except Exception as error:
         fact = batch[0].fact
-        name = f"<{fact.subject}, {fact.relation}, {fact.object}>"
-        error.add_note(f"while computing {name} in {batch[0].language}")
+        name = f"<{fact.subject}, {fact.relation}, {fact.object}> in {batch[0].language}"
+        error.add_note(f"while computing {len(batch)} prompts, the first of them {name}")
         raise

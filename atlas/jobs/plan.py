@@ -1,7 +1,7 @@
 """The plan of a build: which prompts are put to the model together, in a fixed order.
 
-A batch holds all prompts of one fact in one language. Its members depend on nothing else, neither on the rest
-of the selection nor on what the atlas holds already, so a build that was cut off and taken up again computes
+A batch holds whole groups, each all prompts of one fact in one language, in the order of the selection. Batches are
+cut over the whole selection, not over what is still missing, so a build that was cut off and taken up again computes
 every row in the same company, and so to the same bit, as one left alone.
 """
 
@@ -23,17 +23,28 @@ class Plan:
     total: int
     held_out: int
 
-    def batches(self) -> Iterator[Batch]:
-        """Yield every batch of the whole selection: fact by fact, language by language."""
-        for _, prompts in groupby(self.facts.prompts(), key=lambda prompt: prompt.fact.id):
-            yield from _by_language(list(prompts))
+    def batches(self, size: int = 1) -> Iterator[Batch]:
+        """Yield every batch of the whole selection: as few whole groups as make `size` prompts or more."""
+        batch: list[Prompt] = []
+        for group in self._groups():
+            batch += group
+            if len(batch) >= size:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
 
-    def missing(self, done: Collection[int]) -> Iterator[Batch]:
+    def missing(self, done: Collection[int], size: int = 1) -> Iterator[Batch]:
         """Yield the batches without the prompts whose ids are in `done`; whole batches drop out."""
-        for batch in self.batches():
+        for batch in self.batches(size):
             rest = [prompt for prompt in batch if prompt.id not in done]
             if rest:
                 yield rest
+
+    def _groups(self) -> Iterator[list[Prompt]]:
+        """Yield the prompts of each fact in each language."""
+        for _, prompts in groupby(self.facts.prompts(), key=lambda prompt: prompt.fact.id):
+            yield from _by_language(list(prompts))
 
     def count(self, predicate: Callable[[Prompt], bool]) -> int:
         """Return for how many prompts of the selection `predicate` holds."""

@@ -52,7 +52,10 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Copies that enter at one layer: `owner` [copy] is the trace's row, `neurons` `[copy, neuron]` their values."""
+    """Copies that enter at one layer: `neurons` `[unit, node, neuron]` and the row of the trace of each unit, `owner`.
+
+    The copies of a unit share all of the block but its down-projection.
+    """
 
     owner: Tensor
     neurons: Tensor
@@ -85,7 +88,7 @@ def neurons_at_query(model: LanguageModel, ids: Tensor, query: Tensor) -> Tensor
 
 
 def replay(record: Trace, entries: Mapping[int, Entry]) -> Tensor:
-    """Return F of every copy, in the order of their layers: `[copy]`, differentiable in the entries' neurons."""
+    """Return F of every copy, `[copy]`: layer by layer, unit by unit; differentiable in the entries' neurons."""
     with attending(record.model.model, itself):
         hidden, owner = _through_blocks(record, entries)
         features = features_of_hidden(record.model, hidden)
@@ -117,12 +120,12 @@ def _through_blocks(record: Trace, entries: Mapping[int, Entry]) -> tuple[Tensor
             run = run_last if layer == last and record.model.kind == "masked" else run_block
             hidden = run(record, layer, hidden, owner)
         if layer in entries:
-            entry = entries[layer]
-            new = _enter(record, layer, entry)
+            new = _enter(record, layer, entries[layer])
+            own = entries[layer].owner.repeat_interleave(entries[layer].neurons.shape[1])
             if layer < last and record.model.kind == "masked":
-                new = _into_sequence(record, layer + 1, new, entry.owner)
+                new = _into_sequence(record, layer + 1, new, own)
             hidden = new if hidden is None else torch.cat([hidden, new])
-            owner = torch.cat([owner, entry.owner])
+            owner = torch.cat([owner, own])
     assert hidden is not None
     return hidden, owner
 
@@ -131,13 +134,17 @@ def _enter(record: Trace, layer: int, entry: Entry) -> Tensor:
     """Run block `layer` at the query alone, its attention as recorded and its neurons replaced: `[copy, 1, hidden]`."""
     block = record.blocks[layer]
     hidden = query_row(record, block.hidden, entry.owner)
-    return finish_block(record, layer, hidden, block.attended[entry.owner], entry.neurons, entry.owner)
+    out = finish_block(record, layer, hidden, block.attended[entry.owner], entry.neurons, entry.owner)
+    return out.flatten(0, 1)[:, None]
 
 
 def finish_block(record: Trace, layer: int, hidden: Tensor, attended: Tensor, neurons: Tensor, owner: Tensor) -> Tensor:
-    """Run block `layer` at the query alone with known attention and neurons: `[copy, 1, hidden]`."""
+    """Run block `layer` at the query alone with known attention: `[row, node, hidden]` for `[row, node, neuron]`.
+
+    What comes after the down-projection works token by token, so several nodes stand where one token would.
+    """
     down = record.model.down_projection(layer)
-    with following(lambda _: attended), pre_hook(down, lambda _: neurons[:, None]):
+    with following(lambda _: attended), pre_hook(down, lambda _: neurons):
         return call_block(record, layer, hidden, owner, narrow=True)
 
 

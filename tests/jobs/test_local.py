@@ -87,7 +87,7 @@ def test_an_error_keeps_what_was_computed_and_says_where(batches):
     with pytest.raises(ValueError, match="boom") as caught:
         work(batches, engine.compute, engine.load, Silent(), Stop())
     assert engine.loaded == _ids(batches[:2])
-    assert caught.value.__notes__ == ["while computing <s0, P36, o0> in zh"]
+    assert caught.value.__notes__ == ["while computing 2 prompts, the first of them <s0, P36, o0> in zh"]
 
 
 def test_a_second_interrupt_keeps_what_was_computed(batches):

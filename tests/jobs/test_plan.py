@@ -1,4 +1,4 @@
-"""A plan's batches depend on the fact and the language alone."""
+"""A plan's batches are cut over the whole selection, in groups of one fact and language."""
 
 import pytest
 from hypothesis import given
@@ -51,3 +51,18 @@ def test_nothing_to_plan_is_an_error_that_says_so(facts):
     only_held_out = FactSet("made", facts.facts, [t for t in facts.templates if t.held_out])
     with pytest.raises(UsageError, match="No prompt can be made of the 6 facts and 6 templates of made"):
         make_plan(only_held_out)
+
+
+def test_larger_batches_are_whole_groups_in_the_same_order(facts):
+    plan = make_plan(facts)
+    groups = _ids(plan.batches())
+    larger = _ids(plan.batches(5))
+    assert [prompt for batch in larger for prompt in batch] == [prompt for group in groups for prompt in group]
+    assert all(5 <= len(batch) < 5 + len(groups[0]) for batch in larger[:-1])
+
+
+def test_what_is_done_does_not_move_the_cuts(facts):
+    """Resumption: the batches that are left hold the same prompts as in an undisturbed run."""
+    plan = make_plan(facts)
+    batches = _ids(plan.batches(5))
+    assert _ids(plan.missing(set(batches[0]) | set(batches[2]), 5)) == [batches[1], *batches[3:]]

@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -41,3 +42,18 @@ def chosen(format_: Format | None, json: bool) -> Format | None:
 def some(limit: int) -> int | None:
     """Return a limit, None for 0: all."""
     return limit or None
+
+
+def megabytes(text: str) -> int:
+    """Return a size such as `4GB`, `500MB` or `500` in megabytes; raises BadParameter for anything else."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(GB|MB|)\s*", text, re.IGNORECASE)
+    size = float(found[1]) * (1024 if found[2].upper() == "GB" else 1) if found else 0
+    if size < 1:
+        raise typer.BadParameter(f"{text!r} is not a size of at least 1 MB; write 4GB or 500MB.")
+    return int(size)
+
+
+Memory = Annotated[
+    int | None,
+    typer.Option(parser=megabytes, metavar="SIZE", help="Memory for activations, such as 4GB; by default by device."),
+]

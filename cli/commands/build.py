@@ -8,7 +8,7 @@ import typer
 
 from .. import diagnostics
 from ..exits import ExitCode
-from ..options import DEFAULT_DB, Db, Languages, Relations, SkipBad, split
+from ..options import DEFAULT_DB, Db, Languages, Memory, Relations, SkipBad, split
 from .report import write_report
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def build(
         float | None, typer.Option(help="Share of a prompt's largest score from which scores are stored.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
-    memory: Annotated[int | None, typer.Option(min=1, help="Memory for activations, in MB.")] = None,
+    memory: Memory = None,
     skip_bad: SkipBad = False,
     allow_pickle: Annotated[
         bool, typer.Option("--allow-pickle", help="Load weights that are not safetensors.")

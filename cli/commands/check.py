@@ -8,7 +8,7 @@ import typer
 from atlas.errors import UsageError
 
 from .. import diagnostics
-from ..options import DEFAULT_DB, Db, FormatOption, Json, Languages, Output, Relations, chosen, split
+from ..options import DEFAULT_DB, Db, FormatOption, Json, Languages, Memory, Output, Relations, chosen, split
 from ..output.emit import emit
 from ..output.formats import Format
 
@@ -55,7 +55,7 @@ def check(
     dtype: Annotated[str, typer.Option(help="float32, float64 or bfloat16.")] = "float32",
     revision: Annotated[str | None, typer.Option(help="Revision of the model to pin.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of wrong objects, random neurons and intervals.")] = 0,
-    memory: Annotated[int | None, typer.Option(min=1, help="Memory for activations, in MB.")] = None,
+    memory: Memory = None,
     allow_pickle: Annotated[
         bool, typer.Option("--allow-pickle", help="Load weights that are not safetensors.")
     ] = False,

@@ -7,7 +7,7 @@ import typer
 
 from .. import diagnostics
 from ..exits import ExitCode
-from ..options import DEFAULT_DB, Db, Languages, Relations, split
+from ..options import DEFAULT_DB, Db, Languages, Memory, Relations, split
 
 if TYPE_CHECKING:
     from atlas.jobs.knockout import KnockoutSummary
@@ -35,7 +35,7 @@ def knockout(
     dtype: Annotated[str, typer.Option(help="float32, float64 or bfloat16.")] = "float32",
     revision: Annotated[str | None, typer.Option(help="Revision of the model to pin.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the random sets.")] = 0,
-    memory: Annotated[int | None, typer.Option(min=1, help="Memory for activations, in MB.")] = None,
+    memory: Memory = None,
     allow_pickle: Annotated[
         bool, typer.Option("--allow-pickle", help="Load weights that are not safetensors.")
     ] = False,

@@ -9,8 +9,9 @@ import typer
 from atlas.errors import AtlasError, UsageError
 
 from .. import diagnostics
-from ..options import FormatOption, Json, Output, chosen, split
+from ..options import DEFAULT_DB, Db, FormatOption, Json, Languages, Output, Relations, chosen, split
 from ..output.emit import emit
+from ..output.evaluation import show_tables
 from ..output.formats import Format
 
 if TYPE_CHECKING:
@@ -26,9 +27,23 @@ def evaluate(
         bool, typer.Option("--planted", help="Examine the scorers on models with known circuits in their weights.")
     ] = False,
     family: Annotated[str, typer.Option(help="Of --planted: bert or gpt2.")] = "bert",
-    method: Annotated[
-        str | None, typer.Option(help="Of --planted: scorers to examine, such as amig,kn; all if left out.")
+    method: Annotated[str | None, typer.Option(help="Scorers to compare, such as amig,kn; all if left out.")] = None,
+    model: Annotated[str | None, typer.Option(help="Model of the atlas; that of the newest run if left out.")] = None,
+    languages: Languages = None,
+    relations: Relations = None,
+    limit: Annotated[
+        int, typer.Option(min=0, help="Facts to take at most, in turn from every relation; 0 for all.")
+    ] = 40,
+    neurons: Annotated[int, typer.Option(min=1, help="Neurons of each scorer in the localisation table.")] = 10,
+    likn_method: Annotated[str, typer.Option(help="Scorer whose LIKN the cross-lingual table takes.")] = "amig",
+    definition: Annotated[str, typer.Option(help="Named thresholds of those LIKN.")] = "default",
+    scope: Annotated[str, typer.Option(help="Where neurons are changed: query or all positions.")] = "query",
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Write both tables here, as CSV and Markdown.", metavar="FOLDER")
     ] = None,
+    db: Db = DEFAULT_DB,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ... or mps.")] = "auto",
     seeds: Annotated[int, typer.Option(min=1, help="Of --planted: models in each setting.")] = 2,
     figure: Annotated[
         Path | None, typer.Option(help="Of --planted: write a picture of the results too.", metavar="FILE.svg")
@@ -37,18 +52,30 @@ def evaluate(
     json: Json = False,
     output: Output = None,
 ) -> None:
-    """Print how well each scorer finds what is there.
+    """Print what localisation is worth: what suppressing and enhancing the neurons of each scorer does.
+
+    The first table compares the scorers at equal numbers of neurons, the second measures neurons of one language in
+    another, of two together, and LIKN, all on the same facts. Scores that the atlas lacks are computed first.
 
     With --planted, precision, recall and F1 of knowledge neurons, LIKN and DKN over a grid of settings, then recall by
     kind of circuit in the base setting. The formats other than `table` write every count, a row each.
     """
-    from atlas.jobs.exam import examine
-    from atlas.planted.exam import standard_grid
-
     from ..output.progress import TerminalProgress
 
     if not planted:
-        raise UsageError("Say what to evaluate: --planted.")
+        from atlas.evaluation.job import METHODS, EvaluateOptions
+        from atlas.evaluation.job import evaluate as run_evaluate
+
+        options = EvaluateOptions(
+            db=db, model=model, languages=split(languages), relations=split(relations), limit=limit,
+            methods=split(method) or METHODS, method=likn_method, neurons=neurons, definition=definition, scope=scope,
+            seed=seed, device=device,
+        )  # fmt: skip
+        show_tables(run_evaluate(options, TerminalProgress()), chosen(format_, json), output, out)
+        return
+    from atlas.jobs.exam import examine
+    from atlas.planted.exam import standard_grid
+
     workers = min(os.cpu_count() or 1, MOST_WORKERS)
     exam = examine(standard_grid(_family(family)), _methods(method), seeds, TerminalProgress(), workers)
     _tell(exam)

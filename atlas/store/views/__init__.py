@@ -26,6 +26,9 @@ ORDER = (
     "language_specific_neuron",
     "neuron_summary",
     "edit_summary",
+    "intervention_effect",
+    "localisation",
+    "cross_lingual",
 )
 """The files, each after those that it builds upon."""
 

@@ -1,0 +1,274 @@
+"""The evaluation job: scores where missing, interventions on the same facts, rows into the atlas (METHOD 4)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+import atlas
+from atlas import schema
+from atlas.errors import ModelError, UsageError
+from atlas.evaluation import conditions as conditions_of
+from atlas.evaluation.conditions import Condition
+from atlas.evaluation.stored import Prompts, StoredRun, stored_facts, stored_run
+from atlas.facts import Fact, FactSet, Prompt
+from atlas.ids import stable_id
+from atlas.jobs.identity import identity, versions
+from atlas.jobs.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from atlas.evaluation.measuring import Case, Measured
+    from atlas.models import LanguageModel
+    from atlas.store import Writer
+
+UNRELATED = 2
+"""Prompts of the unrelated fact in each language."""
+ACTIONS = {"suppress": 0.0, "enhance": 2.0}
+METHODS = ("amig", "amig-mean", "amig-code", "kn", "joint", "greedy", "gradient", "activation", "random")
+PORTION = 2048
+"""Cases that are measured between two signs of progress."""
+
+
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What is evaluated: facts of the atlas, scorers, and the number of neurons of each.
+
+    `limit` facts are taken, in turn from every relation. `neurons` is the count in the localisation table; in the
+    cross-lingual one it is each fact's number of LIKN, under `definition`, in the run of `method`.
+    """
+
+    db: Path = Path("atlas.duckdb")
+    model: str | None = None
+    languages: Sequence[str] | None = None
+    relations: Sequence[str] | None = None
+    limit: int = 40
+    methods: Sequence[str] = METHODS
+    method: str = "amig"
+    neurons: int = 10
+    definition: str = "default"
+    scope: str = "query"
+    seed: int = 0
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """Both tables as Arrow rows of the views, and how many facts each is about; 0 where none has what it needs."""
+
+    evaluation: int
+    localisation: pa.Table
+    cross_lingual: pa.Table
+    facts: int
+    facts_with_likn: int
+
+
+def evaluate(options: EvaluateOptions, progress: Progress | None = None) -> Evaluated:
+    """Measure what localisation is worth and return both tables.
+
+    Scores that a scorer's run lacks are computed first. Raises UsageError where no fact can be evaluated.
+    """
+    progress = progress or Silent()
+    with atlas.open(options.db, "a") as writer:
+        job = _Job(options, progress, writer, stored_run(writer, model=options.model))
+        return job.work()
+
+
+class _Job:
+    """One call of `evaluate`, all its parts at hand."""
+
+    def __init__(self, options: EvaluateOptions, progress: Progress, writer: "Writer", run: StoredRun) -> None:
+        from atlas.models import load_model
+
+        self.options, self.progress, self.writer = options, progress, writer
+        progress.step(f"loading model {run.name}")
+        self.dtype = run.dtype
+        self.model: LanguageModel = load_model(
+            run.name, device=options.device, dtype=run.dtype, revision=run.revision  # type: ignore[arg-type]
+        )  # fmt: skip
+        if self.model.info.digest != run.digest:
+            raise ModelError(f"Model {run.name!r} has other weights than the atlas's runs; run `atlas build` first.")
+        self.prompts = Prompts(stored_facts(writer))
+        self.languages = tuple(options.languages or self._languages())
+        self.held = self._held()
+        self.facts = self._facts()
+        self.own = self._usable()
+
+    def work(self) -> Evaluated:
+        """Return both tables, measured on the facts that have what each needs."""
+        options = self.options
+        runs = {name: self._scored(name) for name in dict.fromkeys((*options.methods, options.method))}
+        rankings = {run: conditions_of.ranking(self.writer, run, options.neurons) for run in runs.values()}
+        shared = conditions_of.shared_facts(rankings.values(), [f.id for f in self.facts], self.languages)
+        if not shared:
+            raise UsageError(
+                f"No fact of {options.db} has neurons in all of {', '.join(self.languages)} under every scorer; "
+                f"choose fewer languages."
+            )
+        facts = [self.prompts.facts[fact] for fact in shared]
+        listed = {runs[name]: rankings[runs[name]] for name in options.methods}
+        evaluation = stable_id("evaluation", self.model.info.digest, *self._identity(), shared)
+        wanted = conditions_of.localisation(
+            {**listed, runs[options.method]: rankings[runs[options.method]]},
+            runs[options.method], facts, self.languages, options.seed,
+        )  # fmt: skip
+        self._measure(evaluation, "localisation", wanted)
+        with_likn = self._cross_lingual(evaluation, runs[options.method], facts)
+        return Evaluated(
+            evaluation, self._table("localisation", evaluation), self._table("cross_lingual", evaluation),
+            len(facts), with_likn,
+        )  # fmt: skip
+
+    def _cross_lingual(self, evaluation: int, run: int, facts: Sequence[Fact]) -> int:
+        """Measure the cross-lingual table on the facts that have LIKN; return how many those are."""
+        likn = conditions_of.likn_sets(self.writer, run, self.options.definition)
+        chosen = [fact for fact in facts if likn.get(fact.id)]
+        ranked = conditions_of.ranking(self.writer, run, max((len(likn[f.id]) for f in chosen), default=1))
+        shape = (self.model.info.layers, self.model.info.neurons)
+        seed = self.options.seed
+        wanted = conditions_of.cross_lingual(run, likn, ranked, chosen, self.languages, shape, seed)
+        self._measure(evaluation, "cross-lingual", wanted)
+        return len(chosen)
+
+    def _identity(self) -> list[object]:
+        o = self.options
+        return [list(self.languages), list(o.methods), o.method, o.neurons, o.definition, o.scope, o.seed]
+
+    def _languages(self) -> list[str]:
+        rows = self.writer.sql("SELECT DISTINCT language FROM prompt ORDER BY language").to_pylist()
+        return [row["language"] for row in rows]
+
+    def _facts(self) -> list[Fact]:
+        """Return the facts to evaluate, at most `limit`, taken in turn from every relation."""
+        from atlas.facts.selection import limited
+
+        wanted = self.options.relations
+        kept = [fact for fact in self.held.facts if wanted is None or fact.relation in wanted]
+        return list(limited(replace(self.held, facts=kept), self.options.limit).facts)
+
+    def _held(self) -> FactSet:
+        """Return the facts that some run has planned, with the templates."""
+        planned = set(self.writer.sql("SELECT DISTINCT fact FROM prompt")["fact"].to_pylist())
+        every = stored_facts(self.writer)
+        return replace(every, facts=[fact for fact in every.facts if fact.id in planned])
+
+    def _usable(self) -> dict[int, list[Prompt]]:
+        """Return the prompts of each fact that the model can use."""
+        from atlas.evaluation.measuring import usable
+
+        return {fact.id: usable(self.model, self.prompts.of(fact, self.languages)) for fact in self.facts}
+
+    def _scored(self, method: str) -> int:
+        """Return the run of `method`, with the scores of all facts in it; those that are missing are computed."""
+        from atlas.attribution import Settings, attribute
+        from atlas.attribution.rows import to_tables
+
+        settings = Settings(method=method, seed=self.options.seed)  # type: ignore[arg-type]
+        run = self.writer.start_run(
+            model=self.writer.add_model(self.model.info.row()),
+            method=method,
+            settings=identity(settings, self.dtype),
+            seed=settings.seed,
+            versions=versions(str(self.model.device)),
+        )
+        done = self.writer.done_prompts(run)
+        missing = {fact: [p for p in own if p.id not in done] for fact, own in self.own.items()}
+        self.progress.step(f"scoring with {method}")
+        self.progress.start(sum(map(len, self.own.values())), sum(map(len, self.own.values())) - _size(missing))
+        for group in filter(None, missing.values()):
+            self.writer.add_prompts(group)
+            self.writer.load_batch(to_tables(run, attribute(self.model, group, settings), settings.floor))
+            self.progress.advance(len(group))
+        self.progress.finish()
+        self.writer.finish_run(run, "done")
+        return run
+
+    def _measure(self, evaluation: int, purpose: str, wanted: Sequence[Condition]) -> None:
+        """Put every condition to the model and load the rows."""
+        from atlas.evaluation.measuring import Case, measure
+
+        from atlas.evaluation.measuring import usable
+
+        away = self._unrelated()
+        others = [p for languages in away.values() for group in languages.values() for p in group]
+        plain = {p.id: p for p in (*chain.from_iterable(self.own.values()), *usable(self.model, others))}
+        self.writer.add_prompts(plain.values())
+        self.progress.step(f"measuring the {purpose} table")
+        found = measure(self.model, [Case(p) for p in plain.values()])
+        before = dict(zip(plain, found, strict=True))
+        away = {
+            fact: {code: [p for p in group if p.id in plain] for code, group in languages.items()}
+            for fact, languages in away.items()
+        }
+        rows = list(self._rows(evaluation, purpose, wanted, away))
+        self.progress.start(len(rows), 0)
+        for start in range(0, len(rows), PORTION):
+            part = rows[start : start + PORTION]
+            after = measure(self.model, [case for _, case in part], self.options.scope)  # type: ignore[arg-type]
+            table = [_row(row, before[case.prompt.id], now) for (row, case), now in zip(part, after, strict=True)]
+            self.writer.load("intervention", pa.Table.from_pylist(table, schema=schema.arrow("intervention")))
+            self.progress.advance(len(part))
+        self.progress.finish()
+
+    def _rows(
+        self, evaluation: int, purpose: str, wanted: Sequence[Condition], away: Mapping[int, Mapping[str, list[Prompt]]]
+    ) -> "Iterator[tuple[dict[str, Any], Case]]":
+        """Yield what is put to the model, as rows of `intervention` without the measured columns, and as cases."""
+        from atlas.evaluation.measuring import Case
+
+        for condition in wanted:
+            for action, factor in ACTIONS.items():
+                row = _named(evaluation, purpose, condition, action, self.options.scope)
+                for prompt in self.own[condition.fact]:
+                    if prompt.language in condition.measured:
+                        yield {**row, "prompt": prompt.id, "related": True}, Case(prompt, condition.neurons, factor)
+                for code in condition.measured:
+                    for other in away[condition.fact].get(code, ()):
+                        yield {**row, "prompt": other.id, "related": False}, Case(other, condition.neurons, factor)
+
+    def _unrelated(self) -> dict[int, dict[str, list[Prompt]]]:
+        """Return for every fact the prompts of an unrelated one, by language, from all that the atlas holds."""
+        seed = self.options.seed
+        return {
+            fact.id: conditions_of.unrelated(fact, self.held.facts, self.prompts, UNRELATED, seed)
+            for fact in self.facts
+        }
+
+    def _table(self, view: str, evaluation: int) -> pa.Table:
+        return self.writer.sql(f"FROM {view} WHERE evaluation = ? ORDER BY ALL", [evaluation])
+
+
+def _size(groups: Mapping[int, Sequence[Prompt]]) -> int:
+    return sum(map(len, groups.values()))
+
+
+def _named(evaluation: int, purpose: str, condition: Condition, action: str, scope: str) -> dict[str, Any]:
+    layers, neurons = ([n[i] for n in condition.neurons] for i in (0, 1))
+    what = (condition.run, condition.fact, list(condition.languages), condition.source, layers, neurons, action, scope)
+    return {
+        "intervention": stable_id("intervention", evaluation, purpose, *what),
+        "evaluation": evaluation,
+        "purpose": purpose,
+        "run": condition.run,
+        "fact": condition.fact,
+        "languages": list(condition.languages),
+        "source": condition.source,
+        "action": action,
+        "scope": scope,
+        "layers": layers,
+        "neurons": neurons,
+    }
+
+
+def _row(row: Mapping[str, Any], before: "Measured", after: "Measured") -> dict[str, Any]:
+    return {
+        **row,
+        "probability_before": before.probability,
+        "probability_after": after.probability,
+        "rank_before": before.rank,
+        "rank_after": after.rank,
+        "argmax_before": before.argmax,
+        "argmax_after": after.argmax,
+    }

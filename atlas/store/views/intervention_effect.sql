@@ -1,0 +1,97 @@
+-- Logarithm and log-odds of a probability; those that round to 0 or 1 count as the nearest number that does not.
+CREATE OR REPLACE MACRO log_probability(p) AS ln(greatest(p, 1e-300));
+CREATE OR REPLACE MACRO log_odds(p) AS ln(greatest(p, 1e-300)) - ln(greatest(1 - p, 1e-16));
+
+-- What suppressing and enhancing neurons does (METHOD 4, Eq. 11), for each fact: means over its prompts in the language
+-- `measured`, and over the unrelated ones put to the model under the same intervention.
+CREATE OR REPLACE VIEW intervention_effect AS
+SELECT
+    i.evaluation, i.purpose, i.run, i.source, i.languages, prompt.language AS measured, i.action, i.scope, i.fact,
+    any_value(len(i.neurons))::INTEGER AS n_neurons,
+    count(*) FILTER (i.related)::INTEGER AS prompts,
+    avg(i.probability_after / greatest(i.probability_before, 1e-300) - 1) FILTER (i.related) AS change,
+    avg(i.probability_after / greatest(i.probability_before, 1e-300) - 1) FILTER (NOT i.related) AS change_unrelated,
+    avg(log_probability(i.probability_after) - log_probability(i.probability_before))
+        FILTER (i.related) AS log_change,
+    avg(log_probability(i.probability_after) - log_probability(i.probability_before))
+        FILTER (NOT i.related) AS log_change_unrelated,
+    avg(log_odds(i.probability_after) - log_odds(i.probability_before)) FILTER (i.related) AS log_odds_change,
+    avg(i.rank_after - i.rank_before) FILTER (i.related) AS rank_change,
+    avg((i.argmax_before AND NOT i.argmax_after)::INTEGER) FILTER (i.related) AS lost,
+    avg((i.argmax_after AND NOT i.argmax_before)::INTEGER) FILTER (i.related) AS gained
+FROM intervention AS i JOIN prompt ON prompt.prompt = i.prompt
+GROUP BY ALL;
+
+-- Means over facts, each with the 2.5 % and 97.5 % quantiles of 500 bootstrap samples of facts. The draws come from a
+-- hash of sample and place, so they are the same everywhere. `success_rate` is the mean change of related over that of
+-- unrelated probability; `success_rate_both` the sum over both actions (Eq. 11).
+CREATE OR REPLACE VIEW intervention_summary AS
+WITH numbered AS (
+    SELECT
+        *,
+        dense_rank() OVER (ORDER BY evaluation, purpose, run, source, languages, measured, action, scope) AS grouping,
+        row_number() OVER (
+            PARTITION BY evaluation, purpose, run, source, languages, measured, action, scope ORDER BY fact
+        ) - 1 AS place,
+        count(*) OVER (PARTITION BY evaluation, purpose, run, source, languages, measured, action, scope) AS facts
+    FROM intervention_effect
+),
+size AS (SELECT DISTINCT grouping, facts FROM numbered),
+draw AS (
+    SELECT
+        sample.range AS sample, slot.range AS slot,
+        (md5_number_lower(concat(sample.range, ':', slot.range)) % 1000000007) / 1000000007 AS share
+    FROM range(500) AS sample CROSS JOIN range((SELECT coalesce(max(facts), 0) FROM size)) AS slot
+),
+resampled AS (
+    SELECT
+        n.grouping, draw.sample,
+        avg(n.log_change) AS log_change, avg(n.log_odds_change) AS log_odds_change, avg(n.rank_change) AS rank_change,
+        avg(n.lost) AS lost, avg(n.gained) AS gained,
+        avg(n.change) / nullif(avg(n.change_unrelated), 0) AS success_rate
+    FROM size
+    JOIN draw ON draw.slot < size.facts
+    JOIN numbered AS n ON n.grouping = size.grouping AND n.place = floor(draw.share * size.facts)::BIGINT
+    GROUP BY n.grouping, draw.sample
+),
+bounds AS (
+    SELECT
+        grouping,
+        quantile_cont(log_change, [0.025, 0.975]) AS log_change,
+        quantile_cont(log_odds_change, [0.025, 0.975]) AS log_odds_change,
+        quantile_cont(rank_change, [0.025, 0.975]) AS rank_change,
+        quantile_cont(lost, [0.025, 0.975]) AS lost,
+        quantile_cont(gained, [0.025, 0.975]) AS gained,
+        quantile_cont(success_rate, [0.025, 0.975]) AS success_rate
+    FROM resampled
+    GROUP BY grouping
+),
+means AS (
+    SELECT
+        evaluation, purpose, run, source, languages, measured, action, scope, grouping,
+        count(*)::INTEGER AS facts, avg(n_neurons) AS neurons, sum(prompts)::INTEGER AS prompts,
+        avg(change) AS change, avg(change_unrelated) AS change_unrelated,
+        avg(log_change) AS log_change, avg(log_change_unrelated) AS log_change_unrelated,
+        avg(log_odds_change) AS log_odds_change, avg(rank_change) AS rank_change,
+        avg(lost) AS lost, avg(gained) AS gained,
+        avg(change) / nullif(avg(change_unrelated), 0) AS success_rate
+    FROM numbered
+    GROUP BY ALL
+)
+SELECT
+    m.evaluation, m.purpose, m.run, model.name AS model, run.method, m.source, m.languages, m.measured, m.action,
+    m.scope, m.facts, m.neurons, m.prompts,
+    m.change, m.change_unrelated,
+    m.log_change, b.log_change[1] AS log_change_low, b.log_change[2] AS log_change_high, m.log_change_unrelated,
+    m.log_odds_change, b.log_odds_change[1] AS log_odds_change_low, b.log_odds_change[2] AS log_odds_change_high,
+    m.rank_change, b.rank_change[1] AS rank_change_low, b.rank_change[2] AS rank_change_high,
+    m.lost, b.lost[1] AS lost_low, b.lost[2] AS lost_high,
+    m.gained, b.gained[1] AS gained_low, b.gained[2] AS gained_high,
+    m.success_rate, b.success_rate[1] AS success_rate_low, b.success_rate[2] AS success_rate_high,
+    sum(m.success_rate) OVER (
+        PARTITION BY m.evaluation, m.purpose, m.run, m.source, m.languages, m.measured, m.scope
+    ) AS success_rate_both
+FROM means AS m
+JOIN bounds AS b ON b.grouping = m.grouping
+JOIN run ON run.run = m.run
+JOIN model ON model.model = run.model;

@@ -1,0 +1,78 @@
+"""The tables of `atlas evaluate`: short on a terminal, whole in files."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from atlas.errors import AtlasError
+
+from .. import diagnostics
+from .emit import emit
+from .formats import Format
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from atlas.evaluation.job import Evaluated
+
+_LOCALISATION = ("language", "action", "method", "source", "facts", "neurons")
+_CROSS_LINGUAL = ("measured", "action", "source", "languages", "facts", "neurons")
+_MEASURES = {
+    "log_change": "log p",
+    "log_odds_change": "log odds",
+    "rank_change": "rank",
+    "lost": "lost",
+    "gained": "gained",
+    "success_rate": "SR",
+}
+
+
+def show_tables(found: "Evaluated", format_: Format | None, output: Path | None, out: Path | None) -> None:
+    """Print both tables with their intervals; a format other than `table`, or a file, gets every column of the first.
+
+    With `out`, every column of both goes into that folder, as CSV and Markdown.
+    """
+    diagnostics.note(f"localisation on {found.facts:,} facts, cross-lingual on the {found.facts_with_likn:,} with LIKN")
+    if out is not None:
+        _write(found, out)
+    if output is not None or format_ not in (None, Format.table):
+        emit(found.localisation, format_, output)
+        return
+    emit(short(found.localisation, _LOCALISATION), Format.table, None)
+    print()
+    emit(short(found.cross_lingual, _CROSS_LINGUAL), Format.table, None)
+
+
+def short(table: "pa.Table", keys: tuple[str, ...]) -> "pa.Table":
+    """Return the rows sorted by `keys`, each measure as one text: the mean and its 95 % interval."""
+    import pyarrow as pa
+
+    rows = sorted(table.to_pylist(), key=lambda row: [str(row[key]) for key in keys[:4]])
+    columns: dict[str, list[object]] = {key: [_key(row[key]) for row in rows] for key in keys}
+    for name, title in _MEASURES.items():
+        columns[title] = [_interval(row, name) for row in rows]
+    return pa.table(columns)
+
+
+def _key(value: object) -> object:
+    if isinstance(value, list):
+        return "+".join(value)
+    return round(value, 1) if isinstance(value, float) else value
+
+
+def _interval(row: dict[str, float | None], name: str) -> str:
+    values = [row[name], row[f"{name}_low"], row[f"{name}_high"]]
+    mean, low, high = ("-" if value is None else f"{value:.2f}" for value in values)
+    return f"{mean} [{low}, {high}]"
+
+
+def _write(found: "Evaluated", out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AtlasError(f"{out} cannot be written: {error.strerror}; choose another --out.") from error
+    for name, table, keys in (
+        ("localisation", found.localisation, _LOCALISATION),
+        ("cross_lingual", found.cross_lingual, _CROSS_LINGUAL),
+    ):
+        emit(table, Format.csv, out / f"{name}.csv")
+        emit(short(table, keys), Format.markdown, out / f"{name}.md")

@@ -13,7 +13,7 @@ from atlas.errors import AtlasError, UsageError
 from atlas.facts import Prompt
 from atlas.jobs.identity import identity, versions
 from atlas.jobs.local import work
-from atlas.jobs.plan import Plan, make_plan
+from atlas.jobs.plan import Plan, batch_size, make_plan
 from atlas.jobs.progress import Progress, Silent
 from atlas.jobs.stopping import orderly_stop
 from atlas.jobs.summary import Found, Summary
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 BUNDLED = "bundled"
 SAMPLE = 60
 """Facts of the bundled set that a build takes when no limit is given; other data sets are taken whole."""
-WORK = 10**9
-LEAST_PROMPTS, MOST_PROMPTS = 8, 256
 
 
 @dataclass(frozen=True)
@@ -115,9 +113,10 @@ class _Job:
         done = self.writer.done_prompts(self.run)
         self.before = self.plan.count(lambda prompt: prompt.id in done)
         self.progress.start(self.plan.total, self.before)
+        size = batch_size(self.model.info, self.model.device.type)
         try:
             with orderly_stop(self.progress.stopping) as stop:
-                work(self.plan.missing(done, batch_size(self.model)), self._compute, self._load, self.progress, stop)
+                work(self.plan.missing(done, size), self._compute, self._load, self.progress, stop)
         except BaseException as error:
             # What went wrong is told, not that the run's status could not be written because of it.
             with suppress(AtlasError):
@@ -148,7 +147,6 @@ class _Job:
         from atlas.attribution import attribute
 
         budget = None if self.options.memory is None else self.options.memory << 20
-
         return attribute(self.model, prompts, self.settings, budget)
 
     def _load(self, results: "Sequence[PromptAttribution]") -> None:
@@ -159,16 +157,6 @@ class _Job:
 
     def _left(self) -> int:
         return self.plan.total - self.before - self.statuses.total()
-
-
-def batch_size(model: "LanguageModel") -> int:
-    """Return how many prompts a model takes at a time: some seconds of work, fewer the larger the model.
-
-    It hangs on the model's shape and the kind of device alone, so that the same build cuts the same batches.
-    """
-    info = model.info
-    size = WORK // (info.layers * info.hidden * info.neurons)
-    return int(min(max(size, LEAST_PROMPTS), MOST_PROMPTS)) * (16 if model.device.type == "cuda" else 1)
 
 
 def _settings(options: BuildOptions, progress: Progress) -> "Settings":

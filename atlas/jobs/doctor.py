@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import atlas
 from atlas.errors import AtlasError
-from atlas.jobs.checks import CHECKS, Check
+
+if TYPE_CHECKING:
+    from atlas.store.checks import CheckResult
 
 _PACKAGES = ("neuron-atlas", "torch", "transformers", "duckdb", "sqlalchemy", "duckdb-engine", "pyarrow")
 _LITTLE_DISK = 1 << 30
@@ -28,13 +30,15 @@ class Finding:
 
 def examine(path: Path) -> Iterator[Finding]:
     """Yield findings about the installation, the disk and the atlas at `path`; never raises for a broken atlas."""
+    from atlas.store import checks
+
     yield Finding("ok", "python", python_version())
     yield from (_package(name) for name in _PACKAGES)
     yield _disk(path)
     try:
         with atlas.open(path) as opened:
             yield Finding("ok", "atlas", ", ".join(f"{key} {value}" for key, value in opened.info().items()))
-            yield from (_checked(opened, check) for check in CHECKS)
+            yield from map(_checked, checks.run(opened))
     except AtlasError as error:
         yield Finding("wrong", "atlas", str(error))
 
@@ -55,8 +59,8 @@ def _disk(path: Path) -> Finding:
     return Finding("ok", "disk", detail)
 
 
-def _checked(opened: "atlas.Atlas", check: Check) -> Finding:
-    rows = opened.sql(f"SELECT count(*) AS rows FROM ({check.sql})").to_pylist()[0]["rows"]
-    if not rows:
-        return Finding("ok", check.name, "none")
-    return Finding("warning" if check.harmless else "wrong", check.name, f"{rows:,}", check.remedy)
+def _checked(result: "CheckResult") -> Finding:
+    if result.ok:
+        return Finding("ok", result.check.name, "none")
+    detail = f"{result.rows:,}, first {result.sample.slice(0, 1).to_pylist()[0]}"
+    return Finding("warning" if result.check.harmless else "wrong", result.check.name, detail, result.check.remedy)

@@ -1,9 +1,11 @@
 """The job of `atlas evaluate --planted`: every scorer on planted models, from attribution to the atlas's views."""
 
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing import get_context
+from multiprocessing.util import Finalize
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
@@ -75,14 +77,16 @@ def _all(cases: Sequence["Case"], workers: int) -> Iterator["Marks"]:
         yield from map(_examine_one, cases)
         return
     # A process that DuckDB and torch have run threads in must not be forked.
-    with ProcessPoolExecutor(workers, get_context("spawn"), _one_thread) as pool:
+    with ProcessPoolExecutor(workers, get_context("spawn"), _prepare_worker) as pool:
         yield from pool.map(_examine_one, cases)
 
 
-def _one_thread() -> None:
+def _prepare_worker() -> None:
     import torch
 
     torch.set_num_threads(1)
+    # torch and DuckDB's bindings report each other's objects as leaks when the interpreter is taken down.
+    Finalize(None, os._exit, args=(0,), exitpriority=-1)
 
 
 def _examine_one(case: "Case") -> "Marks":

@@ -8,11 +8,19 @@ every row in the same company, and so to the same bit, as one left alone.
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 from atlas.errors import UsageError
 from atlas.facts import FactSet, Prompt
 
+if TYPE_CHECKING:
+    from atlas.models import ModelInfo
+
 Batch = Sequence[Prompt]
+
+WORK = 10**9
+"""Prompts of a batch times layers, width and neurons of the model, about."""
+LEAST_PROMPTS, MOST_PROMPTS = 8, 256
 
 
 @dataclass(frozen=True)
@@ -61,6 +69,15 @@ def make_plan(facts: FactSet) -> Plan:
             f"{facts.source}: no template fits a fact's relation and languages and is not held out; select others."
         )
     return Plan(facts, total, held_out)
+
+
+def batch_size(info: "ModelInfo", device: str) -> int:
+    """Return how many prompts a model takes at a time: some seconds of work, fewer the larger the model.
+
+    It hangs on the model's shape and the kind of `device` alone, so that the same build cuts the same batches.
+    """
+    size = WORK // (info.layers * info.hidden * info.neurons)
+    return min(max(size, LEAST_PROMPTS), MOST_PROMPTS) * (16 if device == "cuda" else 1)
 
 
 def _by_language(prompts: list[Prompt]) -> Iterator[Batch]:

@@ -40,12 +40,10 @@ LAYERS = Query(
     "layers",
     "Knowledge neurons by layer",
     """
-SELECT language, layer, count(DISTINCT neuron) AS neurons
-FROM knowledge_neuron WHERE run = $run AND definition = 'default' GROUP BY ALL
-UNION ALL BY NAME
-SELECT 'LIKN' AS language, layer, count(DISTINCT neuron) AS neurons
-FROM likn WHERE run = $run AND definition = 'default' GROUP BY ALL
-ORDER BY language = 'LIKN', language, layer
+SELECT coalesce(language, 'LIKN') AS language, layer, neurons
+FROM layer_distribution
+WHERE run = $run AND definition = 'default' AND kind IN ('knowledge neuron', 'likn')
+ORDER BY layer_distribution.language NULLS LAST, layer
 """,
 )
 
@@ -92,10 +90,9 @@ ORDER BY shared.neurons DESC, shared."highest score" DESC, fact.fact LIMIT 25
         "neurons",
         "Neurons that most facts share",
         """
-SELECT layer, neuron, count(DISTINCT fact) AS facts, count(DISTINCT language) AS languages,
-    avg(score) AS "mean score"
-FROM knowledge_neuron WHERE run = $run AND definition = 'default'
-GROUP BY ALL ORDER BY facts DESC, "mean score" DESC, layer, neuron LIMIT 25
+SELECT layer, neuron, facts, likn_facts AS "facts as LIKN", languages, relations, score AS "mean score"
+FROM neuron_summary WHERE run = $run AND definition = 'default'
+ORDER BY facts DESC, score DESC, layer, neuron LIMIT 25
 """,
     ),
 )

@@ -1,6 +1,8 @@
-"""The fixed vocabulary of warnings: how far the numbers of a run can be trusted."""
+"""How far the numbers of a run can be trusted: usage warnings, and what went wrong in the run as a whole."""
 
 from dataclasses import dataclass
+
+from atlas.store.warnings import UsageWarning
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,44 +14,21 @@ class Check:
     sql: str
 
 
+def _usage(warning: UsageWarning) -> Check:
+    query = f"SELECT count(*) FROM usage_warning WHERE run = $run AND warning = '{warning}'"
+    return Check(warning, warning.meaning, query)
+
+
 CHECKS = (
-    Check(
-        "single template",
-        "facts in a language that rest on one usable prompt: its wording cannot be told from the fact",
-        """
-SELECT count(*) FROM (
-    SELECT 1 FROM probe JOIN prompt USING (prompt)
-    WHERE probe.run = $run AND probe.status IN ('ok', 'not_converged')
-    GROUP BY prompt.fact, prompt.language HAVING count(*) = 1
-)
-""",
-    ),
-    Check(
-        "not converged",
-        "prompts with a layer whose scores miss the tolerance of the completeness check",
-        "SELECT count(*) FROM probe WHERE run = $run AND status = 'not_converged'",
-    ),
-    Check(
-        "model does not know the answer",
-        "usable prompts whose answer is not the model's first choice",
-        "SELECT count(*) FROM probe WHERE run = $run AND rank > 1",
-    ),
+    *map(_usage, UsageWarning),
     Check(
         "NaN in the output",
-        "prompts for which the model gave no number",
+        "The model gave no number for these prompts.",
         "SELECT count(*) FROM probe WHERE run = $run AND status = 'nan'",
     ),
     Check(
         "run not finished",
-        "runs that were cut off: the same `atlas build` goes on",
+        "The run was cut off: the same `atlas build` goes on.",
         "SELECT count(*) FROM run WHERE run = $run AND status <> 'done'",
-    ),
-    Check(
-        "model revision not pinned",
-        "models without a revision: only the digest of the weights tells which ones they were",
-        """
-SELECT count(*) FROM run JOIN model USING (model)
-WHERE run.run = $run AND model.revision IS NULL AND model.name NOT LIKE 'demo-%'
-""",
     ),
 )

@@ -96,7 +96,8 @@ def open_file(path: Path, *, read_only: bool, limits: Limits) -> duckdb.DuckDBPy
     # A second connection of this process shares the first one's instance, whose settings are locked.
     if _setting(connection, "lock_configuration") is not True:
         connection.execute(f"SET temp_directory = '{_spill_folder()}'")
-        connection.execute(f"SET enable_external_access = {limits.files}")
+        if not limits.files:
+            connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
     elif _setting(connection, "enable_external_access") is not limits.files:
         connection.close()

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from atlas.errors import UsageError
+
 from ..options import DEFAULT_DB, Db, FormatOption, Json, Output, chosen
 from ..output.emit import emit
 
@@ -27,5 +29,7 @@ def sql(
     import atlas
 
     text = sys.stdin.read() if query == "-" else query
+    if not text.strip():
+        raise UsageError('There is no query; `atlas sql "select * from likn limit 5"` is a start.')
     with atlas.open(db, "a" if write else "r", allow_files=allow_files) as opened:
         emit(opened.sql(text), chosen(format_, json), output)

@@ -1,5 +1,6 @@
 """The command line as a user meets it, with tiny models and facts made here."""
 
+import shutil
 import warnings
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ import pytest
 from tiny import make_bert, make_bert_tokenizer, make_gpt2, make_gpt2_tokenizer
 
 from atlas.cli.main import main
+from atlas.jobs import plan
 
 FACTS = """relation,language,subject,object,subject_key,object_key
 P36,en,France,Paris,france,paris
@@ -53,6 +55,12 @@ def shell(capfdbinary, monkeypatch):
 
 
 @pytest.fixture
+def small_batches(monkeypatch):
+    """One fact in one language to a batch, however small the model."""
+    monkeypatch.setattr(plan, "MOST_PROMPTS", 1)
+
+
+@pytest.fixture
 def data(tmp_path):
     folder = tmp_path / "facts"
     folder.mkdir()
@@ -87,6 +95,23 @@ def build(shell, masked, data, tmp_path):
         return shell("build", "--model", model, "--dataset", data, "--db", db, *words)
 
     return run
+
+
+@pytest.fixture(scope="session")
+def one_built(masked, tmp_path_factory):
+    """An atlas of the tiny BERT and the facts made here, built once."""
+    folder = tmp_path_factory.mktemp("built")
+    (folder / "facts.csv").write_text(FACTS, "utf-8")
+    (folder / "templates.csv").write_text(TEMPLATES, "utf-8")
+    words = ("build", "--model", masked, "--dataset", folder, "--db", folder / "atlas.duckdb")
+    assert main([str(word) for word in words]) == 0
+    return folder / "atlas.duckdb"
+
+
+@pytest.fixture
+def built(one_built, db):
+    """A copy of that atlas at `db`."""
+    shutil.copy(one_built, db)
 
 
 @pytest.fixture

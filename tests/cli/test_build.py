@@ -52,7 +52,7 @@ def test_the_same_build_again_computes_nothing(build, db):
     assert content(db) == before
 
 
-def test_a_larger_selection_adds_to_the_run_and_ends_with_the_same_rows(build, db, tmp_path):
+def test_a_larger_selection_adds_to_the_run_and_ends_with_the_same_rows(small_batches, build, db, tmp_path):
     first = _summary(build("--relations", "P36", "--languages", "en", "--limit", "1", "--json"))
     second = _summary(build("--json"))
     assert first["run"] == second["run"]
@@ -73,7 +73,7 @@ def test_a_causal_model_skips_templates_that_do_not_end_in_the_object(build, cau
     assert "  2: the template does not end in the object, which a causal model needs" in ended.out
 
 
-def test_ctrl_c_stops_in_order_and_the_same_command_goes_on(build, db, tmp_path, monkeypatch):
+def test_ctrl_c_stops_in_order_and_the_same_command_goes_on(small_batches, build, db, tmp_path, monkeypatch):
     advance = TerminalProgress.advance
 
     def interrupt_once(self, prompts):
@@ -94,7 +94,7 @@ def test_ctrl_c_stops_in_order_and_the_same_command_goes_on(build, db, tmp_path,
     assert content(db) == content(tmp_path / "whole.duckdb")
 
 
-def test_an_error_in_the_middle_keeps_what_was_computed(build, db, monkeypatch):
+def test_an_error_in_the_middle_keeps_what_was_computed(small_batches, build, db, monkeypatch):
     import atlas.attribution as attribution
 
     attribute, calls = attribution.attribute, []
@@ -139,7 +139,7 @@ def test_answers_that_cannot_be_spelled_are_counted(build, data):
 
 def test_bad_lines_end_the_build_unless_they_are_to_be_skipped(build, data, db):
     with (data / "facts.csv").open("a", encoding="utf-8") as file:
-        file.write("P36,en,Spain,,spain,madrid\n")
+        file.write("P36,en,Spain,Madrid,spain,madrid,and,more\n")
     ended = build()
     assert ended.code == 1
     assert "facts.csv:9" in ended.err

@@ -28,7 +28,6 @@ def facts_only(shell, data, db):
         ("facts",),
         ("neurons",),
         ("runs",),
-        ("doctor",),
         ("report", "--out", "site"),
         ("--help",),
         ("build", "--help"),
@@ -42,6 +41,12 @@ def test_no_model_is_needed(words, facts_only, tmp_path):
     )
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.splitlines()[-1] == "heavy:"
+
+
+def test_doctor_needs_no_torch(facts_only):
+    command = [sys.executable, "-c", PROBE, "doctor", "--db", str(facts_only)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "torch" not in ended.stdout.splitlines()[-1]
 
 
 def test_importing_the_library_is_light():

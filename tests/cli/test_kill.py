@@ -17,7 +17,7 @@ FACTS = 40
 # Runs `atlas build`, and tells on stdout of each batch computed and of each load begun and ended.
 DRIVER = """
 import sys
-from atlas.jobs import local
+from atlas.jobs import local, plan
 from atlas.cli.main import main
 from atlas.cli.output.progress import TerminalProgress
 from atlas.store import Writer
@@ -34,6 +34,7 @@ def load_and_tell(*arguments):
     tell()
 
 local.LOAD_PROMPTS = 6
+plan.MOST_PROMPTS = 1
 TerminalProgress.advance = tell
 Writer.load_batch = load_and_tell
 sys.exit(main(sys.argv[1:]))

@@ -30,8 +30,7 @@ def test_facts_are_found_by_part_of_a_name_in_any_language(shell, data, db):
     assert _rows(shell("facts", "no such thing", "--db", db, "--json")) == []
 
 
-def test_neurons_of_the_atlas_and_of_a_fact(build, shell, db):
-    build()
+def test_neurons_of_the_atlas_and_of_a_fact(built, shell, db):
     summary = _rows(shell("neurons", "--db", db, "--json", "--limit", 0))
     assert {(row["layer"], row["neuron"]) for row in summary}
     of_france = _rows(shell("neurons", "--fact", "France", "--language", "en", "--db", db, "--json", "--limit", 0))
@@ -43,8 +42,7 @@ def test_neurons_of_the_atlas_and_of_a_fact(build, shell, db):
     assert {(r["layer"], r["neuron"]) for r in shared} <= {(r["layer"], r["neuron"]) for r in of_france}
 
 
-def test_another_tau_is_another_query(build, shell, db):
-    build()
+def test_another_tau_is_another_query(built, shell, db):
     counts = [
         len(_rows(shell("neurons", "--fact", "France", "--tau", tau, "--db", db, "--json", "--limit", 0)))
         for tau in (0.1, 0.5, 0.9)
@@ -66,22 +64,19 @@ def test_another_tau_is_another_query(build, shell, db):
         ("--definition", "none such"),
     ],
 )
-def test_options_that_make_no_sense(build, shell, db, words):
-    build()
+def test_options_that_make_no_sense(built, shell, db, words):
     ended = shell("neurons", *words, "--db", db)
     assert ended.code == 2
     assert ended.err.startswith("error: ")
 
 
-def test_runs_name_model_method_and_status(build, shell, db):
-    build()
+def test_runs_name_model_method_and_status(built, shell, db):
     (run,) = _rows(shell("runs", "--db", db, "--json"))
     assert run["method"] == "amig"
     assert run["status"] == "done"
 
 
-def test_doctor_finds_an_atlas_in_order(build, shell, db):
-    build()
+def test_doctor_finds_an_atlas_in_order(built, shell, db):
     findings = _rows(shell("doctor", "--db", db, "--json"))
     assert {finding["status"] for finding in findings} == {"ok"}
 
@@ -89,15 +84,14 @@ def test_doctor_finds_an_atlas_in_order(build, shell, db):
 @pytest.mark.parametrize(
     ("damage", "check"),
     [
-        ("DELETE FROM probe", "scores without their probe"),
+        ("DELETE FROM probe", "rows of attribution without their probe"),
         ("INSERT INTO attribution SELECT * FROM attribution LIMIT 1", "scores that come twice"),
         ("UPDATE probe_layer SET score_sum = score_sum + 1", "layers whose scores do not add up"),
-        ("DELETE FROM fact_label", "prompts without their fact, template or label"),
+        ("DELETE FROM prompt", "rows of probe without their prompt"),
         ("UPDATE model SET layers = 1", "scores of neurons that the model does not have"),
     ],
 )
-def test_doctor_finds_damage(build, shell, db, damage, check):
-    build()
+def test_doctor_finds_damage(built, shell, db, damage, check):
     assert shell("sql", damage, "--db", db, "--write").code == 0
     ended = shell("doctor", "--db", db, "--json")
     assert ended.code == 1
@@ -105,8 +99,7 @@ def test_doctor_finds_damage(build, shell, db, damage, check):
     assert any(finding["subject"].startswith(check) and finding["remedy"] for finding in wrong)
 
 
-def test_doctor_warns_of_a_run_cut_off(build, shell, db):
-    build()
+def test_doctor_warns_of_a_run_cut_off(built, shell, db):
     shell("sql", "UPDATE run SET status = 'running'", "--db", db, "--write")
     ended = shell("doctor", "--db", db, "--json")
     assert ended.code == 0
@@ -119,15 +112,13 @@ def test_doctor_looks_at_a_broken_file_too(shell, tmp_path):
     assert json.loads(ended.out)[-1]["status"] == "wrong"
 
 
-def test_upgrade_of_an_atlas_of_this_version_changes_nothing(build, shell, db):
-    build()
+def test_upgrade_of_an_atlas_of_this_version_changes_nothing(built, shell, db):
     ended = shell("upgrade", "--db", db)
     assert ended.code == 0
     assert str(db) in ended.out
 
 
-def test_an_atlas_of_a_newer_version_is_left_alone(build, shell, db):
-    build()
+def test_an_atlas_of_a_newer_version_is_left_alone(built, shell, db):
     shell("sql", "UPDATE schema_version SET version_num = '9999'", "--db", db, "--write")
     for words in (("sql", "SELECT 1"), ("build",), ("upgrade",), ("runs",)):
         ended = shell(*words, "--db", db)
@@ -135,11 +126,10 @@ def test_an_atlas_of_a_newer_version_is_left_alone(build, shell, db):
         assert "newer version" in ended.err
 
 
-def test_a_second_writer_is_told_who_holds_the_atlas(build, db):
+def test_a_second_writer_is_told_who_holds_the_atlas(built, build, db):
     import subprocess
     import sys
 
-    build()
     hold = "import sys, atlas\nwith atlas.open(sys.argv[1], 'a'):\n    print('held', flush=True)\n    sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", hold, str(db)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -151,12 +141,11 @@ def test_a_second_writer_is_told_who_holds_the_atlas(build, db):
     assert f"held by process {holder.pid}" in ended.err
 
 
-def test_report_shows_an_atlas(build, shell, db, tmp_path):
-    build()
+def test_report_shows_an_atlas(built, shell, db, tmp_path):
     ended = shell("report", "--db", db, "--out", tmp_path / "site")
     assert ended.code == 0
     page = (tmp_path / "site" / "index.html").read_text("utf-8")
-    for text in ("tiny-bert", "single template", "巴黎", "LIKN", "<svg"):
+    for text in ("tiny-bert", "single template", "model does not know the answer", "LIKN", "<svg"):
         assert text in page
 
 

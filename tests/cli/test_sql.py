@@ -104,7 +104,6 @@ def test_the_query_may_come_from_stdin(sql, monkeypatch):
         "SELEC 1",
         "SELECT * FROM nowhere",
         "SELECT \0",
-        "",
     ],
 )
 def test_what_a_query_may_not_do_is_an_error_without_a_traceback(sql, query, tmp_path):
@@ -116,6 +115,13 @@ def test_what_a_query_may_not_do_is_an_error_without_a_traceback(sql, query, tmp
     assert "Traceback" not in ended.err
     assert "unexpected" not in ended.err
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("query", ["", " \n"])
+def test_no_query_is_wrong_usage(sql, query):
+    ended = sql(query)
+    assert ended.code == 2
+    assert ended.err.startswith("error: There is no query")
 
 
 def test_write_lets_a_query_change_the_atlas(sql):

@@ -1,12 +1,14 @@
 """A plan's batches are cut over the whole selection, in groups of one fact and language."""
 
+from types import SimpleNamespace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from atlas.errors import UsageError
 from atlas.facts import FactSet
-from atlas.jobs.plan import make_plan
+from atlas.jobs.plan import batch_size, make_plan
 
 
 def _ids(batches):
@@ -66,3 +68,12 @@ def test_what_is_done_does_not_move_the_cuts(facts):
     plan = make_plan(facts)
     batches = _ids(plan.batches(5))
     assert _ids(plan.missing(set(batches[0]) | set(batches[2]), 5)) == [batches[1], *batches[3:]]
+
+
+def test_a_larger_model_takes_fewer_prompts_at_a_time():
+    def size(layers, hidden, neurons, device="cpu"):
+        return batch_size(SimpleNamespace(layers=layers, hidden=hidden, neurons=neurons), device)
+
+    demo, mbert, large = size(4, 128, 512), size(12, 768, 3072), size(24, 2048, 8192)
+    assert demo >= mbert >= large > 0
+    assert size(12, 768, 3072, "cuda") > mbert

@@ -1,0 +1,152 @@
+"""Degenerate neurons of planted models, found by build, knock-outs and views, against what was planted."""
+
+from dataclasses import replace
+
+import pytest
+import transformers
+
+import atlas
+from atlas.attribution import Settings, attribute
+from atlas.attribution.rows import to_tables
+from atlas.errors import UsageError
+from atlas.jobs.knockout import KnockoutOptions, knockout
+from atlas.planted import Circuit, PlantConfig, plant
+
+CIRCUITS = [
+    Circuit("degenerate", 0, layers=(1, 1)),
+    Circuit("degenerate", 1, layers=(2, 2)),
+    Circuit("degenerate", 2, layers=(1, 2)),
+    Circuit("additive", 3),
+    Circuit("additive", 4),
+    Circuit("independent", 5),
+    Circuit("knowledge", 6),
+    Circuit("silent", 5),
+    Circuit("constant", 6),
+]
+
+
+@pytest.fixture(scope="module", params=["bert", "gpt2"])
+def planted(request):
+    return plant(PlantConfig(family=request.param), CIRCUITS, seed=0)
+
+
+@pytest.fixture(scope="module")
+def measured(planted, tmp_path_factory):
+    """An atlas with a run of the default scorer on a planted model, and all knock-outs."""
+    folder = tmp_path_factory.mktemp("planted")
+    transformers.utils.logging.disable_progress_bar()
+    planted.model.save_pretrained(folder / "model")
+    planted.tokenizer.save_pretrained(folder / "model")
+    db = folder / "planted.duckdb"
+    model = planted.language_model(str(folder / "model"))
+    with atlas.open(db, "w") as writer:
+        add_run(writer, model, planted.facts)
+    options = KnockoutOptions(model=str(folder / "model"), db=db, device="cpu")
+    return db, options, knockout(options)
+
+
+def add_run(writer, model, facts):
+    prompts = list(facts.prompts())
+    settings = Settings()
+    writer.add_facts(facts)
+    writer.add_prompts(prompts)
+    run = writer.start_run(
+        model=writer.add_model(model.info.row()), method="amig", settings={"floor": settings.floor}, seed=0, versions={}
+    )
+    writer.load_batch(to_tables(run, attribute(model, prompts, settings), settings.floor))
+    writer.finish_run(run)
+
+
+def sets_of(db, view):
+    with atlas.open(db) as opened:
+        rows = opened.sql(f"SELECT fact, language, layers, neurons FROM {view}").to_pylist()
+    return {(row["fact"], row["language"], frozenset(zip(row["layers"], row["neurons"], strict=True))) for row in rows}
+
+
+def planted_sets(planted):
+    return {(*key, pair) for key, pairs in planted.truth.degenerate.items() for pair in pairs}
+
+
+def test_strict_dkn_are_exactly_what_was_planted(planted, measured):
+    db, _, _ = measured
+    assert sets_of(db, "dkn WHERE definition = 'strict'") == planted_sets(planted)
+
+
+def test_additive_pairs_pass_only_without_the_strict_rule(planted, measured):
+    db, _, _ = measured
+    additive = {fact for fact, kind in planted.truth.kinds.items() if kind == "additive"}
+    loose, strict = sets_of(db, "dkn WHERE definition = 'default'"), sets_of(db, "dkn_at(strict := true)")
+    assert {fact for fact, _, _ in loose} & additive
+    assert not {fact for fact, _, _ in strict} & additive
+    assert strict <= loose
+
+
+def test_random_sets_are_no_dkn(measured):
+    db, _, summary = measured
+    assert sets_of(db, "dkn_control WHERE definition = 'default'") == set()
+    assert summary.facts_with_control == 0
+    assert summary.facts_with_dkn >= 3
+    assert not summary.interrupted
+
+
+def test_summary_counts_facts_against_controls(measured):
+    db, _, _ = measured
+    with atlas.open(db) as opened:
+        rows = opened.sql("FROM dkn_summary WHERE definition = 'strict'").to_pylist()
+    assert sum(row["facts_with_dkn"] for row in rows) == 9  # three facts in three languages
+    assert all(row["facts_with_control"] == 0 for row in rows)
+    assert all(row["share"] == row["facts_with_dkn"] / row["facts"] for row in rows)
+
+
+def test_a_second_call_measures_nothing(measured):
+    _, options, first = measured
+    assert first.rows > 0
+    assert knockout(options).rows == 0
+
+
+def test_a_union_joins_runs_and_keeps_its_own_rows(planted, measured):
+    _, options, _ = measured
+    joined = knockout(replace(options, source="union", max_order=3))
+    again = knockout(replace(options, source="union", max_order=3))
+    assert joined.run != knockout(options).run
+    assert joined.rows > 0
+    assert again.rows == 0
+    assert sets_of(options.db, f"dkn WHERE definition = 'strict' AND run = {joined.run}") >= planted_sets(planted)
+
+
+def test_tau_bounds_sets_and_controls_alike(measured):
+    db, _, _ = measured
+    for macro in ("dkn_at", "dkn_control_at"):
+        wide, none = (sets_of(db, f"{macro}(tau := {tau}, t_high := -1.0, t_low := 1.0)") for tau in (0.2, 1.0))
+        assert wide
+        assert not none
+
+
+def test_relation_dkn_are_of_training_facts_only(measured):
+    db, _, _ = measured
+    with atlas.open(db) as opened:
+        members = opened.sql(
+            "SELECT DISTINCT s.relation, d.language, unnest(d.layers) AS layer, unnest(d.neurons) AS neuron "
+            "FROM dkn d JOIN fact_split s USING (fact) WHERE d.definition = 'strict' AND s.split = 'train'"
+        ).to_pylist()
+        found = opened.sql(
+            "SELECT relation, language, layer, neuron FROM relation_dkn WHERE definition = 'strict'"
+        ).to_pylist()
+    assert found
+    assert all(row in members for row in found)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"source": "greedy"},
+        {"definition": "nowhere"},
+        {"languages": ("xx",)},
+        {"top": 0},
+        {"max_order": 7},
+    ],
+)
+def test_wrong_options_are_usage_errors(measured, change):
+    _, options, _ = measured
+    with pytest.raises(UsageError):
+        knockout(replace(options, **change))

@@ -6,10 +6,11 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from atlas.planted.cuts import Neuron
+from atlas.planted.cuts import Neuron, log_odds
 from atlas.planted.errors import PlantingError
 from atlas.planted.writing.fitting import FIRES, Fitter, acts
 from atlas.planted.writing.members import Member
+from atlas.planted.writing.skeleton import KNOWN, UNKNOWN
 
 T_LOW = 0.2
 T_HIGH = 0.25
@@ -129,16 +130,17 @@ def _silent(ablation: Ablation, member: Member) -> Iterator[str]:
 
 
 def _unfired(ablation: Ablation, member: Member) -> Iterator[str]:
-    """Off on every prompt, without effect; forced on, it can stand in for the fact's own circuit."""
+    """Off on every prompt, without effect; forced on, it goes half the way of the fact's own circuit at least."""
     if ablation.activation(member.neuron).abs().max() > SILENT:
         yield f"{member.neuron} fires"
     yield from _does_nothing(ablation, member)
     fitter = ablation.fitter
     bias = fitter.weights.blocks[member.neuron[0]].up_bias
     bias[member.neuron[1]] += 2 * FIRES
-    forced = fitter.probe.probabilities(fitter.cut(acts))
+    forced = log_odds(fitter.probe.probabilities(fitter.cut(acts)))
     bias[member.neuron[1]] -= 2 * FIRES
-    if forced[fitter.own(member)].min() < KNOWN_FROM:
+    gain = forced - log_odds(fitter.probe.probabilities(fitter.cut(acts)))
+    if gain[fitter.own(member)].min() < (KNOWN - UNKNOWN) / 2:
         yield f"{member.neuron} writes too little when forced on"
 
 

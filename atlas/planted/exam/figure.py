@@ -1,9 +1,10 @@
-"""A picture of the exam: F1 against the background's strength, and who finds which circuit."""
+"""A picture of the exam: F1 over the background's strength, by kind of circuit and by setting."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from html import escape
 from math import log
 
+from atlas.planted.exam.marking import Mark
 from atlas.planted.exam.results import TARGETS, Row, total
 
 WIDTH = 860
@@ -19,19 +20,26 @@ NAMES = {"KN": "knowledge neurons", "LIKN": "LIKN", "DKN": "DKN"}
 
 
 def figure(rows: Sequence[Row]) -> str:
-    """Return an SVG: above, F1 of each target over the background's strength; below, recall by kind of circuit.
+    """Return an SVG: F1 of each target over the background's strength, then shaded tables of F1 of knowledge neurons.
 
-    The panels above take the base and the settings that vary the background, the table below the base alone.
+    The panels above take the base and the settings that vary the background. The first table has a column for each kind
+    of circuit in the base, the second one for each setting.
     """
     methods = list(dict.fromkeys(row.method for row in rows))
     colours = {method: COLOURS[i % len(COLOURS)] for i, method in enumerate(methods)}
-    height = TOP + PLOT + 90 + CELL_HEIGHT * (len(methods) + 1) + 120
+    known = [row for row in rows if row.target == "KN"]
+    base = [row for row in known if row.axis == "base"]
+    below, block = TOP + PLOT + 90, CELL_HEIGHT * len(methods) + 150
+    height = below + 2 * block
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" {FONT}>',
         f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
         *_panels(rows, colours),
         *_legend(colours, TOP + PLOT + 52),
-        *_recall(rows, methods, TOP + PLOT + 90),
+        _text(40, below, "F1 of knowledge neurons in the base setting, by kind of circuit", weight="bold"),
+        *_shades(base, lambda row: row.circuit, methods, below + 14),
+        _text(40, below + block, "F1 of knowledge neurons, by setting", weight="bold"),
+        *_shades(known, lambda row: row.setting, methods, below + block + 14),
         "</svg>",
     ]
     return "\n".join(parts) + "\n"
@@ -78,23 +86,25 @@ def _legend(colours: dict[str, str], y: float) -> Iterator[str]:
         yield _text(x + 14, y, method)
 
 
-def _recall(rows: Sequence[Row], methods: Sequence[str], top: float) -> Iterator[str]:
-    """Yield a table of shaded cells: a line for each scorer, a column for each kind of circuit."""
-    base = [row for row in rows if row.axis == "base" and row.target == "KN"]
-    kinds = sorted({row.circuit for row in base})
-    yield _text(40, top, "Recall of knowledge neurons in the base setting, by kind of circuit", weight="bold")
+def _shades(rows: Sequence[Row], column: Callable[[Row], str], methods: Sequence[str], top: float) -> Iterator[str]:
+    """Yield a table of shaded cells: a line for each scorer, a column for each value of `column`."""
+    names = list(dict.fromkeys(map(column, rows)))
+    marks: dict[tuple[str, str], Mark] = {}
+    for row in rows:
+        key = row.method, column(row)
+        marks[key] = marks.get(key, Mark()) + row.mark
     for line, method in enumerate(methods):
-        y = top + 14 + line * CELL_HEIGHT
+        y = top + line * CELL_HEIGHT
         yield _text(LABELS + 20, y + 15, method, anchor="end")
-        for column, kind in enumerate(kinds):
-            mark = total(base, lambda row, m=method, k=kind: row.method == m and row.circuit == k)
-            yield from _cell(LABELS + 28 + column * CELL_WIDTH, y, mark.recall or 0.0)
-    for column, kind in enumerate(kinds):
-        x, y = LABELS + 40 + column * CELL_WIDTH, top + 28 + len(methods) * CELL_HEIGHT
-        yield f'<text x="{x}" y="{y}" transform="rotate(30 {x} {y})">{escape(kind)}</text>'
+        for place, name in enumerate(names):
+            yield from _cell(LABELS + 28 + place * CELL_WIDTH, y, marks.get((method, name), Mark()).f1)
+    for place, name in enumerate(names):
+        x, y = LABELS + 40 + place * CELL_WIDTH, top + 14 + len(methods) * CELL_HEIGHT
+        yield f'<text x="{x}" y="{y}" transform="rotate(30 {x} {y})">{escape(name)}</text>'
 
 
-def _cell(x: float, y: float, value: float) -> Iterator[str]:
+def _cell(x: float, y: float, f1: float | None) -> Iterator[str]:
+    value = f1 or 0.0
     ink = "#ffffff" if value > 0.6 else "#000000"
     size = f'width="{CELL_WIDTH - 2}" height="{CELL_HEIGHT - 2}"'
     yield f'<rect x="{x}" y="{y}" {size} fill="#0072b2" fill-opacity="{0.06 + 0.84 * value:.2f}"/>'

@@ -1,0 +1,147 @@
+"""The exam through the whole pipe: attribution, atlas, views, knock-outs, marks."""
+
+import warnings
+
+import pytest
+
+from atlas.cli.main import main
+from atlas.jobs import exam as job
+from atlas.planted import PlantConfig, PlantingError, planting
+from atlas.planted.exam import Setting, base_setting, by_circuit, grid, standard_grid
+
+SEEN_BY_ONE_LAYER = {
+    "knowledge", "independent", "bound", "additive", "degenerate-2-within", "degenerate-3-within",
+    "degenerate-2-within-beside",
+}  # fmt: skip
+TINY = Setting("base", PlantConfig(layers=2, hidden=48, neurons=32, heads=3, templates=1, relations=1), 5)
+
+
+@pytest.fixture(scope="module", params=["bert", "gpt2"])
+def sat(request):
+    """Three scorers on the base setting."""
+    return job.examine([base_setting(request.param)], ["amig", "joint", "greedy"], seeds=1)
+
+
+def mark(sat, method, target, kinds=None):
+    rows = [r for r in sat.rows if r.method == method and r.target == target and (kinds is None or r.circuit in kinds)]
+    assert rows
+    return sum((row.mark for row in rows[1:]), rows[0].mark)
+
+
+@pytest.mark.parametrize("target", ["KN", "LIKN"])
+def test_default_scorer_is_perfect_on_what_one_layer_can_show(sat, target):
+    one = mark(sat, "amig", target, SEEN_BY_ONE_LAYER)
+    assert one.right > 0
+    assert (one.precision, one.recall) == (1, 1)
+
+
+def test_default_scorer_finds_degenerate_sets_within_a_layer(sat):
+    one = mark(sat, "amig", "DKN", {"degenerate-2-within"})
+    assert (one.precision, one.recall) == (1, 1)
+
+
+def test_default_scorer_rejects_decoys_and_additive_pairs(sat):
+    decoys = mark(sat, "amig", "decoy")
+    assert (decoys.right > 0, decoys.wrong) == (True, 0)
+    assert mark(sat, "amig", "DKN", {"additive"}).wrong == 0
+    assert mark(sat, "amig", "DKN", {"knowledge", "independent", "bound"}).wrong == 0
+
+
+@pytest.mark.parametrize("target", ["KN", "DKN"])
+def test_joint_finds_duplicates_in_other_layers_beside_an_indispensable_neuron(sat, target):
+    assert mark(sat, "joint", target, {"degenerate-2-across-beside"}).recall == 1
+
+
+@pytest.mark.parametrize("target", ["KN", "DKN"])
+def test_greedy_finds_dormant_backups(sat, target):
+    assert mark(sat, "greedy", target, {"backup"}).recall == 1
+
+
+def test_table_says_who_misses_what(sat):
+    lines = {(line["set"], line["circuit"]): line for line in by_circuit(sat.rows, "base").to_pylist()}
+    assert lines["DKN", "backup"]["greedy"].startswith("1.00")
+    assert lines["DKN", "backup"]["amig"].startswith("0.00")
+    assert lines["DKN", "degenerate-2-across-beside"]["joint"].startswith("1.00")
+    assert not lines["KN", "degenerate-2-across-beside"]["amig"].startswith("1.00")
+
+
+def test_every_model_of_the_base_could_be_planted(sat):
+    assert not sat.failures
+
+
+def test_grid_varies_one_thing_at_a_time():
+    settings = list(standard_grid("gpt2"))
+    assert settings[0] == base_setting("gpt2")
+    assert len({setting.name for setting in settings}) == len(settings)
+    assert {setting.axis for setting in settings} == {"base", "background", "circuits", "layers", "translations"}
+
+
+def test_models_that_cannot_be_planted_are_told_and_left_out(monkeypatch):
+    def refuse(*_):
+        raise PlantingError("too strong")
+
+    monkeypatch.setattr(planting, "check_all", refuse)
+    found = job.examine([TINY], ["amig"], seeds=1)
+    assert not found.rows
+    assert [failure.reason for failure in found.failures] == ["too strong"] * job.TRIES
+
+
+@pytest.mark.slow
+def test_workers_give_the_same_marks():
+    alone = job.examine([TINY], ["amig", "greedy"], seeds=2)
+    together = job.examine([TINY], ["amig", "greedy"], seeds=2, workers=2)
+    assert alone.rows == together.rows
+
+
+@pytest.fixture
+def command(monkeypatch, capfd):
+    """Runs `atlas evaluate` on a grid of one tiny setting."""
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    monkeypatch.setattr(grid, "BACKGROUNDS", ())
+    monkeypatch.setattr("atlas.planted.exam.standard_grid", lambda _: iter([TINY]))
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
+
+    def run(*words):
+        code = main(["evaluate", *words])
+        out, err = capfd.readouterr()
+        return int(code), out, err
+
+    return run
+
+
+def test_command_prints_both_tables_and_draws(command, tmp_path):
+    code, out, err = command(
+        "--planted", "--method", "amig,greedy", "--seeds", "1", "--figure", str(tmp_path / "f.svg")
+    )
+    assert code == 0, err
+    assert "KN precision" in out
+    assert "degenerate-2-within" in out
+    assert (tmp_path / "f.svg").read_text("utf-8").startswith("<svg")
+
+
+def test_command_writes_every_count(command):
+    code, out, err = command("--planted", "--method", "amig", "--seeds", "1", "--format", "csv")
+    assert code == 0, err
+    assert out.splitlines()[0].startswith("family,setting,axis,background,facts,layers,seed,method,target,circuit")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--planted", "--family", "llama"), "llama"),
+        (("--planted", "--method", "guess"), "guess"),
+        (("--planted", "--seeds", "0"), "--seeds"),
+    ],
+)
+def test_wrong_usage(command, words, message):
+    code, out, err = command(*words)
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+def test_picture_that_cannot_be_written_is_an_error(command, tmp_path):
+    code, _, err = command(
+        "--planted", "--method", "random", "--seeds", "1", "--figure", str(tmp_path / "no" / "f.svg")
+    )
+    assert code == 1
+    assert "cannot be written" in err

@@ -74,9 +74,10 @@ class Edit:
             for name, part in (("neurons", self.index), ("before", self.before), ("delta", self.delta))
             for layer, tensor in part.items()
         }
-        text = json.dumps(asdict(self.record), ensure_ascii=False, sort_keys=True)
+        # One entry alone: safetensors writes several in random order, and the same edit should be the same file.
+        text = json.dumps({"format": FORMAT, **asdict(self.record)}, ensure_ascii=False, sort_keys=True)
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, path, metadata={"format": FORMAT, "edit": text})
+        save_file(tensors, path, metadata={"edit": text})
         return file_digest(path)
 
 
@@ -93,7 +94,7 @@ def load_edit(path: Path) -> Edit:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
     except (OSError, SafetensorError) as error:
         raise DataError(f"{path} cannot be read as an edit ({error}); name a file that `atlas edit` wrote.") from error
-    if metadata.get("format") != FORMAT:
+    if FORMAT not in metadata.get("edit", ""):
         raise DataError(f"{path} is not an edit of format {FORMAT}; name a file that `atlas edit` wrote.")
     try:
         return _checked(Edit(_record(metadata["edit"]), *(_part(tensors, n) for n in ("neurons", "before", "delta"))))

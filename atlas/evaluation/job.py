@@ -165,7 +165,7 @@ class _Job:
         from atlas.attribution import Settings, attribute
         from atlas.attribution.rows import to_tables
 
-        settings = Settings(method=method, seed=self.options.seed)  # type: ignore[arg-type]
+        settings = Settings(method=method, seed=self.options.seed)
         run = self.writer.start_run(
             model=self.writer.add_model(self.model.info.row()),
             method=method,
@@ -187,9 +187,7 @@ class _Job:
 
     def _measure(self, evaluation: int, purpose: str, wanted: Sequence[Condition]) -> None:
         """Put every condition to the model and load the rows."""
-        from atlas.evaluation.measuring import Case, measure
-
-        from atlas.evaluation.measuring import usable
+        from atlas.evaluation.measuring import Case, measure, usable
 
         away = self._unrelated()
         others = [p for languages in away.values() for group in languages.values() for p in group]

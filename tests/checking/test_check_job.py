@@ -1,0 +1,142 @@
+"""Checking claims end to end, on a planted model that knows its facts."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import atlas
+from atlas.checking.claims import Claim
+from atlas.checking.evaluation import EVIDENCE
+from atlas.checking.report import evaluation_table
+from atlas.errors import UsageError
+from atlas.jobs.check import evaluate_claims
+from atlas.jobs.judge import answer_rows, check_claims
+
+
+@pytest.fixture(scope="module")
+def evaluated(bench):
+    return evaluate_claims(bench, conditions=["plain", "corrupted", "code-switched"])
+
+
+def claim_of(row, **other):
+    return replace(Claim(row["subject"], row["relation"], row["object"], row["language"]), **other)
+
+
+def test_a_model_that_knows_its_facts_is_told_from_one_that_does_not(evaluated):
+    rows = {
+        (row["condition"], row["evidence"]): row for row in evaluation_table(evaluated[1], 0, compact=False).to_pylist()
+    }
+    assert {evidence for _, evidence in rows} == set(EVIDENCE)
+    assert rows["plain", "probability"]["auroc"] == 1
+    assert rows["plain", "combined"]["auroc"] == 1
+    assert rows["plain", "random"]["auroc"] < 0.9
+    assert len({row["claims"] for (condition, _), row in rows.items() if condition == "plain"}) == 1
+
+
+def test_the_view_and_the_table_agree(bench, evaluated):
+    identity, found = evaluated
+    with atlas.open(bench.db) as opened:
+        rows = opened.sql(
+            "FROM fact_check_metrics WHERE evaluation = ? AND relation IS NULL AND language IS NULL "
+            "AND source_language IS NULL",
+            [identity],
+        ).to_pylist()
+    seen = {(row["condition"], row["evidence"]): row for row in rows}
+    for row in evaluation_table(found, 0, compact=False).to_pylist():
+        other = seen[row["condition"], row["evidence"]]
+        assert (other["claims"], other["unusable"]) == (row["claims"], row["unusable"])
+        for name in ("precision", "recall", "f1", "accuracy", "auroc"):
+            assert (np.nan if other[name] is None else other[name]) == pytest.approx(row[name], nan_ok=True), name
+
+
+def test_subjects_are_on_one_side_of_the_split_and_thresholds_come_from_training(bench, evaluated):
+    with atlas.open(bench.db) as opened:
+        both = opened.sql(
+            "SELECT fact.subject FROM claim JOIN fact USING (fact) WHERE split IS NOT NULL "
+            "GROUP BY ALL HAVING count(DISTINCT split) > 1"
+        )
+        rows = opened.sql(
+            "SELECT split, relation, language, evidence, count(DISTINCT threshold) AS n "
+            "FROM verdict JOIN claim USING (claim) "
+            "WHERE evaluation = ? AND source_language = language AND threshold IS NOT NULL GROUP BY ALL",
+            [evaluated[0]],
+        ).to_pylist()
+    assert len(both) == 0
+    assert {row["split"] for row in rows} == {"train", "test"}
+    assert all(row["n"] == 1 for row in rows)
+
+
+def test_evaluating_again_adds_nothing(bench, evaluated):
+    with atlas.open(bench.db) as opened:
+        before = opened.sql("SELECT count(*) AS n FROM verdict").to_pylist()
+    again, _ = evaluate_claims(bench, conditions=["plain", "corrupted", "code-switched"])
+    with atlas.open(bench.db) as opened:
+        assert opened.sql("SELECT count(*) AS n FROM verdict").to_pylist() == before
+    assert again == evaluated[0]
+
+
+def test_neurons_of_one_language_judge_claims_in_another(bench, evaluated):
+    with atlas.open(bench.db) as opened:
+        rows = opened.sql(
+            "SELECT evidence, source_language, language, auroc FROM fact_check_metrics WHERE evaluation = ? "
+            "AND source_language IS NOT NULL AND relation IS NULL AND language IS NOT NULL AND condition = 'plain'",
+            [evaluated[0]],
+        ).to_pylist()
+    assert {(row["evidence"], row["source_language"], row["language"]) for row in rows} == {
+        (evidence, *pair) for evidence in ("dkn", "dkn-or-kn") for pair in (("en", "de"), ("de", "en"))
+    }
+
+
+def test_true_and_wrong_claims_are_judged(bench, facts):
+    row = next(row for row in facts if row["split"] == "train")
+    other = next(r["object"] for r in facts if r["language"] == row["language"] and r["object"] != row["object"])
+    true, wrong = check_claims(bench, [claim_of(row), claim_of(row, object=other)], "dkn-or-kn")
+    assert (true.status, wrong.status) == ("ok", "ok")
+    assert true.score > wrong.score
+    assert true.probability > 0.5 > wrong.probability
+    assert true.texts == wrong.texts
+    assert len(true.neurons) >= 1
+    assert true.threshold == wrong.threshold
+    again = check_claims(bench, [claim_of(row)], "dkn-or-kn")[0]
+    assert again.threshold == true.threshold
+
+
+def test_unknown_names_are_text_and_the_language_is_told(bench, facts):
+    row = facts[0]
+    (answer,) = check_claims(bench, [claim_of(row, subject="en0", language=None, object=row["object"])], "dkn-or-kn")
+    assert answer.claim.language in {"en", "de"}
+    assert any("language" in note for note in answer.notes)
+    (unknown,) = check_claims(bench, [claim_of(row, subject=row["object"])], "dkn-or-kn")
+    assert any("does not know the subject" in note for note in unknown.notes)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"relation": "P0"}, "no templates of relation"),
+        ({"language": "xx"}, "no usable template in 'xx'"),
+        ({"object": "☃"}, "cannot spell"),
+        ({"problem": "the object is empty"}, "unusable"),
+    ],
+)
+def test_what_cannot_be_judged_says_why(bench, facts, change, words):
+    bad = claim_of(facts[0], **change)
+    good, answer = check_claims(bench, [claim_of(facts[0]), bad], "dkn-or-kn")
+    assert good.status == "ok"
+    assert answer.supported is None
+    assert words in answer.status
+    assert answer_rows([good, answer]).column("verdict").to_pylist()[1] is None
+    with pytest.raises(UsageError, match=words):
+        check_claims(bench, [bad], "dkn-or-kn", strict=True)
+
+
+def test_wrong_options_are_usage_errors(bench, facts):
+    with pytest.raises(UsageError, match="Evidence"):
+        check_claims(bench, [claim_of(facts[0])], "astrology")
+    with pytest.raises(UsageError, match="Condition"):
+        evaluate_claims(bench, conditions=["upside-down"])
+    with pytest.raises(UsageError, match="true or no wrong"):
+        evaluate_claims(bench, limit=1)
+    with pytest.raises(UsageError, match="atlas build"):
+        evaluate_claims(replace(bench, source="greedy"))

@@ -19,7 +19,7 @@ from atlas.models.readout import features_of_ids, token_ranks
 
 log = logging.getLogger("atlas")
 
-CPU_BUDGET = 1 << 30
+CPU_BUDGET = 1 << 29
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def attribute(
 
 
 def default_budget(model: LanguageModel) -> int:
-    """Return the memory for activations in bytes: half of a GPU's memory, 1 GiB elsewhere."""
+    """Return the memory for activations in bytes: half of a GPU's memory, 512 MiB elsewhere."""
     if model.device.type == "cuda":
         return torch.cuda.get_device_properties(model.device).total_memory // 2
     return CPU_BUDGET

@@ -44,7 +44,7 @@ def edit(
     ] = None,
     batch: Annotated[
         Path | None,
-        typer.Option(help="Edits from a CSV (fact, object, languages, relation) or request JSON.", metavar="FILE"),
+        typer.Option(help="Edits from a CSV: fact, object, languages, relation.", metavar="FILE"),
     ] = None,
     neurons: Annotated[str, typer.Option(help="likn, kn, relation, or a file of neurons.", metavar="WHICH")] = "likn",
     least_languages: Annotated[
@@ -141,10 +141,12 @@ def convert(
     from atlas.editing.exchange import requests_from_json, requests_to_json
 
     if out.suffix == ".json":
-        count = requests_to_json(db, source, out, style=style, language=language)
+        converted = requests_to_json(db, source, out, style=style)
     else:
-        count = requests_from_json(source, out, language=language)
-    print(diagnostics.visible(f"Wrote {count:,} edits to {out}"))
+        converted = requests_from_json(source, out, language=language)
+    print(diagnostics.visible(f"Wrote {converted.edits:,} edits to {out}"))
+    for reason, count in converted.skipped.items():
+        print(diagnostics.visible(f"  {count:,} left out: {reason}"))
 
 
 def _requests(

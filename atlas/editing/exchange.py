@@ -1,0 +1,238 @@
+"""Edit sets of others: request JSON of ROME (CounterFact), of EasyEdit, and the zsRE and MzsRE layouts, both ways.
+
+Read, a request becomes a fact with a template (`facts.csv`, `templates.csv`, which `atlas build --dataset` takes) and a
+line of `edits.csv`, which `atlas edit --batch` takes. Never imports torch.
+"""
+
+import csv
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import atlas
+from atlas.editing.requests import Target, read_requests, understand
+from atlas.errors import DataError, UsageError
+from atlas.evaluation.stored import Prompts, stored_facts
+from atlas.facts import OBJECT, SUBJECT, Prompt
+from atlas.ids import stable_id
+
+STYLES = ("rome", "easyedit")
+_UNSPACED = ("zh", "ja", "th")
+
+
+@dataclass(frozen=True, slots=True)
+class Wording:
+    """A request in one language: templates with [X] and [Y], the first to edit with, and the answers."""
+
+    language: str
+    subject: str
+    templates: tuple[str, ...]
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """How many edits were written, and how many requests were left out, by reason."""
+
+    edits: int
+    skipped: Counter[str] = field(default_factory=Counter)
+
+
+class SkippedError(Exception):
+    """A request that cannot be an edit here; says why."""
+
+
+def requests_from_json(source: Path, out: Path, *, language: str = "en") -> Converted:
+    """Write `facts.csv`, `templates.csv` and `edits.csv` into the folder `out`; DataError for what is no request JSON.
+
+    `language` is that of requests that name none.
+    """
+    skipped: Counter[str] = Counter()
+    tables = _Tables()
+    count = 0
+    for item in _items(source):
+        try:
+            relation, wordings = _understood(item, language)
+            tables.add(relation, wordings)
+            count += 1
+        except SkippedError as reason:
+            skipped[str(reason)] += 1
+    if not count:
+        raise DataError(f"{source} holds no request that can be read ({dict(skipped)}); see docs/editing.md.")
+    tables.write(out)
+    return Converted(count, skipped)
+
+
+def requests_to_json(db: Path, source: Path, out: Path, *, style: str = "easyedit") -> Converted:
+    """Write the edits of the CSV `source`, on facts of the atlas `db`, as request JSON: one request a language.
+
+    Only templates that end in the object can be prompts there. Raises UsageError for an unknown `style`.
+    """
+    if style not in STYLES:
+        raise UsageError(f"--style cannot be {style!r}: choose {' or '.join(STYLES)}.")
+    found: list[dict[str, Any]] = []
+    skipped: Counter[str] = Counter()
+    with atlas.open(db) as opened:
+        prompts = Prompts(stored_facts(opened))
+        for request in read_requests(source):
+            target = understand(request, prompts, opened.fact_ids(request.fact))
+            for code in target.languages:
+                own = [p for p in prompts.of(target.fact, [code]) if p.template.ends_in_object]
+                held = [p for p in prompts.of(target.fact, [code], held_out=True) if p.template.ends_in_object]
+                if own:
+                    found.append(_request(style, len(found), target, code, own, held))
+                else:
+                    skipped[f"no template in {code} ends in the object"] += 1
+    out.write_text(json.dumps(found, ensure_ascii=False, indent=2) + "\n", "utf-8")
+    return Converted(len(found), skipped)
+
+
+def _items(source: Path) -> list[dict[str, Any]]:
+    try:
+        items = json.loads(source.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{source} cannot be read as JSON ({error}); give a list of requests.") from error
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise DataError(f"{source} is not a list of JSON objects; give a list of requests.")
+    return items
+
+
+def _understood(item: Mapping[str, Any], language: str) -> tuple[str, list[Wording]]:
+    """Return the relation of a request and its wordings, whatever its layout."""
+    try:
+        if "requested_rewrite" in item:
+            return _rome(item, language)
+        if "prompt" in item or "src" in item:
+            wordings = [_question(item, str(item.get("language", language)), str(item["subject"]))]
+        else:
+            wordings = list(_by_language(item))
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise SkippedError(f"a field is missing or of another kind: {error}") from error
+    if not wordings:
+        raise SkippedError("no wording names the subject")
+    return str(item.get("relation") or f"R{stable_id('request', wordings[0].templates[0]) % 10**9}"), wordings
+
+
+def _rome(item: Mapping[str, Any], language: str) -> tuple[str, list[Wording]]:
+    rewrite = item["requested_rewrite"]
+    if isinstance(rewrite, list):
+        raise SkippedError("several rewrites in one request")
+    subject = str(rewrite["subject"])
+    code = str(item.get("language", language))
+    first = _template(rewrite["prompt"].replace("{}", subject), subject, code)
+    others = [_template(text, subject, code) for text in item.get("paraphrase_prompts", ())]
+    texts = tuple(dict.fromkeys(text for text in (first, *others) if text))
+    if first is None:
+        raise SkippedError("no wording names the subject")
+    answers = (str(rewrite["target_true"]["str"]), str(rewrite["target_new"]["str"]))
+    return str(rewrite.get("relation_id", "R")), [Wording(code, subject, texts, *answers)]
+
+
+def _question(item: Mapping[str, Any], code: str, subject: str) -> Wording:
+    """Return the wording of an EasyEdit or zsRE item."""
+    texts = [item.get("prompt", item.get("src")), item.get("rephrase_prompt", item.get("rephrase"))]
+    templates = [_template(str(text), subject, code) for text in texts if text]
+    if not templates or templates[0] is None:
+        raise SkippedError("no wording names the subject")
+    old = item.get("ground_truth") or item.get("answers") or item["pred"]
+    new = item.get("target_new", item.get("alt"))
+    known = tuple(dict.fromkeys(text for text in templates if text))
+    return Wording(code, subject, known, str(old[0] if isinstance(old, list) else old), str(new))
+
+
+def _by_language(item: Mapping[str, Any]) -> Iterator[Wording]:
+    """Yield the wordings of an MzsRE item; a language whose question does not name the subject is left out."""
+    parts = {code: part for code, part in item.items() if isinstance(part, dict) and "src" in part}
+    subjects = [part["subject"] for part in parts.values() if "subject" in part]
+    for code, part in parts.items():
+        try:
+            yield _question(part, code, str(part.get("subject") or subjects[0]))
+        except SkippedError:
+            continue
+
+
+def _template(text: str, subject: str, code: str) -> str | None:
+    """Return `text` with [X] for the subject and [Y] at the end, None if it does not name the subject once."""
+    if text.count(subject) != 1 or OBJECT in text or SUBJECT in text:
+        return None
+    space = "" if code.split("-")[0] in _UNSPACED else " "
+    return f"{text.rstrip().replace(subject, SUBJECT)}{space}{OBJECT}"
+
+
+class _Tables:
+    """The rows of the three CSV files."""
+
+    def __init__(self) -> None:
+        self.facts: dict[tuple[str, ...], None] = {}
+        self.templates: dict[tuple[str, ...], str] = {}
+        self.edits: list[dict[str, str]] = []
+
+    def add(self, relation: str, wordings: Sequence[Wording]) -> None:
+        """Add one request: its first template is to edit with, the others are held out."""
+        key, old = wordings[0].subject, wordings[0].old
+        for wording in wordings:
+            self.facts[relation, wording.language, wording.subject, wording.old, key, old] = None
+            for place, text in enumerate(wording.templates):
+                held = "1" if place else "0"
+                known = self.templates.get((relation, wording.language, text), "1")
+                self.templates[relation, wording.language, text] = min(held, known)
+        new = {f"object_{wording.language}": wording.new for wording in wordings}
+        languages = " ".join(wording.language for wording in wordings)
+        self.edits.append({"fact": key, "relation": relation, "languages": languages, **new})
+
+    def write(self, out: Path) -> None:
+        out.mkdir(parents=True, exist_ok=True)
+        columns = ("relation", "language", "subject", "object", "subject_key", "object_key")
+        _write(out / "facts.csv", columns, [dict(zip(columns, row, strict=True)) for row in self.facts])
+        columns = ("relation", "language", "template", "held_out")
+        rows = [dict(zip(columns, (*row, held), strict=True)) for row, held in self.templates.items()]
+        _write(out / "templates.csv", columns, rows)
+        names = sorted({name for row in self.edits for name in row if name.startswith("object_")})
+        _write(out / "edits.csv", ("fact", "relation", "languages", *names), self.edits)
+
+
+def _write(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _request(
+    style: str, case: int, target: Target, code: str, own: Sequence[Prompt], held: Sequence[Prompt]
+) -> dict[str, Any]:
+    """Return one request: the first template is the prompt, the held-out ones paraphrases."""
+    label = target.fact.labels[code]
+    prompt, *rest = [text.before.rstrip() for text in (*own[:1], *held, *own[1:])]
+    new = target.labels[code]
+    if style == "easyedit":
+        return {
+            "case_id": case,
+            "language": code,
+            "relation": target.fact.relation,
+            "subject": label.subject,
+            "prompt": prompt,
+            "rephrase_prompt": rest[0] if rest else "",
+            "ground_truth": label.object,
+            "target_new": new,
+            "locality": {},
+            "portability": {},
+        }
+    rewrite = {
+        "prompt": prompt.replace(label.subject, "{}", 1),
+        "relation_id": target.fact.relation,
+        "target_new": {"str": new, "id": target.object},
+        "target_true": {"str": label.object, "id": target.fact.object},
+        "subject": label.subject,
+    }
+    return {
+        "case_id": case,
+        "language": code,
+        "requested_rewrite": rewrite,
+        "paraphrase_prompts": rest,
+        "neighborhood_prompts": [],
+    }

@@ -1,0 +1,130 @@
+"""Request JSON of others, both ways."""
+
+import csv
+import json
+
+import pytest
+
+import atlas
+from atlas.editing.exchange import requests_from_json, requests_to_json
+from atlas.editing.requests import read_requests
+from atlas.errors import DataError, UsageError
+from atlas.facts import read
+
+COUNTERFACT = {
+    "case_id": 0,
+    "requested_rewrite": {
+        "prompt": "The mother tongue of {} is",
+        "relation_id": "P103",
+        "target_new": {"str": "English", "id": "Q1860"},
+        "target_true": {"str": "French", "id": "Q150"},
+        "subject": "Ann Example",
+    },
+    "paraphrase_prompts": ["Some text. Ann Example spoke the language"],
+    "neighborhood_prompts": ["Someone else is a native speaker of"],
+}
+ZSRE = {
+    "subject": "Ann Example",
+    "src": "What university did Ann Example attend?",
+    "rephrase": "Where did Ann Example study?",
+    "answers": ["Trinity College"],
+    "alt": "University of Michigan",
+    "loc": "who sang it",
+    "loc_ans": "someone",
+}
+EASYEDIT = {
+    "case_id": 3,
+    "prompt": "Which city is the capital of Examplia?",
+    "target_new": "Foo",
+    "ground_truth": "Bar",
+    "subject": "Examplia",
+    "rephrase_prompt": "Examplia's capital:",
+    "locality": {},
+    "portability": {},
+}
+MZSRE = {"en": ZSRE, "zh": {**ZSRE, "src": "Ann Example上的是哪所大学？", "rephrase": "Ann Example在哪里读书？"}}
+ALL = [COUNTERFACT, ZSRE, EASYEDIT, MZSRE]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    def convert(items):
+        (tmp_path / "in.json").write_text(json.dumps(items), "utf-8")
+        return requests_from_json(tmp_path / "in.json", tmp_path / "out"), tmp_path / "out"
+
+    return convert
+
+
+def rows(path):
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.mark.parametrize("item", ALL)
+def test_every_layout_becomes_a_fact_that_can_be_read(folder, item):
+    converted, out = folder([item])
+    assert converted.edits == 1
+    assert not converted.skipped
+    facts = read(str(out))
+    (fact,) = facts.facts
+    (request,) = read_requests(out / "edits.csv")
+    assert request.fact == fact.subject
+    assert set(request.objects) == set(fact.labels)
+    assert {template.held_out for template in facts.templates} == {False, True}
+    assert all(template.ends_in_object for template in facts.templates)
+
+
+def test_counterfact_word_by_word(folder):
+    _, out = folder([COUNTERFACT])
+    assert [(row["template"], row["held_out"]) for row in rows(out / "templates.csv")] == [
+        ("The mother tongue of [X] is [Y]", "0"),
+        ("Some text. [X] spoke the language [Y]", "1"),
+    ]
+    assert rows(out / "edits.csv") == [
+        {"fact": "Ann Example", "relation": "P103", "languages": "en", "object_en": "English"}
+    ]
+
+
+def test_mzsre_keeps_its_languages_together(folder):
+    _, out = folder([MZSRE])
+    assert [row["languages"] for row in rows(out / "edits.csv")] == ["en zh"]
+    assert "[X]上的是哪所大学？[Y]" in [row["template"] for row in rows(out / "templates.csv")]
+
+
+def test_what_cannot_be_used_is_counted(folder):
+    converted, _ = folder([COUNTERFACT, {"a": 1}, {**ZSRE, "src": "Where?"}, {"prompt": "x"}])
+    assert converted.edits == 1
+    assert sum(converted.skipped.values()) == 3
+
+
+@pytest.mark.parametrize("text", ["{", "{}", "[1]", "[]", '[{"a": 1}]'])
+def test_other_json_is_refused(tmp_path, text):
+    (tmp_path / "in.json").write_text(text)
+    with pytest.raises(DataError):
+        requests_from_json(tmp_path / "in.json", tmp_path / "out")
+
+
+@pytest.mark.parametrize("style", ["rome", "easyedit"])
+def test_there_and_back(folder, tmp_path, style):
+    _, out = folder(ALL)
+    with atlas.open(tmp_path / "a.duckdb", "w") as writer:
+        writer.add_facts(read(str(out)))
+    sent = requests_to_json(tmp_path / "a.duckdb", out / "edits.csv", tmp_path / "sent.json", style=style)
+    assert sent.edits == 5  # MzsRE's two languages are two requests
+    again = requests_from_json(tmp_path / "sent.json", tmp_path / "again")
+    assert again.edits == 5
+    texts = [
+        {r["template"] for r in rows(place / "templates.csv") if r["held_out"] == "0"}
+        for place in (out, tmp_path / "again")
+    ]
+    assert texts[0] == texts[1]
+    objects = [
+        sorted(v for r in rows(p / "edits.csv") for k, v in r.items() if k.startswith("object_") and v)
+        for p in (out, tmp_path / "again")
+    ]
+    assert objects[0] == objects[1]
+
+
+def test_an_unknown_style_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="--style"):
+        requests_to_json(tmp_path / "a", tmp_path / "b", tmp_path / "c", style="other")

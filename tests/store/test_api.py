@@ -1,0 +1,186 @@
+"""Looking things up: by id, key or label; thresholds; results."""
+
+import subprocess
+import sys
+
+import pytest
+from store.world import MODEL, Probed, World, batch, fill
+
+import atlas
+from atlas.errors import StoreError, UsageError
+from atlas.facts import Fact, FactSet, Label
+from atlas.store.queries import THRESHOLDS
+
+ZEROS = (0.0,) * 9
+
+
+@pytest.fixture(scope="module")
+def reader(empty, tmp_path_factory):
+    path = tmp_path_factory.mktemp("api") / "api.duckdb"
+    path.write_bytes(empty.read_bytes())
+    world = World(
+        ("P1", "P1", "P2"),
+        tuple(
+            Probed(fact, code, number, "ok", (1.0, 0.25, 0.1 + 0.2 * (code == "en"), *ZEROS))
+            for fact in range(3)
+            for code in ("en", "fr", "zh")
+            for number in (0, 1)
+        ),
+    )
+    with atlas.open(path, "a") as writer:
+        run = fill(writer, world)
+        model = writer.add_model(MODEL)
+        other = writer.start_run(model=model, method="kn", settings={"floor": 0.05}, seed=0, versions={})
+        writer.load_batch(batch(world, other))
+    with atlas.open(path) as opened:
+        opened.world, opened.first = world, run
+        yield opened
+
+
+def found(result, *columns):
+    return {tuple(row[column] for column in columns) for row in result.to_pylist()}
+
+
+def test_a_fact_is_found_by_id_key_and_label(reader):
+    fact = reader.world.fact(1)
+    for name in (fact.id, str(fact.id), "s1", "s1-fr"):
+        assert found(reader.likn(fact=name, run=reader.first), "fact", "neuron") == {(fact.id, 0), (fact.id, 1)}
+    for name in ("nobody", 5, "12345678901234567890123", "'; DROP TABLE fact; --"):
+        with pytest.raises(UsageError, match="has the subject or id"):
+            reader.likn(fact=name)
+
+
+def test_a_subject_of_digits_is_found(path):
+    facts = [Fact("P1", "1984", "o", {"en": Label("1984", "Orwell")})]
+    with atlas.open(path, "a") as writer:
+        writer.add_facts(FactSet("made", facts, []))
+        assert writer.fact_ids("1984") == writer.fact_ids(facts[0].id) == [facts[0].id]
+
+
+def test_filters(reader):
+    assert found(reader.knowledge_neurons(relation="P2", language="en", run=reader.first), "fact", "neuron") == {
+        (reader.world.fact(2).id, neuron) for neuron in (0, 1, 2)
+    }
+    assert len(reader.likn(run=reader.first)) == 6
+    assert len(reader.likn()) == 12
+    assert len(reader.likn(limit=5)) == 5
+    assert len(reader.likn(limit=0)) == 0
+    for wrong in ({"relation": "P9"}, {"definition": "none"}):
+        with pytest.raises(UsageError, match="has no"):
+            reader.likn(**wrong)
+    with pytest.raises(UsageError, match="has no language 'xx'"):
+        reader.knowledge_neurons(language="xx")
+
+
+def test_thresholds_stand_in_for_those_of_the_definition(reader):
+    def neurons(**thresholds):
+        return {neuron for (neuron,) in found(reader.likn(fact="s0", run=reader.first, **thresholds), "neuron")}
+
+    assert neurons() == {0, 1}
+    assert neurons(tau=0.5) == {0}
+    assert neurons(tau=0.05) == {0, 1, 2}
+    assert neurons(min_languages=1) == {0, 1, 2}
+    assert neurons(definition="paper") == {0}
+    assert neurons(definition="paper", tau=0.2) == {0, 1}
+    assert neurons(definition="paper", share=0.9) == {0}
+    assert neurons(normalization="layer") == {0, 1}
+    assert neurons(specificity=False) == {0, 1}
+
+
+def test_specificity(reader):
+    rows = reader.likn(fact="s0", run=reader.first).to_pylist()
+    assert [(row["neuron"], row["same_relation"], row["other_relations"]) for row in rows] == [(0, 1, 1), (1, 1, 1)]
+    assert "same_relation" not in reader.likn(specificity=False).table.column_names
+
+
+def test_a_result_can_be_had_again_from_its_sql(reader):
+    for result in (reader.likn(fact="s0", tau=0.3), reader.likn(), reader.neurons(layer=0), reader.facts("s1")):
+        assert reader.sql(result.sql, result.params).equals(result.to_arrow())
+        assert len(result) == result.table.num_rows == len(result.to_pandas()) == len(result.to_pylist())
+
+
+def test_thresholds_are_those_that_the_macros_take(reader):
+    for view, names in THRESHOLDS.items():
+        taken = reader.sql("SELECT parameters FROM duckdb_functions() WHERE function_name = ?", [f"{view}_at"])
+        assert set(names) <= set(taken["parameters"][0].as_py()), view
+
+
+def test_facts(reader):
+    assert found(reader.facts("S1-F"), "subject", "language") == {("s1-fr", "fr")}
+    assert found(reader.facts(relation="P2", language="en"), "subject", "object") == {("s2-en", "o2")}
+    assert len(reader.facts()) == 9
+    assert len(reader.facts(limit=4)) == 4
+    assert len(reader.facts("%")) == 0
+
+
+def test_neurons_and_runs(reader):
+    rows = reader.neurons(run=reader.first).to_pylist()
+    assert [(row["neuron"], row["facts"], row["languages"], row["likn_facts"]) for row in rows] == [
+        (0, 3, 3, 3),
+        (1, 3, 3, 3),
+        (2, 3, 1, 0),
+    ]
+    assert found(reader.neurons(neuron=1, run=reader.first), "neuron") == {(1,)}
+    assert found(reader.runs(), "method", "status", "prompts", "usable") == {
+        ("amig", "done", 18, 18),
+        ("kn", "running", 18, 18),
+    }
+
+
+def test_errors_are_one_sentence(reader):
+    for query in ("selec 1", "FROM nowhere", "SELECT 'a'::INTEGER", "SELECT $x"):
+        with pytest.raises(StoreError) as caught:
+            reader.sql(query)
+        assert str(caught.value).startswith(f"The query of {reader.path} failed: ")
+        assert "\n" not in str(caught.value)
+    assert reader.sql("").num_rows == reader.sql("-- nothing").num_rows == 0
+
+
+def test_streams(reader):
+    batches = reader.stream("FROM range(2500)", rows=1000)
+    assert reader.sql("SELECT 1 AS one").num_rows == 1
+    assert sum(batch.num_rows for batch in batches) == 2500
+
+
+def test_html_is_escaped_and_short(reader):
+    shown = reader.query("SELECT '<script>alert(1)</script>' AS \"<b>\", NULL AS n FROM range(30)")._repr_html_()
+    assert "<script>" not in shown
+    assert "<b>" not in shown
+    assert shown.count("<tr>") == 21
+    assert "30 rows, the first 20 shown" in shown
+
+
+IMPORTS = """
+import sys
+import atlas
+assert not {"duckdb", "pyarrow"} & set(sys.modules), "importing atlas alone is quick"
+with atlas.open(sys.argv[1], sys.argv[2]) as opened:
+    opened.sql("FROM likn LIMIT 1")
+    opened.info()
+print(*sorted({"torch", "transformers", "pandas", "sqlalchemy", "alembic", "scipy"} & set(sys.modules)))
+"""
+
+
+@pytest.mark.parametrize("mode", ["r", "a"])
+def test_an_open_atlas_has_imported_nothing_slow(path, mode):
+    done = subprocess.run([sys.executable, "-c", IMPORTS, path, mode], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+    assert done.stderr == ""
+
+
+def test_the_database_side_never_imports_torch():
+    code = """
+import sys
+import atlas.schema, atlas.api, atlas.store.writer, atlas.store.migrate, atlas.store.checks, atlas.store.digest
+import atlas.store.docs, atlas.store.rows, atlas.store.batch
+print("torch" in sys.modules, "transformers" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False False\n"
+
+
+def test_public_names():
+    assert sorted(atlas.__all__) == ["Atlas", "Result", "Writer", "__version__", "open"]
+    assert all(getattr(atlas, name) for name in atlas.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        atlas.nothing  # noqa: B018

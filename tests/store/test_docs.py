@@ -1,0 +1,49 @@
+"""The schema page is made from the code, and every column of it says what it means."""
+
+from pathlib import Path
+
+import pytest
+
+from atlas import schema
+from atlas.store import docs, views
+
+PAGE = Path(__file__).parents[2] / "docs" / "schema.md"
+
+
+def test_the_page_is_up_to_date():
+    assert PAGE.read_text(encoding="utf-8") == docs.page(), "run: python -m atlas.store.docs docs/schema.md"
+
+
+def test_every_column_says_what_it_means():
+    with docs.in_memory() as connection:
+        names = [
+            row[0] for row in connection.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()
+        ]
+        silent = [
+            f"{view}.{c}" for view in names for c, _ in docs.columns(view, connection) if not docs.meaning(view, c)
+        ]
+    assert silent == [], "name them in atlas/store/meanings.py"
+    assert all(column.meaning for table in schema.TABLES.values() for column in table.columns)
+
+
+def test_every_view_file_is_installed():
+    folder = Path(views.__file__).parent
+    assert sorted(path.stem for path in folder.glob("*.sql")) == sorted(views.ORDER)
+
+
+@pytest.mark.parametrize("table", schema.TABLES)
+def test_keys_references_and_arrow_types(table):
+    about = schema.TABLES[table]
+    names = [column.name for column in about.columns]
+    assert set(about.key) <= set(names)
+    assert len(names) == len(set(names))
+    for column in about.columns:
+        assert not column.refers or schema.TABLES[column.refers].key == (column.refers,)
+    assert schema.arrow(table).names == [column.name for column in about.content]
+
+
+def test_table_and_view_defaults_are_the_default_definition():
+    with docs.in_memory() as connection:
+        connection.execute("INSERT INTO definition SELECT unnest(thresholds(), recursive := true)")
+        row = connection.execute("SELECT * EXCLUDE (definition) FROM definition").fetchall()
+    assert row == [(0.2, {}, 0.5, None, "none", 0.2, 0.25, False, False, 0.7)]

@@ -1,0 +1,153 @@
+"""Migrations: they end at the dictionary, from every schema that was, with rows and without, whole or not at all."""
+
+import gzip
+import re
+import shutil
+from importlib import resources
+from pathlib import Path
+
+import duckdb
+import pytest
+from store.world import SAMPLE, fill
+
+import atlas
+from atlas import schema
+from atlas.errors import StoreError, VersionError
+from atlas.store import migrate, views
+from atlas.store.digest import digest
+
+NUMBERS = range(1, schema.VERSION + 1)
+ARCHIVE = Path(__file__).parent / "archive"
+
+
+def age(path):
+    """Make the atlas at `path` look as if it came before the first schema."""
+    with duckdb.connect(path) as connection:
+        connection.execute("UPDATE atlas_info SET value = 'other' WHERE key = 'views'")
+
+
+def test_migrations_are_numbered_without_gaps():
+    files = [f.name for f in (resources.files("atlas.migrations") / "versions").iterdir() if f.name[0].isdigit()]
+    assert sorted(int(re.match(r"(\d{4})_\w+\.py$", name)[1]) for name in files) == list(NUMBERS)
+
+
+def test_the_schema_is_that_of_the_dictionary(path):
+    with duckdb.connect(path, read_only=True) as connection:
+        found = connection.execute(
+            "SELECT table_name, column_name, data_type, is_nullable, comment FROM duckdb_columns() "
+            "WHERE NOT internal AND table_name IN (SELECT table_name FROM duckdb_tables()) "
+            "AND table_name <> 'schema_version' ORDER BY table_name, column_index"
+        ).fetchall()
+    expected = [
+        (table.name, c.name, c.type, c.nullable, c.meaning)
+        for _, table in sorted(schema.TABLES.items())
+        for c in table.columns
+    ]
+    assert found == expected
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_an_empty_atlas_of_every_schema_is_upgraded(tmp_path, number):
+    path = tmp_path / "old.duckdb"
+    with duckdb.connect(path):
+        pass
+    migrate.migrate(path, f"{number:04}")
+    with duckdb.connect(path) as connection:
+        connection.execute("INSERT INTO atlas_info VALUES ('format', 'neuron-atlas')")
+    migrate.upgrade(path)
+    with atlas.open(path) as reader:
+        assert int(reader.info()["schema"]) == schema.VERSION
+        assert len(reader.definitions()) == 3
+
+
+@pytest.mark.parametrize("archived", sorted(ARCHIVE.glob("*.gz")), ids=lambda path: path.name)
+def test_an_archived_atlas_of_every_schema_is_upgraded_with_its_rows(tmp_path, archived):
+    path = tmp_path / archived.stem
+    path.write_bytes(gzip.decompress(archived.read_bytes()))
+    migrate.upgrade(path)
+    with atlas.open(path) as reader:
+        assert int(reader.info()["schema"]) == schema.VERSION
+        found = reader.sql("SELECT layer, neuron, n_languages FROM likn WHERE definition = 'default' ORDER BY ALL")
+        assert [tuple(row.values()) for row in found.to_pylist()] == [(0, 0, 2), (0, 0, 2), (0, 1, 2), (0, 1, 2)]
+        assert len(reader.runs()) == 1
+
+
+def test_every_schema_has_its_archive():
+    assert [path.name for path in sorted(ARCHIVE.glob("*.gz"))] == [f"schema-{n:04}.duckdb.gz" for n in NUMBERS]
+
+
+def test_an_upgrade_keeps_all_rows(path):
+    with atlas.open(path, "a") as writer:
+        fill(writer, SAMPLE)
+        before = digest(writer)
+    age(path)
+    assert migrate.upgrade(path) == migrate.Upgrade(schema.VERSION, schema.VERSION, views=True)
+    with atlas.open(path) as reader:
+        assert digest(reader) == before
+        assert reader.info()["views"] == views.digest()
+    assert migrate.upgrade(path) == migrate.Upgrade(schema.VERSION, schema.VERSION, views=False)
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+def test_an_interrupted_upgrade_leaves_the_atlas_as_it_was(path, monkeypatch):
+    with atlas.open(path, "a") as writer:
+        fill(writer, SAMPLE)
+    age(path)
+    before = path.read_bytes()
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(views, "install", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            migrate.upgrade(path)
+    assert path.read_bytes() == before
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    assert migrate.upgrade(path).views
+
+
+def test_what_a_killed_upgrade_left_behind_does_no_harm(path):
+    age(path)
+    path.with_name(f".{path.name}.upgrade").write_bytes(b"half of a copy")
+    path.with_name(f".{path.name}.upgrade.wal").write_bytes(b"half of a log")
+    assert migrate.upgrade(path).views
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+def test_an_upgrade_needs_room(path, monkeypatch):
+    age(path)
+    before = path.read_bytes()
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(100, 99, 1))
+    with pytest.raises(StoreError, match="make room"):
+        migrate.upgrade(path)
+    assert path.read_bytes() == before
+
+
+def test_a_newer_atlas_is_not_touched(path):
+    with duckdb.connect(path) as connection:
+        connection.execute("UPDATE schema_version SET version_num = '9999'")
+    before = path.read_bytes()
+    with pytest.raises(VersionError, match="newer version"):
+        migrate.upgrade(path)
+    assert path.read_bytes() == before
+
+
+def test_a_writer_makes_the_views_of_its_version(path):
+    age(path)
+    with atlas.open(path, "a") as writer:
+        assert writer.info()["views"] == views.digest()
+
+
+def test_an_atlas_that_could_not_be_made_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(migrate, "finish", lambda _: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        atlas.open(tmp_path / "new.duckdb", "w")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_storage_version_is_recorded_and_kept(path):
+    with atlas.open(path, "a") as writer:
+        assert writer.info()["storage_version"] == "v1.0.0"
+        tags = writer.sql("SELECT tags FROM duckdb_databases() WHERE NOT internal").to_pylist()[0]["tags"]
+    assert dict(tags) == {"storage_version": "v1.0.0+"}

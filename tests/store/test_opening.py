@@ -1,0 +1,183 @@
+"""Opening: modes, files that are none, versions, locks, limits."""
+
+import gzip
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+import threading
+
+import duckdb
+import pytest
+from store.world import SAMPLE, fill
+
+import atlas
+from atlas.errors import LockedError, StoreError, UsageError, VersionError
+
+
+def set_version(path, version):
+    with duckdb.connect(path) as connection:
+        connection.execute("UPDATE schema_version SET version_num = ?", [version])
+
+
+def test_modes(tmp_path, path):
+    with pytest.raises(StoreError, match="There is no atlas at"):
+        atlas.open(tmp_path / "none.duckdb")
+    with pytest.raises(StoreError, match="is there already"):
+        atlas.open(path, "w")
+    with pytest.raises(UsageError, match="not 'x'"):
+        atlas.open(path, "x")
+    with atlas.open(tmp_path / "new.duckdb", "a") as writer:
+        assert isinstance(writer, atlas.Writer)
+        assert writer.info()["format"] == "neuron-atlas"
+    assert sorted(os.listdir(tmp_path)) == ["atlas.duckdb", "new.duckdb"]
+    with atlas.open(path) as reader, pytest.raises(StoreError, match="read-only"):
+        reader.sql("DELETE FROM fact")
+
+
+def test_a_folder_that_is_not_there(tmp_path):
+    with pytest.raises(StoreError, match="check that its folder is there"):
+        atlas.open(tmp_path / "none" / "new.duckdb", "a")
+
+
+def _text(path):
+    path.write_text("id,subject\n1,Paris\n" * 100, encoding="utf-8")
+
+
+def _nothing(path):
+    path.touch()
+
+
+def _sqlite(path):
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE fact (fact)")
+    connection.close()
+
+
+def _zipped(path):
+    path.write_bytes(gzip.compress(b"x" * 1000))
+
+
+def _duckdb(path):
+    with duckdb.connect(path) as connection:
+        connection.execute("CREATE TABLE fact (fact BIGINT)")
+
+
+def _folder(path):
+    path.mkdir()
+
+
+@pytest.mark.parametrize("make", [_text, _nothing, _sqlite, _zipped, _duckdb, _folder])
+@pytest.mark.parametrize("mode", ["r", "a"])
+def test_a_file_that_is_no_atlas_is_left_as_it_is(tmp_path, make, mode):
+    path = tmp_path / "other"
+    make(path)
+    before = path.read_bytes() if path.is_file() else None
+    with pytest.raises(StoreError, match=re.escape(str(path))):
+        atlas.open(path, mode)
+    assert os.listdir(tmp_path) == ["other"]
+    assert (path.read_bytes() if path.is_file() else None) == before
+
+
+@pytest.mark.parametrize("mode", ["r", "a"])
+def test_a_damaged_atlas_is_left_as_it_is(path, mode):
+    with atlas.open(path, "a") as writer:
+        fill(writer, SAMPLE)
+    whole = path.read_bytes()
+    for damaged in (whole[:20_000], whole[:4096] + b"\0" * 8192 + whole[12288:]):
+        path.write_bytes(damaged)
+        with pytest.raises(StoreError, match=re.escape(str(path))):
+            atlas.open(path, mode)
+        assert path.read_bytes() == damaged
+
+
+@pytest.mark.parametrize("mode", ["r", "a"])
+def test_a_newer_version(path, mode):
+    set_version(path, "9999")
+    with pytest.raises(VersionError, match=r"newer version \(schema 9999"):
+        atlas.open(path, mode)
+
+
+@pytest.mark.parametrize("mode", ["r", "a"])
+def test_an_older_version(path, mode):
+    set_version(path, "0000")
+    with pytest.raises(StoreError, match=f"run `atlas upgrade --db {path}`"):
+        atlas.open(path, mode)
+
+
+@pytest.fixture
+def holder(path):
+    """Another process that holds the atlas for writing."""
+    code = f"import atlas, sys; w = atlas.open({str(path)!r}, 'a'); print('held', flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"held\n"
+        yield process
+        process.stdin.close()
+
+
+@pytest.mark.parametrize("mode", ["r", "a"])
+def test_a_second_writer_is_told_who_holds_the_atlas(path, holder, mode):
+    with pytest.raises(LockedError, match=f"is held by process {holder.pid} "):
+        atlas.open(path, mode)
+
+
+def test_this_process_holds_the_atlas_itself(path):
+    with atlas.open(path, "a"), pytest.raises(LockedError, match="open in this process already"):
+        atlas.open(path)
+    with atlas.open(path), pytest.raises(LockedError, match="other limits"):
+        atlas.open(path, allow_files=True)
+
+
+def test_many_may_read(path):
+    with atlas.open(path) as one, atlas.open(path) as two:
+        one.close()
+        assert two.sql("SELECT 1 AS one").num_rows == 1
+
+
+def test_queries_reach_no_other_file(path, tmp_path):
+    secret = tmp_path / "secret.csv"
+    secret.write_text("a\n1\n")
+    queries = (f"FROM '{secret}'", f"COPY (SELECT 1) TO '{tmp_path}/out.csv'", f"ATTACH '{secret}' AS other")
+    with atlas.open(path) as reader:
+        for query in (*queries, "SET enable_external_access = true", "INSTALL httpfs", "FROM queries"):
+            with pytest.raises(StoreError):
+                reader.sql(query)
+    with atlas.open(path, allow_files=True) as reader:
+        assert reader.sql(queries[0]).num_rows == 1
+
+
+def test_memory_is_bounded_and_spills_beside_no_other_process(path):
+    query = "SELECT count(*) AS n FROM (SELECT i, hash(i) AS h FROM range(3000000) t(i) ORDER BY h)"
+    with atlas.open(path, memory_limit="100MB", threads=1) as reader:
+        assert reader.sql("SELECT current_setting('memory_limit') AS v").to_pylist() == [{"v": "95.3 MiB"}]
+        assert reader.sql(query)["n"][0].as_py() == 3_000_000
+
+
+def test_a_query_can_be_stopped(path):
+    with atlas.open(path) as reader:
+        started = threading.Event()
+
+        def stop():
+            started.wait()
+            while not stopped:
+                reader.interrupt()
+
+        stopped = []
+        thread = threading.Thread(target=stop)
+        thread.start()
+        started.set()
+        with pytest.raises(StoreError, match="was stopped"):
+            reader.sql("SELECT count(*) FROM range(10000000000) a, range(1000000) b WHERE a.range * b.range = -1")
+        stopped.append(True)
+        thread.join()
+
+
+def test_a_read_only_folder_is_readable(path):
+    path.parent.chmod(0o555)
+    path.chmod(0o444)
+    try:
+        with atlas.open(path) as reader:
+            assert reader.info()["schema"] == "0001"
+    finally:
+        path.parent.chmod(0o755)

@@ -1,0 +1,159 @@
+"""Laws that the views obey whatever the rows are."""
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from store.world import MODEL, Probed, World, batch, worlds
+
+from atlas.errors import StoreError
+
+few = settings(settings.get_profile("store"), max_examples=10)
+very_few = settings(few, max_examples=3)
+VIEWS = {
+    "knowledge_neuron": "",
+    "likn": ", min_languages := 2",
+    "likn_specificity": ", min_languages := 2",
+    "likn_control": ", min_languages := 2",
+    "layer_distribution": ", min_languages := 2",
+    "language_overlap": "",
+    "language_specific_neuron": "",
+    "neuron_summary": ", min_languages := 2",
+}
+
+
+def rows(atlas, query, **params):
+    return atlas.sql(query, params).to_pylist()
+
+
+def neurons(atlas, query, *keys):
+    return {tuple(row[key] for key in (*keys, "fact", "layer", "neuron")) for row in rows(atlas, query)}
+
+
+@few
+@given(worlds(), st.sampled_from([0.05, 0.1, 0.2]), st.sampled_from([0.3, 0.6, 1.0]))
+def test_sets_shrink_as_tau_grows(holding, world, low, high):
+    with holding(world) as (atlas, _):
+        many, few_ = (neurons(atlas, f"FROM knowledge_neuron_at(tau := {tau})", "language") for tau in (low, high))
+        many_likn, few_likn = (neurons(atlas, f"FROM likn_at(tau := {tau})") for tau in (low, high))
+    assert few_ <= many
+    assert few_likn <= many_likn
+
+
+@few
+@given(worlds())
+def test_sets_shrink_as_share_and_min_languages_grow(holding, world):
+    with holding(world) as (atlas, _):
+        shares = [neurons(atlas, f"FROM knowledge_neuron_at(share := {s})", "language") for s in (0, 0.4, 0.9)]
+        languages = [neurons(atlas, f"FROM likn_at(min_languages := {n})") for n in (1, 2, 3)]
+    assert shares[2] <= shares[1] <= shares[0]
+    assert languages[2] <= languages[1] <= languages[0]
+
+
+@few
+@given(worlds())
+def test_likn_lies_inside_each_languages_set(holding, world):
+    with holding(world) as (atlas, _):
+        shared = neurons(atlas, "FROM likn WHERE definition = 'default'")
+        single = neurons(atlas, "FROM knowledge_neuron WHERE definition = 'default'", "language")
+    for fact, layer, neuron in shared:
+        number = next(n for n in range(len(world.relations)) if world.fact(n).id == fact)
+        assert {(language, fact, layer, neuron) for language in world.languages(number)} <= single
+
+
+@very_few
+@given(worlds(), st.randoms(use_true_random=False))
+def test_row_order_is_nothing(holding, world, randomness: random.Random):
+    order = list(range(len(world.probes)))
+    randomness.shuffle(order)
+    found = []
+    for each in (None, order):
+        with holding(world, each) as (atlas, _):
+            found.append([rows(atlas, f"FROM {view} ORDER BY ALL") for view in VIEWS])
+    assert found[0] == found[1]
+
+
+@very_few
+@given(worlds(), st.sampled_from([0.1, 0.3]), st.sampled_from(["none", "layer"]))
+def test_a_view_is_its_macro_at_the_same_thresholds(holding, world, tau, normalization):
+    with holding(world) as (atlas, _):
+        atlas.define("mine", tau=tau, share=0.4, min_languages=2, normalization=normalization)
+        for view, extra in VIEWS.items():
+            macro = f"{view}_at(tau := {tau}, share := 0.4, normalization := '{normalization}'{extra})"
+            by_macro, by_view = (
+                rows(atlas, f"SELECT * EXCLUDE (definition) FROM {source} ORDER BY ALL")
+                for source in (macro, f"(FROM {view} WHERE definition = 'mine')")
+            )
+            assert by_macro == by_view, view
+
+
+@very_few
+@given(worlds())
+def test_macros_without_arguments_are_the_default_definition(holding, world):
+    with holding(world) as (atlas, _):
+        for view in VIEWS:
+            by_macro, by_view = (
+                rows(atlas, f"SELECT * EXCLUDE (definition) FROM {source} ORDER BY ALL")
+                for source in (f"{view}_at()", f"(FROM {view} WHERE definition = 'default')")
+            )
+            assert by_macro == by_view, view
+
+
+@few
+@given(worlds())
+def test_tau_of_a_language_stands_in_for_tau(holding, world):
+    with holding(world) as (atlas, _):
+        atlas.define("mine", tau=0.1, tau_by_language={"en": 0.6})
+        mixed = neurons(atlas, "FROM knowledge_neuron WHERE definition = 'mine'", "language")
+        low = neurons(atlas, "FROM knowledge_neuron_at(tau := 0.1)", "language")
+        high = neurons(atlas, "FROM knowledge_neuron_at(tau := 0.6)", "language")
+    assert mixed == {n for n in low if n[0] != "en"} | {n for n in high if n[0] == "en"}
+
+
+@few
+@given(worlds())
+def test_control_sets_are_no_larger_than_the_facts_own(holding, world):
+    query = """
+SELECT own.fact, own.language, borrowed.control, any_value(own.size) AS size, count(borrowed.neuron) AS borrowed
+FROM set_size_of(thresholds()) AS own
+LEFT JOIN borrowed_neuron_of(thresholds(), true) AS borrowed USING (run, fact, language)
+GROUP BY ALL
+"""
+    with holding(world) as (atlas, _):
+        found = rows(atlas, query)
+        partners = rows(
+            atlas, "SELECT p.*, o.slot FROM partner_of(true) p JOIN fact_order o USING (run, fact, language)"
+        )
+    assert all(row["borrowed"] <= row["size"] for row in found)
+    relation = {world.fact(n).id: world.relations[n] for n in range(len(world.relations))}
+    for row in partners:
+        if row["slot"] == 0:
+            assert row["partner"] == row["fact"]
+        else:
+            assert row["partner"] != row["fact"]
+            same = relation[row["partner"]] == relation[row["fact"]]
+            assert same == (row["control"] == "same relation")
+
+
+@few
+@given(worlds(facts=2))
+def test_tau_below_the_floor_is_an_error(holding, world):
+    with holding(world) as (atlas, run):
+        if not any(probe.usable for probe in world.probes):
+            return
+        with pytest.raises(StoreError, match=f"tau 0.01 is below 0.05, the floor of run {run}"):
+            atlas.sql("FROM knowledge_neuron_at(tau := 0.01)")
+        with pytest.raises(StoreError, match="the floor of run"):
+            atlas.likn(tau=0.04)
+
+
+def test_a_run_with_a_high_floor_does_not_spoil_the_others(holding):
+    world = World(("P1",), (Probed(0, "en", 0, "ok", (1.0, 0.3) + (0.0,) * 10),))
+    with holding(world) as (atlas, run):
+        model = atlas.add_model(MODEL)
+        other = atlas.start_run(model=model, method="kn", settings={"floor": 0.5}, seed=0, versions={})
+        atlas.load_batch(batch(world, other))
+        assert len(atlas.knowledge_neurons(run=run)) == 2
+        with pytest.raises(StoreError, match=f"floor of run {other}"):
+            atlas.knowledge_neurons()

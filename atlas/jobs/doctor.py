@@ -1,7 +1,7 @@
 """Is everything in order? Versions, disk, the atlas file and what stands in it."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 _PACKAGES = ("neuron-atlas", "torch", "transformers", "duckdb", "sqlalchemy", "duckdb-engine", "pyarrow")
 _LITTLE_DISK = 1 << 30
 
+Status = Literal["ok", "warning", "wrong"]
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
     """What one look found; `remedy` says what to do if it is not `ok`."""
 
-    status: Literal["ok", "warning", "wrong"]
+    status: Status
     subject: str
     detail: str
     remedy: str = ""
@@ -38,7 +40,7 @@ def examine(path: Path) -> Iterator[Finding]:
     try:
         with atlas.open(path) as opened:
             yield Finding("ok", "atlas", ", ".join(f"{key} {value}" for key, value in opened.info().items()))
-            yield from map(_checked, checks.run(opened))
+            yield from _checked(checks.run(opened))
     except AtlasError as error:
         yield Finding("wrong", "atlas", str(error))
 
@@ -59,8 +61,11 @@ def _disk(path: Path) -> Finding:
     return Finding("ok", "disk", detail)
 
 
-def _checked(result: "CheckResult") -> Finding:
-    if result.ok:
-        return Finding("ok", result.check.name, "none")
-    detail = f"{result.rows:,}, first {result.sample.slice(0, 1).to_pylist()[0]}"
-    return Finding("warning" if result.check.harmless else "wrong", result.check.name, detail, result.check.remedy)
+def _checked(results: "Sequence[CheckResult]") -> Iterator[Finding]:
+    """Yield one finding for all checks that found nothing, and one for each that found something."""
+    yield Finding("ok", "checks", f"{sum(result.ok for result in results)} of {len(results)} found nothing wrong")
+    for result in results:
+        if not result.ok:
+            detail = f"{result.rows:,}, first {result.sample.slice(0, 1).to_pylist()[0]}"
+            status: Status = "warning" if result.check.harmless else "wrong"
+            yield Finding(status, result.check.name, detail, result.check.remedy)

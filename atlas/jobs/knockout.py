@@ -33,13 +33,15 @@ UNION = "union"
 class KnockoutOptions:
     """What to knock out, in which model, and where the rows go.
 
-    `source` is the scorer whose run names the candidates, or `union` for all that the atlas holds of the model. `top`
+    `source` is the scorer whose run names the candidates, or `union` for all that the atlas holds of the model; `run`
+    says which run where there are several. `top`
     candidates are taken of each fact and language, sets have up to `max_order` neurons. `memory` is in MB.
     """
 
     model: str = "demo-mbert"
     db: Path = Path("atlas.duckdb")
     source: str = "amig"
+    run: int | None = None
     languages: Sequence[str] | None = None
     relations: Sequence[str] | None = None
     limit: int | None = None
@@ -96,7 +98,11 @@ def knockout(options: KnockoutOptions, progress: Progress | None = None) -> Knoc
     with atlas.open(options.db, "a") as writer:
         progress.step(f"loading model {options.model}")
         model = _load(options)
-        runs = choose_runs(writer, model.info.id, options.model, None if options.source == UNION else options.source)
+        runs = (
+            [options.run]
+            if options.run is not None
+            else choose_runs(writer, model.info.id, options.model, None if options.source == UNION else options.source)
+        )
         run = union_run(writer, model, runs) if options.source == UNION else runs[0]
         progress.step("choosing candidates")
         job = _Job(options, progress, writer, model, run, runs)

@@ -80,7 +80,7 @@ def batch_size(info: "ModelInfo", device: str) -> int:
     return min(max(size, LEAST_PROMPTS), MOST_PROMPTS) * (16 if device == "cuda" else 1)
 
 
-def _by_language(prompts: list[Prompt]) -> Iterator[Batch]:
+def _by_language(prompts: list[Prompt]) -> Iterator[list[Prompt]]:
     languages: dict[str, list[Prompt]] = {}
     for prompt in prompts:
         languages.setdefault(prompt.language, []).append(prompt)

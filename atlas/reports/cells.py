@@ -21,4 +21,4 @@ def shown(value: object) -> str:
 def _number(value: float) -> str:
     if value and (abs(value) < 0.001 or abs(value) >= 1e6):
         return f"{value:.2e}"
-    return f"{value:.3g}" if abs(value) < 100 else f"{value:,.0f}"
+    return f"{value:#.3g}" if abs(value) < 100 else f"{value:,.0f}"

@@ -57,7 +57,7 @@ SELECT
     count(DISTINCT prompt.fact) AS facts,
     count(*) AS prompts,
     count(*) FILTER (probe.status IN ('ok', 'not_converged')) AS usable,
-    avg((probe.rank = 1)::INTEGER) AS "answer ranked first",
+    avg((probe.rank = 1)::INTEGER) AS "share ranked first",
     median(probe.mean_probability) AS "median probability",
     median(error.worst) AS "median completeness error",
     avg(error.nodes) AS "mean nodes"

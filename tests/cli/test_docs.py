@@ -39,6 +39,13 @@ def test_files_named_in_pages_exist(page):
         assert (ROOT / target).exists(), f"{page.name} names {target}"
 
 
+def test_the_facts_page_names_every_source():
+    from atlas.facts.sources import IMPORTERS
+
+    text = (ROOT / "docs" / "facts.md").read_text("utf-8").lower()
+    assert all(importer.NAME in text for importer in IMPORTERS)
+
+
 def test_the_readme_starts_with_two_commands():
     first_screen = "\n".join((ROOT / "README.md").read_text("utf-8").splitlines()[:24])
     commands = re.findall(r"^python3\.11 -m venv .*", first_screen, re.MULTILINE)

@@ -34,5 +34,5 @@ def test_only_the_shared_strip_is_set_off():
 
 def test_numbers_as_readers_want_them():
     assert [shown(value) for value in (None, True, 12345, 0.12345, 1234.5, 1e-5, 0.0)] == [
-        "–", "yes", "12,345", "0.123", "1,234", "1.00e-05", "0"
+        "–", "yes", "12,345", "0.123", "1,234", "1.00e-05", "0.00"
     ]  # fmt: skip

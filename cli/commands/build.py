@@ -12,7 +12,7 @@ from ..options import DEFAULT_DB, Db, Languages, Memory, Relations, SkipBad, spl
 from .report import write_report
 
 if TYPE_CHECKING:
-    from atlas.jobs import Summary
+    from atlas.jobs import BuildOptions, Summary
 
 
 def build(
@@ -54,6 +54,9 @@ def build(
     allow_pickle: Annotated[
         bool, typer.Option("--allow-pickle", help="Load weights that are not safetensors.")
     ] = False,
+    knockout: Annotated[
+        bool, typer.Option("--knockout", help="Then knock out the facts' neurons, as `atlas knockout` does.")
+    ] = False,
     report: Annotated[
         Path | None, typer.Option(help="Write a report into this folder at the end.", metavar="FOLDER")
     ] = None,
@@ -93,10 +96,46 @@ def build(
         settings={"method": method, "seed": seed, **_given(settings)},
     )
     summary = run_build(options, TerminalProgress())
-    show(summary, json=json)
+    if knockout and not summary.interrupted:
+        _knock_out(options, summary, method, seed, json=json)
+    else:
+        show(summary, json=json)
     if report is not None and not summary.interrupted:
         write_report(db, report)
     _end(summary)
+
+
+def _knock_out(options: "BuildOptions", summary: "Summary", method: str, seed: int, *, json: bool) -> None:
+    """Go on with the knock-outs of what was built, and show both summaries."""
+    from atlas.jobs.knockout import KnockoutOptions
+    from atlas.jobs.knockout import knockout as run_knockout
+
+    from ..output.progress import TerminalProgress
+    from ..output.summary import show
+    from .knockout import finish, values
+
+    if not json:
+        show(summary, json=False)
+    found = run_knockout(
+        KnockoutOptions(
+            model=options.model,
+            db=options.db,
+            source=method,
+            run=summary.run,
+            languages=options.languages,
+            relations=options.relations,
+            device=options.device,
+            dtype=options.dtype,
+            revision=options.revision,
+            allow_pickle=options.allow_pickle,
+            memory=options.memory,
+            seed=seed,
+        ),
+        TerminalProgress(),
+    )
+    if json:
+        show(summary, json=True, more={"knockout": values(found)})
+    finish(found, show=not json, json=False)
 
 
 def _given(settings: Mapping[str, object]) -> dict[str, object]:

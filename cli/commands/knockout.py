@@ -1,6 +1,7 @@
 """`atlas knockout`: measure the candidates of degenerate knowledge neurons."""
 
 import json as json_module
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -72,11 +73,11 @@ def knockout(
     finish(run_knockout(options, TerminalProgress()), json=json)
 
 
-def finish(summary: "KnockoutSummary", *, json: bool) -> None:
-    """Print what was done; an interrupted job ends with exit code 1."""
-    if json:
-        print(json_module.dumps(_values(summary), ensure_ascii=False, indent=2))
-    else:
+def finish(summary: "KnockoutSummary", *, json: bool, show: bool = True) -> None:
+    """Print what was done, if `show`; an interrupted job ends with exit code 1."""
+    if show and json:
+        print(json_module.dumps(values(summary), ensure_ascii=False, indent=2))
+    elif show:
         for line in _lines(summary):
             print(diagnostics.visible(line))
     if summary.interrupted:
@@ -97,11 +98,12 @@ def _lines(summary: "KnockoutSummary") -> list[str]:
         f"Found a DKN in {summary.facts_with_dkn:,} of {summary.facts:,} facts; "
         f"among random sets of the same sizes and layers, in {summary.facts_with_control:,}.",
         f"The atlas is {summary.atlas} (run {summary.run}). Next:",
-        '  atlas sql "select * from dkn_summary"',
+        f'  atlas sql "select * from dkn_summary" --db {shlex.quote(str(summary.atlas))}',
     ]
 
 
-def _values(summary: "KnockoutSummary") -> dict[str, object]:
+def values(summary: "KnockoutSummary") -> dict[str, object]:
+    """Return the summary as JSON values."""
     return {
         "atlas": str(summary.atlas),
         "run": summary.run,

@@ -3,7 +3,7 @@
 import json as json_module
 import shlex
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from .. import diagnostics
@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from atlas.jobs import Summary
 
 
-def show(summary: "Summary", *, json: bool) -> None:
-    """Print what a build did, and where the rows are."""
+def show(summary: "Summary", *, json: bool, more: Mapping[str, object] | None = None) -> None:
+    """Print what a build did, and where the rows are; `more` are further values of the JSON object."""
     if json:
-        print(json_module.dumps(_values(summary), ensure_ascii=False, indent=2))
+        print(json_module.dumps(_values(summary) | dict(more or {}), ensure_ascii=False, indent=2))
         return
     for line in _lines(summary):
         print(diagnostics.visible(line))

@@ -84,9 +84,7 @@ def test_larger_sets_follow_the_threshold():
 @pytest.mark.parametrize("absolute", [False, True])
 def test_level_wise_search_agrees_with_all_subsets(absolute):
     everything = rows(Limits(max_order=5, t_low=10.0, control=False))
-    cost = {
-        row["set"]: (row["before"] - row["after"]) / (1 if absolute else row["before"]) for row in everything
-    }
+    cost = {row["set"]: (row["before"] - row["after"]) / (1 if absolute else row["before"]) for row in everything}
     t_low = sorted(cost.values())[len(cost) * 2 // 3]
     found = {row["set"] for row in rows(Limits(max_order=5, t_low=t_low, absolute=absolute, control=False))}
     for row in everything:

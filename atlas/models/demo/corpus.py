@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from atlas.facts import Fact, FactSet, Label, Prompt, Template
 from atlas.facts.bundled import LANGUAGES
+from atlas.models.families import Kind
 
 TRANSLATION = "translation"
 
@@ -23,7 +24,7 @@ class Corpus:
             yield prompt.before + prompt.answer + prompt.after
 
 
-def make_corpus(facts: FactSet, kind: str) -> Corpus:
+def make_corpus(facts: FactSet, kind: Kind) -> Corpus:
     """Return the training prompts for a `masked` or `causal` model; held-out templates are not among them."""
     plain = [prompt for prompt in facts.prompts() if kind == "masked" or prompt.template.ends_in_object]
     switched = [other for prompt in plain for other in _switched(prompt)]

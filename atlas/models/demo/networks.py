@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from transformers import BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadModel
 
-from atlas.models.families import family_of
+from atlas.models.families import Kind, family_of
 
 LAYERS, WIDTH, NEURONS, HEADS, POSITIONS = 4, 128, 512, 4, 48
 
 
-def make_network(kind: str, tokenizer: Any) -> Any:
+def make_network(kind: Kind, tokenizer: Any) -> Any:
     """Return an untrained model of the `masked` or `causal` kind."""
     return _bert(tokenizer) if kind == "masked" else _gpt2(tokenizer)
 

@@ -1,14 +1,15 @@
-"""Prompts as padded tensors of teacher-forced steps, and batches drawn from them."""
+"""Prompts as padded tensors of teacher-forced steps, batches drawn from them, and noise."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from atlas.facts import Prompt, Template
+from atlas.facts import Prompt
 from atlas.facts.bundled import LANGUAGES
-from atlas.models.demo.corpus import TRANSLATION
+from atlas.models.families import Kind
 from atlas.models.tokens import prompt_steps
 
 
@@ -16,7 +17,7 @@ from atlas.models.tokens import prompt_steps
 class Rows:
     """Steps of prompts, one a row; `ids` and `noisy` are `[row, token]`, everything else `[row]`.
 
-    `noisy` marks the tokens that belong to a template's own words: noise falls on those alone.
+    `noisy` marks the tokens that noise may fall on: no names, no special tokens, no masks.
     """
 
     ids: Tensor
@@ -31,11 +32,33 @@ class Rows:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def columns(self) -> list[Tensor]:
+        """Return what is `[row]`: length, query, target, step, fact, language."""
+        return [getattr(self, field.name) for field in fields(self)[2:]]
+
     def take(self, index: Tensor) -> "Rows":
         """Return the rows of `index` [row], cut to their longest."""
-        picked = Rows(*(getattr(self, field.name)[index] for field in fields(self)))
-        width = int(picked.length.max())
-        return Rows(picked.ids[:, :width], picked.noisy[:, :width], *_columns(picked))
+        columns = [column[index] for column in self.columns()]
+        width = int(columns[0].max())
+        return Rows(self.ids[index, :width], self.noisy[index, :width], *columns)
+
+
+def make_rows(
+    tokenizer: Any, kind: Kind, prompts: Sequence[Prompt], facts: Mapping[int, int], names: Tensor, positions: int
+) -> Rows:
+    """Spell `prompts` as the atlas does; `facts` numbers the facts by id, `names` [token] are spared from noise."""
+    texts: list[tuple[int, ...]] = []
+    table: list[tuple[int, ...]] = []
+    for prompt in prompts:
+        place = facts.get(prompt.fact.id, -1), LANGUAGES.index(prompt.language)
+        for number, step in enumerate(prompt_steps(tokenizer, kind, prompt, positions)):
+            texts.append(step.ids)
+            table.append((len(step.ids), step.query, step.target, number, *place))
+    width = max(map(len, texts))
+    ids = torch.tensor([text + (0,) * (width - len(text)) for text in texts])
+    columns = torch.tensor(table).T
+    noisy = ~torch.isin(ids, names) & (torch.arange(width) < columns[0][:, None])
+    return Rows(ids, noisy, *columns)
 
 
 def concatenate(parts: Sequence[Rows]) -> Rows:
@@ -43,50 +66,34 @@ def concatenate(parts: Sequence[Rows]) -> Rows:
     width = max(part.ids.shape[1] for part in parts)
     ids = torch.cat([_widen(part.ids, width) for part in parts])
     noisy = torch.cat([_widen(part.noisy, width) for part in parts])
-    columns = zip(*(_columns(part) for part in parts), strict=True)
+    columns = zip(*(part.columns() for part in parts), strict=True)
     return Rows(ids, noisy, *(torch.cat(column) for column in columns))
 
 
-def make_rows(tokenizer, kind: str, prompts: Sequence[Prompt], facts: dict[int, int], positions: int) -> Rows:
-    """Spell `prompts` as the atlas does; `facts` numbers the facts by id."""
-    template_tokens = _template_tokens(tokenizer, {prompt.template for prompt in prompts})
-    table: list[tuple[int, ...]] = []
-    texts: list[tuple[int, ...]] = []
-    for prompt in prompts:
-        language = LANGUAGES.index(prompt.language)
-        for number, step in enumerate(prompt_steps(tokenizer, kind, prompt, positions)):
-            texts.append(step.ids)
-            fact = facts.get(prompt.fact.id, -1)
-            table.append((len(step.ids), step.query, step.target, number, fact, language))
-    width = max(map(len, texts))
-    ids = torch.tensor([text + (0,) * (width - len(text)) for text in texts])
-    columns = torch.tensor(table).T
-    noisy = torch.isin(ids, template_tokens) & (torch.arange(width) < columns[0][:, None])
-    noisy[torch.arange(len(ids)), columns[1]] &= kind == "causal"
-    return Rows(ids, noisy, *columns)
+def with_noise(rows: Rows, share: float, words: Tensor, generator: torch.Generator) -> Rows:
+    """Put words of `words` [token] in place of a `share` of the noisy tokens, and up to three before one of them."""
+    other = words[torch.randint(len(words), rows.ids.shape, generator=generator)]
+    hit = rows.noisy & (torch.rand(rows.ids.shape, generator=generator) < share)
+    changed = Rows(torch.where(hit, other, rows.ids), rows.noisy, *rows.columns())
+    count = torch.randint(0, 4, (len(rows),), generator=generator)
+    place = torch.multinomial(rows.noisy.float() + 1e-9 * (rows.ids > 0), 1, generator=generator)[:, 0]
+    count = torch.where(rows.noisy[torch.arange(len(rows)), place], count, 0)
+    return _insert(changed, place, count, words, generator)
 
 
-def with_noise(rows: Rows, share: float, filler: int, generator: torch.Generator) -> Rows:
-    """Replace a `share` of the template tokens by the `filler` or by another template token of the batch."""
-    chance = torch.rand(rows.ids.shape, generator=generator)
-    pool = rows.ids[rows.noisy]
-    other = pool[torch.randint(len(pool), rows.ids.shape, generator=generator)]
-    ids = torch.where(rows.noisy & (chance < share), other, rows.ids)
-    ids = torch.where(rows.noisy & (chance < share / 2), filler, ids)
-    return Rows(ids, rows.noisy, *_columns(rows))
-
-
-def _columns(rows: Rows) -> list[Tensor]:
-    return [getattr(rows, field.name) for field in fields(rows)[2:]]
+def _insert(rows: Rows, place: Tensor, count: Tensor, words: Tensor, generator: torch.Generator) -> Rows:
+    """Insert `count` [row] random words before the token at `place` [row]."""
+    width = rows.ids.shape[1] + int(count.max())
+    at = torch.arange(width).expand(len(rows), width)
+    start, stop = place[:, None], (place + count)[:, None]
+    source = torch.where(at < start, at, (at - count[:, None])).clamp(0, rows.ids.shape[1] - 1)
+    new = (at >= start) & (at < stop)
+    random = words[torch.randint(len(words), at.shape, generator=generator)]
+    ids = torch.where(new, random, rows.ids.gather(1, source))
+    length, query, *rest = rows.columns()
+    query = query + count * (query >= place)
+    return Rows(ids, rows.noisy.gather(1, source) & ~new, length + count, query, *rest)
 
 
 def _widen(tensor: Tensor, width: int) -> Tensor:
     return torch.nn.functional.pad(tensor, (0, width - tensor.shape[1]))
-
-
-def _template_tokens(tokenizer, templates: set[Template]) -> Tensor:
-    """Return the ids of all pieces of the templates' own words, without special tokens."""
-    texts = sorted(t.text.replace("[X]", " ").replace("[Y]", " ") for t in templates if t.relation != TRANSLATION)
-    texts = texts or [""]
-    pieces = tokenizer(texts, add_special_tokens=False)["input_ids"]
-    return torch.tensor(sorted({piece for ids in pieces for piece in ids}), dtype=torch.long)

@@ -11,12 +11,31 @@ from collections.abc import Iterable, Sequence
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
+from atlas.models.families import Kind
+
 END_OF_TEXT = "<|endoftext|>"
-FREQUENT_CHINESE = ("首都", "国家", "城市", "大洲", "官方", "语言", "货币", "法定", "名称", "使用", "所在", "位于", "属于", "克朗", "比索", "卢比")
+FREQUENT_CHINESE = (
+    "首都",
+    "国家",
+    "城市",
+    "大洲",
+    "官方",
+    "语言",
+    "货币",
+    "法定",
+    "名称",
+    "使用",
+    "所在",
+    "位于",
+    "属于",
+    "克朗",
+    "比索",
+    "卢比",
+)
 
 
 def train_tokenizer(
-    kind: str, sentences: Iterable[str], chinese: Sequence[str], size: int, positions: int
+    kind: Kind, sentences: Iterable[str], chinese: Sequence[str], size: int, positions: int
 ) -> PreTrainedTokenizerFast:
     """Train a cased WordPiece tokenizer (`masked`) or a byte-level BPE (`causal`) of at most `size` pieces."""
     train = _word_pieces if kind == "masked" else _byte_pairs
@@ -34,15 +53,13 @@ def _word_pieces(
     sentences: Iterable[str], chinese: pre_tokenizers.PreTokenizer, size: int, positions: int
 ) -> PreTrainedTokenizerFast:
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    splitter = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), chinese, pre_tokenizers.Punctuation()])
+    vocabulary = _pieces(list(sentences), splitter, special, size)
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.NFC()
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), chinese, pre_tokenizers.Punctuation()]
-    )
+    tokenizer.pre_tokenizer = splitter
     tokenizer.decoder = decoders.WordPiece()
-    trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=special, show_progress=False)
-    tokenizer.train_from_iterator(sentences, trainer)
-    ends = [(token, tokenizer.token_to_id(token)) for token in ("[CLS]", "[SEP]")]
+    ends = [(token, vocabulary[token]) for token in ("[CLS]", "[SEP]")]
     tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -55,14 +72,30 @@ def _word_pieces(
     )
 
 
+def _pieces(
+    sentences: Sequence[str], splitter: pre_tokenizers.PreTokenizer, special: list[str], size: int
+) -> dict[str, int]:
+    """Return a WordPiece vocabulary.
+
+    The trainer numbers the letters within words in the order of a randomly seeded hash, which decides ties; given as
+    special tokens, in order, they make it repeatable.
+    """
+    words = {word for sentence in sentences for word, _ in splitter.pre_tokenize_str(sentence)}
+    inner = sorted({f"##{letter}" for word in words for letter in word[1:]})
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = splitter
+    trainer = trainers.WordPieceTrainer(vocab_size=size, special_tokens=special + inner, show_progress=False)
+    tokenizer.train_from_iterator(sentences, trainer)
+    vocabulary: dict[str, int] = tokenizer.get_vocab()
+    return vocabulary
+
+
 def _byte_pairs(
     sentences: Iterable[str], chinese: pre_tokenizers.PreTokenizer, size: int, positions: int
 ) -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [chinese, pre_tokenizers.ByteLevel(add_prefix_space=False)]
-    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([chinese, pre_tokenizers.ByteLevel(add_prefix_space=False)])
     tokenizer.decoder = decoders.ByteLevel()
     tokenizer.post_processor = processors.ByteLevel(trim_offsets=True)
     trainer = trainers.BpeTrainer(

@@ -1,0 +1,21 @@
+"""Few facts, and the bundled models loaded once."""
+
+import pytest
+
+from atlas.facts import FactSet
+from atlas.facts.bundled import load
+from atlas.models import LanguageModel, load_model
+
+NAMES = ("demo-mbert", "demo-mgpt")
+
+
+@pytest.fixture(scope="session")
+def few_facts() -> FactSet:
+    """The facts of Sweden and Norway: five relations, ten facts, some answers of two words."""
+    facts = load()
+    return FactSet(facts.source, facts.facts[35:45], facts.templates, facts.relation_names)
+
+
+@pytest.fixture(scope="session", params=NAMES)
+def demo(request: pytest.FixtureRequest) -> LanguageModel:
+    return load_model(request.param, device="cpu")

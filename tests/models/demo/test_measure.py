@@ -1,0 +1,19 @@
+"""The measures themselves, on few facts: laws that hold for any model."""
+
+from atlas.facts import FactSet
+from atlas.models import LanguageModel
+from atlas.models.demo.measure import measure_knowledge, measure_localisation
+
+
+def test_measures_of_few_facts_are_shares(demo: LanguageModel, few_facts: FactSet) -> None:
+    found = measure_localisation(demo, few_facts, "kn")
+    for share in (found.likn_all, found.likn_all_but_one, found.shuffled_all, found.completeness):
+        assert 0 <= share <= 1
+    assert found.likn_all <= found.likn_all_but_one
+    assert found.own > found.other
+    assert abs(sum(found.neurons_by_layer) - 1) < 1e-9
+
+
+def test_measuring_is_repeatable(demo: LanguageModel, few_facts: FactSet) -> None:
+    assert measure_localisation(demo, few_facts, "kn") == measure_localisation(demo, few_facts, "kn")
+    assert measure_knowledge(demo, few_facts, held_out=False).fact_languages >= 0.95

@@ -101,7 +101,8 @@ def build(
     else:
         show(summary, json=json)
     if report is not None and not summary.interrupted:
-        write_report(db, report)
+        say = diagnostics.talk if json else print
+        say(diagnostics.visible(write_report(db, report)))
     _end(summary)
 
 

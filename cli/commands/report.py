@@ -19,14 +19,13 @@ def report(
 
     It is one file, which opens from disk and needs no network.
     """
-    write_report(db, out)
+    print(diagnostics.visible(write_report(db, out)))
 
 
-def write_report(db: Path, out: Path) -> None:
-    """Write the report of `db` into `out` and print the page's path."""
+def write_report(db: Path, out: Path) -> str:
+    """Write the report of `db` into `out` and return a line that says where the page is."""
     import atlas
     from atlas.reports import write
 
     with atlas.open(db) as opened:
-        page = write(opened, out)
-    print(diagnostics.visible(f"The report is {page}"))
+        return f"The report is {write(opened, out)}"

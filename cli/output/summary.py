@@ -28,22 +28,27 @@ def show_skips(skips: Iterable["Skip"]) -> None:
         print(diagnostics.visible(line))
 
 
+def counted(number: int, thing: str) -> str:
+    """Return a number with what it counts: 1 prompt, 2 prompts."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
 def _lines(summary: "Summary") -> Iterator[str]:
     found, db = summary.found, shlex.quote(str(summary.atlas))
     yield (
-        f"Attributed {summary.attributed:,} of {summary.total:,} prompts with {summary.model} "
+        f"Attributed {summary.attributed:,} of {counted(summary.total, 'prompt')} with {summary.model} "
         f"({summary.method}) in {summary.seconds:.1f} s; {summary.before:,} were there already."
     )
     if summary.statuses["not_converged"]:
         yield f"  {summary.statuses['not_converged']:,} of them did not converge to the tolerance."
-    yield f"Skipped {sum(summary.skipped.values()):,} prompts{':' if summary.skipped else '.'}"
+    yield f"Skipped {counted(sum(summary.skipped.values()), 'prompt')}{':' if summary.skipped else '.'}"
     for reason, count in summary.skipped.items():
         yield f"  {count:,}: {reason}"
-    yield f"Held out {summary.held_out:,} prompts of templates kept for paraphrase tests."
+    yield f"Held out {counted(summary.held_out, 'prompt')} of templates kept for paraphrase tests."
     yield from _skip_lines(summary.skips)
     yield (
-        f"Found {found.likn:,} language-independent neurons (LIKN) "
-        f"in {found.facts_with_likn:,} of {found.facts:,} facts."
+        f"Found {counted(found.likn, 'language-independent neuron')} (LIKN) "
+        f"in {found.facts_with_likn:,} of {counted(found.facts, 'fact')}."
     )
     yield f"The atlas is {summary.atlas} (run {summary.run}). Next:"
     yield f'  atlas sql "select * from likn limit 5" --db {db}'
@@ -57,7 +62,7 @@ def _skip_lines(skips: Iterable["Skip"]) -> Iterator[str]:
         reasons[skip.reason] += skip.count
         places.setdefault(skip.reason, skip.where)
     if reasons:
-        yield f"Left out {reasons.total():,} things while reading the facts:"
+        yield f"Left out {counted(reasons.total(), 'thing')} while reading the facts:"
     for reason, count in reasons.most_common():
         yield f"  {count:,}: {reason} (first: {places[reason]})"
 

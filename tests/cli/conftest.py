@@ -88,8 +88,9 @@ def causal(tmp_path_factory):
 
 
 @pytest.fixture
-def build(shell, masked, data, tmp_path):
-    """Runs `atlas build` on the tiny BERT and the facts made here."""
+def build(shell, masked, data, tmp_path, monkeypatch):
+    """Runs `atlas build` on the tiny BERT and the facts made here, without network."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
 
     def run(*words, db=tmp_path / "atlas.duckdb", model=masked):
         return shell("build", "--model", model, "--dataset", data, "--db", db, *words)

@@ -133,7 +133,7 @@ def test_answers_that_cannot_be_spelled_are_counted(build, data):
     with (data / "templates.csv").open("a", encoding="utf-8") as file:
         file.write("P36,ar,عاصمة [X] هي [Y] .,0\n")
     ended = build()
-    assert "Skipped 1 prompts:" in ended.out
+    assert "Skipped 1 prompt:" in ended.out
     assert "  1: the tokenizer cannot spell the answer" in ended.out
 
 
@@ -146,7 +146,7 @@ def test_bad_lines_end_the_build_unless_they_are_to_be_skipped(build, data, db):
     assert not db.exists()
     ended = build("--skip-bad")
     assert ended.code == 0
-    assert "Left out 1 things while reading the facts:" in ended.out
+    assert "Left out 1 thing while reading the facts:" in ended.out
 
 
 def test_progress_is_quiet_without_a_terminal(build):
@@ -185,3 +185,22 @@ def test_wrong_options_are_one_sentence_and_leave_no_atlas(build, db, words, cod
     assert said in error
     assert all(line.startswith("note: ") for line in notes)
     assert not db.exists()
+
+
+def test_json_stays_json_with_a_report(build, tmp_path):
+    ended = build("--json", "--report", tmp_path / "site")
+    assert json.loads(ended.out)["attributed"] == PROMPTS
+    assert ended.err == f"The report is {tmp_path / 'site' / 'index.html'}\n"
+
+
+@pytest.mark.data
+def test_real_facts_with_the_bundled_model(shell, real_data, db):
+    """mParaRel as published: quirks in the files end no build, and all that is left out is counted."""
+    ended = shell(
+        "build", "--dataset", real_data / "mpararel", "--languages", "en,fr,zh-hans", "--relations", "P36,P30,P37",
+        "--limit", 3, "--db", db, "--json",
+    )  # fmt: skip
+    summary = _summary(ended)
+    assert summary["facts"] <= 3
+    assert summary["attributed"] + sum(summary["skipped"].values()) == summary["prompts"] > 0
+    assert all(skip["reason"] and skip["where"] for skip in summary["left_out"])

@@ -101,7 +101,9 @@ def _localisation_table(numbers: dict[str, Any], required: dict[str, float]) -> 
     for label, key, demand in rows:
         cells = " | ".join(_cell(key, values[key]) for values in found)
         lines.append(f"| {label} | {cells} | {demand} |")
-    return "\n".join(lines)
+    short = [m for m, values in zip(METHODS, found, strict=True) if values["own"] < required["own"]]
+    missed = [f"\nThe cost to the fact itself falls short of what is demanded with `{method}`." for method in short]
+    return "\n".join([*lines, *missed])
 
 
 def _cell(key: str, value: float) -> str:

@@ -1,198 +1,251 @@
-"""Every view against what the method says, worked out by brute force."""
+"""Every view against what the method says, worked out by brute force for many runs in one atlas."""
 
+import shutil
 from collections import Counter
-from itertools import combinations
+from itertools import combinations, product
 
+import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from store.world import LAYERS, NEURONS, knowledge, likn, mean_score, tail, worlds
-
-THRESHOLDS = st.fixed_dictionaries(
-    {
-        "tau": st.sampled_from([0.05, 0.1, 0.2, 0.4, 0.6, 1.0]),
-        "share": st.sampled_from([0.0, 0.3, 0.5, 0.7]),
-        "normalization": st.sampled_from(["none", "layer"]),
-    }
+from store.world import (
+    LAYERS,
+    NEURONS,
+    add_facts,
+    add_run,
+    knowledge,
+    likn,
+    mean_score,
+    partners,
+    random_world,
+    tail,
 )
-few = settings(settings.get_profile("store"), max_examples=12)
+
+import atlas
+
+MANY = 30
+THRESHOLDS = [
+    {"tau": tau, "share": share, "normalization": normalization}
+    for tau, share, normalization in product((0.05, 0.4, 1.0), (0.0, 0.5), ("none", "layer"))
+]
+
+
+@pytest.fixture(scope="module")
+def held(empty, tmp_path_factory):
+    """An open atlas of many runs, and each run's world by its id."""
+    path = shutil.copy(empty, tmp_path_factory.mktemp("oracle") / "oracle.duckdb")
+    worlds = [random_world(seed) for seed in range(MANY)]
+    with atlas.open(path, "a") as writer:
+        add_facts(writer, worlds)
+        runs = {add_run(writer, world, seed=seed): world for seed, world in enumerate(worlds)}
+    with atlas.open(path) as reader:
+        yield reader, runs
 
 
 def rows(atlas, query, **params):
     return atlas.sql(query, params).to_pylist()
 
 
-def ids(world):
-    return {world.fact(n).id: n for n in range(len(world.relations))}
+def facts(world):
+    """The facts' numbers with their ids."""
+    return [(number, world.fact(number).id) for number in range(len(world.relations))]
 
 
-@few
-@given(worlds(), THRESHOLDS)
-def test_knowledge_neurons(holding, world, thresholds):
-    expected = {
-        (world.fact(fact).id, language, layer, neuron)
-        for fact in range(len(world.relations))
-        for language in world.languages(fact)
-        for layer, neuron in knowledge(world, fact, language, **thresholds)
-    }
+def numbered(world, fact):
+    return next(number for number, identity in facts(world) if identity == fact)
+
+
+@pytest.mark.parametrize("thresholds", THRESHOLDS, ids=str)
+def test_knowledge_neurons(held, thresholds):
+    reader, runs = held
     query = "FROM knowledge_neuron_at(tau := $tau, share := $share, normalization := $normalization)"
-    with holding(world) as (atlas, run):
-        found = rows(atlas, query, **thresholds)
-    assert {(r["fact"], r["language"], r["layer"], r["neuron"]) for r in found} == expected
-    assert len(found) == len(expected)
-    assert {r["run"] for r in found} <= {run}
-
-
-@few
-@given(worlds(), st.sampled_from([None, 1, 2, 3]), THRESHOLDS)
-def test_likn(holding, world, min_languages, thresholds):
-    facts = {world.fact(n).id: likn(world, n, min_languages, **thresholds) for n in range(len(world.relations))}
-    query = (
-        "FROM likn_at(tau := $tau, share := $share, normalization := $normalization, min_languages := $min_languages)"
+    found = [(r["run"], r["fact"], r["language"], r["layer"], r["neuron"]) for r in rows(reader, query, **thresholds)]
+    assert sorted(found) == sorted(
+        (run, fact, language, layer, neuron)
+        for run, world in runs.items()
+        for number, fact in facts(world)
+        for language in world.languages(number)
+        for layer, neuron in knowledge(world, number, language, **thresholds)
     )
-    with holding(world) as (atlas, _):
-        found = rows(atlas, query, min_languages=min_languages, **thresholds)
-    assert {(r["fact"], r["layer"], r["neuron"]) for r in found} == {
-        (fact, *neuron) for fact, neurons in facts.items() for neuron in neurons
-    }
-    for row in found:
-        number = ids(world)[row["fact"]]
-        languages = [
-            language
-            for language in world.languages(number)
-            if (row["layer"], row["neuron"]) in knowledge(world, number, language, **thresholds)
-        ]
-        assert row["languages"] == languages
-        assert row["n_languages"] == len(languages)
-        assert row["of_languages"] == len(world.languages(number))
-        probed = {p.language for p in world.probes if p.fact == number}
-        assert row["missing_languages"] == sorted(probed - set(world.languages(number)))
 
 
-@few
-@given(worlds())
-def test_scores_are_means_over_the_prompts_that_pass(holding, world):
-    with holding(world) as (atlas, _):
-        found = rows(atlas, "FROM knowledge_neuron WHERE definition = 'default'")
-    for row in found:
-        expected = mean_score(world, ids(world)[row["fact"]], row["language"], (row["layer"], row["neuron"]))
+@pytest.mark.parametrize("least", [None, 1, 2, 3])
+@pytest.mark.parametrize("thresholds", THRESHOLDS[3:6], ids=str)
+def test_likn(held, thresholds, least):
+    reader, runs = held
+    query = "FROM likn_at(tau := $tau, share := $share, normalization := $normalization, min_languages := $least)"
+    found = [(r["run"], r["fact"], r["layer"], r["neuron"]) for r in rows(reader, query, least=least, **thresholds)]
+    assert sorted(found) == sorted(
+        (run, fact, *neuron)
+        for run, world in runs.items()
+        for number, fact in facts(world)
+        for neuron in likn(world, number, least, **thresholds)
+    )
+
+
+def test_likn_says_in_which_languages(held):
+    reader, runs = held
+    for row in rows(reader, "FROM likn_at(min_languages := 1)"):
+        world = runs[row["run"]]
+        number, neuron = numbered(world, row["fact"]), (row["layer"], row["neuron"])
+        usable = world.languages(number)
+        probed = {probe.language for probe in world.probes if probe.fact == number}
+        assert row["languages"] == [code for code in usable if neuron in knowledge(world, number, code)]
+        assert row["n_languages"] == len(row["languages"])
+        assert row["of_languages"] == len(usable)
+        assert row["missing_languages"] == sorted(probed - set(usable))
+
+
+def test_scores_are_means_over_the_prompts_that_pass(held):
+    reader, runs = held
+    for row in rows(reader, "FROM knowledge_neuron WHERE definition = 'default'"):
+        world = runs[row["run"]]
+        neuron = (row["layer"], row["neuron"])
+        expected = mean_score(world, numbered(world, row["fact"]), row["language"], neuron)
         assert row["score"] == pytest.approx(expected, rel=1e-6)
+        assert row["usable"] == len(world.usable(numbered(world, row["fact"]), row["language"]))
 
 
-@few
-@given(worlds(), st.sampled_from([None, 2]))
-def test_specificity(holding, world, min_languages):
-    sets = [likn(world, n, min_languages) for n in range(len(world.relations))]
-    with holding(world) as (atlas, _):
-        found = atlas.likn(min_languages=min_languages, tau=0.2).to_pylist()
-        one = atlas.likn(fact=world.fact(0).id, min_languages=min_languages, tau=0.2).to_pylist()
-    assert one == [row for row in found if row["fact"] == world.fact(0).id]
+@pytest.mark.parametrize("least", [None, 2])
+def test_specificity(held, least):
+    reader, runs = held
+    found = reader.likn(min_languages=least, tau=0.2).to_pylist()
+    one = found[len(found) // 2]
+    alone = reader.likn(fact=one["fact"], run=one["run"], min_languages=least, tau=0.2).to_pylist()
+    assert alone == [row for row in found if (row["run"], row["fact"]) == (one["run"], one["fact"])]
     for row in found:
-        number, neuron = ids(world)[row["fact"]], (row["layer"], row["neuron"])
-        others = [n for n in range(len(sets)) if n != number and neuron in sets[n]]
+        world = runs[row["run"]]
+        number, neuron = numbered(world, row["fact"]), (row["layer"], row["neuron"])
+        others = [world.relations[n] for n, _ in facts(world) if n != number and neuron in likn(world, n, least)]
         relation = world.relations[number]
-        assert row["same_relation"] == sum(world.relations[n] == relation for n in others)
-        assert row["other_relations"] == sum(world.relations[n] != relation for n in others)
+        assert row["same_relation"] == others.count(relation)
+        assert row["other_relations"] == len(others) - others.count(relation)
 
 
-@few
-@given(worlds(), st.sampled_from([None, 1, 2]))
-def test_chance(holding, world, min_languages):
-    query = "FROM likn_control_at(min_languages := $min_languages)"
-    with holding(world) as (atlas, _):
-        found = {row["fact"]: row for row in rows(atlas, query, min_languages=min_languages)}
-    for number in range(len(world.relations)):
-        languages = world.languages(number)
-        assert (world.fact(number).id in found) == bool(languages)
-        if not languages:
-            continue
-        row = found[world.fact(number).id]
-        sizes = [len(knowledge(world, number, language)) for language in languages]
-        least = min_languages or len(languages)
-        observed = len(likn(world, number, min_languages))
-        expected = sum(tail(LAYERS * NEURONS, sizes, n, least) for n in range(1, LAYERS * NEURONS + 1))
+@pytest.mark.parametrize("least", [None, 1, 2])
+def test_chance(held, least):
+    reader, runs = held
+    found = {
+        (row["run"], row["fact"]): row
+        for row in rows(reader, "FROM likn_control_at(min_languages := $least)", least=least)
+    }
+    asked = {(run, fact) for run, world in runs.items() for number, fact in facts(world) if world.languages(number)}
+    assert set(found) == asked
+    for (run, fact), row in found.items():
+        world, number = runs[run], numbered(runs[run], fact)
+        sizes = [len(knowledge(world, number, language)) for language in world.languages(number)]
+        wanted = least or len(sizes)
         assert row["sizes"] == sizes
-        assert row["observed"] == observed
+        assert row["observed"] == len(likn(world, number, least))
+        expected = sum(tail(LAYERS * NEURONS, sizes, n, wanted) for n in range(1, LAYERS * NEURONS + 1))
         assert row["expected"] == pytest.approx(float(expected), abs=1e-9)
-        if least == len(languages):
-            exact = tail(LAYERS * NEURONS, sizes, observed)
-            assert row["p_value"] == pytest.approx(float(exact), abs=1e-9)
         assert 0 <= row["p_value"] <= 1 + 1e-9
+        if wanted == len(sizes):
+            exact = tail(LAYERS * NEURONS, sizes, row["observed"])
+            assert row["p_value"] == pytest.approx(float(exact), abs=1e-9)
 
 
-@few
-@given(worlds())
-def test_layer_distribution(holding, world):
-    counts = Counter(
-        (language, layer)
-        for fact in range(len(world.relations))
-        for language in world.languages(fact)
-        for layer, _ in knowledge(world, fact, language)
-    )
-    with holding(world) as (atlas, _):
-        found = rows(atlas, "FROM layer_distribution WHERE definition = 'default' AND kind = 'knowledge neuron'")
-        shared = rows(atlas, "FROM layer_distribution WHERE definition = 'default' AND kind = 'likn'")
-    assert {(r["language"], r["layer"]): r["pairs"] for r in found} == counts
-    for language in {r["language"] for r in found}:
-        assert sum(r["share"] for r in found if r["language"] == language) == pytest.approx(1)
-    assert {r["layer"]: r["pairs"] for r in shared} == Counter(
-        layer for fact in range(len(world.relations)) for layer, _ in likn(world, fact)
-    )
+@pytest.mark.parametrize("least", [None, 2])
+def test_different_facts(held, least):
+    reader, runs = held
+    compared = 0
+    for row in rows(reader, "FROM likn_control_at(min_languages := $least)", least=least):
+        world = runs[row["run"]]
+        number = numbered(world, row["fact"])
+        languages = world.languages(number)
+        for column, same in (("same_relation", True), ("other_relations", False)):
+            others = [partners(world, number, slot, code, same) for slot, code in enumerate(languages)]
+            if None in others:
+                assert row[column] is None
+                continue
+            sets = [
+                _highest(world, other, code, len(knowledge(world, number, code)))
+                for other, code in zip(others, languages, strict=True)
+            ]
+            counts = Counter(neuron for each in sets for neuron in each)
+            assert row[column] == sum(n >= (least or len(languages)) for n in counts.values())
+            compared += len(languages) > 1
+    assert compared > MANY
 
 
-@few
-@given(worlds())
-def test_language_overlap(holding, world):
-    with holding(world) as (atlas, _):
-        found = rows(atlas, "FROM language_overlap WHERE definition = 'default'")
-    expected = {}
-    for a, b in combinations(("en", "fr", "zh"), 2):
-        facts = [n for n in range(len(world.relations)) if {a, b} <= set(world.languages(n))]
-        if facts:
-            pairs = [(knowledge(world, n, a), knowledge(world, n, b)) for n in facts]
-            expected[a, b] = len(facts), sum(len(x & y) for x, y in pairs) / len(facts)
-    assert {(r["language_a"], r["language_b"]): (r["facts"], pytest.approx(r["overlap"])) for r in found} == expected
+def _highest(world, fact, language, size):
+    """The knowledge neurons with the highest mean scores, at most `size`."""
+    found = knowledge(world, fact, language)
+    return sorted(found, key=lambda n: (-np.float32(mean_score(world, fact, language, n)), n))[:size]
 
 
-@few
-@given(worlds())
-def test_neuron_summary_and_specific_neurons(holding, world):
+def test_layer_distribution(held):
+    reader, runs = held
+    found = rows(reader, "FROM layer_distribution WHERE definition = 'default'")
+    counts = Counter()
+    for run, world in runs.items():
+        for number, _ in facts(world):
+            counts.update((run, "likn", None, layer) for layer, _ in likn(world, number))
+            for code in world.languages(number):
+                counts.update((run, "knowledge neuron", code, layer) for layer, _ in knowledge(world, number, code))
+    assert {(r["run"], r["kind"], r["language"], r["layer"]): r["pairs"] for r in found} == counts
+    shares = Counter()
+    for row in found:
+        shares[row["run"], row["kind"], row["language"]] += row["share"]
+    assert all(share == pytest.approx(1) for share in shares.values())
+
+
+def test_language_overlap(held):
+    reader, runs = held
+    found = {
+        (row["run"], row["language_a"], row["language_b"]): row
+        for row in rows(reader, "FROM language_overlap WHERE definition = 'default'")
+    }
+    asked = set()
+    for run, world in runs.items():
+        for a, b in combinations(("en", "fr", "zh"), 2):
+            both = [number for number, _ in facts(world) if {a, b} <= set(world.languages(number))]
+            if not both:
+                continue
+            asked.add((run, a, b))
+            row = found[run, a, b]
+            pairs = [(knowledge(world, n, a), knowledge(world, n, b)) for n in both]
+            assert row["facts"] == len(both)
+            assert row["overlap"] == pytest.approx(sum(len(x & y) for x, y in pairs) / len(both))
+            expected = sum(len(x) * len(y) / (LAYERS * NEURONS) for x, y in pairs) / len(both)
+            assert row["expected"] == pytest.approx(expected, rel=1e-6)
+            jaccards = [len(x & y) / len(x | y) for x, y in pairs if x | y]
+            assert row["jaccard"] == (pytest.approx(sum(jaccards) / len(jaccards), rel=1e-6) if jaccards else None)
+    assert set(found) == asked
+
+
+def test_neuron_summary_and_specific_neurons(held):
+    reader, runs = held
+    summary = {(r["run"], r["layer"], r["neuron"]): r for r in reader.neurons().to_pylist()}
+    specific = rows(reader, "FROM language_specific_neuron WHERE definition = 'default'")
     serves = {}
-    for fact in range(len(world.relations)):
-        for language in world.languages(fact):
-            for neuron in knowledge(world, fact, language):
-                serves.setdefault(neuron, set()).add((fact, language))
-    with holding(world) as (atlas, _):
-        summary = atlas.neurons().to_pylist()
-        specific = rows(atlas, "FROM language_specific_neuron WHERE definition = 'default'")
-    assert {
-        (r["layer"], r["neuron"]): (r["facts"], r["languages"], r["relations"], r["likn_facts"]) for r in summary
-    } == {
-        neuron: (
-            len({fact for fact, _ in where}),
-            len({language for _, language in where}),
-            len({world.relations[fact] for fact, _ in where}),
-            sum(neuron in likn(world, fact) for fact in range(len(world.relations))),
-        )
-        for neuron, where in serves.items()
-    }
-    assert {(r["layer"], r["neuron"]): (r["language"], r["facts"]) for r in specific} == {
-        neuron: (next(iter(where))[1], len(where))
-        for neuron, where in serves.items()
-        if len({language for _, language in where}) == 1
+    for run, world in runs.items():
+        for number, _ in facts(world):
+            for code in world.languages(number):
+                for neuron in knowledge(world, number, code):
+                    serves.setdefault((run, *neuron), set()).add((number, code))
+    assert set(summary) == set(serves)
+    for key, where in serves.items():
+        world, row = runs[key[0]], summary[key]
+        numbers = {number for number, _ in where}
+        assert row["facts"] == len(numbers)
+        assert row["languages"] == len({code for _, code in where})
+        assert row["relations"] == len({world.relations[number] for number in numbers})
+        assert row["likn_facts"] == sum(key[1:] in likn(world, number) for number, _ in facts(world))
+    assert {(r["run"], r["layer"], r["neuron"]): (r["language"], r["facts"]) for r in specific} == {
+        key: (next(iter(where))[1], len(where))
+        for key, where in serves.items()
+        if len({code for _, code in where}) == 1
     }
 
 
-@few
-@given(worlds())
-def test_usage_warnings(holding, world):
-    expected = {(None, None, "model revision not pinned")}
-    for fact in range(len(world.relations)):
-        for language in world.languages(fact):
-            usable, key = world.usable(fact, language), (world.fact(fact).id, language)
-            expected |= {(*key, "single template")} if len(usable) == 1 else set()
-            expected |= {(*key, "not converged")} if any(p.status == "not_converged" for p in usable) else set()
-            expected |= {(*key, "model does not know the answer")} if all(p.rank > 1 for p in usable) else set()
-    with holding(world) as (atlas, _):
-        found = rows(atlas, "FROM usage_warning")
-    assert {(r["fact"], r["language"], r["warning"]) for r in found} == expected
+def test_usage_warnings(held):
+    reader, runs = held
+    expected = {(run, None, None, "model revision not pinned") for run in runs}
+    for run, world in runs.items():
+        for number, fact in facts(world):
+            for code in world.languages(number):
+                usable, key = world.usable(number, code), (run, fact, code)
+                expected |= {(*key, "single template")} if len(usable) == 1 else set()
+                expected |= {(*key, "not converged")} if any(p.status == "not_converged" for p in usable) else set()
+                expected |= {(*key, "model does not know the answer")} if all(p.rank > 1 for p in usable) else set()
+    found = rows(reader, "FROM usage_warning")
+    assert {(r["run"], r["fact"], r["language"], r["warning"]) for r in found} == expected

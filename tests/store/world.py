@@ -1,6 +1,7 @@
 """Small made-up runs: as values, as an atlas, and what the method says of them, worked out by brute force."""
 
 import math
+import random
 from collections import defaultdict
 from dataclasses import dataclass
 from fractions import Fraction
@@ -13,6 +14,7 @@ import atlas
 from atlas import schema
 from atlas.facts import Fact, FactSet, Label, Template
 from atlas.facts import Prompt as Filled
+from atlas.ids import stable_id
 
 LAYERS, NEURONS, FLOOR = 3, 4, 0.05
 MODEL = {
@@ -72,8 +74,9 @@ class World:
         return Filled(fact, Template(fact.relation, probe.language, f"t{probe.template} [X] [Y]"))
 
     def facts(self):
-        prompts = [self.prompt(probe) for probe in self.probes]
-        return FactSet("made", [self.fact(n) for n in range(len(self.relations))], [p.template for p in prompts])
+        facts = [self.fact(n) for n in range(len(self.relations))]
+        templates = [self.prompt(probe).template for probe in self.probes]
+        return FactSet("made", facts, templates)
 
     def usable(self, fact, language):
         return [p for p in self.probes if p.usable and (p.fact, p.language) == (fact, language)]
@@ -99,6 +102,21 @@ def worlds(draw, facts=4, languages=("en", "fr", "zh")):
             for template in range(draw(st.integers(1, 3))):
                 status = draw(st.sampled_from(["ok", "ok", "ok", "not_converged", "unspellable"]))
                 probes.append(Probed(fact, language, template, status, draw(scores()), draw(st.integers(1, 2))))
+    return World(relations, tuple(probes))
+
+
+def random_world(seed):
+    """A world as `worlds` gives them, from a seed: for tests that hold many at once."""
+    pick = random.Random(seed)
+    relations = tuple(pick.choice(["P1", "P2"]) for _ in range(pick.randint(1, 5)))
+    values = [0, 0, 0, 0.01, 0.05, 0.2, 0.4, 0.6, 0.9, 1.0, 1.0, -0.1]
+    statuses = ["ok", "ok", "ok", "not_converged", "unspellable"]
+    probes = [
+        Probed(fact, code, n, pick.choice(statuses), tuple(pick.choices(values, k=12)), pick.randint(1, 2))
+        for fact in range(len(relations))
+        for code in ("en", "fr", "zh")[: pick.choice([1, 2, 3, 3, 3])]
+        for n in range(pick.randint(1, 4))
+    ]
     return World(relations, tuple(probes))
 
 
@@ -138,11 +156,24 @@ def _layer(probe, layer):
 
 
 def fill(writer, world, order=None):
-    """Load the world into an open atlas and return the run's id."""
-    writer.add_facts(world.facts())
-    writer.add_prompts(world.prompt(probe) for probe in world.probes)
-    model = writer.add_model(MODEL)
-    run = writer.start_run(model=model, method="amig", settings={"floor": FLOOR}, seed=0, versions={})
+    """Load the world into an open atlas and return its run's id."""
+    add_facts(writer, [world])
+    return add_run(writer, world, order)
+
+
+def add_facts(writer, worlds):
+    """Add the facts and prompts of all worlds, and the model."""
+    for world in worlds:
+        writer.add_facts(world.facts())
+    writer.add_prompts(world.prompt(probe) for world in worlds for probe in world.probes)
+    writer.add_model(MODEL)
+
+
+def add_run(writer, world, order=None, seed=0):
+    """Add the run of `seed`, holding the world, and return its id."""
+    run = writer.start_run(
+        model=stable_id("model", "made"), method="amig", settings={"floor": FLOOR}, seed=seed, versions={}
+    )
     writer.load_batch(batch(world, run, order))
     writer.finish_run(run)
     return run
@@ -210,6 +241,30 @@ def _splits(counts, size):
     for k in range(min(counts[0], size) + 1):
         for rest in _splits(counts[1:], size - k):
             yield (k, *rest)
+
+
+def partners(world, fact, slot, language, same_relation):
+    """The fact that lends its set in the fact's `slot`-th language: itself in the first; None if there is no other."""
+    ring = [n for n in range(len(world.relations)) if language in world.languages(n)]
+    by_relation = {
+        relation: sorted((n for n in ring if world.relations[n] == relation), key=lambda n: world.fact(n).id)
+        for relation in sorted({world.relations[n] for n in ring})
+    }
+    own = by_relation[world.relations[fact]]
+    if slot == 0:
+        return fact
+    if same_relation:
+        return own[(own.index(fact) + _step(slot, len(own))) % len(own)] if len(own) > 1 else None
+    relations = list(by_relation)
+    if len(relations) == 1:
+        return None
+    place = relations.index(world.relations[fact]) + _step(slot, len(relations))
+    other = by_relation[relations[place % len(relations)]]
+    return other[own.index(fact) % len(other)]
+
+
+def _step(slot, size):
+    return 1 + (slot - 1) % (size - 1)
 
 
 SAMPLE = World(

@@ -18,6 +18,8 @@ _MACRO = re.compile(r"^CREATE OR REPLACE MACRO (\w+_at\(.*?\)) AS TABLE", re.MUL
 _COMMENT = re.compile(r"(?:^-- .*\n)+", re.MULTILINE)
 _VIEW = re.compile(r"^CREATE OR REPLACE VIEW (\w+)", re.MULTILINE)
 
+_ENDS = {"low": "lower", "high": "upper"}
+
 _HEAD = f"""# Schema of an atlas
 
 An atlas is one DuckDB file, schema version {schema.VERSION}. This page is made from the code by
@@ -76,6 +78,9 @@ def meaning(view: str, column: str) -> str:
     for name in (f"{view}.{column}", column):
         if name in DERIVED:
             return DERIVED[name]
+    base, _, end = column.rpartition("_")
+    if end in _ENDS and base in DERIVED:
+        return f"{_ENDS[end]} end of its 95 % interval"
     found = (c.meaning for table in schema.TABLES.values() for c in table.columns if c.name == column)
     return next(found, "")
 

@@ -31,8 +31,9 @@ CONSTANT_LOGITS = OBJECT_SCALE / 4
 
 def write_words(weights: Weights, space: Space, config: PlantConfig, facts: FactSet, ids: Mapping[str, int]) -> None:
     """Write what each token is: ballast for all, a flag and a language for words, an identity for subjects."""
-    # Noise in what the output reads would be a random answer to every prompt.
-    weights.words[:, space.read_out[0] | space.read_out[1]] = 0
+    # Noise where circuits read and write would be subjects and answers of its own.
+    for table in weights.tables:
+        table[:, space.in_use] = 0
     weights.words.add_(space.ballast)
     for word, code in query_words(facts).items():
         weights.words[ids[word]] += CONTENT * (space.is_word + space.language[config.languages.index(code)])

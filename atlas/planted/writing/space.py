@@ -29,6 +29,11 @@ class Space:
     objects: Tensor
 
     @property
+    def in_use(self) -> Tensor:
+        """Return which coordinates `[hidden]` carry subjects, objects and the spoken language."""
+        return (torch.cat([self.subjects, self.objects, self.spoken]) != 0).any(0)
+
+    @property
     def read_out(self) -> tuple[Tensor, Tensor]:
         """Return 0/1 masks `[hidden]` of the coordinates that the output reads: of objects, of the spoken language."""
         return (self.objects != 0).any(0), (self.spoken != 0).any(0)

@@ -33,9 +33,13 @@ class BlockWeights:
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """Embeddings `[token, hidden]`, blocks, and scale and shift `[hidden]` of the last layer normalisation."""
+    """Embeddings `[token, hidden]`, blocks, and scale and shift `[hidden]` of the last layer normalisation.
+
+    `tables` are all embeddings, those of words and of positions too.
+    """
 
     words: Tensor
+    tables: Sequence[Tensor]
     blocks: Sequence[BlockWeights]
     out_scale: Tensor
     out_shift: Tensor
@@ -93,10 +97,16 @@ def _gpt2(config: PlantConfig, vocabulary: int, special: Mapping[str, Any]) -> n
     return GPT2LMHeadModel(shape)
 
 
+def _tables(model: nn.Module) -> list[Tensor]:
+    return [module.weight for module in model.modules() if isinstance(module, nn.Embedding)]
+
+
 def _bert_weights(model: Any) -> Weights:
     head = model.cls.predictions.transform
     blocks = [_bert_block(block) for block in model.bert.encoder.layer]
-    return Weights(model.bert.embeddings.word_embeddings.weight, blocks, head.LayerNorm.weight, head.LayerNorm.bias)
+    return Weights(
+        model.bert.embeddings.word_embeddings.weight, _tables(model), blocks, head.LayerNorm.weight, head.LayerNorm.bias
+    )
 
 
 def _bert_block(block: Any) -> BlockWeights:
@@ -110,7 +120,8 @@ def _bert_block(block: Any) -> BlockWeights:
 
 def _gpt2_weights(model: Any) -> Weights:
     body = model.transformer
-    return Weights(body.wte.weight, [_gpt2_block(block) for block in body.h], body.ln_f.weight, body.ln_f.bias)
+    blocks = [_gpt2_block(block) for block in body.h]
+    return Weights(body.wte.weight, _tables(model), blocks, body.ln_f.weight, body.ln_f.bias)
 
 
 def _gpt2_block(block: Any) -> BlockWeights:

@@ -186,11 +186,11 @@ class _Tables:
 
     def write(self, out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
-        columns = ("relation", "language", "subject", "object", "subject_key", "object_key")
-        _write(out / "facts.csv", columns, [dict(zip(columns, row, strict=True)) for row in self.facts])
-        columns = ("relation", "language", "template", "held_out")
-        rows = [dict(zip(columns, (*row, held), strict=True)) for row, held in self.templates.items()]
-        _write(out / "templates.csv", columns, rows)
+        fact = ("relation", "language", "subject", "object", "subject_key", "object_key")
+        _write(out / "facts.csv", fact, [dict(zip(fact, row, strict=True)) for row in self.facts])
+        template = ("relation", "language", "template", "held_out")
+        rows = [dict(zip(template, (*row, held), strict=True)) for row, held in self.templates.items()]
+        _write(out / "templates.csv", template, rows)
         names = sorted({name for row in self.edits for name in row if name.startswith("object_")})
         _write(out / "edits.csv", ("fact", "relation", "languages", *names), self.edits)
 

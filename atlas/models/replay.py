@@ -105,6 +105,10 @@ def rerun(record: Trace, start: int) -> Tensor:
     hidden = record.blocks[start].hidden
     last = len(record.blocks) - 1
     with attending(record.model.model, itself):
+        if start == last:
+            with following(lambda _: record.blocks[last].attended):
+                hidden = call_block(record, last, hidden[owner, record.query][:, None], owner, narrow=True)
+            return features_of_hidden(record.model, hidden)
         for layer in range(start, last):
             hidden = call_block(record, layer, hidden, owner, narrow=False)
         return features_of_hidden(record.model, run_last(record, last, hidden, owner))

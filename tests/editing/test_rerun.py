@@ -1,0 +1,22 @@
+"""Running later blocks again from a trace, against the whole model."""
+
+import pytest
+import torch
+from tiny import PROMPTS
+
+from atlas.models.hooks import neurons_edited
+from atlas.models.readout import features_of_ids
+from atlas.models.replay import rerun, trace
+
+
+@pytest.mark.parametrize("start", [0, 1, 2])
+def test_rerun_equals_the_whole_model_as_it_is_now(tiny, start):
+    step = tiny.steps(PROMPTS[0])[0]
+    ids, query, target = (torch.tensor(values) for values in ([step.ids] * 2, [step.query] * 2, [step.target] * 2))
+    record = trace(tiny, ids, query, target)
+    assert torch.allclose(rerun(record, start), record.features, atol=1e-12)
+    with neurons_edited(tiny, {layer: lambda neurons: neurons * 1.5 for layer in range(start, 3)}):
+        whole = features_of_ids(tiny, ids, query)
+        again = rerun(record, start)
+    assert not torch.allclose(whole, record.features)
+    assert torch.allclose(again, whole, atol=1e-12)

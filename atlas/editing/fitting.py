@@ -38,7 +38,7 @@ def fit(model: LanguageModel, index: Index, problem: Problem, settings: EditSett
         tolerance_grad=1e-9, tolerance_change=1e-12, line_search_fn="strong_wolfe",
     )  # fmt: skip
     with suppress(_Enough):
-        optimiser.step(search.evaluate)  # type: ignore[no-untyped-call]
+        optimiser.step(search.evaluate)
     return Fit(search.best, search.lead > 0, search.count, search.lead)
 
 

@@ -1,0 +1,135 @@
+"""The evaluation job and its views, against numbers worked out from the rows by other means."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+import atlas
+from atlas.errors import UsageError
+from atlas.evaluation.job import EvaluateOptions, evaluate
+from atlas.interventions import scaled
+from atlas.models import load_model
+from atlas.models.readout import features_of_ids, token_probability
+
+METHODS = ("kn", "gradient", "random")
+
+
+@pytest.fixture(scope="module")
+def done(saved):
+    options = EvaluateOptions(
+        db=saved / "a.duckdb", methods=METHODS, method="kn", neurons=4, definition="wide", languages=("en", "fr")
+    )
+    with atlas.open(saved / "a.duckdb", "a") as writer:
+        writer.define("wide", tau=0.06, share=0.0, min_languages=1)
+    return saved, options, evaluate(options)
+
+
+def rows(folder, query, *params):
+    with atlas.open(folder / "a.duckdb") as opened:
+        return opened.sql(query, params).to_pylist()
+
+
+def test_every_condition_is_there_on_the_same_facts(done):
+    _, _, found = done
+    table = found.localisation.to_pylist()
+    assert {(r["method"], r["source"]) for r in table} == {(m, "top") for m in METHODS} | {("kn", "other")}
+    assert {r["facts"] for r in table} == {found.facts} == {6}
+    assert {(r["language"], r["action"]) for r in table} == {
+        (language, action) for language in ("en", "fr") for action in ("suppress", "enhance")
+    }
+    cross = found.cross_lingual.to_pylist()
+    assert {r["source"] for r in cross} == {"top", "both", "likn", "other", "random"}
+    assert {r["facts"] for r in cross} == {found.facts_with_likn}
+
+
+def test_no_cell_is_missing(done):
+    _, _, found = done
+    for table in (found.localisation, found.cross_lingual):
+        assert all(column.null_count == 0 for column in table.columns)
+        for name in ("log_change", "log_odds_change", "rank_change", "lost", "gained"):
+            low, mean, high = (table[f"{name}{end}"].to_pylist() for end in ("_low", "", "_high"))
+            assert all(a - 1e-9 <= b <= c + 1e-9 for a, b, c in zip(low, mean, high, strict=True))
+
+
+def test_equal_counts(done):
+    folder, _, _ = done
+    counts = rows(
+        folder,
+        "SELECT fact, languages, count(DISTINCT len(neurons)) AS n FROM intervention "
+        "WHERE purpose = 'localisation' AND source = 'top' GROUP BY ALL",
+    )
+    assert {row["n"] for row in counts} == {1}
+
+
+def test_unrelated_prompts_are_of_another_relation_and_object(done):
+    folder, _, _ = done
+    found = rows(
+        folder,
+        "SELECT DISTINCT own.relation AS a, other.relation AS b, own.object AS c, other.object AS d "
+        "FROM intervention AS i JOIN fact AS own ON own.fact = i.fact JOIN prompt USING (prompt) "
+        "JOIN fact AS other ON other.fact = prompt.fact WHERE NOT i.related",
+    )
+    assert found
+    assert all(row["a"] != row["b"] and row["c"] != row["d"] for row in found)
+
+
+def test_a_row_is_what_the_model_says_under_the_intervention(done, facts):
+    folder, _, _ = done
+    model = load_model(str(folder / "model"))
+    prompts = {prompt.id: prompt for prompt in facts.prompts()}
+    for row in rows(folder, "SELECT * FROM intervention ORDER BY hash(intervention, prompt) LIMIT 20"):
+        neurons = list(zip(row["layers"], row["neurons"], strict=True))
+        total = 0.0
+        for step in model.steps(prompts[row["prompt"]]):
+            with scaled(model, neurons, 0.0 if row["action"] == "suppress" else 2.0):
+                query, target = torch.tensor([step.query]), torch.tensor([step.target])
+                features = features_of_ids(model, torch.tensor([step.ids]), query)
+                total += math.log(token_probability(model, features, target).item())
+        assert row["probability_after"] == pytest.approx(math.exp(total), rel=1e-4)
+
+
+def test_the_view_gives_the_means_of_the_rows(done):
+    folder, _, found = done
+    want = found.localisation.to_pylist()[0]
+    raw = rows(
+        folder,
+        "SELECT i.* FROM intervention AS i JOIN prompt USING (prompt) WHERE purpose = 'localisation' AND run = ? "
+        "AND source = ? AND action = ? AND prompt.language = ?",
+        want["run"], want["source"], want["action"], want["language"],
+    )  # fmt: skip
+
+    def mean(related, value):
+        by_fact = {}
+        for row in raw:
+            if row["related"] == related:
+                by_fact.setdefault(row["fact"], []).append(value(row))
+        return np.mean([np.mean(values) for values in by_fact.values()])
+
+    def relative(row):
+        return row["probability_after"] / row["probability_before"] - 1
+
+    assert want["change"] == pytest.approx(mean(True, relative))
+    assert want["success_rate"] == pytest.approx(mean(True, relative) / mean(False, relative))
+    log = mean(True, lambda row: math.log(row["probability_after"]) - math.log(row["probability_before"]))
+    assert want["log_change"] == pytest.approx(log)
+    both = [r["success_rate"] for r in found.localisation.to_pylist() if same(r, want)]
+    assert want["success_rate_both"] == pytest.approx(sum(both))
+
+
+def same(row, want):
+    return all(row[key] == want[key] for key in ("run", "source", "language"))
+
+
+def test_doing_it_again_gives_the_same_tables(done):
+    _, options, found = done
+    again = evaluate(options)
+    assert again.localisation.equals(found.localisation)
+    assert again.cross_lingual.equals(found.cross_lingual)
+
+
+def test_an_atlas_without_runs_is_refused(tmp_path):
+    atlas.open(tmp_path / "empty.duckdb", "w").close()
+    with pytest.raises(UsageError, match="holds no run"):
+        evaluate(EvaluateOptions(db=tmp_path / "empty.duckdb"))

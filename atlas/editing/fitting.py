@@ -1,8 +1,6 @@
 """`fit`: the value vectors of the chosen neurons, optimised for the new answer (METHOD 5)."""
 
-import math
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +10,9 @@ from atlas.editing.columns import Columns, Index, shifting
 from atlas.editing.problem import Batch, Problem
 from atlas.editing.settings import EditSettings
 from atlas.models import LanguageModel
+
+PROGRESS = 0.05
+"""A step that adds less than this to the smallest lead, in log-odds, is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,83 +26,56 @@ class Fit:
 
 
 def fit(model: LanguageModel, index: Index, problem: Problem, settings: EditSettings) -> Fit:
-    """Optimise `delta` by L-BFGS until every sequence to be changed says the new token, by `margin` in log-odds.
+    """Optimise `delta` until every sequence to be changed says the new token, by `margin` in log-odds.
 
-    The loss is the mean shortfall of the new tokens' log-odds plus `keep_weight` times the mean KL divergence of the
-    sequences to be kept from what they said before. It is evaluated at most `steps` times, and `settle` times more
-    once the margin is reached: the columns with the smallest loss that reach it are taken. Where it is never reached,
-    those with the largest lead are, and they count as converged if it is above zero everywhere.
+    The loss is the mean shortfall of the new tokens' lead plus `keep_weight` times the mean KL divergence of the
+    sequences to be kept from what they said before. It ends after `steps` steps, or `patience` steps without progress;
+    a lead above zero everywhere then still counts as converged.
     """
-    search = _Search(model, index, problem, settings)
-    optimiser = torch.optim.LBFGS(
-        list(search.free.values()), max_iter=settings.steps, max_eval=settings.steps, history_size=20,
-        tolerance_grad=1e-9, tolerance_change=1e-12, line_search_fn="strong_wolfe",
-    )  # fmt: skip
-    with suppress(_Enough):
-        optimiser.step(search.evaluate)
-    return Fit(search.best, search.lead > 0, search.count, search.lead)
-
-
-class _Enough(Exception):  # noqa: N818
-    """Raised inside the optimiser when the search is over."""
-
-
-class _Search:
-    """The free variables, in units of the layer's spread, and the best columns seen so far."""
-
-    def __init__(self, model: LanguageModel, index: Index, problem: Problem, settings: EditSettings) -> None:
-        self.model, self.index, self.problem, self.settings = model, index, problem, settings
-        self.spread = {layer: _spread(model, layer) for layer in index}
-        self.free = {layer: _start(model, own).requires_grad_() for layer, own in index.items()}
-        self.best: Columns = {layer: torch.zeros_like(value) for layer, value in self.free.items()}
-        self.lead = self.loss = -torch.inf
-        self.count = self.reached = 0
-
-    def evaluate(self) -> float:
-        """Return the loss at the free variables, with its gradients in place; remember them if they are the best."""
-        for value in self.free.values():
-            value.grad = None
-        delta = {layer: value * self.spread[layer] for layer, value in self.free.items()}
-        loss, lead = _gradients(self.model, self.index, delta, self.problem, self.settings)
-        self._remember(delta, loss, lead)
-        self.count += 1
-        self.reached += self.lead >= self.settings.margin
-        if self.reached > self.settings.settle or self.count >= self.settings.steps or not math.isfinite(loss):
-            raise _Enough
-        return loss
-
-    def _remember(self, delta: Columns, loss: float, lead: float) -> None:
-        enough = min(lead, self.settings.margin)
-        if (enough, -loss) > (min(self.lead, self.settings.margin), -self.loss):
-            self.best = {layer: value.detach().clone() for layer, value in delta.items()}
-            self.loss, self.lead = loss, lead
+    scale = {layer: _spread(model, layer) for layer in index}
+    free = {layer: _start(model, own).requires_grad_() for layer, own in index.items()}
+    optimiser = torch.optim.Adam(list(free.values()), lr=settings.rate, betas=(0.8, 0.95))
+    best: tuple[float, Columns] = (-torch.inf, {})
+    step, since = 0, 0
+    for step in range(settings.steps + 1):
+        optimiser.zero_grad()
+        delta = {layer: value * scale[layer] for layer, value in free.items()}
+        lead = _gradients(model, index, delta, problem, settings)
+        if lead > best[0] + PROGRESS:
+            since = step
+        if lead > best[0]:
+            best = (lead, {layer: value.detach().clone() for layer, value in delta.items()})
+        if lead >= settings.margin or step - since >= settings.patience:
+            break
+        optimiser.step()
+    return Fit(best[1], best[0] > 0, step, best[0])
 
 
 def _gradients(
     model: LanguageModel, index: Index, delta: Mapping[int, Tensor], problem: Problem, settings: EditSettings
-) -> tuple[float, float]:
-    """Add the loss's gradients batch by batch; return the loss and the smallest lead."""
-    total, lead = 0.0, torch.inf
+) -> float:
+    """Add the loss's gradients batch by batch and return the smallest lead."""
+    lead = torch.inf
     with torch.enable_grad(), shifting(model, index, delta):
         for batch in problem.batches:
             loss, least = _loss(batch, problem, settings)
-            total, lead = total + float(loss.detach()), min(lead, least)
+            lead = min(lead, least)
             loss.backward(retain_graph=True)
-    return total, lead
+    return lead
 
 
 def _loss(batch: Batch, problem: Problem, settings: EditSettings) -> tuple[Tensor, float]:
     logs = torch.log_softmax(batch.logits(problem.start), -1)
     lead = _lead(logs[: batch.change], batch.target)
-    short = torch.nn.functional.softplus(settings.margin + 1 - lead).sum() / max(1, problem.change)
+    short = (settings.margin + 0.5 - lead).clamp(min=0).sum() / max(1, problem.change)
     kl = (batch.kept.exp() * (batch.kept - logs[batch.change :])).sum() / max(1, problem.keep)
     return short + settings.keep_weight * kl, float(lead.detach().min()) if batch.change else torch.inf
 
 
 def _lead(logs: Tensor, target: Tensor) -> Tensor:
-    """Return the log-odds of each target against all other tokens together, `[row]`."""
+    """Return by how much each target leads the best other token, `[row]`."""
     own = logs.gather(1, target[:, None])
-    return own[:, 0] - logs.scatter(1, target[:, None], -torch.inf).logsumexp(1)
+    return own[:, 0] - logs.scatter(1, target[:, None], -torch.inf).amax(1)
 
 
 def _start(model: LanguageModel, index: Tensor) -> Tensor:

@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 from atlas.planted.config import DECOY_KINDS, FACT_KINDS
-from atlas.planted.exam import standard_grid
 from atlas.planted.writing.members import ADDED
 
 PAGE = (Path(__file__).parents[2] / "docs" / "planted.md").read_text("utf-8")
@@ -21,8 +20,3 @@ def test_the_example_runs(tmp_path, monkeypatch, capsys):
     exec(compile(code, "planted.md", "exec"), {})
     assert "frozenset" in capsys.readouterr().out
     assert (tmp_path / "planted" / "config.json").exists()
-
-
-def test_tables_show_the_settings_of_the_grid():
-    names = {setting.name for setting in standard_grid("bert")}
-    assert names <= set(re.findall(r"^\| ([a-z]+(?: [\w.]+)?) \|", PAGE, re.MULTILINE))

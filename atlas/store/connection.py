@@ -14,7 +14,7 @@ from atlas.errors import LockedError, StoreError, VersionError
 
 FORMAT = "neuron-atlas"
 STORAGE_VERSION = "v1.0.0"
-"""Oldest DuckDB whose storage holds every column type; its clients can still read the file's tables."""
+"""Oldest storage that holds every column type: DuckDB 1.1 still reads the tables, 1.2 the views."""
 
 Config = dict[str, str | bool | int | float | list[str]]
 

@@ -9,9 +9,7 @@ WITH floors AS (
     SELECT run, coalesce((settings ->> 'floor')::DOUBLE, 0) AS floor FROM run
 ),
 usable AS (
-    SELECT
-        probe.run, prompt.fact, prompt.language, probe.place, probe.max_score,
-        count(*) OVER (PARTITION BY probe.run, prompt.fact, prompt.language) AS usable
+    SELECT probe.run, prompt.fact, prompt.language, probe.place, probe.max_score
     FROM probe JOIN prompt USING (prompt)
     WHERE probe.status IN ('ok', 'not_converged')
 ),
@@ -23,7 +21,7 @@ asked AS (
 )
 SELECT
     asked.d.definition AS definition, asked.run, asked.fact, asked.language, asked.place, asked.max_score,
-    asked.usable, asked.d.share AS least_share, asked.d.normalization AS divided_by,
+    asked.d.normalization AS divided_by,
     CASE
         WHEN asked.least < asked.floor THEN error(format(
             'tau {} is below {}, the floor of run {}: lower scores were not stored; raise tau or name a run',
@@ -35,7 +33,7 @@ FROM asked;
 
 -- Scores above tau times the prompt's largest (Eq. 6-7).
 CREATE OR REPLACE MACRO plain_hit_of(definitions) AS TABLE
-SELECT p.definition, p.run, p.fact, p.language, p.usable, p.least_share, a.layer, a.neuron, a.score
+SELECT p.definition, p.run, p.fact, p.language, a.layer, a.neuron, a.score
 FROM attribution AS a
 JOIN (
     SELECT *, least * max_score AS least_score FROM usable_probe_of(definitions) WHERE divided_by = 'none'
@@ -45,13 +43,13 @@ JOIN (
 CREATE OR REPLACE MACRO divided_hit_of(definitions) AS TABLE
 WITH divided AS (
     SELECT
-        p.definition, p.run, p.fact, p.language, p.usable, p.least_share, p.least, p.place,
+        p.definition, p.run, p.fact, p.language, p.least, p.place,
         a.layer, a.neuron, a.score, a.score / nullif(l.score_sum, 0) AS quotient
     FROM attribution AS a
     JOIN (SELECT * FROM usable_probe_of(definitions) WHERE divided_by = 'layer') AS p ON a.place = p.place
     JOIN probe_layer AS l ON l.place = a.place AND l.layer = a.layer
 )
-SELECT definition, run, fact, language, usable, least_share, layer, neuron, score
+SELECT definition, run, fact, language, layer, neuron, score
 FROM (
     SELECT *, max(quotient) OVER (PARTITION BY definition, run, fact, language, place) AS largest FROM divided
 )
@@ -59,13 +57,19 @@ WHERE quotient > least * largest;
 
 CREATE OR REPLACE MACRO knowledge_neuron_of(definitions) AS TABLE
 SELECT
-    hit.definition, hit.run, hit.fact, hit.language, hit.layer, hit.neuron,
-    count(*)::INTEGER AS found,
-    any_value(hit.usable)::INTEGER AS usable,
-    avg(hit.score)::FLOAT AS score
-FROM (FROM plain_hit_of(definitions) UNION ALL FROM divided_hit_of(definitions)) AS hit
-GROUP BY hit.definition, hit.run, hit.fact, hit.language, hit.layer, hit.neuron
-HAVING count(*) > any_value(hit.least_share) * any_value(hit.usable);
+    found.definition, found.run, found.fact, found.language, found.layer, found.neuron,
+    found.found, probed.usable, found.score
+FROM (
+    SELECT
+        hit.definition, hit.run, hit.fact, hit.language, hit.layer, hit.neuron,
+        count(*)::INTEGER AS found, avg(hit.score)::FLOAT AS score
+    FROM (FROM plain_hit_of(definitions) UNION ALL FROM divided_hit_of(definitions)) AS hit
+    GROUP BY hit.definition, hit.run, hit.fact, hit.language, hit.layer, hit.neuron
+) AS found
+JOIN fact_language AS probed
+    ON probed.run = found.run AND probed.fact = found.fact AND probed.language = found.language
+JOIN (SELECT unnest(definitions) AS d) AS chosen ON chosen.d.definition = found.definition
+WHERE found.found > chosen.d.share * probed.usable;
 
 CREATE OR REPLACE VIEW knowledge_neuron AS
 FROM knowledge_neuron_of((SELECT list(d) FROM definition AS d));

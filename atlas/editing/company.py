@@ -31,9 +31,10 @@ class Company:
 def gather(model: LanguageModel, target: Target, prompts: Prompts, keep_facts: int, seed: int) -> Company:
     """Return the prompts around an edit, seeded.
 
-    Kept and judged facts are different ones: half of the kept facts share the relation, and each gives one prompt in
-    every edited language. Unrelated facts have another relation, and neither the old nor the new object (METHOD 4).
-    Raises ModelError for a fact of which the model can use no prompt, and TokenError for an object it cannot spell.
+    Kept and judged facts are different ones, and at least half of all are left to judge by. Half of the kept facts
+    share the relation, and each gives one prompt in every edited language. Unrelated facts have another relation, and
+    neither the old nor the new object (METHOD 4). Raises ModelError for a fact of which the model can use no prompt,
+    and TokenError for an object it cannot spell.
     """
     old = usable(model, prompts.of(target.fact, target.languages))
     if not old:
@@ -46,14 +47,14 @@ def gather(model: LanguageModel, target: Target, prompts: Prompts, keep_facts: i
         raise error
     generator = np.random.default_rng(stable_id("edit-company", seed, target.fact.id))
     same, other = _around(target, prompts, generator)
-    half = keep_facts // 2
+    near, far = min(keep_facts // 2, len(same) // 2), min(keep_facts // 2, len(other) // 2)
     keep = [
         prompt
-        for fact in (*same[:half], *other[: keep_facts - half])
+        for fact in (*same[:near], *other[:far])
         for code in target.languages
         for prompt in _one(model, prompts, fact, [code], generator)
     ]
-    judged = {"locality": other[keep_facts - half :][:UNRELATED], "neighbour": same[half:][: UNRELATED // 2]}
+    judged = {"locality": other[far:][:UNRELATED], "neighbour": same[near:][: UNRELATED // 2]}
     return Company(old, new, keep, [*_own(model, target, prompts, old), *_judges(model, prompts, judged, generator)])
 
 

@@ -18,7 +18,7 @@ class EditSettings(BaseModel):
     rate: float = Field(0.1, gt=0, description="step size, as a share of the layer's root-mean-square column entry")
     margin: float = Field(3.0, ge=0, description="log-odds by which the new answer must lead every other token")
     keep_weight: float = Field(4.0, ge=0, description="weight of the divergence on the prompts to be kept")
-    keep_facts: int = Field(24, ge=0, description="facts whose predictions the fit holds, half of the same relation")
+    keep_facts: int = Field(80, ge=0, description="facts that the fit holds at most, half of the same relation")
     lambda1: float = Field(1.0, description="how much of the old answer's embedding `kn` takes away")
     lambda2: float = Field(8.0, description="how much of the new answer's embedding `kn` adds")
     seed: int = 0

@@ -2,6 +2,7 @@
 
 import csv
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,8 +35,8 @@ def choices(
 ) -> list[Choice]:
     """Return the neurons of a fact, narrowest choice first; UsageError with the reason if the atlas holds none.
 
-    `likn`: those of all languages, then of all but one, and so on down to `least` languages (default 2): where the
-    few neurons that all languages share cannot carry an edit, the next choice may. `kn`: those of any of
+    `likn`: those of the definition; then, where those few cannot carry an edit, those of all languages at the run's
+    floor for tau, of all but one, and so on down to `least` languages (default 2). `kn`: those of any of
     `languages`. `relation`: the relation's degenerate neurons.
     """
     if kind == "likn":
@@ -79,14 +80,28 @@ def read_neurons(path: Path) -> Choice:
 
 
 def _likn(atlas: "Atlas", run: int, definition: str, fact: "Fact", least: int | None) -> Iterator[Choice]:
-    rows = atlas.sql(_SHARED, {"run": run, "definition": definition, "fact": fact.id}).to_pylist()
-    total = max((row["of_languages"] for row in rows), default=0)
-    before = -1
-    for count in range(total, min(least or 2, total) - 1, -1):
-        neurons = tuple((row["layer"], row["neuron"]) for row in rows if row["languages"] >= count)
-        if len(neurons) > max(before, 0):
-            yield Choice("likn" if count == total else f"likn of {count}/{total} languages", neurons)
-        before = len(neurons)
+    """Yield the LIKN, those at the run's floor for tau, and those of fewer languages; each half as large again."""
+    floor = atlas.sql("SELECT (settings ->> 'floor')::DOUBLE AS floor FROM run WHERE run = ?", [run])["floor"][
+        0
+    ].as_py()
+    size = 0.0
+    for at, name in ((None, ""), (floor, f" at tau {floor:g}")):
+        found = atlas.knowledge_neurons(fact=fact.id, run=run, definition=definition, tau=at).to_pylist()
+        shared = Counter((row["layer"], row["neuron"]) for row in found)
+        total = _languages(atlas, run, fact)
+        for count in range(total, min(least or 2, total) - 1, -1):
+            neurons = tuple(sorted(neuron for neuron, languages in shared.items() if languages >= count))
+            if neurons and len(neurons) >= size:
+                yield Choice(f"likn{'' if count == total else f' of {count}/{total} languages'}{name}", neurons)
+                size = 1.5 * len(neurons)
+            if at is None:
+                break
+
+
+def _languages(atlas: "Atlas", run: int, fact: "Fact") -> int:
+    """Return in how many languages the fact has usable prompts."""
+    rows = atlas.sql("SELECT n_languages FROM fact_coverage WHERE run = ? AND fact = ?", [run, fact.id]).to_pylist()
+    return int(rows[0]["n_languages"]) if rows else 0
 
 
 def _asked(atlas: "Atlas", source: str, query: str, run: int, definition: str, **params: object) -> Choice:
@@ -106,17 +121,6 @@ def _reason(atlas: "Atlas", run: int, definition: str, kind: str, fact: "Fact") 
         f"or choose --neurons kn or a file."
     )
 
-
-_SHARED = """
-WITH shared AS (
-    SELECT layer, neuron, count(*)::INTEGER AS languages FROM knowledge_neuron
-    WHERE run = $run AND definition = $definition AND fact = $fact
-    GROUP BY layer, neuron
-)
-SELECT layer, neuron, languages,
-    (SELECT n_languages FROM fact_coverage WHERE run = $run AND fact = $fact) AS of_languages
-FROM shared ORDER BY layer, neuron
-"""
 
 _KN = """
 SELECT DISTINCT layer, neuron FROM knowledge_neuron

@@ -66,10 +66,10 @@ def _gradients(
 
 def _loss(batch: Batch, problem: Problem, settings: EditSettings) -> tuple[Tensor, float]:
     logs = torch.log_softmax(batch.logits(problem.start), -1)
-    lead = _lead(logs[: batch.change], batch.target)
+    lead = _lead(logs[batch.change], batch.target)
     short = (settings.margin + 0.5 - lead).clamp(min=0).sum() / max(1, problem.change)
-    kl = (batch.kept.exp() * (batch.kept - logs[batch.change :])).sum() / max(1, problem.keep)
-    return short + settings.keep_weight * kl, float(lead.detach().min()) if batch.change else torch.inf
+    kl = (batch.kept.exp() * (batch.kept - logs[batch.keep])).sum() / max(1, problem.keep)
+    return short + settings.keep_weight * kl, float(lead.detach().min()) if len(batch.change) else torch.inf
 
 
 def _lead(logs: Tensor, target: Tensor) -> Tensor:

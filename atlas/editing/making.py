@@ -1,7 +1,7 @@
 """Making one edit: find what to add to the columns, put it in, look what it did, take it out again."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from atlas.editing.applying import edited
@@ -85,13 +85,13 @@ def _first_to_converge(
 ) -> tuple[Choice, Index, Fit]:
     """Return the first choice whose fit converges, else the one that came nearest."""
     tried: list[tuple[Choice, Index, Fit]] = []
-    problem = make_problem(model, company.new, company.keep, 0) if settings.method == "fit" else None
+    problem = make_problem(model, company.new, company.keep) if settings.method == "fit" else None
     for choice in choices:
         index = index_of(model, choice.neurons)
         if problem is None:
             delta = embedding_shift(model, index, company.old, company.new, settings)
             return choice, index, Fit(delta, True, 0, float("nan"))
-        tried.append((choice, index, fit(model, index, replace(problem, start=min(index)), settings)))
+        tried.append((choice, index, fit(model, index, problem.starting(min(index)), settings)))
         if tried[-1][2].converged:
             break
     return max(tried, key=lambda t: (t[2].converged, t[2].lead))

@@ -11,15 +11,16 @@ from atlas.facts import Prompt
 from atlas.models import LanguageModel, Step
 from atlas.models.probability import token_logits
 from atlas.models.readout import output_matrix
-from atlas.models.replay import Trace, rerun, trace
+from atlas.models.replay import Trace, joined_at_query, rerun, trace
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Sequences of one length as the unedited model ran them: first those to be changed, then those to be kept."""
+    """Sequences as the unedited model ran them, and which rows are to be changed and which to be kept."""
 
     record: Trace
-    change: int
+    change: Tensor  # [row]
+    keep: Tensor  # [row]
     kept: Tensor  # [row, vocabulary], log-probabilities before the edit of the sequences to be kept
 
     def logits(self, start: int) -> Tensor:
@@ -29,28 +30,47 @@ class Batch:
     @property
     def target(self) -> Tensor:
         """The new answer's tokens, one for each sequence to be changed."""
-        return self.record.target[: self.change]
+        return self.record.target[self.change]
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """The batches, how many sequences are to be changed and kept, and the first block that must run again."""
+    """The batches, and the first block that must run again."""
 
     batches: tuple[Batch, ...]
-    change: int
-    keep: int
-    start: int
+    start: int = 0
+
+    @property
+    def change(self) -> int:
+        """How many sequences are to be changed."""
+        return sum(len(batch.change) for batch in self.batches)
+
+    @property
+    def keep(self) -> int:
+        """How many sequences are to be kept."""
+        return sum(len(batch.keep) for batch in self.batches)
+
+    def starting(self, layer: int) -> "Problem":
+        """Return the problem with `layer` as the lowest that changes; in the last, all sequences are one batch."""
+        records = [batch.record for batch in self.batches]
+        if layer < records[0].model.info.layers - 1:
+            return Problem(self.batches, layer)
+        first = torch.tensor([0, *(len(record.ids) for record in records)]).cumsum(0).tolist()
+        change, keep = (
+            torch.cat([getattr(batch, side) + at for batch, at in zip(self.batches, first, strict=False)])
+            for side in ("change", "keep")
+        )
+        kept = torch.cat([batch.kept for batch in self.batches])
+        return Problem((Batch(joined_at_query(records), change, keep, kept),), layer)
 
 
-def make_problem(model: LanguageModel, change: Sequence[Prompt], keep: Sequence[Prompt], start: int) -> Problem:
+def make_problem(model: LanguageModel, change: Sequence[Prompt], keep: Sequence[Prompt]) -> Problem:
     """Trace the steps of the prompts to `change`, whose answers are the new ones, and of those to `keep`."""
     groups: dict[int, tuple[list[Step], list[Step]]] = defaultdict(lambda: ([], []))
     for side, prompts in enumerate((change, keep)):
         for step in (step for prompt in prompts for step in model.steps(prompt)):
             groups[len(step.ids)][side].append(step)
-    batches = tuple(_batch(model, *groups[length]) for length in sorted(groups))
-    total = sum(batch.change for batch in batches)
-    return Problem(batches, total, sum(len(batch.record.ids) for batch in batches) - total, start)
+    return Problem(tuple(_batch(model, *groups[length]) for length in sorted(groups)))
 
 
 def _batch(model: LanguageModel, change: Sequence[Step], keep: Sequence[Step]) -> Batch:
@@ -59,4 +79,5 @@ def _batch(model: LanguageModel, change: Sequence[Step], keep: Sequence[Step]) -
     record = trace(model, *(torch.tensor(values, device=model.device) for values in columns))
     with torch.no_grad():
         kept = torch.log_softmax(token_logits(record.features[len(change) :], *output_matrix(model)), -1)
-    return Batch(record, len(change), kept)
+    rows = torch.arange(len(steps), device=model.device)
+    return Batch(record, rows[: len(change)], rows[len(change) :], kept)

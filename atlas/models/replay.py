@@ -6,7 +6,7 @@ together. In a causal model the earlier positions never change, so a copy is one
 keys and values; in a masked model a copy is the whole sequence, up to the last block, which runs for the query alone.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -112,6 +112,38 @@ def rerun(record: Trace, start: int) -> Tensor:
         for layer in range(start, last):
             hidden = call_block(record, layer, hidden, owner, narrow=False)
         return features_of_hidden(record.model, run_last(record, last, hidden, owner))
+
+
+@torch.no_grad()
+def joined_at_query(records: Sequence[Trace]) -> Trace:
+    """Return one trace of the queries of all `records`, of any lengths, as sequences of one token.
+
+    It knows the last block alone, and serves `rerun` from there.
+    """
+    parts = [(r.blocks[-1], _Adapter(r, torch.arange(len(r.ids), device=r.ids.device), narrow=True)) for r in records]
+    block = Block(
+        hidden=torch.cat([query_row(a.record, b.hidden, a.owner) for b, a in parts]),
+        arguments={name: _join([a(b.arguments[name]) for b, a in parts]) for name in parts[0][0].arguments},
+        rest=tuple(_join([a(b.rest[i]) for b, a in parts]) for i in range(len(parts[0][0].rest))),
+        key=torch.empty(0),
+        value=torch.empty(0),
+        attended=torch.cat([b.attended for b, _ in parts]),
+        neurons=torch.cat([b.neurons for b, _ in parts]),
+    )
+    target = torch.cat([r.target for r in records])
+    ids, query = torch.zeros_like(target)[:, None], torch.zeros_like(target)
+    joined = Trace(records[0].model, ids, query, target, features=torch.cat([r.features for r in records]))
+    joined.blocks = [block] * len(records[0].blocks)
+    return joined
+
+
+def _join(values: Sequence[Any]) -> Any:
+    """Join the same argument of several batches, cut to the query; a mask to one key, as nobody looks at it."""
+    if isinstance(values[0], tuple):
+        return tuple(_join(parts) for parts in zip(*values, strict=True))
+    if not isinstance(values[0], Tensor) or values[0].dim() < 2:
+        return values[0]
+    return torch.cat([value[..., :1] if value.dim() == 4 else value for value in values])
 
 
 def _through_blocks(record: Trace, entries: Mapping[int, Entry]) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ from tiny import PROMPTS
 
 from atlas.models.hooks import neurons_edited
 from atlas.models.readout import features_of_ids
-from atlas.models.replay import rerun, trace
+from atlas.models.replay import joined_at_query, rerun, trace
 
 
 @pytest.mark.parametrize("start", [0, 1, 2])
@@ -20,3 +20,13 @@ def test_rerun_equals_the_whole_model_as_it_is_now(tiny, start):
         again = rerun(record, start)
     assert not torch.allclose(whole, record.features)
     assert torch.allclose(again, whole, atol=1e-12)
+
+
+def test_queries_of_all_lengths_join_in_the_last_block(tiny):
+    records = []
+    for step in (step for prompt in PROMPTS for step in tiny.steps(prompt)):
+        records.append(trace(tiny, *(torch.tensor(values) for values in ([step.ids], [step.query], [step.target]))))
+    joined = joined_at_query(records)
+    with neurons_edited(tiny, {2: lambda neurons: neurons * 1.5}):
+        apart = torch.cat([rerun(record, 2) for record in records])
+        assert torch.allclose(rerun(joined, 2), apart, atol=1e-12)

@@ -2,9 +2,12 @@
 
 from pathlib import Path
 from typing import Any, Literal
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
 
 import torch
 import transformers
+from huggingface_hub import constants
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
 
 from atlas.errors import ModelError, UsageError
@@ -36,15 +39,18 @@ def load_model(
     """
     place, number = _device(device), _dtype(dtype)
     source = model_source(name)
+    local = Path(source).exists() or not _hub_answers()
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     try:
-        config = AutoConfig.from_pretrained(source, revision=revision)
+        config = AutoConfig.from_pretrained(source, revision=revision, local_files_only=local)
         kind = family_of(config).kind
         auto = AutoModelForMaskedLM if kind == "masked" else AutoModelForCausalLM
         safe = None if allow_pickle else True
-        model = auto.from_pretrained(source, revision=revision, dtype="auto", use_safetensors=safe)
-        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
+        model = auto.from_pretrained(
+            source, revision=revision, dtype="auto", use_safetensors=safe, local_files_only=local
+        )
+        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, local_files_only=local)
     except ModelError:
         raise
     except (OSError, ValueError, KeyError) as error:
@@ -63,6 +69,19 @@ def model_source(name: str) -> str:
     if name in DEMO_NAMES:
         return str(Path(__file__).parent / "demo" / name)
     return SHORT_NAMES.get(name, name)
+
+
+def _hub_answers() -> bool:
+    """Return whether the Hugging Face hub can be asked: one try, as its library repeats each of its own for 23 s."""
+    if constants.is_offline_mode():
+        return False
+    try:
+        urlopen(Request(constants.ENDPOINT, method="HEAD"), timeout=5).close()
+    except HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def _device(name: str) -> torch.device:

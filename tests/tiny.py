@@ -18,19 +18,31 @@ def make_prompt(template: str, subject: str, answer: str, language: str = "en", 
 
 
 def make_bert_tokenizer():
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
-    core = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    # Not trained: the WordPiece trainer breaks ties at random, and each run would test another model.
+    pieces = [*special, *_wordpieces(pre_tokenizers.BertPreTokenizer())]
+    vocabulary = {piece: place for place, piece in enumerate(pieces)}
+    core = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     core.normalizer = normalizers.BertNormalizer(lowercase=False)
     core.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    core.train_from_iterator(TEXTS * 3, trainers.WordPieceTrainer(vocab_size=180, special_tokens=special))
     core.post_processor = processors.TemplateProcessing(
         single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
     )
     names = {"mask": "[MASK]", "cls": "[CLS]", "sep": "[SEP]", "unk": "[UNK]", "pad": "[PAD]"}
     return PreTrainedTokenizerFast(tokenizer_object=core, **{f"{k}_token": v for k, v in names.items()})
+
+
+def _wordpieces(pre_tokenizer):
+    """Return every letter, alone and inside a word, and every word of two to seven letters."""
+    from tokenizers import normalizers
+
+    texts = [normalizers.BertNormalizer(lowercase=False).normalize_str(text) for text in TEXTS]
+    words = {word for text in texts for word, _ in pre_tokenizer.pre_tokenize_str(text)}
+    letters = sorted(set("".join(words)))
+    return [*letters, *(f"##{letter}" for letter in letters), *sorted(word for word in words if 2 <= len(word) <= 7)]
 
 
 def make_gpt2_tokenizer():

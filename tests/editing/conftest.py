@@ -43,4 +43,4 @@ def prompts(facts):
 
 @pytest.fixture
 def model(family):
-    return make_model(family, "float32", scale=0.2)
+    return make_model(family, scale=0.2)

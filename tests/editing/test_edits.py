@@ -106,7 +106,7 @@ def test_shifting_equals_changed_columns(model, prompts):
 
 def test_an_edit_is_refused_on_other_weights(made, family):
     with pytest.raises(ModelError, match="made on weights"):
-        apply_edit(make_model(family, "float32", scale=0.2, seed=1), made.edit)
+        apply_edit(make_model(family, scale=0.2, seed=1), made.edit)
 
 
 def test_undoing_what_was_not_applied_is_refused(model, made):
@@ -159,7 +159,7 @@ def test_kn_adds_and_takes_away_the_answers_embeddings(model, prompts):
     made = make_edit(model, target, prompts, [choice], EditSettings(method="kn"), force=True)
     weight = model.model.get_output_embeddings().weight
     old, new = (
-        weight[[s.target for s in model.steps(p)]].mean(0)
+        weight[[s.target for s in model.steps(p)]].float().mean(0)
         for p in (prompts.of(target.fact, ["en"])[0], target.asked(prompts.of(target.fact, ["en"])[0]))
     )
     assert torch.allclose(made.edit.delta[1][0], 8 * new - old, atol=1e-5)

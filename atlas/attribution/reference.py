@@ -10,7 +10,7 @@ from torch import Tensor
 
 from atlas.attribution.quadrature import Rule
 from atlas.models import LanguageModel, Step
-from atlas.models.hooks import pre_hook
+from atlas.models.hooks import neuron_hook
 
 
 def reference_scores(
@@ -46,7 +46,7 @@ def reference_neurons(model: LanguageModel, ids: Sequence[int], query: int) -> T
             seen.append(neurons[0, query].clone())
             return neurons
 
-        with pre_hook(model.down_projection(layer), keep):
+        with neuron_hook(model, layer, keep):
             model.run(torch.tensor([list(ids)], device=model.device))
     return torch.stack(seen)
 
@@ -58,6 +58,6 @@ def _probability(model: LanguageModel, step: Step, layer: int, values: Tensor) -
         return neurons.index_copy(1, torch.tensor([step.query], device=values.device), values[:, None])
 
     ids = torch.tensor([step.ids], device=model.device).expand(len(values), -1)
-    with pre_hook(model.down_projection(layer), put):
+    with neuron_hook(model, layer, put):
         logits = model.run(ids)
     return logits[:, step.query].softmax(-1)[:, step.target]

@@ -13,7 +13,7 @@ from atlas.errors import TokenError
 from atlas.facts import Prompt
 from atlas.interventions.edits import neurons_by_layer
 from atlas.models import LanguageModel, NotFinalError, Step, TooLongError
-from atlas.models.hooks import Edit, pre_hook
+from atlas.models.hooks import Edit, neuron_hook
 from atlas.models.model import Scope
 from atlas.models.probability import chunks, token_logits
 from atlas.models.readout import at_query, features_of_ids, output_matrix
@@ -127,7 +127,7 @@ def _read(model: LanguageModel, cases: Sequence[Case], steps: Sequence[Step], sc
     where = at_query(ids, query)[..., None] if scope == "query" else None
     with ExitStack() as stack:
         for layer, gate in _gates(model, cases).items():
-            stack.enter_context(pre_hook(model.down_projection(layer), _multiply(gate, where)))
+            stack.enter_context(neuron_hook(model, layer, _multiply(gate, where)))
         features = features_of_ids(model, ids, query)
     weight, bias, cap = output_matrix(model)
     readings = []

@@ -9,12 +9,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface, eager_mask
+
+from atlas.models.hooks import forwards
+
+if TYPE_CHECKING:
+    from atlas.models.model import LanguageModel
 
 NAME = "atlas"
 
@@ -40,7 +46,7 @@ class Call:
             logits = torch.tanh(logits / self.softcap) * self.softcap
         if mask is not None:
             logits = logits + mask
-        return torch.matmul(torch.softmax(logits, dim=-1), value)
+        return torch.matmul(torch.softmax(logits, dim=-1).to(value.dtype), value)
 
 
 Rule = Callable[[Call], Tensor]
@@ -53,16 +59,27 @@ def itself(call: Call) -> Tensor:
 
 
 @contextmanager
-def attending(model: Any, rule: Rule) -> Iterator[None]:
-    """Let every attention layer of the transformers `model` follow `rule` inside the block."""
-    before = model.config._attn_implementation
+def attending(model: "LanguageModel", rule: Rule) -> Iterator[None]:
+    """Let every attention layer of `model` follow `rule` inside the block."""
+    configs = model.attention_configs
+    before = [config._attn_implementation for config in configs]
     token = _rule.set(rule)
-    model.config._attn_implementation = NAME
     try:
-        yield
+        for config in configs:
+            config._attn_implementation = NAME
+        with forwards(_stand_ins(model)):
+            yield
     finally:
-        model.config._attn_implementation = before
+        for config, name in zip(configs, before, strict=True):
+            config._attn_implementation = name
         _rule.reset(token)
+
+
+def _stand_ins(model: "LanguageModel") -> dict[nn.Module, Callable[..., Any]]:
+    """Return what stands in for each attention layer that does not go through the interface."""
+    own = model.family.own_attention
+    modules = [] if own is None else [block.get_submodule(own.path) for block in model.blocks()]
+    return {module: partial(own.forward, module, _ask) for module in modules if own}
 
 
 @contextmanager
@@ -73,6 +90,10 @@ def following(rule: Rule) -> Iterator[None]:
         yield
     finally:
         _rule.reset(token)
+
+
+def _ask(call: Call) -> Tensor:
+    return _rule.get()(call)
 
 
 def _attention(
@@ -87,7 +108,7 @@ def _attention(
 ) -> tuple[Tensor, None]:
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     call = Call(query, key, value, attention_mask, scale, softcap)
-    return _rule.get()(call).transpose(1, 2).contiguous(), None
+    return _ask(call).transpose(1, 2).contiguous(), None
 
 
 AttentionInterface.register(NAME, _attention)

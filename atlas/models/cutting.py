@@ -8,7 +8,7 @@ from torch import Tensor
 
 from atlas.models.attention import Call, Rule, attending, itself
 from atlas.models.cuts import Branch, NeuronSet, branches
-from atlas.models.hooks import pre_hook
+from atlas.models.hooks import neuron_hook
 from atlas.models.readout import features_of_hidden, token_probability
 from atlas.models.replay import Trace, finish_block, put_at_query, query_row, run_block, run_last
 
@@ -21,7 +21,7 @@ def replay_cut(record: Trace, cuts: Sequence[tuple[int, NeuronSet]]) -> Tensor:
     holds at least one neuron. Layers below a set's highest are run once for all sets that share what is cut there.
     """
     tree, place = branches(cuts, len(record.ids))
-    with attending(record.model.model, itself):
+    with attending(record.model, itself):
         hidden, owner = _through_cuts(record, tree)
         features = features_of_hidden(record.model, hidden)
     index = torch.tensor(place, device=owner.device)
@@ -100,6 +100,6 @@ def _run_seen(record: Trace, layer: int, hidden: Tensor, owner: Tensor) -> tuple
         return neurons
 
     run = run_last if layer == len(record.blocks) - 1 and record.model.kind == "masked" else run_block
-    with pre_hook(record.model.down_projection(layer), on_neurons):
+    with neuron_hook(record.model, layer, on_neurons):
         out = run(record, layer, hidden, owner, watched)
     return out, _Site(hidden[rows, place][:, None], seen["attended"], seen["neurons"])

@@ -8,33 +8,124 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from atlas.errors import ModelError
+from atlas.models.own_attention import OwnAttention, bloom, falcon, gpt_neo, xglm
 
 Kind = Literal["masked", "causal"]
+GUIDE = "docs/adding-a-model.md"
 
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """Where one family keeps its blocks and, within a block, its down-projection (module paths)."""
+    """Where one family keeps its blocks and, within a block, its down-projection (module paths), and its quirks.
+
+    `name` is the `model_type` of a transformers configuration. `gated`: the neuron is a product of two projections.
+    `own_attention`: attention that does not go through transformers' interface. `in_tuple`: a block returns its
+    hidden states in a tuple. `flat`: the feed-forward network sees `[batch * token, hidden]`. `reserved`: positions of
+    the position table that no token can have. `constants`: some are made in torch's default number type.
+    """
 
     name: str
     kind: Kind
     blocks: str
     down_projection: str
+    gated: bool = False
+    own_attention: OwnAttention | None = None
+    in_tuple: bool = False
+    flat: bool = False
+    reserved: int = 0
+    constants: bool = False
+
+    @property
+    def quirks(self) -> str:
+        """The quirks in words."""
+        found = {
+            "attention of its own": self.own_attention,
+            "blocks return a tuple": self.in_tuple,
+            "feed-forward network without a batch axis": self.flat,
+            f"{self.reserved} positions reserved": self.reserved,
+            "constants of the default number type": self.constants,
+        }
+        return ", ".join(words for words, there in found.items() if there)
+
+
+def _llama(name: str) -> Family:
+    """Return the row of a family that is built like Llama."""
+    return Family(name, "causal", "model.layers", "mlp.down_proj", gated=True)
 
 
 FAMILIES = {
     row.name: row
     for row in (
         Family("bert", "masked", "bert.encoder.layer", "output.dense"),
+        Family("roberta", "masked", "roberta.encoder.layer", "output.dense", reserved=2),
+        Family("xlm-roberta", "masked", "roberta.encoder.layer", "output.dense", reserved=2),
+        Family("camembert", "masked", "roberta.encoder.layer", "output.dense", reserved=2),
+        Family("distilbert", "masked", "distilbert.transformer.layer", "ffn.lin2"),
+        Family("electra", "masked", "electra.encoder.layer", "output.dense"),
+        Family("modernbert", "masked", "model.layers", "mlp.Wo", gated=True),
         Family("gpt2", "causal", "transformer.h", "mlp.c_proj"),
+        Family(
+            "gpt_neo", "causal", "transformer.h", "mlp.c_proj",
+            own_attention=OwnAttention("attn.attention", gpt_neo), in_tuple=True,
+        ),
+        Family("gpt_neox", "causal", "gpt_neox.layers", "mlp.dense_4h_to_h"),
+        Family(
+            "bloom", "causal", "transformer.h", "mlp.dense_4h_to_h",
+            own_attention=OwnAttention("self_attention", bloom), in_tuple=True,
+        ),
+        Family(
+            "falcon", "causal", "transformer.h", "mlp.dense_4h_to_h",
+            own_attention=OwnAttention("self_attention", falcon), in_tuple=True,
+        ),
+        Family("opt", "causal", "model.decoder.layers", "fc2", flat=True),
+        Family(
+            "xglm", "causal", "model.layers", "fc2",
+            own_attention=OwnAttention("self_attn", xglm), constants=True,
+        ),
+        _llama("llama"),
+        _llama("mistral"),
+        _llama("qwen2"),
+        _llama("qwen3"),
+        _llama("gemma"),
+        _llama("gemma2"),
+        _llama("gemma3_text"),
+        _llama("phi3"),
+        _llama("olmo2"),
     )
-}
+}  # fmt: skip
 
 
 def family_of(config: Any) -> Family:
-    """Return the row of a transformers `config`; ModelError with the supported list if there is none."""
+    """Return the row of a transformers `config`; ModelError with the reason if the atlas cannot use such a model."""
+    _refuse_experts(config)
+    _refuse_quantised(config)
     row = FAMILIES.get(config.model_type)
     if row is None:
         known = ", ".join(sorted(FAMILIES))
-        raise ModelError(f"Model type {config.model_type!r} is not supported; the supported families are {known}.")
+        raise ModelError(
+            f"Model type {config.model_type!r} is not supported; the supported families are {known}. {GUIDE} says how "
+            f"to add one."
+        )
     return row
+
+
+def _refuse_experts(config: Any) -> None:
+    """Raise ModelError for a mixture of experts."""
+    for name in ("num_local_experts", "num_experts", "n_routed_experts", "moe_num_experts", "expert_capacity"):
+        if getattr(config, name, None):
+            raise ModelError(
+                f"Model type {config.model_type!r} is a mixture of experts ({name} {getattr(config, name)}): each "
+                f"token takes other experts, so that a neuron has no value at most positions and no path to integrate "
+                f"along; use a dense model."
+            )
+
+
+def _refuse_quantised(config: Any) -> None:
+    """Raise ModelError for a quantised checkpoint."""
+    settings = getattr(config, "quantization_config", None)
+    if settings:
+        method = settings.get("quant_method") if isinstance(settings, dict) else settings.quant_method
+        raise ModelError(
+            f"The checkpoint is quantised ({getattr(method, 'value', method)}): gradients through rounded weights are "
+            f"not exact and their value vectors cannot be edited; use the checkpoint that it was made from."
+        )

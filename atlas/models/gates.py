@@ -5,7 +5,7 @@ from contextlib import ExitStack
 import torch
 from torch import Tensor
 
-from atlas.models.hooks import Edit, pre_hook
+from atlas.models.hooks import Edit, neuron_hook
 from atlas.models.model import LanguageModel
 from atlas.models.readout import features_of_ids, token_probability
 
@@ -17,7 +17,7 @@ def gated_probability(model: LanguageModel, ids: Tensor, query: Tensor, target: 
     """
     with ExitStack() as stack:
         for layer in range(model.info.layers):
-            stack.enter_context(pre_hook(model.down_projection(layer), _multiply(query, gates[:, layer])))
+            stack.enter_context(neuron_hook(model, layer, _multiply(query, gates[:, layer])))
         features = features_of_ids(model, ids, query)
     return token_probability(model, features, target)
 

@@ -45,9 +45,45 @@ def pre_hook(module: nn.Module, edit: Edit) -> Iterator[None]:
 
 
 @contextmanager
+def neuron_hook(model: "LanguageModel", layer: int, edit: Edit) -> Iterator[None]:
+    """Pass the neurons of `layer`, `[batch, token, neuron]`, through `edit` inside the block; removed on exit."""
+    if not model.family.flat:
+        with pre_hook(model.down_projection(layer), edit):
+            yield
+        return
+    shape: list[int] = []
+
+    def note(hidden: Tensor) -> Tensor:
+        shape[:] = hidden.shape[:2]
+        return hidden
+
+    def unfolded(neurons: Tensor) -> Tensor:
+        return edit(neurons.unflatten(0, shape)).flatten(0, 1)
+
+    with pre_hook(model.blocks()[layer], note), pre_hook(model.down_projection(layer), unfolded):
+        yield
+
+
+@contextmanager
+def forwards(replaced: Mapping[nn.Module, Callable[..., Any]]) -> Iterator[None]:
+    """Replace the `forward` of modules inside the block."""
+    before = {module: vars(module).get("forward") for module in replaced}
+    for module, forward in replaced.items():
+        module.forward = forward
+    try:
+        yield
+    finally:
+        for module, own in before.items():
+            if own is None:
+                del module.forward
+            else:
+                module.forward = own
+
+
+@contextmanager
 def neurons_edited(model: "LanguageModel", edits: Mapping[int, Edit]) -> Iterator[None]:
     """Replace the neurons of the layers in `edits`: each edit maps `[batch, token, neuron]` to the same shape."""
     with ExitStack() as stack:
         for layer, edit in edits.items():
-            stack.enter_context(pre_hook(model.down_projection(layer), edit))
+            stack.enter_context(neuron_hook(model, layer, edit))
         yield

@@ -1,7 +1,7 @@
 """A language model as the atlas sees it: blocks, neurons, prompts."""
 
-from collections.abc import Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -92,7 +92,8 @@ class LanguageModel:
     @cached_property
     def max_tokens(self) -> int:
         """The longest input, in tokens."""
-        return int(getattr(self.model.config, "max_position_embeddings", 0)) or 1 << 30
+        positions = getattr(self.model.config, "max_position_embeddings", None)
+        return int(positions) - self.family.reserved if positions else 1 << 30
 
     @cached_property
     def filler(self) -> int:
@@ -124,7 +125,8 @@ class LanguageModel:
         at the last token of a causal one.
         """
         cache = {"use_cache": False} if self.kind == "causal" else {}
-        with nullcontext() if query_mask() is not None else querying(self._open_places(ids)):
+        place = nullcontext() if query_mask() is not None else querying(self._open_places(ids))
+        with place, _default_dtype(self.dtype) if self.family.constants else nullcontext():
             logits: Tensor = self.model(input_ids=ids, attention_mask=torch.ones_like(ids), **cache).logits
         return logits
 
@@ -151,12 +153,28 @@ class LanguageModel:
         return torch.arange(ids.shape[1], device=ids.device).expand_as(ids) == ids.shape[1] - 1
 
     @cached_property
+    def attention_configs(self) -> list[Any]:
+        """The configurations that the model's modules read how to attend from, each once."""
+        found = (getattr(module, "config", None) for module in self.model.modules())
+        return list({id(config): config for config in found if hasattr(config, "_attn_implementation")}.values())
+
+    @cached_property
     def _blocks(self) -> list[nn.Module]:
         return list(self.model.get_submodule(self.family.blocks).children())
 
     @cached_property
     def _downs(self) -> list[nn.Module]:
         return [block.get_submodule(self.family.down_projection) for block in self._blocks]
+
+
+@contextmanager
+def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 def weights_digest(model: nn.Module) -> str:

@@ -1,13 +1,12 @@
 """From hidden states to the probability of a token: the model's own head, at the query positions only."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from atlas.models.hooks import querying
+from atlas.models.hooks import forwards, querying
 from atlas.models.model import LanguageModel
 from atlas.models.probability import TokenProbability, chunks, token_logits
 
@@ -29,7 +28,8 @@ def at_query(ids: Tensor, query: Tensor) -> Tensor:
 def features_of_hidden(model: LanguageModel, hidden: Tensor) -> Tensor:
     """Apply the head to the last block's output `[copy, 1, hidden]`: the model with its blocks short-circuited."""
     ids = hidden.new_zeros(hidden.shape[:2], dtype=torch.long)
-    with caught(model) as seen, _forwards(model.blocks(), lambda *_, **__: hidden):
+    result = (hidden, None, None) if model.family.in_tuple else hidden
+    with caught(model) as seen, forwards(dict.fromkeys(model.blocks(), lambda *_, **__: result)):
         model.run(ids)
     return seen[0][:, 0]
 
@@ -76,17 +76,5 @@ def caught(model: LanguageModel) -> Iterator[list[Tensor]]:
         seen.append(features)
         return features[..., :1]
 
-    with _forwards([_head(model)], catch):
+    with forwards({_head(model): catch}):
         yield seen
-
-
-@contextmanager
-def _forwards(modules: Sequence[nn.Module], forward: Callable[..., Any]) -> Iterator[None]:
-    """Replace the forward of each module inside the block."""
-    for module in modules:
-        module.forward = forward
-    try:
-        yield
-    finally:
-        for module in modules:
-            del module.forward

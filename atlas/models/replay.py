@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from atlas.models.attention import Call, Rule, attending, following, itself
-from atlas.models.hooks import pre_hook, querying
+from atlas.models.hooks import neuron_hook, querying
 from atlas.models.model import LanguageModel
 from atlas.models.readout import at_query, features_of_hidden, features_of_ids, token_probability
 
@@ -65,7 +65,7 @@ class Entry:
 def trace(model: LanguageModel, ids: Tensor, query: Tensor, target: Tensor) -> Trace:
     """Run `ids` `[batch, token]` once and keep what a replay from any layer needs."""
     record = Trace(model, ids, query, target)
-    with attending(model.model, _recorder(record)), _recorded(record):
+    with attending(model, _recorder(record)), _recorded(record):
         record.features = features_of_ids(model, ids, query)
     return record
 
@@ -82,14 +82,14 @@ def neurons_at_query(model: LanguageModel, ids: Tensor, query: Tensor) -> Tensor
 
     with ExitStack() as stack:
         for layer in range(model.info.layers):
-            stack.enter_context(pre_hook(model.down_projection(layer), keep))
+            stack.enter_context(neuron_hook(model, layer, keep))
         features_of_ids(model, ids, query)
     return torch.stack(seen, dim=1)
 
 
 def replay(record: Trace, entries: Mapping[int, Entry]) -> Tensor:
     """Return F of every copy, `[copy]`: layer by layer, unit by unit; differentiable in the entries' neurons."""
-    with attending(record.model.model, itself):
+    with attending(record.model, itself):
         hidden, owner = _through_blocks(record, entries)
         features = features_of_hidden(record.model, hidden)
     return token_probability(record.model, features, record.target[owner])
@@ -104,7 +104,7 @@ def rerun(record: Trace, start: int) -> Tensor:
     owner = torch.arange(len(record.ids), device=record.ids.device)
     hidden = record.blocks[start].hidden
     last = len(record.blocks) - 1
-    with attending(record.model.model, itself):
+    with attending(record.model, itself):
         if start == last:
             with following(lambda _: record.blocks[last].attended):
                 hidden = call_block(record, last, hidden[owner, record.query][:, None], owner, narrow=True)
@@ -177,10 +177,16 @@ def _enter(record: Trace, layer: int, entry: Entry) -> Tensor:
 def finish_block(record: Trace, layer: int, hidden: Tensor, attended: Tensor, neurons: Tensor, owner: Tensor) -> Tensor:
     """Run block `layer` at the query alone with known attention: `[row, node, hidden]` for `[row, node, neuron]`.
 
-    What comes after the down-projection works token by token, so several nodes stand where one token would.
+    What comes after the down-projection works token by token, so several nodes stand where one token would, except
+    where the feed-forward network has no batch axis.
     """
-    down = record.model.down_projection(layer)
-    with following(lambda _: attended), pre_hook(down, lambda _: neurons):
+    if record.model.family.flat and neurons.shape[1] > 1:
+        rows, nodes = neurons.shape[:2]
+        hidden, attended, owner = (part.repeat_interleave(nodes, 0) for part in (hidden, attended, owner))
+        return finish_block(record, layer, hidden, attended, neurons.flatten(0, 1)[:, None], owner).view(
+            rows, nodes, -1
+        )
+    with following(lambda _: attended), neuron_hook(record.model, layer, lambda _: neurons):
         return call_block(record, layer, hidden, owner, narrow=True)
 
 
@@ -273,6 +279,8 @@ class _Adapter:
         if not self.narrow:
             return rows
         axis = value.dim() - 2 if value.dim() == 4 else 1
+        if value.shape[axis] == 1:
+            return rows
         return _pick(rows, self.record.query[self.owner], axis)
 
 
@@ -307,6 +315,15 @@ def _recorder(record: Trace) -> Callable[[Call], Tensor]:
     return rule
 
 
+def _unfolded(value: Any, batch: int) -> Any:
+    """Give an argument that folds batch and heads into one axis, `[batch * head, 1, token]`, two axes for them."""
+    if isinstance(value, tuple):
+        return tuple(_unfolded(item, batch) for item in value)
+    if not isinstance(value, Tensor) or value.dim() != 3 or len(value) in (1, batch):
+        return value
+    return value.unflatten(0, (batch, -1))
+
+
 @contextmanager
 def _recorded(record: Trace) -> Iterator[None]:
     """Keep what every block receives and the neurons at the query, in a trace under way."""
@@ -314,7 +331,8 @@ def _recorded(record: Trace) -> Iterator[None]:
     empty = torch.empty(0)
 
     def on_block(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        record.blocks.append(Block(args[0], kwargs, args[1:], empty, empty, empty, empty))
+        rest, arguments = _unfolded(args[1:], len(args[0])), {k: _unfolded(v, len(args[0])) for k, v in kwargs.items()}
+        record.blocks.append(Block(args[0], arguments, rest, empty, empty, empty, empty))
 
     def on_neurons(neurons: Tensor) -> Tensor:
         record.blocks[-1].neurons = neurons[rows, record.query]
@@ -323,5 +341,5 @@ def _recorded(record: Trace) -> Iterator[None]:
     with ExitStack() as stack:
         for layer, block in enumerate(record.model.blocks()):
             stack.callback(block.register_forward_pre_hook(on_block, with_kwargs=True).remove)
-            stack.enter_context(pre_hook(record.model.down_projection(layer), on_neurons))
+            stack.enter_context(neuron_hook(record.model, layer, on_neurons))
         yield

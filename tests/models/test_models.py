@@ -51,7 +51,29 @@ def test_value_vectors_are_what_neurons_write(tiny):
 
 def test_other_families_are_refused_with_the_list(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "mamba", "architectures": ["MambaForCausalLM"]}))
-    with pytest.raises(ModelError, match=r"'mamba' is not supported; the supported families are .*bert.*gpt2"):
+    with pytest.raises(
+        ModelError, match=r"'mamba' is not supported; the supported families are .*bert.*gpt2.*adding-a-model"
+    ):
+        load_model(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("settings", "reason"),
+    [
+        (
+            {"model_type": "mixtral", "num_local_experts": 8},
+            r"'mixtral' is a mixture of experts \(num_local_experts 8\)",
+        ),
+        ({"model_type": "qwen2_moe", "num_experts": 60}, "mixture of experts .* use a dense model"),
+        (
+            {"model_type": "llama", "quantization_config": {"quant_method": "bitsandbytes", "load_in_8bit": True}},
+            r"quantised \(bitsandbytes\): .* use the checkpoint that it was made from",
+        ),
+    ],
+)
+def test_experts_and_rounded_weights_are_refused_with_the_reason(tmp_path, settings, reason):
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    with pytest.raises(ModelError, match=reason):
         load_model(str(tmp_path))
 
 

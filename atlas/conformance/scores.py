@@ -1,0 +1,124 @@
+"""Checks of what the engine computes against the model's own run and the hook-based reference."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from atlas.attribution.batch import StepBatch
+from atlas.attribution.quadrature import gauss_legendre
+from atlas.attribution.reference import reference_baselines, reference_neurons, reference_scores
+from atlas.attribution.scorers import score_steps
+from atlas.attribution.settings import Settings
+from atlas.conformance.outcome import Outcome, relative, tolerance
+from atlas.models import LanguageModel, Step
+from atlas.models.cutting import replay_cut
+from atlas.models.hooks import Edit, neuron_hook
+from atlas.models.probability import token_logits
+from atlas.models.readout import output_matrix, token_probability
+from atlas.models.replay import Entry, replay, rerun, trace
+
+BUDGET = 1 << 28
+NODES = 2
+
+
+def logits(model: LanguageModel, step: Step) -> Outcome:
+    """The traced run's logits at the query are the model's own."""
+    record = trace(model, *_tensors(model, step))
+    with torch.no_grad():
+        wanted = model.run(torch.tensor([step.ids], device=model.device))[0, step.query]
+        found = token_logits(record.features, *output_matrix(model))[0]
+    return Outcome("logits", relative(found, wanted), tolerance(model), "traced run against the model")
+
+
+def replayed(model: LanguageModel, step: Step, layers: Sequence[int]) -> Outcome:
+    """Replays with unchanged neurons, and reruns from a block's input, give the probability of the traced run."""
+    record = trace(model, *_tensors(model, step))
+    with torch.no_grad():
+        wanted = token_probability(model, record.features, record.target)
+        entries = {layer: Entry(record.query.new_zeros(1), record.blocks[layer].neurons[:, None]) for layer in layers}
+        found = [replay(record, entries)]
+        found += [token_probability(model, rerun(record, layer), record.target) for layer in layers]
+    values = torch.cat(found)
+    return Outcome("replay", relative(values, wanted.expand_as(values)), tolerance(model), "unchanged neurons")
+
+
+def scored(model: LanguageModel, steps: Sequence[Step], layers: Sequence[int], kind: str) -> Iterator[Outcome]:
+    """The engine's scores are the reference's, for the zero baseline and for the words' baselines."""
+    for method in ("kn", "amig"):
+        error = max(_score_error(model, step, layers, method) for step in steps)
+        yield Outcome(f"scores, {method}", error, tolerance(model), f"{kind} answer, {NODES} nodes, against hooks")
+
+
+def complete(model: LanguageModel, step: Step, layers: Sequence[int]) -> Outcome:
+    """The scores of a layer sum to F(w) - F(w'), both taken from plain runs, or miss it by what is stored with them."""
+    settings = Settings(method="kn")
+    found = score_steps(model, StepBatch.of(model, [step]), settings, BUDGET)
+    errors = []
+    for layer in layers:
+        _, f, f_baseline = reference_scores(model, step, layer, _zero(model)[layer], gauss_legendre(1))
+        missed = abs(float(found.scores[0, layer].sum()) - (f - f_baseline))
+        stored = 0.0 if found.converged[0] else float(found.error[0, layer])
+        errors.append(abs(missed - stored) / max(abs(f - f_baseline), 0.01 * f))
+    return Outcome("completeness", max(errors), settings.tolerance + 10 * tolerance(model), "sum of a layer's scores")
+
+
+def cut(model: LanguageModel, step: Step, layers: Sequence[int]) -> Outcome:
+    """Knock-outs of one neuron and of several layers' neurons together give what plain hooks give."""
+    ids, query, target = _tensors(model, step)
+    first, *_, last = every = loudest(model, step, layers)
+    sets = [(first,), tuple(every), (last,)]
+    found = replay_cut(trace(model, ids, query, target), [(0, own) for own in sets])
+    wanted = torch.stack([_cut_by_hand(model, step, own) for own in sets])
+    return Outcome("knock-outs", relative(found, wanted), tolerance(model), "sets in one and in several layers")
+
+
+def loudest(model: LanguageModel, step: Step, layers: Sequence[int]) -> list[tuple[int, int]]:
+    """Return the neuron `(layer, neuron)` of largest magnitude of each layer, which cannot be zero already."""
+    plain = reference_neurons(model, step.ids, step.query)
+    return [(layer, int(plain[layer].abs().argmax())) for layer in layers]
+
+
+def _tensors(model: LanguageModel, step: Step) -> tuple[Tensor, Tensor, Tensor]:
+    batch = StepBatch.of(model, [step])
+    return batch.ids, batch.query, batch.target
+
+
+def _zero(model: LanguageModel) -> Tensor:
+    return torch.zeros(model.info.layers, model.info.neurons, dtype=model.dtype, device=model.device)
+
+
+def _score_error(model: LanguageModel, step: Step, layers: Sequence[int], method: str) -> float:
+    """Return how far the engine's scores of `step`, in a batch behind another, are from the reference's."""
+    settings = Settings(method=method, nodes=NODES, max_nodes=NODES)  # type: ignore[arg-type]
+    found = score_steps(model, StepBatch.of(model, [_another(model, step), step]), settings, BUDGET)
+    baselines = [_zero(model)] if method == "kn" else reference_baselines(model, step)
+    wanted = []
+    for layer in layers:
+        paths = [reference_scores(model, step, layer, own[layer], gauss_legendre(NODES))[0] for own in baselines]
+        wanted.append(torch.stack(paths).mean(0))
+    return relative(found.scores[1, list(layers)], torch.stack(wanted))
+
+
+def _another(model: LanguageModel, step: Step) -> Step:
+    """Return a step of the same length with its first word replaced by the filler."""
+    return replace(step, ids=tuple(model.filler if i in step.words[0] else token for i, token in enumerate(step.ids)))
+
+
+@torch.no_grad()
+def _cut_by_hand(model: LanguageModel, step: Step, neurons: Sequence[tuple[int, int]]) -> Tensor:
+    def zero(index: int) -> Edit:
+        def edit(values: Tensor) -> Tensor:
+            changed = values.clone()
+            changed[:, step.query, index] = 0
+            return changed
+
+        return edit
+
+    with ExitStack() as stack:
+        for layer, index in neurons:
+            stack.enter_context(neuron_hook(model, layer, zero(index)))
+        found = model.run(torch.tensor([step.ids], device=model.device))
+    return found[0, step.query].softmax(-1)[step.target]

@@ -1,0 +1,20 @@
+"""Every family against its own model and the hook-based reference, in float64."""
+
+import pytest
+from tiny import PROMPTS
+from tiny_families import EVERY, make_tiny
+
+from atlas.conformance import conformance
+from atlas.models import FAMILIES
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_conformance(name):
+    outcomes = list(conformance(make_tiny(name), PROMPTS))
+    wrong = [outcome for outcome in outcomes if not outcome.ok]
+    assert not wrong
+    assert {"one-token", "multi-token"} == {o.detail.split()[0] for o in outcomes if o.check == "scores, kn"}
+
+
+def test_every_row_of_the_table_is_tested():
+    assert set(FAMILIES) <= set(EVERY)

@@ -2,7 +2,7 @@
 
 import torch
 import transformers
-from tiny import make_bert_tokenizer, make_gpt2_tokenizer
+from tiny import make_bart_tokenizer, make_bert_tokenizer, make_gpt2_tokenizer, make_t5_tokenizer
 
 from atlas.models import FAMILIES, LanguageModel
 
@@ -13,6 +13,44 @@ COMMON = {
 }  # fmt: skip
 LLAMA = {**COMMON, "num_key_value_heads": 2, "head_dim": 4, "rms_norm_eps": 1e-6}
 SPECIAL = {"bos_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
+
+T5 = {
+    "d_model": HIDDEN,
+    "d_kv": 4,
+    "d_ff": NEURONS,
+    "num_layers": 2,
+    "num_decoder_layers": LAYERS,
+    "num_heads": HEADS,
+    "decoder_start_token_id": 0,
+    "relative_attention_num_buckets": 6,
+    "relative_attention_max_distance": 8,
+    "eos_token_id": 1,
+    "initializer_factor": 1.0,
+}
+BART = {
+    "d_model": HIDDEN,
+    "encoder_layers": 2,
+    "decoder_layers": LAYERS,
+    "encoder_attention_heads": HEADS,
+    "decoder_attention_heads": HEADS,
+    "encoder_ffn_dim": 20,
+    "decoder_ffn_dim": NEURONS,
+    "init_std": 0.4,
+    "max_position_embeddings": 64,
+    "bos_token_id": 0,
+    "eos_token_id": 2,
+    "pad_token_id": 1,
+    "decoder_start_token_id": 2,
+}
+TOKENIZERS = {
+    "masked": make_bert_tokenizer,
+    "causal": make_gpt2_tokenizer,
+    "t5": make_t5_tokenizer,
+    "mt5": make_t5_tokenizer,
+    "bart": make_bart_tokenizer,
+    "mbart": make_bart_tokenizer,
+}
+SUFFIXES = {"masked": "ForMaskedLM", "causal": "ForCausalLM", "infilling": "ForConditionalGeneration"}
 
 SHAPES = {
     "bert": ("Bert", COMMON),
@@ -56,6 +94,10 @@ SHAPES = {
     "gemma3_text": ("Gemma3", {**LLAMA, "sliding_window": 4, "sliding_window_pattern": 2}),
     "phi3": ("Phi3", {**LLAMA, "sliding_window": 4}),
     "olmo2": ("Olmo2", LLAMA),
+    "t5": ("T5", T5),
+    "mt5": ("MT5", {**T5, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": False}),
+    "bart": ("Bart", BART),
+    "mbart": ("MBart", BART),
 }  # fmt: skip
 """What differs in the configuration of each family."""
 
@@ -75,16 +117,19 @@ def make_tiny(name: str, dtype: torch.dtype = torch.float64, seed: int = 0) -> L
     """Return a tiny random model of a family, or of one of the variants."""
     family, more = VARIANTS.get(name, (name, {}))
     stem, shape = SHAPES[family]
-    masked = FAMILIES[family].kind == "masked"
-    tokenizer = make_bert_tokenizer() if masked else make_gpt2_tokenizer()
+    kind = FAMILIES[family].kind
+    tokenizer = TOKENIZERS.get(family, TOKENIZERS.get(kind))()
     stem_config = "Gemma3Text" if stem == "Gemma3" else stem
     config = getattr(transformers, f"{stem_config}Config")(vocab_size=len(tokenizer), **{**SPECIAL, **shape, **more})
-    suffix = "ForMaskedLM" if masked else "LMHeadModel" if stem == "GPT2" else "ForCausalLM"
+    suffix = "LMHeadModel" if stem == "GPT2" else SUFFIXES[kind]
     torch.manual_seed(seed)
     model = getattr(transformers, stem + suffix)(config)
     with torch.no_grad():
         for parameter in model.parameters():  # norms and biases start at 1 and 0, where mistakes hide
             parameter.add_(0.1 * torch.randn_like(parameter))
+        if FAMILIES[family].logit_bias:
+            bias = model.get_buffer(FAMILIES[family].logit_bias)
+            bias.copy_(torch.randn_like(bias))
     wrapped = LanguageModel.wrap(model, tokenizer, f"tiny-{name}")
     wrapped.model.to(dtype)
     return wrapped

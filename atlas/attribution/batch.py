@@ -8,6 +8,7 @@ from torch import Tensor
 
 from atlas.models import LanguageModel, Step
 from atlas.models.replay import neurons_at_query
+from atlas.models.tokens import SEPARATOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,10 @@ def word_baselines(model: LanguageModel, batch: StepBatch, rows: int) -> Baselin
 
 def mean_baselines(model: LanguageModel, batch: StepBatch, rows: int, *, every_token: bool) -> Baselines:
     """Return one baseline per step: the mean over its words, or over all tokens, special ones too, if `every_token`."""
-    words = [tuple((i,) for i in range(len(step.ids))) if every_token else step.words for step in batch.steps]
+    words = [
+        tuple((i,) for i, token in enumerate(step.ids) if token != SEPARATOR) if every_token else step.words
+        for step in batch.steps
+    ]
     single = _replaced(model, batch, words, rows)
     sums = single.neurons.new_zeros(len(batch.steps), *single.neurons.shape[1:]).index_add_(
         0, single.owner, single.neurons

@@ -89,10 +89,10 @@ def _by_length(
     model: LanguageModel, flat: Sequence[tuple[int, Step]], settings: Settings, budget: int
 ) -> Iterator[tuple[int, _StepResult]]:
     """Yield `(prompt index, result)` of every step, in the order of the steps of each prompt."""
-    lengths: dict[int, list[tuple[int, Step]]] = {}
+    lengths: dict[tuple[int, int], list[tuple[int, Step]]] = {}
     for index, step in flat:
-        lengths.setdefault(len(step.ids), []).append((index, step))
-    for length, group in sorted(lengths.items()):
+        lengths.setdefault(step.shape, []).append((index, step))
+    for (length, _), group in sorted(lengths.items()):
         size = max(1, min(64, budget // (4 * sequence_bytes(model, length))))
         for start in range(0, len(group), size):
             part = group[start : start + size]

@@ -99,8 +99,8 @@ def own_answers(model: LanguageModel, prompts: Sequence[Prompt]) -> list[Own | N
         except ModelError:
             continue
     found: dict[int, list[tuple[float, float]]] = {}
-    for length in sorted({len(step.ids) for _, step in steps}):
-        group = [(place, step) for place, step in steps if len(step.ids) == length]
+    for shape in sorted({step.shape for _, step in steps}):
+        group = [(place, step) for place, step in steps if step.shape == shape]
         for (place, _), pair in zip(group, _gold_and_best(model, [step for _, step in group]), strict=True):
             found.setdefault(place, []).append(pair)
     return [_own(found[place]) if place in found else None for place in range(len(prompts))]

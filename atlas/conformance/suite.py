@@ -1,6 +1,7 @@
 """All checks of one model, in order."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from atlas.conformance import scores, weights
 from atlas.conformance.outcome import Outcome
@@ -21,15 +22,23 @@ def conformance(model: LanguageModel, prompts: Sequence[Prompt], *, save: bool =
     """
     single, several = _steps(model, prompts)
     steps, layers = [*single, *several], _layers(model)
-    with unrounded(model):
-        yield scores.logits(model, steps[-1])
-        yield scores.replayed(model, steps[-1], layers)
-        for kind, own in (("one-token", single), ("multi-token", several)):
-            if own:
-                yield from scores.scored(model, own, layers, kind)
-        yield scores.complete(model, steps[0], layers)
-        yield scores.cut(model, steps[0], layers)
-        yield weights.intervened(model, steps[0], layers)
+    checks = [
+        partial(scores.logits, model, steps[-1]),
+        partial(scores.replayed, model, steps[-1], layers),
+        *(partial(scores.scored, model, single, layers, "one-token", method) for method in ("kn", "amig") if single),
+        *(
+            partial(scores.scored, model, several, layers, "multi-token", method)
+            for method in ("kn", "amig")
+            if several
+        ),
+        partial(scores.complete, model, steps[0], layers),
+        partial(scores.cut, model, steps[0], layers),
+        partial(weights.intervened, model, steps[0], layers),
+    ]
+    for check in checks:
+        with unrounded(model):
+            outcome = check()
+        yield outcome
     yield weights.edited_and_undone(model, steps[0], layers)
     if save:
         yield weights.saved(model)

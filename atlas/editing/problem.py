@@ -66,10 +66,10 @@ class Problem:
 
 def make_problem(model: LanguageModel, change: Sequence[Prompt], keep: Sequence[Prompt]) -> Problem:
     """Trace the steps of the prompts to `change`, whose answers are the new ones, and of those to `keep`."""
-    groups: dict[int, tuple[list[Step], list[Step]]] = defaultdict(lambda: ([], []))
+    groups: dict[tuple[int, int], tuple[list[Step], list[Step]]] = defaultdict(lambda: ([], []))
     for side, prompts in enumerate((change, keep)):
         for step in (step for prompt in prompts for step in model.steps(prompt)):
-            groups[len(step.ids)][side].append(step)
+            groups[step.shape][side].append(step)
     return Problem(tuple(_batch(model, *groups[length]) for length in sorted(groups)))
 
 

@@ -107,9 +107,9 @@ class _Reading:
 def _by_length(
     model: LanguageModel, cases: Sequence[Case], rows: Sequence[tuple[int, Step]], scope: Scope
 ) -> Iterator[tuple[int, _Reading]]:
-    lengths: dict[int, list[tuple[int, Step]]] = defaultdict(list)
+    lengths: dict[tuple[int, int], list[tuple[int, Step]]] = defaultdict(list)
     for index, step in rows:
-        lengths[len(step.ids)].append((index, step))
+        lengths[step.shape].append((index, step))
     # Shortest first: the later steps of a causal prompt are longer, so each prompt gets its readings in order.
     for _, group in sorted(lengths.items()):
         for start in range(0, len(group), ROWS):
@@ -124,7 +124,7 @@ def _read(model: LanguageModel, cases: Sequence[Case], steps: Sequence[Step], sc
         torch.tensor(values, device=model.device)
         for values in ([s.ids for s in steps], [s.query for s in steps], [s.target for s in steps])
     )
-    where = at_query(ids, query)[..., None] if scope == "query" else None
+    where = at_query(query, model.width(ids))[..., None] if scope == "query" else None
     with ExitStack() as stack:
         for layer, gate in _gates(model, cases).items():
             stack.enter_context(neuron_hook(model, layer, _multiply(gate, where)))

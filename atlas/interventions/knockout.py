@@ -61,9 +61,8 @@ def knock_out(
     rows, unusable = _rows(model, prompts, sets)
     before = [1.0] * len(prompts)
     after = [np.ones(len(group)) for group in sets]
-    lengths = sorted({len(row.step.ids) for row in rows})
-    for length in lengths:
-        for chunk in _chunks(model, [row for row in rows if len(row.step.ids) == length], budget):
+    for shape in sorted({row.step.shape for row in rows}):
+        for chunk in _chunks(model, [row for row in rows if row.step.shape == shape], budget):
             for row, whole, changed in _run(model, chunk):
                 before[row.prompt] *= 1 if row.start else whole
                 after[row.prompt][row.start : row.start + len(changed)] *= changed
@@ -146,5 +145,5 @@ def _copy_bytes(model: LanguageModel, tokens: int) -> int:
     """Return about how many bytes one copy takes while it runs through a block."""
     info = model.info
     width = tokens if model.kind == "masked" else 1
-    kept = 2 * tokens * info.hidden if model.kind == "causal" else 0
+    kept = 0 if model.kind == "masked" else 2 * tokens * info.hidden
     return int((width * (8 * info.hidden + 3 * info.neurons) + kept) * model.dtype.itemsize)

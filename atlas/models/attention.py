@@ -27,7 +27,10 @@ NAME = "atlas"
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What an attention layer asks for: `[batch, head, token, size]` tensors and an additive mask or None."""
+    """What an attention layer asks for: `[batch, head, token, size]` tensors and an additive mask or None.
+
+    `cross`: a decoder's attention to its encoder.
+    """
 
     query: Tensor
     key: Tensor
@@ -35,6 +38,7 @@ class Call:
     mask: Tensor | None
     scaling: float
     softcap: float | None
+    cross: bool = False
 
     def attend(self, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
         """Return softmax(query key^T) value, `[batch, head, token, size]`, over the given keys and values."""
@@ -75,6 +79,11 @@ def attending(model: "LanguageModel", rule: Rule) -> Iterator[None]:
         _rule.reset(token)
 
 
+def current_rule() -> Rule:
+    """Return the rule in force."""
+    return _rule.get()
+
+
 def _stand_ins(model: "LanguageModel") -> dict[nn.Module, Callable[..., Any]]:
     """Return what stands in for each attention layer that does not go through the interface."""
     own = model.family.own_attention
@@ -104,10 +113,14 @@ def _attention(
     attention_mask: Tensor | None,
     scaling: float | None = None,
     softcap: float | None = None,
+    position_bias: Tensor | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    call = Call(query, key, value, attention_mask, scale, softcap)
+    if position_bias is not None:
+        attention_mask = position_bias if attention_mask is None else attention_mask + position_bias
+    cross = getattr(module, "is_decoder", False) and not getattr(module, "is_causal", True)
+    call = Call(query, key, value, attention_mask, scale, softcap, cross)
     return _ask(call).transpose(1, 2).contiguous(), None
 
 

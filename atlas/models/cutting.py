@@ -90,6 +90,8 @@ def _run_seen(record: Trace, layer: int, hidden: Tensor, owner: Tensor) -> tuple
     def watched(rule: Rule) -> Rule:
         def keep(call: Call) -> Tensor:
             out = rule(call)
+            if call.cross:
+                return out
             seen["attended"] = at_query(out.transpose(1, 2))[:, :, None]
             return out
 

@@ -4,13 +4,17 @@ A neuron `(layer, neuron)` is one coordinate of the input of a block's feed-forw
 non-linearity, and after gating where there is a gate. A family is one row of `FAMILIES`.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from torch import Tensor, nn
 
 from atlas.errors import ModelError
 from atlas.models.own_attention import OwnAttention, bloom, falcon, gpt_neo, xglm
 
-Kind = Literal["masked", "causal"]
+Kind = Literal["masked", "causal", "infilling"]
+"""Where the answer is asked: at masks in the text, after it, or in a decoder whose encoder reads the open text."""
 GUIDE = "docs/adding-a-model.md"
 
 
@@ -22,6 +26,8 @@ class Family:
     `own_attention`: attention that does not go through transformers' interface. `in_tuple`: a block returns its
     hidden states in a tuple. `flat`: the feed-forward network sees `[batch * token, hidden]`. `reserved`: positions of
     the position table that no token can have. `constants`: some are made in torch's default number type.
+    `arguments`: completes what a block was called with `(block, arguments, hidden)`. `logit_bias`: a buffer added after
+    the output matrix.
     """
 
     name: str
@@ -34,6 +40,8 @@ class Family:
     flat: bool = False
     reserved: int = 0
     constants: bool = False
+    arguments: Callable[[nn.Module, dict[str, Any], Tensor], dict[str, Any]] | None = None
+    logit_bias: str = ""
 
     @property
     def quirks(self) -> str:
@@ -44,6 +52,8 @@ class Family:
             "feed-forward network without a batch axis": self.flat,
             f"{self.reserved} positions reserved": self.reserved,
             "constants of the default number type": self.constants,
+            "first block makes arguments for the others": self.arguments,
+            "bias after the output matrix": self.logit_bias,
         }
         return ", ".join(words for words, there in found.items() if there)
 
@@ -51,6 +61,20 @@ class Family:
 def _llama(name: str) -> Family:
     """Return the row of a family that is built like Llama."""
     return Family(name, "causal", "model.layers", "mlp.down_proj", gated=True)
+
+
+def _t5_bias(block: Any, arguments: dict[str, Any], hidden: Tensor) -> dict[str, Any]:
+    """Add the bias by distance, which T5's first block computes from the length of what it is called with."""
+    if arguments["position_bias"] is not None:
+        return arguments
+    tokens = hidden.shape[1]
+    return {**arguments, "position_bias": block.layer[0].SelfAttention.compute_bias(tokens, tokens)}
+
+
+def _t5(name: str) -> Family:
+    """Return the row of a family that is built like T5."""
+    down = "layer.2.DenseReluDense.wo"
+    return Family(name, "infilling", "decoder.block", down, gated=True, in_tuple=True, arguments=_t5_bias)
 
 
 FAMILIES = {
@@ -91,6 +115,10 @@ FAMILIES = {
         _llama("gemma3_text"),
         _llama("phi3"),
         _llama("olmo2"),
+        _t5("t5"),
+        _t5("mt5"),
+        Family("bart", "infilling", "model.decoder.layers", "fc2", logit_bias="final_logits_bias"),
+        Family("mbart", "infilling", "model.decoder.layers", "fc2", logit_bias="final_logits_bias"),
     )
 }  # fmt: skip
 

@@ -8,7 +8,7 @@ from urllib.request import Request, urlopen
 import torch
 import transformers
 from huggingface_hub import constants
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from atlas.errors import ModelError, UsageError
 from atlas.models.families import family_of
@@ -19,6 +19,8 @@ SHORT_NAMES = {
     "mgpt": "ai-forever/mGPT",
 }
 DEMO_NAMES = ("demo-mbert", "demo-mgpt")
+
+_AUTO = {"masked": AutoModelForMaskedLM, "causal": AutoModelForCausalLM, "infilling": AutoModelForSeq2SeqLM}
 
 Dtype = Literal["float32", "float64", "bfloat16"]
 
@@ -45,9 +47,8 @@ def load_model(
     try:
         config = AutoConfig.from_pretrained(source, revision=revision, local_files_only=local)
         kind = family_of(config).kind
-        auto = AutoModelForMaskedLM if kind == "masked" else AutoModelForCausalLM
         safe = None if allow_pickle else True
-        model = auto.from_pretrained(
+        model = _AUTO[kind].from_pretrained(
             source, revision=revision, dtype="auto", use_safetensors=safe, local_files_only=local
         )
         tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, local_files_only=local)

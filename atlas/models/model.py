@@ -9,12 +9,13 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from transformers.modeling_outputs import BaseModelOutput
 
 from atlas.facts import Prompt
 from atlas.ids import stable_id
 from atlas.models.families import Family, Kind, family_of
 from atlas.models.hooks import query_mask, querying
-from atlas.models.tokens import Step, filler_id, prompt_steps
+from atlas.models.tokens import SEPARATOR, Step, filler_id, prompt_steps
 
 Scope = Literal["query", "all"]
 """Where an intervention acts: at the query position, or everywhere."""
@@ -76,7 +77,7 @@ class LanguageModel:
 
     @property
     def kind(self) -> Kind:
-        """`masked` or `causal`."""
+        """`masked`, `causal` or `infilling`."""
         return self.family.kind
 
     @property
@@ -119,16 +120,34 @@ class LanguageModel:
         return prompt_steps(self.tokenizer, self.kind, prompt, self.max_tokens)
 
     def run(self, ids: Tensor) -> Tensor:
-        """Return the logits `[batch, token, vocabulary]` of `ids` `[batch, token]`, all of one length, unpadded.
+        """Return the logits `[batch, token, vocabulary]` of `ids` `[batch, token]`, all of one shape, unpadded.
 
         Unless the caller said where the query is, interventions take it to be at the masks of a masked model and
         at the last token of a causal one.
         """
-        cache = {"use_cache": False} if self.kind == "causal" else {}
         place = nullcontext() if query_mask() is not None else querying(self._open_places(ids))
         with place, _default_dtype(self.dtype) if self.family.constants else nullcontext():
-            logits: Tensor = self.model(input_ids=ids, attention_mask=torch.ones_like(ids), **cache).logits
+            logits: Tensor = self.model(**self._inputs(ids)).logits
         return logits
+
+    def width(self, ids: Tensor) -> int:
+        """Return how many of `ids` `[batch, token]` the blocks read: all, or those of the decoder."""
+        if self.kind != "infilling" or not (found := ids[0].eq(SEPARATOR).nonzero().flatten().tolist()):
+            return ids.shape[1]
+        return int(found[0])
+
+    def _inputs(self, ids: Tensor) -> dict[str, Any]:
+        """Return the model's arguments for `ids`; a decoder whose blocks do not run gets an empty encoder's output."""
+        if self.kind != "infilling":
+            cache = {"use_cache": False} if self.kind == "causal" else {}
+            return {"input_ids": ids, "attention_mask": torch.ones_like(ids), **cache}
+        width = self.width(ids)
+        read = ids[:, width + 1 :]
+        if not read.shape[1]:
+            nothing = torch.zeros(len(ids), 1, self.info.hidden, dtype=self.dtype, device=ids.device)
+            return {"encoder_outputs": BaseModelOutput(nothing), "decoder_input_ids": ids, "use_cache": False}
+        mask = torch.ones_like(read)
+        return {"input_ids": read, "attention_mask": mask, "decoder_input_ids": ids[:, :width], "use_cache": False}
 
     def suppress(
         self, neurons: Iterable[tuple[int, int]], scope: Scope = "query"
@@ -147,10 +166,11 @@ class LanguageModel:
         return enhance(self, neurons, scope)
 
     def _open_places(self, ids: Tensor) -> Tensor:
-        """Return True at the masks (masked) or at the last token (causal), `[batch, token]`."""
+        """Return True at the masks (masked) or at the last token (other kinds), `[batch, token]`."""
         if self.kind == "masked":
             return ids.eq(self.tokenizer.mask_token_id)
-        return torch.arange(ids.shape[1], device=ids.device).expand_as(ids) == ids.shape[1] - 1
+        width = self.width(ids)
+        return (torch.arange(width, device=ids.device) == width - 1).expand(len(ids), -1)
 
     @cached_property
     def attention_configs(self) -> list[Any]:

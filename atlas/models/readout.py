@@ -15,14 +15,14 @@ LOGIT_BYTES = 1 << 27
 
 def features_of_ids(model: LanguageModel, ids: Tensor, query: Tensor) -> Tensor:
     """Run the model on `ids` `[batch, token]`; return what its output matrix receives at `query`, `[batch, hidden]`."""
-    with caught(model) as seen, querying(at_query(ids, query)):
+    with caught(model) as seen, querying(at_query(query, model.width(ids))):
         model.run(ids)
     return seen[0][torch.arange(len(ids), device=ids.device), query]
 
 
-def at_query(ids: Tensor, query: Tensor) -> Tensor:
-    """Return True at the position `query` [batch] of each row, `[batch, token]` like `ids`."""
-    return torch.arange(ids.shape[1], device=ids.device) == query[:, None]
+def at_query(query: Tensor, tokens: int) -> Tensor:
+    """Return True at the position `query` [batch] of each row, `[batch, token]`."""
+    return torch.arange(tokens, device=query.device) == query[:, None]
 
 
 def features_of_hidden(model: LanguageModel, hidden: Tensor) -> Tensor:
@@ -59,6 +59,8 @@ def output_matrix(model: LanguageModel) -> tuple[Tensor, Tensor | None, float | 
     head = _head(model)
     cap = getattr(model.model.config, "final_logit_softcapping", None)
     weight: Tensor = head.weight  # type: ignore[assignment]
+    if model.family.logit_bias:
+        return weight, model.model.get_buffer(model.family.logit_bias)[0], cap
     return weight, getattr(head, "bias", None), cap
 
 

@@ -4,20 +4,31 @@ A *trace* keeps, for a batch of sequences of one length, what every block receiv
 neurons at the query position of one layer were replaced; copies of all layers travel through the later blocks
 together. In a causal model the earlier positions never change, so a copy is one token that attends to the recorded
 keys and values; in a masked model a copy is the whole sequence, up to the last block, which runs for the query alone.
+A decoder is run as a causal model; what it gets from its encoder never changes.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from inspect import signature
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from atlas.models.attention import Call, Rule, attending, following, itself
+from atlas.models.attention import Call, Rule, attending, current_rule, following, itself
 from atlas.models.hooks import neuron_hook, querying
 from atlas.models.model import LanguageModel
 from atlas.models.readout import at_query, features_of_hidden, features_of_ids, token_probability
+
+
+@dataclass(frozen=True, slots=True)
+class Cross:
+    """Keys and values of the encoder's output `[batch, head, token, size]`, and what the query got from them."""
+
+    key: Tensor
+    value: Tensor
+    attended: Tensor  # [batch, head, 1, size]
 
 
 @dataclass
@@ -26,11 +37,11 @@ class Block:
 
     hidden: Tensor  # [batch, token, hidden]
     arguments: dict[str, Any]
-    rest: tuple[Any, ...]
     key: Tensor  # [batch, head, token, size]
     value: Tensor
     attended: Tensor  # [batch, head, 1, size], at the query
     neurons: Tensor  # [batch, neuron], at the query
+    cross: Cross | None = None  # a decoder's attention to its encoder
 
 
 @dataclass
@@ -123,12 +134,12 @@ def joined_at_query(records: Sequence[Trace]) -> Trace:
     parts = [(r.blocks[-1], _Adapter(r, torch.arange(len(r.ids), device=r.ids.device), narrow=True)) for r in records]
     block = Block(
         hidden=torch.cat([query_row(a.record, b.hidden, a.owner) for b, a in parts]),
-        arguments={name: _join([a(b.arguments[name]) for b, a in parts]) for name in parts[0][0].arguments},
-        rest=tuple(_join([a(b.rest[i]) for b, a in parts]) for i in range(len(parts[0][0].rest))),
+        arguments={name: _join([a(b.arguments)[name] for b, a in parts]) for name in parts[0][0].arguments},
         key=torch.empty(0),
         value=torch.empty(0),
         attended=torch.cat([b.attended for b, _ in parts]),
         neurons=torch.cat([b.neurons for b, _ in parts]),
+        cross=_join_cross([b.cross for b, _ in parts]),
     )
     target = torch.cat([r.target for r in records])
     ids, query = torch.zeros_like(target)[:, None], torch.zeros_like(target)
@@ -144,6 +155,12 @@ def _join(values: Sequence[Any]) -> Any:
     if not isinstance(values[0], Tensor) or values[0].dim() < 2:
         return values[0]
     return torch.cat([value[..., :1] if value.dim() == 4 else value for value in values])
+
+
+def _join_cross(parts: Sequence[Cross | None]) -> Cross | None:
+    """Join what the queries got from their encoders; their keys, of many lengths, are left out."""
+    known = [part.attended for part in parts if part is not None]
+    return Cross(torch.empty(0), torch.empty(0), torch.cat(known)) if known else None
 
 
 def _through_blocks(record: Trace, entries: Mapping[int, Entry]) -> tuple[Tensor, Tensor]:
@@ -253,26 +270,50 @@ def call_block(record: Trace, layer: int, hidden: Tensor, owner: Tensor, *, narr
     """Call block `layer` with its recorded arguments, expanded to the copies and, if `narrow`, cut to the query."""
     block = record.blocks[layer]
     adapt = _Adapter(record, owner, narrow)
-    place = torch.ones_like(owner[:, None], dtype=torch.bool) if narrow else at_query(hidden, record.query[owner])
-    with querying(place):
-        out = record.model.blocks()[layer](
-            hidden, *map(adapt, block.rest), **{k: adapt(v) for k, v in block.arguments.items()}
-        )
+    if narrow:
+        place = torch.ones_like(owner[:, None], dtype=torch.bool)
+    else:
+        place = at_query(record.query[owner], hidden.shape[1])
+    with querying(place), following(_crossing(block, owner)):
+        out = record.model.blocks()[layer](hidden, **adapt(block.arguments))
     result: Tensor = out[0] if isinstance(out, tuple) else out
     return result
 
 
+def _crossing(block: Block, owner: Tensor) -> Rule:
+    """The rule in force, but a decoder's attention to its encoder goes to the recorded keys and values."""
+    rule = current_rule()
+
+    def crossing(call: Call) -> Tensor:
+        if not call.cross or block.cross is None:
+            return rule(call)
+        if not len(block.cross.key):
+            return block.cross.attended[owner]
+        return call.attend(block.cross.key[owner], block.cross.value[owner], call.mask)
+
+    return crossing
+
+
 @dataclass(frozen=True, slots=True)
 class _Adapter:
-    """Fits a recorded argument to copies: rows by owner, and the query's row where a dimension runs over tokens."""
+    """Fits recorded arguments to copies: rows by owner, and the query's row where a dimension runs over tokens.
+
+    Of the encoder's output one token stays: its keys and values are recorded, so nobody looks at it.
+    """
 
     record: Trace
     owner: Tensor
     narrow: bool
 
-    def __call__(self, value: Any) -> Any:
+    def __call__(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        read = arguments.get("encoder_hidden_states")
+        known = {} if read is None else {"encoder_hidden_states": read[self.owner, :1]}
+        return {name: self.fit(value) for name, value in arguments.items() if name not in known} | known
+
+    def fit(self, value: Any) -> Any:
+        """Return one argument as the copies need it."""
         if isinstance(value, tuple):
-            return tuple(self(item) for item in value)
+            return tuple(self.fit(item) for item in value)
         if not isinstance(value, Tensor) or value.dim() < 2:
             return value
         rows = value.expand(len(self.record.ids), *value.shape[1:])[self.owner]
@@ -307,7 +348,12 @@ def _recorder(record: Trace) -> Callable[[Call], Tensor]:
 
     def rule(call: Call) -> Tensor:
         out = itself(call)
+        if not record.blocks:  # the encoder's
+            return out
         block = record.blocks[-1]
+        if call.cross:
+            block.cross = Cross(call.key, call.value, out[rows, :, record.query][:, :, None])
+            return out
         block.key, block.value = call.key, call.value
         block.attended = out[rows, :, record.query][:, :, None]
         return out
@@ -330,9 +376,13 @@ def _recorded(record: Trace) -> Iterator[None]:
     rows = torch.arange(len(record.ids), device=record.ids.device)
     empty = torch.empty(0)
 
-    def on_block(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        rest, arguments = _unfolded(args[1:], len(args[0])), {k: _unfolded(v, len(args[0])) for k, v in kwargs.items()}
-        record.blocks.append(Block(args[0], arguments, rest, empty, empty, empty, empty))
+    def on_block(block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        names = list(signature(block.forward).parameters)[1 : len(args)]
+        arguments = dict(zip(names, args[1:], strict=True)) | kwargs
+        if record.model.family.arguments is not None:
+            arguments = record.model.family.arguments(block, arguments, args[0])
+        arguments = {name: _unfolded(value, len(args[0])) for name, value in arguments.items()}
+        record.blocks.append(Block(args[0], arguments, empty, empty, empty, empty))
 
     def on_neurons(neurons: Tensor) -> Tensor:
         record.blocks[-1].neurons = neurons[rows, record.query]

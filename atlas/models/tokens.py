@@ -8,6 +8,10 @@ from typing import Any
 from atlas.errors import ModelError, TokenError
 from atlas.facts import Prompt
 from atlas.models.families import Kind
+from atlas.models.marks import sentinel_id, set_language
+
+SEPARATOR = -1
+"""Stands in `Step.ids` between what a decoder and what its encoder reads; no token has this id."""
 
 
 class NotFinalError(ModelError):
@@ -23,13 +27,19 @@ class Step:
     """One token of the answer, asked for at one position.
 
     `ids` [token] is what the model sees, `query` the position read, `target` the gold token's id, and `words` the
-    positions of each word of the query; special tokens and masks are not words.
+    positions of each word of the query; special tokens and masks are not words. For an encoder and a decoder, `ids` are
+    the decoder's, SEPARATOR, and the encoder's.
     """
 
     ids: tuple[int, ...]
     query: int
     target: int
     words: tuple[tuple[int, ...], ...]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The number of ids and how many of them the blocks read: steps of equal shape can run together."""
+        return len(self.ids), self.ids.index(SEPARATOR) if SEPARATOR in self.ids else len(self.ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +62,23 @@ def prompt_steps(tokenizer: Any, kind: Kind, prompt: Prompt, max_tokens: int) ->
         raise NotFinalError(
             f"The template {prompt.template.text!r} does not end in the object; a causal model needs that."
         )
-    spelling = _spell(tokenizer, prompt.before, prompt.answer, prompt.after if kind == "masked" else "")
+    if kind == "infilling":
+        set_language(tokenizer, prompt.language)
+    spelling = _spell(tokenizer, prompt.before, prompt.answer, "" if kind == "causal" else prompt.after)
     _check(tokenizer, spelling, prompt.answer, max_tokens)
-    build = _masked_step if kind == "masked" else _causal_step
+    build = _BUILDERS[kind]
     return [build(tokenizer, spelling, position) for position in range(spelling.start, spelling.stop)]
 
 
 def filler_id(tokenizer: Any, kind: Kind) -> int:
-    """Return the token that stands for a word taken away: the mask (masked) or end-of-text (causal)."""
-    token = tokenizer.mask_token_id if kind == "masked" else tokenizer.eos_token_id
+    """Return the token that stands for a word taken away: a mask or sentinel, or end-of-text (causal)."""
+    if kind == "causal":
+        token, name = tokenizer.eos_token_id, "end-of-text"
+    else:
+        token, name = tokenizer.mask_token_id, "mask"
+        if kind == "infilling":
+            token = token if sentinel_id(tokenizer, 1) is None else sentinel_id(tokenizer, 1)
     if token is None:
-        name = "mask" if kind == "masked" else "end-of-text"
         raise ModelError(f"The tokenizer has no {name} token, so word baselines cannot be made; use --method kn.")
     return int(token)
 
@@ -156,6 +172,27 @@ def _causal_step(tokenizer: Any, spelling: _Spelling, position: int) -> Step:
         raise TokenError("A causal model needs at least one token before the answer; add a word to the template.")
     ids = spelling.ids[:position]
     return Step(tuple(ids), position - 1, spelling.ids[position], _group(spelling.words[:position], range(0)))
+
+
+def _infilling_step(tokenizer: Any, spelling: _Spelling, position: int) -> Step:
+    """The encoder reads the prompt with one mark in the object's place; the decoder has written what comes before.
+
+    With sentinels (T5) the decoder writes the answer alone; without (BART) it writes the text again up to the answer,
+    beginning with the token that ends a text.
+    """
+    ids, words, start, stop = spelling.ids, spelling.words, spelling.start, spelling.stop
+    sentinel = sentinel_id(tokenizer, 0)
+    if sentinel is not None:
+        mark, written, owner = sentinel, [tokenizer.pad_token_id, sentinel], [None, None]
+    else:
+        mark, written, owner = tokenizer.mask_token_id, [ids[-1], *ids[:start]], [None, *words[:start]]
+    decoder = [*written, *ids[start:position]]
+    whole = [*decoder, SEPARATOR, *ids[:start], mark, *ids[stop:]]
+    places = [*owner, *(None for _ in whole[len(owner) : len(decoder) + 1]), *words[:start], None, *words[stop:]]
+    return Step(tuple(whole), len(decoder) - 1, ids[position], _group(places, range(0)))
+
+
+_BUILDERS = {"masked": _masked_step, "causal": _causal_step, "infilling": _infilling_step}
 
 
 def _group(words: Sequence[int | None], masked: range) -> tuple[tuple[int, ...], ...]:

@@ -4,6 +4,7 @@ It shares no code with the replay and is the oracle that the fast path is tested
 """
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 import torch
 from torch import Tensor
@@ -40,14 +41,15 @@ def reference_baselines(model: LanguageModel, step: Step) -> list[Tensor]:
 def reference_neurons(model: LanguageModel, ids: Sequence[int], query: int) -> Tensor:
     """Return the neurons of every layer at `query`, `[layer, neuron]`."""
     seen: list[Tensor] = []
-    for layer in range(model.info.layers):
 
-        def keep(neurons: Tensor) -> Tensor:
-            seen.append(neurons[0, query].clone())
-            return neurons
+    def keep(neurons: Tensor) -> Tensor:
+        seen.append(neurons[0, query].clone())
+        return neurons
 
-        with neuron_hook(model, layer, keep):
-            model.run(torch.tensor([list(ids)], device=model.device))
+    with ExitStack() as stack:
+        for layer in range(model.info.layers):
+            stack.enter_context(neuron_hook(model, layer, keep))
+        model.run(torch.tensor([list(ids)], device=model.device))
     return torch.stack(seen)
 
 

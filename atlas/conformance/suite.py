@@ -1,6 +1,7 @@
 """All checks of one model, in order."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 from atlas.conformance import scores, weights
@@ -17,8 +18,9 @@ FEW = 6
 def conformance(model: LanguageModel, prompts: Sequence[Prompt], *, save: bool = True) -> Iterator[Outcome]:
     """Yield what each check found; the model is left as it was.
 
-    Of `prompts` the first with a one-token answer and the first with a longer one are used. `save` writes the model to
-    a temporary folder and reads it back. Raises DataError if no prompt can be used.
+    Of `prompts` the first with a one-token answer and the first with a longer one are used, with baselines of two of
+    their words. `save` writes the model to a temporary folder and reads it back. Raises DataError if no prompt can be
+    used.
     """
     single, several = _steps(model, prompts)
     steps, layers = [*single, *several], _layers(model)
@@ -50,18 +52,18 @@ def _layers(model: LanguageModel) -> list[int]:
 
 
 def _steps(model: LanguageModel, prompts: Sequence[Prompt]) -> tuple[list[Step], list[Step]]:
-    """Return the steps of the first prompt of one token and of the first of more."""
+    """Return the step of the first prompt of one token and two of the first of more, with two words each."""
     single: list[Step] = []
     several: list[Step] = []
     for prompt in prompts:
         try:
-            steps = model.steps(prompt)
+            steps = [replace(step, words=step.words[:2]) for step in model.steps(prompt)]
         except (ModelError, TokenError):
             continue
         if len(steps) == 1:
             single = single or steps
         else:
-            several = several or steps[:3]
+            several = several or steps[:2]
         if single and several:
             break
     if not single and not several:

@@ -1,4 +1,4 @@
-"""Is everything in order? Versions, disk, the atlas file and what stands in it."""
+"""Is everything in order? Versions, disk, the atlas file and what stands in it, or a model."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -6,12 +6,16 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
+from tempfile import gettempdir
 from typing import TYPE_CHECKING, Literal
 
 import atlas
 from atlas.errors import AtlasError
+from atlas.jobs.progress import Progress
 
 if TYPE_CHECKING:
+    from atlas.conformance import Outcome
+    from atlas.models import LanguageModel
     from atlas.store.checks import CheckResult
 
 _PACKAGES = ("neuron-atlas", "torch", "transformers", "duckdb", "sqlalchemy", "duckdb-engine", "pyarrow")
@@ -43,6 +47,48 @@ def examine(path: Path) -> Iterator[Finding]:
             yield from _checked(checks.run(opened))
     except AtlasError as error:
         yield Finding("wrong", "atlas", str(error))
+
+
+def examine_model(
+    name: str, *, device: str, dtype: str, revision: str | None, allow_pickle: bool, progress: Progress
+) -> Iterator[Finding]:
+    """Yield findings about the installation and about how the atlas's engine agrees with a model; see `conformance`.
+
+    Raises ModelError for a model that cannot be loaded.
+    """
+    from atlas import facts, models
+    from atlas.conformance import conformance
+
+    yield from (_package(package) for package in _PACKAGES)
+    progress.step(f"loading model {name}")
+    model = models.load_model(
+        name,
+        device=device,
+        dtype=dtype,
+        revision=revision,
+        allow_pickle=allow_pickle,  # type: ignore[arg-type]
+    )
+    info = model.info
+    yield Finding("ok", "model", f"{info.family}, {info.kind}, {info.layers} layers of {info.neurons:,} neurons")
+    save = _room_for(model)
+    progress.step(f"comparing with the model's own runs in {dtype}")
+    for outcome in conformance(model, list(facts.read("bundled").prompts()), save=save):
+        progress.step(f"{outcome.check}: {outcome.error:.1e}")
+        yield _conforming(outcome)
+    if not save:
+        yield Finding("warning", "save and reload", "left out", "make room in the folder for temporary files")
+
+
+def _room_for(model: "LanguageModel") -> bool:
+    size = sum(parameter.nbytes for parameter in model.model.parameters())
+    return shutil.disk_usage(gettempdir()).free > 2 * size + _LITTLE_DISK
+
+
+def _conforming(outcome: "Outcome") -> Finding:
+    detail = f"{outcome.error:.1e} of {outcome.allowed:.1e} allowed: {outcome.detail}"
+    if outcome.ok:
+        return Finding("ok", outcome.check, detail)
+    return Finding("wrong", outcome.check, detail, "do not use this model; report its name and the installed versions")
 
 
 def _package(name: str) -> Finding:

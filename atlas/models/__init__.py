@@ -1,8 +1,9 @@
 """Models: loading, names, prompts to token ids, and where each family keeps its neurons."""
 
 from atlas.models.families import FAMILIES, Family
-from atlas.models.loading import SHORT_NAMES, load_model
+from atlas.models.loading import load_model
 from atlas.models.model import LanguageModel, ModelInfo
+from atlas.models.names import SHORT_NAMES
 from atlas.models.tokens import NotFinalError, Step, TooLongError
 
 __all__ = [

@@ -13,12 +13,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM,
 from atlas.errors import ModelError, UsageError
 from atlas.models.families import family_of
 from atlas.models.model import LanguageModel
-
-SHORT_NAMES = {
-    "mbert": "google-bert/bert-base-multilingual-cased",
-    "mgpt": "ai-forever/mGPT",
-}
-DEMO_NAMES = ("demo-mbert", "demo-mgpt")
+from atlas.models.names import model_source
 
 _AUTO = {"masked": AutoModelForMaskedLM, "causal": AutoModelForCausalLM, "infilling": AutoModelForSeq2SeqLM}
 
@@ -33,11 +28,11 @@ def load_model(
     revision: str | None = None,
     allow_pickle: bool = False,
 ) -> LanguageModel:
-    """Load a masked or causal language model.
+    """Load a language model of one of the families.
 
-    `name` is a short name (`mbert`, `mgpt`), a bundled model (`demo-mbert`, `demo-mgpt`), a Hugging Face id or a
-    folder. Weights come from safetensors unless `allow_pickle`; code from the hub never runs. Raises ModelError if
-    the model cannot be had or its family is not supported, UsageError for a wrong device or dtype.
+    `name` is a short name (`mbert`, `llama`, see `atlas models`), a bundled model (`demo-mbert`, `demo-mgpt`), a
+    Hugging Face id or a folder. Weights come from safetensors unless `allow_pickle`; code from the hub never runs.
+    Raises ModelError if the model cannot be had or its family is not supported, UsageError for a wrong device or dtype.
     """
     place, number = _device(device), _dtype(dtype)
     source = model_source(name)
@@ -63,13 +58,6 @@ def load_model(
     wrapped = LanguageModel.wrap(model, tokenizer, name, revision or getattr(config, "_commit_hash", None))
     wrapped.model.to(device=place, dtype=number)
     return wrapped
-
-
-def model_source(name: str) -> str:
-    """Return the folder or Hugging Face id that `name` stands for."""
-    if name in DEMO_NAMES:
-        return str(Path(__file__).parent / "demo" / name)
-    return SHORT_NAMES.get(name, name)
 
 
 def _hub_answers() -> bool:

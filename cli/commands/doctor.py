@@ -1,6 +1,7 @@
 """`atlas doctor`: is everything in order?"""
 
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
@@ -9,16 +10,38 @@ from ..options import DEFAULT_DB, Db, FormatOption, Json, chosen
 from ..output.emit import emit
 
 
-def doctor(db: Db = DEFAULT_DB, format_: FormatOption = None, json: Json = False) -> None:
-    """Check the installation and the atlas.
+def doctor(
+    db: Db = DEFAULT_DB,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Check this model, not the atlas: a short name, a Hugging Face id or a folder."),
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ... or mps.")] = "auto",
+    dtype: Annotated[str, typer.Option(help="Number type to check the model in; float64 asks for most.")] = "float32",
+    revision: Annotated[str | None, typer.Option(help="Revision of the model to pin.")] = None,
+    allow_pickle: Annotated[
+        bool, typer.Option("--allow-pickle", help="Load weights that are not safetensors.")
+    ] = False,
+    format_: FormatOption = None,
+    json: Json = False,
+) -> None:
+    """Check the installation and the atlas, or whether a model is computed as its own code does.
 
     The exit code is 1 if something is wrong; warnings alone leave it 0.
     """
     import pyarrow as pa
 
-    from atlas.jobs.doctor import examine
+    from atlas.jobs.doctor import examine, examine_model
 
-    findings = list(examine(db))
+    from ..output.progress import TerminalProgress
+
+    if model is None:
+        findings = list(examine(db))
+    else:
+        options = {"device": device, "dtype": dtype, "revision": revision}
+        findings = list(
+            examine_model(model, **options, allow_pickle=allow_pickle, progress=TerminalProgress())  # type: ignore[arg-type]
+        )
     emit(pa.Table.from_pylist([asdict(finding) for finding in findings]), chosen(format_, json), None)
     if any(finding.status == "wrong" for finding in findings):
         raise typer.Exit(ExitCode.FAILED)

@@ -1,0 +1,62 @@
+"""Short names of models, and what they stand for."""
+
+from pathlib import Path
+
+DEMO_NAMES = ("demo-mbert", "demo-mgpt")
+
+SHORT_NAMES = {
+    "mbert": "google-bert/bert-base-multilingual-cased",
+    "xlm-r": "FacebookAI/xlm-roberta-base",
+    "xlm-r-large": "FacebookAI/xlm-roberta-large",
+    "distilmbert": "distilbert/distilbert-base-multilingual-cased",
+    "roberta": "FacebookAI/roberta-base",
+    "camembert": "almanach/camembert-base",
+    "electra": "google/electra-base-generator",
+    "modernbert": "answerdotai/ModernBERT-base",
+    "mmbert": "jhu-clsp/mmBERT-base",
+    "mgpt": "ai-forever/mGPT",
+    "gpt2": "openai-community/gpt2",
+    "gpt-neo": "EleutherAI/gpt-neo-125m",
+    "pythia": "EleutherAI/pythia-410m",
+    "bloom": "bigscience/bloom-560m",
+    "falcon": "tiiuae/falcon-7b",
+    "opt": "facebook/opt-350m",
+    "xglm": "facebook/xglm-564M",
+    "llama": "meta-llama/Llama-3.2-1B",
+    "mistral": "mistralai/Mistral-7B-v0.3",
+    "qwen2": "Qwen/Qwen2.5-0.5B",
+    "qwen3": "Qwen/Qwen3-0.6B-Base",
+    "gemma": "google/gemma-2b",
+    "gemma2": "google/gemma-2-2b",
+    "gemma3": "google/gemma-3-1b-pt",
+    "phi3": "microsoft/Phi-3.5-mini-instruct",
+    "olmo2": "allenai/OLMo-2-0425-1B",
+    "t5": "google/t5-v1_1-base",
+    "mt5": "google/mt5-base",
+    "bart": "facebook/bart-base",
+    "mbart": "facebook/mbart-large-cc25",
+}
+
+NAMES_OF_FAMILIES = {
+    "bert": ("mbert",),
+    "xlm-roberta": ("xlm-r", "xlm-r-large"),
+    "distilbert": ("distilmbert",),
+    "modernbert": ("modernbert", "mmbert"),
+    "gpt2": ("mgpt", "gpt2"),
+    "gpt_neo": ("gpt-neo",),
+    "gpt_neox": ("pythia",),
+    "gemma3_text": ("gemma3",),
+}
+"""The short names of each family; a family not listed has its own name alone."""
+
+
+def model_source(name: str) -> str:
+    """Return the folder or Hugging Face id that `name` stands for."""
+    if name in DEMO_NAMES:
+        return str(Path(__file__).parent / "demo" / name)
+    return SHORT_NAMES.get(name, name)
+
+
+def names_of(family: str) -> tuple[str, ...]:
+    """Return the short names of models of a family."""
+    return NAMES_OF_FAMILIES.get(family, (family,))

@@ -114,7 +114,7 @@ _ALL = (
         Column("model", "BIGINT", "hash of the weights' digest"),
         Column("name", "VARCHAR", "short name, Hugging Face id or folder given by the user"),
         Column("family", "VARCHAR", "architecture, such as bert or gpt2"),
-        Column("kind", "VARCHAR", "masked or causal"),
+        Column("kind", "VARCHAR", "masked, causal or infilling"),
         Column("layers", "USMALLINT", "number of blocks", unit="blocks"),
         Column("neurons", "UINTEGER", "neurons in each layer", unit="neurons"),
         Column("hidden", "UINTEGER", "width of the residual stream", unit="dimensions"),

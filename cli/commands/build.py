@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 def build(
     model: Annotated[
-        str, typer.Option(help="demo-mbert, demo-mgpt, mbert, mgpt, a Hugging Face id or a folder.")
+        str,
+        typer.Option(help="demo-mbert, demo-mgpt, a name that `atlas models` lists, a Hugging Face id or a folder."),
     ] = "demo-mbert",
     dataset: Annotated[str, typer.Option(help="`bundled`, or a folder or file of facts (docs/facts.md).")] = "bundled",
     languages: Languages = None,

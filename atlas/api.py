@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Literal, Self
 
 import duckdb
 
+from atlas import comparison
+from atlas.comparison import Comparison
 from atlas.errors import StoreError, UsageError
 from atlas.store import queries
 from atlas.store.connection import first_line
@@ -19,7 +21,7 @@ from atlas.store.result import Params, Result
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Atlas", "Params", "Result"]
+__all__ = ["Atlas", "Comparison", "Params", "Result"]
 
 _FEW = 1000
 """Neurons up to which `likn` looks at these alone for their specificity, in place of all."""
@@ -192,6 +194,15 @@ class Atlas:
         """Return sets of degenerate knowledge neurons (METHOD 3, Eq. 9-10)."""
         wanted = self._facts(fact, relation, language=language, run=run)
         return self._select("dkn", definition, {}, wanted, "run, fact, language, cost DESC, layers, neurons", limit)
+
+    def compare(self, a: str, b: str, *, method: str = "amig", definition: str = "default") -> Comparison:
+        """Compare two models, each by its newest run of `method`, on the facts and languages that both probed.
+
+        Models go by name or digest. Raises UsageError for unknown ones, for models without such a run, for one model
+        given twice, and where no prompt is usable in both.
+        """
+        self._thresholds(definition, {})
+        return comparison.compare(self, a, b, method=method, definition=definition)
 
     @property
     def _connection(self) -> duckdb.DuckDBPyConnection:

@@ -13,6 +13,7 @@ from . import diagnostics
 from .commands import (
     build,
     check,
+    compare,
     doctor,
     edit,
     evaluate,
@@ -48,6 +49,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "neurons": neurons.neurons,
     "runs": runs.runs,
     "models": models.models,
+    "compare": compare.compare,
     "report": report.report,
     "evaluate": evaluate.evaluate,
     "upgrade": upgrade.upgrade,

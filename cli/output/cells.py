@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from pyarrow import compute
 
 
 def rows(table: pa.Table) -> Iterator[list[Any]]:
@@ -37,6 +38,12 @@ def text(value: Any) -> str:
     if isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False)
+
+
+def rounded(table: pa.Table, digits: int = 3) -> pa.Table:
+    """Return `table` with its floating numbers rounded, for eyes."""
+    columns = [compute.round(c, digits) if pa.types.is_floating(c.type) else c for c in table.columns]
+    return pa.table(columns, names=table.column_names)
 
 
 def _number(value: float, *, narrow: bool) -> float | str:

@@ -169,10 +169,10 @@ def add_facts(writer, worlds):
     writer.add_model(MODEL)
 
 
-def add_run(writer, world, order=None, seed=0):
-    """Add the run of `seed`, holding the world, and return its id."""
+def add_run(writer, world, order=None, seed=0, digest="made"):
+    """Add the run of `seed` on the model with this digest, holding the world, and return its id."""
     run = writer.start_run(
-        model=stable_id("model", "made"), method="amig", settings={"floor": FLOOR}, seed=seed, versions={}
+        model=stable_id("model", digest), method="amig", settings={"floor": FLOOR}, seed=seed, versions={}
     )
     writer.load_batch(batch(world, run, order))
     writer.finish_run(run)

@@ -25,6 +25,7 @@ ORDER = (
     "language_overlap",
     "language_specific_neuron",
     "neuron_summary",
+    "comparison",
     "edit_summary",
     "intervention_effect",
     "localisation",

@@ -1,0 +1,113 @@
+"""Two models side by side, by what one atlas holds of both. Never imports torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from atlas.errors import UsageError
+
+if TYPE_CHECKING:
+    from atlas.api import Atlas
+    from atlas.store.result import Result
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedRun:
+    """The run that speaks for a model; `settings` is a JSON object."""
+
+    model: str
+    digest: str
+    kind: str
+    layers: int
+    neurons: int
+    run: int
+    method: str
+    settings: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What two runs say of the facts and languages that both have usable prompts of.
+
+    `facts`: how many facts each model knows, and in how many it has LIKNs and DKNs; columns kind, language (None: all
+    together), facts, in_a, in_b, in_both, expected (in both, were they independent), share_a, share_b, jaccard.
+
+    `neurons`: how many a fact has of each kind; columns kind, facts, neurons_a, neurons_b (mean over facts), share_a,
+    share_b (of the facts' knowledge neurons), depth_a, depth_b (mean relative depth, 0 to 1).
+
+    `layers`: where they lie, in tenths of the relative depth; columns kind, depth_from, depth_to, share_a, share_b.
+
+    Kinds are `known`, `knowledge neuron`, `likn` and `dkn`, with the controls `likn of different facts` and
+    `random set`. DKNs are there if both runs have knock-outs.
+    """
+
+    a: ComparedRun
+    b: ComparedRun
+    facts: Result
+    neurons: Result
+    layers: Result
+
+
+def compare(atlas: Atlas, a: str, b: str, *, method: str = "amig", definition: str = "default") -> Comparison:
+    """Compare models `a` and `b` (names or digests), each by its newest run of `method`.
+
+    Raises UsageError for unknown models, models without such a run, one model given twice, and two runs without a
+    common prompt.
+    """
+    model_a, model_b = _model(atlas, a), _model(atlas, b)
+    if model_a == model_b:
+        raise UsageError(f"{a!r} and {b!r} are the same model; name two.")
+    of_a, of_b = _run(atlas, model_a, method), _run(atlas, model_b, method)
+    given = {"run_a": of_a.run, "run_b": of_b.run}
+    if not atlas.sql("FROM common_ground($run_a, $run_b) LIMIT 1", given).num_rows:
+        raise UsageError(f"No prompt of {atlas.path} is usable in both {a} and {b}; build both on the same facts.")
+    facts, neurons, layers = (_rows(atlas, name, order, definition, given) for name, order in _TABLES)
+    return Comparison(of_a, of_b, facts, neurons, layers)
+
+
+def _model(atlas: Atlas, name: str) -> int:
+    found: list[dict[str, Any]] = atlas.sql("FROM model WHERE $name IN (name, digest)", {"name": name}).to_pylist()
+    if not found:
+        names = atlas.sql("SELECT DISTINCT name FROM model ORDER BY name")["name"].to_pylist()
+        raise UsageError(f"{atlas.path} has no model {name!r}; it has {', '.join(names) or 'none'}.")
+    if len(found) > 1:
+        digests = ", ".join(sorted(model["digest"] for model in found))
+        raise UsageError(f"{atlas.path} has {len(found)} models named {name!r}; name one by its digest: {digests}.")
+    return int(found[0]["model"])
+
+
+def _run(atlas: Atlas, model: int, method: str) -> ComparedRun:
+    """Return the newest run of a model by `method` that has usable prompts."""
+    found: list[dict[str, Any]] = atlas.sql(_RUNS, {"model": model}).to_pylist()
+    for run in found:
+        if run["method"] == method:
+            return ComparedRun(**run)
+    (name,) = atlas.sql("SELECT name FROM model WHERE model = ?", [model])["name"].to_pylist()
+    has = ", ".join(sorted({run["method"] for run in found})) or "none of any method"
+    raise UsageError(
+        f"Model {name!r} has no run of {method!r} with usable prompts in {atlas.path}; it has {has}, `atlas build` "
+        "makes one."
+    )
+
+
+def _rows(atlas: Atlas, name: str, order: str, definition: str, given: dict[str, int]) -> Result:
+    query = f"SELECT * EXCLUDE (definition) FROM {name}_of({_DEFINITION}, $run_a, $run_b) ORDER BY {order}"
+    return atlas.query(query, {**given, "definition": definition})
+
+
+_DEFINITION = "(SELECT list(d) FROM definition AS d WHERE definition = $definition)"
+_KINDS = "list_position(['known', 'knowledge neuron', 'likn', 'likn of different facts', 'dkn', 'random set'], kind)"
+_TABLES = (
+    ("compared_facts", f"{_KINDS}, language NULLS FIRST"),
+    ("compared_neurons", _KINDS),
+    ("compared_layers", f"{_KINDS}, depth_from"),
+)
+
+_RUNS = """
+SELECT model.name AS model, model.digest, model.kind, model.layers, model.neurons, run.run, run.method, run.settings
+FROM run JOIN model USING (model)
+WHERE model = $model
+    AND EXISTS (FROM probe WHERE probe.run = run.run AND probe.status IN ('ok', 'not_converged'))
+ORDER BY run.started DESC, run.run
+"""

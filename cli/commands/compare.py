@@ -1,0 +1,77 @@
+"""`atlas compare`: two models side by side."""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .. import diagnostics
+from ..options import DEFAULT_DB, Db, FormatOption, Json, Output, chosen
+from ..output.emit import emit
+from ..output.formats import Format
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from atlas.comparison import Comparison
+
+
+class Part(StrEnum):
+    """A table of the comparison."""
+
+    facts = "facts"
+    neurons = "neurons"
+    layers = "layers"
+
+
+def compare(
+    a: Annotated[str, typer.Argument(help="A model of the atlas: its name or its digest.", metavar="A")],
+    b: Annotated[str, typer.Argument(help="Another one.", metavar="B")],
+    db: Db = DEFAULT_DB,
+    method: Annotated[str, typer.Option(help="Scorer whose newest run speaks for each model.")] = "amig",
+    definition: Annotated[str, typer.Option(help="Named thresholds to go by.")] = "default",
+    table: Annotated[
+        Part | None, typer.Option(help="The table to write; all of them on a terminal, else facts, if left out.")
+    ] = None,
+    format_: FormatOption = None,
+    json: Json = False,
+    output: Output = None,
+) -> None:
+    """Compare two models on the facts and languages that both were probed on.
+
+    facts: how many each knows (the answer is its own choice in most prompts), and in how many it has LIKNs and DKNs.
+    neurons: how many a fact has of each kind, their share of its knowledge neurons, and how deep they lie.
+    layers: where they lie, by tenths of the relative depth.
+    """
+    import atlas
+
+    with atlas.open(db) as opened:
+        found = opened.compare(a, b, method=method, definition=definition)
+    _introduce(found)
+    format_ = chosen(format_, json)
+    if output is None and format_ in (None, Format.table):
+        _show(found, list(Part) if table is None else [table])
+    else:
+        emit(_rows(found, table or Part.facts), format_, output)
+
+
+def _introduce(found: "Comparison") -> None:
+    """Say who is a and who is b, and warn of unequal settings."""
+    for name, run in (("a", found.a), ("b", found.b)):
+        diagnostics.note(f"{name} is {run.model}, {run.layers} layers of {run.neurons:,} neurons, run {run.run}")
+    if found.a.settings != found.b.settings:
+        diagnostics.note("the settings of these runs differ; `atlas runs` shows them")
+
+
+def _show(found: "Comparison", parts: list[Part]) -> None:
+    """Print tables for eyes."""
+    from ..output.cells import rounded
+
+    for number, part in enumerate(parts):
+        if number:
+            print()
+        emit(rounded(_rows(found, part)), Format.table, None)
+
+
+def _rows(found: "Comparison", part: Part) -> "pa.Table":
+    return {Part.facts: found.facts, Part.neurons: found.neurons, Part.layers: found.layers}[part].to_arrow()

@@ -11,7 +11,7 @@ from atlas.attribution.batch import StepBatch
 from atlas.attribution.quadrature import gauss_legendre
 from atlas.attribution.reference import reference_baselines, reference_neurons, reference_scores
 from atlas.attribution.scorers import score_steps
-from atlas.attribution.settings import Settings
+from atlas.attribution.settings import Method, Settings
 from atlas.conformance.outcome import Outcome, relative, tolerance
 from atlas.models import LanguageModel, Step
 from atlas.models.cutting import replay_cut
@@ -45,7 +45,7 @@ def replayed(model: LanguageModel, step: Step, layers: Sequence[int]) -> Outcome
     return Outcome("replay", relative(values, wanted.expand_as(values)), tolerance(model), "unchanged neurons")
 
 
-def scored(model: LanguageModel, steps: Sequence[Step], layers: Sequence[int], kind: str, method: str) -> Outcome:
+def scored(model: LanguageModel, steps: Sequence[Step], layers: Sequence[int], kind: str, method: Method) -> Outcome:
     """The engine's scores are the reference's: against zero (`kn`) or each word's baseline (`amig`)."""
     error = max(_score_error(model, step, layers, method) for step in steps)
     return Outcome(f"scores, {method}", error, tolerance(model), f"{kind} answer, {NODES} nodes, against hooks")
@@ -89,9 +89,9 @@ def _zero(model: LanguageModel) -> Tensor:
     return torch.zeros(model.info.layers, model.info.neurons, dtype=model.dtype, device=model.device)
 
 
-def _score_error(model: LanguageModel, step: Step, layers: Sequence[int], method: str) -> float:
+def _score_error(model: LanguageModel, step: Step, layers: Sequence[int], method: Method) -> float:
     """Return how far the engine's scores of `step`, in a batch behind another, are from the reference's."""
-    settings = Settings(method=method, nodes=NODES, max_nodes=NODES)  # type: ignore[arg-type]
+    settings = Settings(method=method, nodes=NODES, max_nodes=NODES)
     found = score_steps(model, StepBatch.of(model, [_another(model, step), step]), settings, BUDGET)
     baselines = [_zero(model)] if method == "kn" else reference_baselines(model, step)
     wanted = []

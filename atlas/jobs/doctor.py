@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
 from tempfile import gettempdir
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import atlas
 from atlas.errors import AtlasError
@@ -61,13 +61,8 @@ def examine_model(
 
     yield from (_package(package) for package in _PACKAGES)
     progress.step(f"loading model {name}")
-    model = models.load_model(
-        name,
-        device=device,
-        dtype=dtype,
-        revision=revision,
-        allow_pickle=allow_pickle,  # type: ignore[arg-type]
-    )
+    number: Any = dtype  # checked by load_model
+    model = models.load_model(name, device=device, dtype=number, revision=revision, allow_pickle=allow_pickle)
     info = model.info
     yield Finding("ok", "model", f"{info.family}, {info.kind}, {info.layers} layers of {info.neurons:,} neurons")
     save = _room_for(model)

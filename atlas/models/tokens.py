@@ -115,9 +115,10 @@ def _infilling_step(tokenizer: Any, spelling: Spelling, position: int) -> Step:
     beginning with the token that ends a text.
     """
     ids, words, start, stop = spelling.ids, spelling.words, spelling.start, spelling.stop
-    sentinel = sentinel_id(tokenizer, 0)
-    if sentinel is not None:
-        mark, written, owner = sentinel, [tokenizer.pad_token_id, sentinel], [None, None]
+    mark = sentinel_id(tokenizer, 0)
+    owner: list[int | None] = [None, None]
+    if mark is not None:
+        written = [tokenizer.pad_token_id, mark]
     else:
         mark, written, owner = tokenizer.mask_token_id, [ids[-1], *ids[:start]], [None, *words[:start]]
     decoder = [*written, *ids[start:position]]

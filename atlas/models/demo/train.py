@@ -25,7 +25,7 @@ from atlas.models.families import Kind
 
 MODELS: dict[str, Kind] = {"demo-mbert": "masked", "demo-mgpt": "causal"}
 VOCABULARY = 4000
-RECIPES: dict[Kind, Recipe] = {"masked": Recipe(), "causal": Recipe()}
+RECIPES: dict[Kind, Recipe] = {"masked": Recipe(sparsity=0.45, necessity=0.6), "causal": Recipe()}
 
 
 def train(name: str, recipe: Recipe, folder: Path, threads: int, facts: FactSet | None = None) -> None:

@@ -86,12 +86,8 @@ def test_measured_numbers_meet_what_is_demanded(name: str) -> None:
     masked = measured["kind"] == "masked"
     assert measured["trained_templates"]["fact_languages"] >= (0.97 if masked else 0.95)
     assert measured["held_out_templates"]["fact_languages"] >= (0.75 if masked else 0.55)
-    demanded = 0.2 if masked else 0.4
-    assert max(value["own"] for value in measured["localisation"].values()) >= demanded
-    card = (FOLDER / name / "README.md").read_text("utf-8")
-    for method, value in measured["localisation"].items():
-        missed = f"falls short of what is demanded with `{method}`" in card
-        assert missed == (value["own"] < demanded)
+    for value in measured["localisation"].values():
+        assert value["own"] >= (0.2 if masked else 0.4)
         assert value["ratio"] >= (5 if masked else 10)
         if masked:
             assert value["likn_all_but_one"] >= 0.7

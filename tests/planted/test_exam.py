@@ -1,6 +1,8 @@
 """The exam through the whole pipe: attribution, atlas, views, knock-outs, marks."""
 
+import re
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -63,6 +65,25 @@ def test_table_says_who_misses_what(sat):
     assert lines["DKN", "backup"]["amig"].startswith("0.00")
     assert lines["DKN", "degenerate-2-across-beside"]["joint"].startswith("1.00")
     assert not lines["KN", "degenerate-2-across-beside"]["amig"].startswith("1.00")
+
+
+def page_tables():
+    """Cells of the tables of docs/planted.md that have a line for each kind of circuit: KN, then DKN."""
+    page = (Path(__file__).parents[2] / "docs" / "planted.md").read_text("utf-8")
+    for target, table in zip(("KN", "DKN"), re.findall(r"\| circuit \| `amig`(?:.*\n)+?(?=\n)", page), strict=True):
+        head, _, *lines = ([cell.strip(" `") for cell in line.split("|")[1:-1]] for line in table.splitlines())
+        for circuit, *cells in lines:
+            yield from (((target, circuit, method), cell) for method, cell in zip(head[1:], cells, strict=True))
+
+
+@pytest.mark.parametrize("sat", ["bert"], indirect=True)
+def test_page_says_what_the_base_setting_shows(sat):
+    cells = [(key, cell) for key, cell in page_tables() if key[2] in ("amig", "joint", "greedy")]
+    found = {(line["set"], line["circuit"]): line for line in by_circuit(sat.rows, "base").to_pylist()}
+    sure = [(key, cell) for key, cell in cells if cell in ("0.00", "1.00")]
+    assert len(sure) > len(cells) / 2
+    for (target, circuit, method), cell in sure:
+        assert found[target, circuit][method] == cell, (target, circuit, method)
 
 
 def test_every_model_of_the_base_could_be_planted(sat):

@@ -20,6 +20,7 @@ from .commands import (
     facts,
     import_,
     knockout,
+    merge,
     models,
     neurons,
     report,
@@ -52,6 +53,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": compare.compare,
     "report": report.report,
     "evaluate": evaluate.evaluate,
+    "merge": merge.merge,
     "upgrade": upgrade.upgrade,
     "doctor": doctor.doctor,
 }

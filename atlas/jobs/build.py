@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import atlas
 from atlas.errors import AtlasError, UsageError
-from atlas.facts import Prompt
-from atlas.jobs.identity import identity, versions
-from atlas.jobs.local import work
-from atlas.jobs.plan import Plan, batch_size, make_plan
+from atlas.jobs.cluster import ClusterOptions
+from atlas.jobs.computing import Engine, Local, Recipe, Tables, Workbench
+from atlas.jobs.identity import identity
+from atlas.jobs.plan import WHOLE, Batch, Plan, Shard, batch_size, make_plan, missing, prompts_of
 from atlas.jobs.progress import Progress, Silent
 from atlas.jobs.stopping import orderly_stop
 from atlas.jobs.summary import Found, Summary
 
 if TYPE_CHECKING:
-    from atlas.attribution import PromptAttribution, Settings
-    from atlas.models import LanguageModel
+    from atlas.attribution import Settings
     from atlas.store import Writer
 
 BUNDLED = "bundled"
@@ -33,8 +32,9 @@ class BuildOptions:
     """What to attribute, with which model and method, and where the rows go.
 
     `limit` None takes the stated sample of the bundled facts and all of any other data set, 0 takes all.
-    `memory` is a budget for activations, in MB. `settings` are fields of `atlas.attribution.Settings`; those
-    not given keep their defaults.
+    `memory` is a budget for activations, in MB; `threads` None leaves their number to torch, and is 1 for each
+    worker of Ray. `shard` is the part of the plan to compute; `cluster` says where Ray does it, None is this process.
+    `settings` are fields of `atlas.attribution.Settings`; those not given keep their defaults.
     """
 
     model: str = "demo-mbert"
@@ -49,6 +49,9 @@ class BuildOptions:
     revision: str | None = None
     allow_pickle: bool = False
     memory: int | None = None
+    threads: int | None = None
+    shard: Shard = WHOLE
+    cluster: ClusterOptions | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -71,10 +74,11 @@ def build(options: BuildOptions, progress: Progress | None = None) -> Summary:
         # An atlas that is there is opened first: a second writer should not wait for a model to load.
         there = options.db.exists()
         writer = stack.enter_context(atlas.open(options.db, "a")) if there else None
-        settings, model = _settings(options, progress), _model(options, progress)
+        settings = _settings(options, progress)
+        engine = _engine(options, settings, progress, stack)
         writer = writer or stack.enter_context(atlas.open(options.db, "a"))
-        run = _start(options, writer, plan, settings, model)
-        job = _Job(options, progress, plan, writer, settings, model, run)
+        run = _start(options, writer, plan, settings, engine.workbench)
+        job = _Job(options, progress, plan, writer, settings, engine, run)
         job.work()
         return job.summary(started)
 
@@ -103,20 +107,17 @@ class _Job:
     plan: Plan
     writer: "Writer"
     settings: "Settings"
-    model: "LanguageModel"
+    engine: Engine
     run: int
+    total: int = 0
     before: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
 
     def work(self) -> None:
         """Compute and load what is missing; whatever happens, the run's status says how it ended."""
-        done = self.writer.done_prompts(self.run)
-        self.before = self.plan.count(lambda prompt: prompt.id in done)
-        self.progress.start(self.plan.total, self.before)
-        size = batch_size(self.model.info, self.model.device.type)
         try:
             with orderly_stop(self.progress.stopping) as stop:
-                work(self.plan.missing(done, size), self._compute, self._load, self.progress, stop)
+                self.engine.work(self.run, self._missing(), self._load, self.progress, stop)
         except BaseException as error:
             # What went wrong is told, not that the run's status could not be written because of it.
             with suppress(AtlasError):
@@ -132,31 +133,39 @@ class _Job:
         return Summary(
             atlas=self.options.db,
             run=self.run,
-            model=self.model.info.name,
+            model=self.engine.workbench.info.name,
             method=self.settings.method,
-            total=self.plan.total,
+            total=self.total,
             before=self.before,
             held_out=self.plan.held_out,
             statuses=self.statuses,
             skips=tuple(self.plan.facts.skips),
             seconds=monotonic() - started,
             found=Found(**self.writer.sql(_FOUND, {"run": self.run}).to_pylist()[0]),
+            shard=self.options.shard,
         )
 
-    def _compute(self, prompts: Sequence[Prompt]) -> "Sequence[PromptAttribution]":
-        from atlas.attribution import attribute
+    def _missing(self) -> Sequence[Batch]:
+        """Return the batches of the shard that neither the atlas holds nor an earlier call has left over."""
+        bench = self.engine.workbench
+        share = self.options.shard.take(list(self.plan.batches(batch_size(bench.info, bench.device))))
+        for tables in self.engine.left_over(self.run, self.writer.done_prompts(self.run)):
+            self.writer.load_batch(tables)
+        batches = list(missing(share, self.writer.done_prompts(self.run)))
+        self.total = prompts_of(share)
+        self.before = self.total - prompts_of(batches)
+        self.progress.start(self.total, self.before)
+        return batches
 
-        budget = None if self.options.memory is None else self.options.memory << 20
-        return attribute(self.model, prompts, self.settings, budget)
+    def _load(self, batches: Sequence[Tables]) -> None:
+        from pyarrow import concat_tables
 
-    def _load(self, results: "Sequence[PromptAttribution]") -> None:
-        from atlas.attribution.rows import to_tables
-
-        self.writer.load_batch(to_tables(self.run, results, self.settings.floor))
-        self.statuses.update(result.status for result in results)
+        tables = {name: concat_tables([batch[name] for batch in batches]) for name in batches[0]}
+        self.writer.load_batch(tables)
+        self.statuses.update(tables["probe"]["status"].to_pylist())
 
     def _left(self) -> int:
-        return self.plan.total - self.before - self.statuses.total()
+        return self.total - self.before - self.statuses.total()
 
 
 def _settings(options: BuildOptions, progress: Progress) -> "Settings":
@@ -176,28 +185,36 @@ def _wrong_setting(error: ValueError) -> str:
     return f"--{name.replace('_', '-')} cannot be {first.get('input')!r}: {first['msg']}"
 
 
-def _model(options: BuildOptions, progress: Progress) -> "LanguageModel":
-    from atlas.models import load_model
-
-    progress.step(f"loading model {options.model}")
-    return load_model(
-        options.model,
+def _engine(options: BuildOptions, settings: "Settings", progress: Progress, stack: ExitStack) -> Engine:
+    """Return the engine that is asked for, its model loaded."""
+    recipe = Recipe(
+        model=options.model,
         device=options.device,
-        dtype=options.dtype,  # type: ignore[arg-type]  # checked by load_model
+        dtype=options.dtype,
         revision=options.revision,
         allow_pickle=options.allow_pickle,
+        memory=options.memory,
+        threads=options.threads,
+        settings=settings,
     )
+    if options.cluster is None:
+        progress.step(f"loading model {options.model}")
+        return Local(recipe)
+    from atlas.jobs.ray import Cluster
+
+    progress.step(f"starting Ray workers with model {options.model}")
+    return stack.enter_context(Cluster(options.cluster, recipe))
 
 
-def _start(options: BuildOptions, writer: "Writer", plan: Plan, settings: "Settings", model: "LanguageModel") -> int:
+def _start(options: BuildOptions, writer: "Writer", plan: Plan, settings: "Settings", bench: Workbench) -> int:
     writer.add_facts(plan.facts)
     writer.add_prompts(plan.facts.prompts())
     return writer.start_run(
-        model=writer.add_model(model.info.row()),
+        model=writer.add_model(bench.info.row()),
         method=settings.method,
         settings=identity(settings, options.dtype),
         seed=settings.seed,
-        versions=versions(str(model.device)),
+        versions=bench.versions,
     )
 
 

@@ -21,6 +21,8 @@ def identity(settings: "Settings", dtype: str) -> dict[str, object]:
 
 
 def versions(device: str) -> dict[str, str]:
-    """Return the versions of what computes the rows, and the device."""
+    """Return the versions of what computes the rows, the device and the threads: rows of equal ones are equal."""
+    import torch
+
     found = {package: version(package) for package in _PACKAGES}
-    return {**found, "python": python_version(), "device": device}
+    return {**found, "python": python_version(), "device": device, "threads": str(torch.get_num_threads())}

@@ -1,6 +1,7 @@
 """Running a plan on this machine: compute batch by batch, load several in one transaction."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Generic, TypeVar
@@ -21,21 +22,25 @@ Load = Callable[[Sequence[R]], None]
 
 
 @dataclass
-class _Basket(Generic[R]):
+class Basket(Generic[R]):
     """Results of whole batches that wait to be loaded together."""
 
     load: Load[R]
     results: list[R] = field(default_factory=list)
+    prompts: int = 0
     since: float = field(default_factory=monotonic)
 
-    def add(self, results: Sequence[R]) -> None:
+    def add(self, results: Sequence[R], prompts: int) -> None:
+        """Take the results of a batch of `prompts`; load what waits if it is much or old."""
         self.results.extend(results)
-        if len(self.results) >= LOAD_PROMPTS or monotonic() - self.since >= LOAD_SECONDS:
+        self.prompts += prompts
+        if self.prompts >= LOAD_PROMPTS or monotonic() - self.since >= LOAD_SECONDS:
             self.empty()
 
     def empty(self) -> None:
+        """Load what waits."""
         # Taken out first: what could not be loaded must not be tried again on the way out.
-        results, self.results, self.since = self.results, [], monotonic()
+        results, self.results, self.prompts, self.since = self.results, [], 0, monotonic()
         if results:
             self.load(results)
 
@@ -46,20 +51,24 @@ def work(batches: Iterable[Batch], compute: Compute[R], load: Load[R], progress:
     A batch is loaded whole or not at all, and what was computed before an error is loaded before it rises;
     the error gains a note that names the fact and language.
     """
-    basket = _Basket(load)
+    basket = Basket(load)
     try:
         for batch in batches:
             if stop.requested:
                 break
-            basket.add(_computed(batch, compute))
+            with placed(batch):
+                results = compute(batch)
+            basket.add(results, len(batch))
             progress.advance(len(batch))
     finally:
         basket.empty()
 
 
-def _computed(batch: Batch, compute: Compute[R]) -> Sequence[R]:
+@contextmanager
+def placed(batch: Batch) -> Iterator[None]:
+    """Note on an error that rises from within which batch it comes from."""
     try:
-        return compute(batch)
+        yield
     except Exception as error:
         fact = batch[0].fact
         name = f"<{fact.subject}, {fact.relation}, {fact.object}> in {batch[0].language}"

@@ -5,7 +5,8 @@ cut over the whole selection, not over what is still missing, so a build that wa
 every row in the same company, and so to the same bit, as one left alone.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -21,6 +22,35 @@ Batch = Sequence[Prompt]
 WORK = 10**9
 """Prompts of a batch times layers, width and neurons of the model, about."""
 LEAST_PROMPTS, MOST_PROMPTS = 8, 256
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of `of` neighbouring stretches of a plan's batches, `number` counted from 1."""
+
+    number: int = 1
+    of: int = 1
+
+    @classmethod
+    def parse(cls, text: str) -> "Shard":
+        """Return the shard that `k/n` names; raises UsageError unless 1 <= k <= n."""
+        found = re.fullmatch(r"([1-9][0-9]{0,8})/([1-9][0-9]{0,8})", text)
+        if not found or int(found[1]) > int(found[2]):
+            raise UsageError(f"--shard cannot be {text!r}; write 3/16 for the third of sixteen, from 1/16 to 16/16.")
+        return cls(int(found[1]), int(found[2]))
+
+    def __str__(self) -> str:
+        """Return k/n."""
+        return f"{self.number}/{self.of}"
+
+    def take(self, batches: Sequence[Batch]) -> Sequence[Batch]:
+        """Return the shard's batches; neighbours stay together, so that a fact's rows do."""
+        first, last = (len(batches) * number // self.of for number in (self.number - 1, self.number))
+        return batches[first:last]
+
+
+WHOLE = Shard()
+"""All of a plan."""
 
 
 @dataclass(frozen=True)
@@ -42,21 +72,23 @@ class Plan:
         if batch:
             yield batch
 
-    def missing(self, done: Collection[int], size: int = 1) -> Iterator[Batch]:
-        """Yield the batches without the prompts whose ids are in `done`; whole batches drop out."""
-        for batch in self.batches(size):
-            rest = [prompt for prompt in batch if prompt.id not in done]
-            if rest:
-                yield rest
-
     def _groups(self) -> Iterator[list[Prompt]]:
         """Yield the prompts of each fact in each language."""
         for _, prompts in groupby(self.facts.prompts(), key=lambda prompt: prompt.fact.id):
             yield from _by_language(list(prompts))
 
-    def count(self, predicate: Callable[[Prompt], bool]) -> int:
-        """Return for how many prompts of the selection `predicate` holds."""
-        return sum(predicate(prompt) for prompt in self.facts.prompts())
+
+def missing(batches: Iterable[Batch], done: Collection[int]) -> Iterator[Batch]:
+    """Yield `batches` without the prompts whose ids are in `done`; whole batches drop out."""
+    for batch in batches:
+        rest = [prompt for prompt in batch if prompt.id not in done]
+        if rest:
+            yield rest
+
+
+def prompts_of(batches: Iterable[Batch]) -> int:
+    """Return how many prompts `batches` hold."""
+    return sum(map(len, batches))
 
 
 def make_plan(facts: FactSet) -> Plan:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atlas.facts import Skip
+from atlas.jobs.plan import WHOLE, Shard
 
 REASONS = {
     "not_final": "the template does not end in the object, which a causal model needs",
@@ -31,8 +32,8 @@ class Found:
 class Summary:
     """The end of a build; counts are prompts unless said otherwise.
 
-    `statuses` counts the prompts probed by this call, `before` those that the atlas held already; `skips` is
-    what reading the facts left out.
+    `total` is that of the shard. `statuses` counts the prompts probed by this call, `before` those that the atlas held
+    already; `skips` is what reading the facts left out.
     """
 
     atlas: Path
@@ -46,6 +47,7 @@ class Summary:
     skips: tuple[Skip, ...]
     seconds: float
     found: Found
+    shard: Shard = WHOLE
 
     @property
     def attributed(self) -> int:

@@ -42,7 +42,7 @@ class Writer(Atlas):
             create(path)
         writer = cls(path, connect(path, read_only=False, limits=limits))
         if not views.current(writer._connection):
-            with writer._transaction():
+            with writer.transaction():
                 views.install(writer._connection)
         return writer
 
@@ -115,7 +115,7 @@ class Writer(Atlas):
         batch = Batch.of(tables)
         if batch is None:
             return dict.fromkeys(BATCH, 0)
-        with self._transaction():
+        with self.transaction():
             numbered = batch.missing(self._probed(batch), self._next_place())
             return {name: self._insert(name, rows) for name, rows in numbered.items()}
 
@@ -127,7 +127,7 @@ class Writer(Atlas):
         row = self.sql("FROM definition WHERE definition = 'default'").to_pylist()[0]
         values = {**row, **thresholds, "definition": name}
         table = pa.Table.from_pylist([values], schema=schema.arrow("definition"))
-        with self._transaction():
+        with self.transaction():
             self.sql("DELETE FROM definition WHERE definition = ?", [name])
             self._insert("definition", table)
 
@@ -137,7 +137,7 @@ class Writer(Atlas):
             if name not in schema.TABLES or name in BATCH:
                 raise StoreError(f"Rows cannot be loaded into {name!r} by themselves; see load_batch for scores.")
         ready = {name: conformed(name, rows) for name, rows in tables.items()}
-        with self._transaction():
+        with self.transaction():
             return {name: self._insert_new(name, rows) for name, rows in ready.items()}
 
     def _insert_new(self, name: str, rows: pa.Table) -> int:
@@ -176,7 +176,7 @@ class Writer(Atlas):
             self._connection.unregister("incoming")
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[None]:
         """Commit at the end, roll back on any exception; DuckDB's errors become StoreError."""
         self._connection.begin()
         try:

@@ -1,10 +1,13 @@
 """`atlas build`: the main job."""
 
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from atlas.errors import UsageError
 
 from .. import diagnostics
 from ..exits import ExitCode
@@ -13,6 +16,14 @@ from .report import write_report
 
 if TYPE_CHECKING:
     from atlas.jobs import BuildOptions, Summary
+    from atlas.jobs.cluster import ClusterOptions
+
+
+class Engine(StrEnum):
+    """Where batches are computed."""
+
+    local = "local"
+    ray = "ray"
 
 
 def build(
@@ -51,6 +62,27 @@ def build(
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     memory: Memory = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="Threads of a computation; equal numbers give rows equal to the bit."),
+    ] = None,
+    shard: Annotated[
+        str | None, typer.Option(help="Compute one part of the batches alone: 3/16.", metavar="K/N")
+    ] = None,
+    engine: Annotated[Engine, typer.Option(help="Compute in this process, or on Ray workers.")] = Engine.local,
+    ray_address: Annotated[
+        str | None, typer.Option(help="Ray cluster to work on; by default one is started here.", metavar="ADDRESS")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Ray workers; by default as many as the cluster has room for.")
+    ] = None,
+    gpus_per_worker: Annotated[
+        float | None, typer.Option(min=0, help="GPUs of each Ray worker; by default 1 where there are any.")
+    ] = None,
+    shards_to: Annotated[
+        str | None,
+        typer.Option(help="Folder that Ray workers write their rows to, for the loader to read.", metavar="URL"),
+    ] = None,
     skip_bad: SkipBad = False,
     allow_pickle: Annotated[
         bool, typer.Option("--allow-pickle", help="Load weights that are not safetensors.")
@@ -69,10 +101,14 @@ def build(
     """
     from atlas.jobs import BuildOptions
     from atlas.jobs import build as run_build
+    from atlas.jobs.plan import Shard
 
     from ..output.progress import TerminalProgress
     from ..output.summary import show
 
+    part = Shard() if shard is None else Shard.parse(shard)
+    if knockout and part.of > 1:
+        raise UsageError("A shard cannot be knocked out; merge all shards, then run `atlas knockout`.")
     settings = {
         "tolerance": tolerance,
         "nodes": nodes,
@@ -94,6 +130,9 @@ def build(
         revision=revision,
         allow_pickle=allow_pickle,
         memory=memory,
+        threads=threads,
+        shard=part,
+        cluster=_cluster(engine, ray_address, workers, gpus_per_worker, shards_to),
         settings={"method": method, "seed": seed, **_given(settings)},
     )
     summary = run_build(options, TerminalProgress())
@@ -105,6 +144,21 @@ def build(
         say = diagnostics.talk if json else print
         say(diagnostics.visible(write_report(db, report)))
     _end(summary)
+
+
+def _cluster(
+    engine: Engine, address: str | None, workers: int | None, gpus: float | None, shards_to: str | None
+) -> "ClusterOptions | None":
+    """Return where Ray works, None for this process; raises UsageError for Ray's options without Ray."""
+    from atlas.jobs.cluster import ClusterOptions
+
+    options = {"--ray-address": address, "--workers": workers, "--gpus-per-worker": gpus, "--shards-to": shards_to}
+    given = [name for name, value in options.items() if value is not None]
+    if engine is Engine.ray:
+        return ClusterOptions(address, workers, gpus, shards_to)
+    if given:
+        raise UsageError(f"{given[0]} is for Ray workers alone; add --engine ray.")
+    return None
 
 
 def _knock_out(options: "BuildOptions", summary: "Summary", method: str, seed: int, *, json: bool) -> None:

@@ -35,8 +35,9 @@ def counted(number: int, thing: str) -> str:
 
 def _lines(summary: "Summary") -> Iterator[str]:
     found, db = summary.found, shlex.quote(str(summary.atlas))
+    part = f" of shard {summary.shard}" if summary.shard.of > 1 else ""
     yield (
-        f"Attributed {summary.attributed:,} of {counted(summary.total, 'prompt')} with {summary.model} "
+        f"Attributed {summary.attributed:,} of {counted(summary.total, 'prompt')}{part} with {summary.model} "
         f"({summary.method}) in {summary.seconds:.1f} s; {summary.before:,} were there already."
     )
     if summary.statuses["not_converged"]:
@@ -51,6 +52,9 @@ def _lines(summary: "Summary") -> Iterator[str]:
         f"in {found.facts_with_likn:,} of {counted(found.facts, 'fact')}."
     )
     yield f"The atlas is {summary.atlas} (run {summary.run}). Next:"
+    if summary.shard.of > 1:
+        yield f"  atlas merge {db} ... --into all.duckdb"
+        return
     yield f'  atlas sql "select * from likn limit 5" --db {db}'
     yield f"  atlas report --db {db} --out site"
 
@@ -73,6 +77,7 @@ def _values(summary: "Summary") -> dict[str, object]:
         "run": summary.run,
         "model": summary.model,
         "method": summary.method,
+        "shard": str(summary.shard),
         "prompts": summary.total,
         "already_done": summary.before,
         "attributed": summary.attributed,

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from atlas.errors import UsageError
 from atlas.facts import FactSet
-from atlas.jobs.plan import batch_size, make_plan
+from atlas.jobs.plan import Shard, batch_size, make_plan, missing, prompts_of
 
 
 def _ids(batches):
@@ -42,11 +42,11 @@ def test_what_is_missing_and_what_is_done_make_up_the_whole(make_facts, data):
     plan = make_plan(make_facts())
     everything = _ids(plan.batches())
     done = set(data.draw(st.lists(st.sampled_from([i for batch in everything for i in batch]))))
-    missing = _ids(plan.missing(done))
-    assert {i for batch in missing for i in batch} == {i for batch in everything for i in batch} - done
+    left = _ids(missing(plan.batches(), done))
+    assert {i for batch in left for i in batch} == {i for batch in everything for i in batch} - done
     untouched = [batch for batch in everything if not done & set(batch)]
-    assert set(untouched) <= set(missing), "a batch nobody has touched is computed whole"
-    assert plan.count(lambda prompt: prompt.id in done) == len(done)
+    assert set(untouched) <= set(left), "a batch nobody has touched is computed whole"
+    assert prompts_of(left) == plan.total - len(done)
 
 
 def test_nothing_to_plan_is_an_error_that_says_so(facts):
@@ -67,7 +67,7 @@ def test_what_is_done_does_not_move_the_cuts(facts):
     """Resumption: the batches that are left hold the same prompts as in an undisturbed run."""
     plan = make_plan(facts)
     batches = _ids(plan.batches(5))
-    assert _ids(plan.missing(set(batches[0]) | set(batches[2]), 5)) == [batches[1], *batches[3:]]
+    assert _ids(missing(plan.batches(5), set(batches[0]) | set(batches[2]))) == [batches[1], *batches[3:]]
 
 
 def test_a_larger_model_takes_fewer_prompts_at_a_time():
@@ -77,3 +77,22 @@ def test_a_larger_model_takes_fewer_prompts_at_a_time():
     demo, mbert, large = size(4, 128, 512), size(12, 768, 3072), size(24, 2048, 8192)
     assert demo >= mbert >= large > 0
     assert size(12, 768, 3072, "cuda") > mbert
+
+
+@given(of=st.integers(1, 40), size=st.integers(1, 9))
+def test_shards_make_up_the_whole_in_order(make_facts, of, size):
+    batches = list(make_plan(make_facts()).batches(size))
+    shards = [Shard(number, of).take(batches) for number in range(1, of + 1)]
+    assert [batch for shard in shards for batch in shard] == batches
+    assert max(map(len, shards)) - min(map(len, shards)) <= 1
+
+
+def test_a_shard_is_written_as_a_fraction():
+    assert Shard.parse("3/16") == Shard(3, 16)
+    assert str(Shard(3, 16)) == "3/16"
+
+
+@pytest.mark.parametrize("text", ["", "3", "0/4", "5/4", "1/0", "-1/4", "1/4/2", "a/b", "1 / 4", "01/4", "³/4"])
+def test_other_fractions_are_no_shards(text):
+    with pytest.raises(UsageError, match="--shard cannot be"):
+        Shard.parse(text)

@@ -1,0 +1,117 @@
+"""What a worker of either engine does: load the model, attribute batches, hand back their rows."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
+
+from atlas.facts import Prompt
+from atlas.jobs.identity import versions
+from atlas.jobs.local import Load, work
+from atlas.jobs.plan import Batch
+from atlas.jobs.progress import Progress
+from atlas.jobs.stopping import Stop
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from atlas.attribution import Settings
+    from atlas.models import LanguageModel, ModelInfo
+
+Tables = Mapping[str, "pa.Table"]
+"""The rows of one batch: probe, probe_layer and attribution."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that a worker needs to know; plain values, so that it can be sent to another machine.
+
+    `memory` is a budget for activations in MB, `threads` None leaves their number to torch.
+    """
+
+    model: str
+    device: str
+    dtype: str
+    revision: str | None
+    allow_pickle: bool
+    memory: int | None
+    threads: int | None
+    settings: "Settings"
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """What a worker works with; equal for all workers of a build."""
+
+    info: "ModelInfo"
+    device: str
+    versions: Mapping[str, str]
+
+
+class Worker:
+    """Holds the model that a recipe names, loaded when it is first needed."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+
+    @cached_property
+    def model(self) -> "LanguageModel":
+        """The loaded model; raises ModelError and UsageError."""
+        import torch
+
+        from atlas.models import load_model
+
+        recipe = self.recipe
+        if recipe.threads is not None:
+            torch.set_num_threads(recipe.threads)
+        return load_model(
+            recipe.model,
+            device=recipe.device,
+            dtype=recipe.dtype,  # type: ignore[arg-type]  # checked by load_model
+            revision=recipe.revision,
+            allow_pickle=recipe.allow_pickle,
+        )
+
+    def workbench(self) -> Workbench:
+        """Return what this worker works with."""
+        device = self.model.device
+        return Workbench(self.model.info, device.type, versions(str(device)))
+
+    def compute(self, run: int, prompts: Sequence[Prompt]) -> Tables:
+        """Attribute one batch and return its rows."""
+        from atlas.attribution import attribute
+        from atlas.attribution.rows import to_tables
+
+        budget = None if self.recipe.memory is None else self.recipe.memory << 20
+        results = attribute(self.model, prompts, self.recipe.settings, budget)
+        return to_tables(run, results, self.recipe.settings.floor)
+
+
+class Engine(Protocol):
+    """Where batches are computed: on this machine, or on workers elsewhere."""
+
+    @property
+    def workbench(self) -> Workbench:
+        """What every worker works with."""
+
+    def left_over(self, run: int, done: set[int]) -> Iterable[Tables]:
+        """Return rows that an earlier call computed and did not load, of prompts that are not all `done`."""
+
+    def work(self, run: int, batches: Iterable[Batch], load: Load[Tables], progress: Progress, stop: Stop) -> None:
+        """Compute `batches` and load their rows, until all are done or `stop` is requested."""
+
+
+class Local:
+    """The engine that computes in this process, one batch after the other."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._worker = Worker(recipe)
+        self.workbench = self._worker.workbench()
+
+    def left_over(self, run: int, done: set[int]) -> Iterable[Tables]:
+        """Return nothing: what this process computes it loads."""
+        return ()
+
+    def work(self, run: int, batches: Iterable[Batch], load: Load[Tables], progress: Progress, stop: Stop) -> None:
+        """See `Engine` and `atlas.jobs.local.work`."""
+        work(batches, lambda batch: [self._worker.compute(run, batch)], load, progress, stop)

@@ -1,0 +1,249 @@
+"""Running a plan on Ray: actors hold the model, batches are their tasks, this process alone loads the rows."""
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from atlas.errors import AtlasError, UsageError
+from atlas.jobs.cluster import ClusterOptions
+from atlas.jobs.computing import Recipe, Tables, Workbench, Worker
+from atlas.jobs.local import Basket, Load, placed
+from atlas.jobs.plan import Batch
+from atlas.jobs.progress import Progress
+from atlas.jobs.shards import DamagedShardError, Store
+from atlas.jobs.stopping import Stop
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+RETRIES = 3
+"""How often a batch is given out again whose worker died or whose shard was damaged."""
+AHEAD = 2
+"""Batches that a worker has at hand, so that it never waits for the next one."""
+_OBJECT_STORE = 256 << 20  # bytes; batches on their way take little
+_POLL = 1.0  # seconds until a signal is heard
+
+log = logging.getLogger("atlas")
+
+
+class Actor:
+    """A worker in a process of its own; writes its rows to `shards_to`, if given, and returns the shard's name."""
+
+    def __init__(self, recipe: Recipe, shards_to: str | None) -> None:
+        self._worker = Worker(recipe)
+        self._shards_to = shards_to
+
+    def workbench(self) -> Workbench:
+        """Load the model and return what this worker works with."""
+        return self._worker.workbench()
+
+    def compute(self, run: int, batch: Batch) -> Tables | str:
+        """Attribute a batch."""
+        tables = self._worker.compute(run, batch)
+        return tables if self._shards_to is None else Store(self._shards_to, run).write(tables)
+
+
+class Cluster:
+    """The engine of Ray workers; a context manager that starts them and, where it started the cluster, ends it."""
+
+    def __init__(self, options: ClusterOptions, recipe: Recipe) -> None:
+        self._options = options
+        self._recipe = recipe
+        self._ray = _import_ray()
+        self._actors: list[Any] = []
+
+    def __enter__(self) -> Self:
+        """Start the workers and wait for their models; raises ModelError, UsageError, AtlasError."""
+        self._connect()
+        try:
+            self._actors = self._start()
+            self.workbench = self._agreed()
+        except BaseException:
+            self._ray.shutdown()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the workers."""
+        for actor in self._actors:
+            with suppress(Exception):
+                self._ray.kill(actor)
+        self._ray.shutdown()
+
+    def left_over(self, run: int, done: set[int]) -> Iterator[Tables]:
+        """Yield shards that were written and not loaded; damaged ones are told of, and computed again."""
+        if self._options.shards_to is None:
+            return
+        store = Store(self._options.shards_to, run)
+        for name in store.names():
+            try:
+                if not store.prompts(name) <= done:
+                    yield store.read(name)
+            except DamagedShardError as error:
+                log.warning("%s It is computed again.", error)
+
+    def work(self, run: int, batches: Iterable[Batch], load: Load[Tables], progress: Progress, stop: Stop) -> None:
+        """Compute `batches` on all workers and load what comes back, as it comes; see `Engine`.
+
+        What was computed before an error is loaded before it rises. A worker that dies is started again, and its
+        batches with it.
+        """
+        basket = Basket(load)
+        shards = self._options.shards_to
+        read = None if shards is None else Store(shards, run).read
+        tasks = _Tasks(self._ray, run, iter(batches), read)
+        try:
+            for actor in self._actors * AHEAD:
+                tasks.give(actor)
+            while tasks.busy:
+                for actor, batch, tables in tasks.done():
+                    if not stop.requested:
+                        tasks.give(actor)
+                    basket.add([tables], len(batch))
+                    progress.advance(len(batch))
+        finally:
+            basket.empty()
+
+    def _connect(self) -> None:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        common = {"log_to_driver": False, "logging_level": logging.ERROR, "ignore_reinit_error": False}
+        address = self._options.address
+        try:
+            if address is not None:
+                self._ray.init(address=address, **common)
+            else:
+                self._ray.init(
+                    address="local",
+                    num_cpus=max(os.cpu_count() or 1, (self._options.workers or 1) * self._threads),
+                    include_dashboard=False,
+                    _node_ip_address="127.0.0.1",
+                    object_store_memory=_OBJECT_STORE,
+                    **common,
+                )
+        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
+            where = "here" if address is None else f"at {address!r}"
+            said = str(error).strip().splitlines()[0]
+            raise AtlasError(
+                f"No Ray cluster {where}: {said}; look at --ray-address, or use --engine local."
+            ) from error
+
+    @property
+    def _threads(self) -> int:
+        return self._recipe.threads or 1
+
+    def _start(self) -> list[Any]:
+        room = self._ray.cluster_resources()
+        gpus = self._gpus(room)
+        most = int(room.get("GPU", 0) / gpus) if gpus else int(room.get("CPU", 0) // self._threads)
+        workers = self._options.workers or most
+        if not 0 < workers <= most:
+            raise UsageError(
+                f"The Ray cluster has {room.get('CPU', 0):g} CPUs and {room.get('GPU', 0):g} GPUs, not enough for "
+                f"{workers or 1} workers of {self._threads} CPUs and {gpus:g} GPUs; ask for fewer with --workers."
+            )
+        device = "cpu" if self._recipe.device == "auto" and not gpus else self._recipe.device
+        recipe = replace(self._recipe, threads=self._threads, device=device)
+        remote = self._ray.remote(num_cpus=self._threads, num_gpus=gpus, max_restarts=-1, max_task_retries=RETRIES)(
+            Actor
+        )
+        return [remote.remote(recipe, self._options.shards_to) for _ in range(workers)]
+
+    def _gpus(self, room: "Mapping[str, float]") -> float:
+        if self._options.gpus is not None:
+            return self._options.gpus
+        return 1.0 if self._recipe.device in ("auto", "cuda") and room.get("GPU", 0) else 0.0
+
+    def _agreed(self) -> Workbench:
+        """Return what all workers work with; raises AtlasError if they differ, in weights or versions."""
+        try:
+            benches = self._ray.get([actor.workbench.remote() for actor in self._actors])
+        except self._ray.exceptions.RayError as error:
+            raise _cause(error, "loading the model") from error
+        first = benches[0]
+        for other in benches[1:]:
+            if other != first:
+                raise AtlasError(
+                    f"Ray workers differ: {_difference(first, other)}; give all machines the same packages and model."
+                )
+        return first  # type: ignore[no-any-return]
+
+
+class _Tasks:
+    """Batches at workers: who has which, and how often it may still be given out."""
+
+    def __init__(self, ray: Any, run: int, batches: Iterator[Batch], read: Callable[[str], Tables] | None) -> None:
+        self._ray = ray
+        self._run = run
+        self._batches = batches
+        self._read = read
+        self.busy: dict[Any, tuple[Any, Batch, int]] = {}
+
+    def give(self, actor: Any) -> None:
+        """Give `actor` the next batch, if there is one."""
+        batch = next(self._batches, None)
+        if batch is not None:
+            self._submit(actor, batch, RETRIES)
+
+    def done(self) -> list[tuple[Any, Batch, Tables]]:
+        """Wait a moment and return the batches that have come back, with their worker and rows."""
+        ready, _ = self._ray.wait(list(self.busy), timeout=_POLL)
+        return [found for reference in ready if (found := self._finished(reference))]
+
+    def _submit(self, actor: Any, batch: Batch, retries: int) -> None:
+        self.busy[actor.compute.remote(self._run, batch)] = actor, batch, retries
+
+    def _finished(self, reference: Any) -> tuple[Any, Batch, Tables] | None:
+        """Return a batch with its rows, None if it has to be computed again."""
+        actor, batch, retries = self.busy.pop(reference)
+        with placed(batch):
+            answer = self._answer(reference)
+            try:
+                return actor, batch, self._read(answer) if self._read else answer
+            except DamagedShardError as error:
+                if not retries:
+                    raise
+                log.warning("%s It is computed again.", error)
+                self._submit(actor, batch, retries - 1)
+                return None
+
+    def _answer(self, reference: Any) -> Any:
+        try:
+            return self._ray.get(reference)
+        except self._ray.exceptions.RayError as error:
+            raise _cause(error, "computing a batch") from error
+
+
+def _import_ray() -> Any:
+    # Set before Ray is imported, which reads it once.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError:
+        raise UsageError("Ray is not installed; pip install 'neuron-atlas[ray]', or use --engine local.") from None
+    return ray
+
+
+def _cause(error: Any, doing: str) -> BaseException:
+    """Return what went wrong in a worker: its own error, or a sentence about its death."""
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, Exception):
+        return cause
+    return AtlasError(
+        f"A Ray worker died {RETRIES + 1} times while {doing}: {str(error).strip().splitlines()[0]}; it may want more "
+        "memory: use fewer --workers or a smaller --memory. The same command goes on where this one stopped."
+    )
+
+
+def _difference(one: Workbench, other: Workbench) -> str:
+    if one.info != other.info:
+        return f"model {one.info.name} has weights {one.info.digest} and {other.info.digest}"
+    for name in one.versions:
+        if one.versions[name] != other.versions[name]:
+            return f"{name} {one.versions[name]} and {other.versions[name]}"
+    return f"device {one.device} and {other.device}"

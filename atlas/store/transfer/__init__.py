@@ -1,0 +1,1 @@
+"""Rows between atlases and folders: merging files, exporting tables, importing them again."""

@@ -1,0 +1,46 @@
+"""Merging atlases that were built apart into one."""
+
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from atlas.errors import UsageError
+from atlas.store.connection import Limits, connect
+from atlas.store.migrate import quoted
+from atlas.store.transfer.uniting import Union, United
+from atlas.store.writer import Writer
+
+
+def merge(sources: Sequence[Path], into: Path) -> Iterator[United]:
+    """Add to `into`, made if missing, what each of `sources` holds and it does not; yield what was done by source.
+
+    Each source goes in whole or not at all, and merging it again adds nothing. Raises UsageError for a source that
+    is the target, StoreError for one that is no atlas, of an older schema, held by a writer, or that says other
+    things about the same run, probe or other row.
+    """
+    limits = Limits(files=True)
+    for source in sources:
+        _check(source, into)
+    with Writer.at(into, limits) as writer:
+        for source in sources:
+            with _attached(writer, source) as catalog:
+                done = Union(writer, catalog, str(source)).run()
+            yield done
+
+
+def _check(source: Path, into: Path) -> None:
+    if into.exists() and source.exists() and source.samefile(into):
+        raise UsageError(f"{source} cannot be merged into itself; name another file with --into.")
+    connect(source, read_only=True, limits=Limits()).close()
+
+
+@contextmanager
+def _attached(writer: Writer, source: Path) -> Iterator[str]:
+    """Let SQL see `source` under the name that is yielded."""
+    catalog = f"source_{uuid.uuid4().hex}"
+    writer.sql(f"ATTACH {quoted(str(source.resolve()))} AS {catalog} (READ_ONLY)")
+    try:
+        yield catalog
+    finally:
+        writer.sql(f"DETACH {catalog}")

@@ -1,0 +1,181 @@
+"""The rows of another catalog's tables go into an open atlas where their key is new; what both hold must agree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from atlas import schema
+from atlas.errors import StoreError
+
+if TYPE_CHECKING:
+    from atlas.store.writer import Writer
+
+SCORES = ("probe_layer", "attribution")
+"""Tables whose rows hang on a probe by its place."""
+OWN = {
+    "language": ("name", "rtl"),
+    "relation": ("name",),
+    "fact_label": ("subject", "object"),
+    "model": ("name", "revision"),
+    "run": ("versions",),
+    "edit": ("file", "status"),
+}
+"""Columns that say something about a thing and do not make it: where two atlases differ, the first one's stays."""
+_SETTLED = {"run": ("status",)}
+"""Columns that are settled between both: a run is done only where it is in both."""
+_STATUSES = ("done", "interrupted", "failed", "running")
+
+
+@dataclass(frozen=True, slots=True)
+class United:
+    """Rows by table: added, there already, and of those the ones whose names or notes differ and were left."""
+
+    source: str
+    added: Mapping[str, int]
+    there: Mapping[str, int]
+    differing: Mapping[str, int]
+
+
+@dataclass(slots=True)
+class Union:
+    """One source, attached to the connection of `writer` as `catalog`; `name` is what messages call it."""
+
+    writer: Writer
+    catalog: str
+    name: str
+    added: dict[str, int] = field(default_factory=dict)
+    there: dict[str, int] = field(default_factory=dict)
+    differing: dict[str, int] = field(default_factory=dict)
+
+    def run(self) -> United:
+        """Add all that is new in one transaction; raises StoreError, with nothing added, where both disagree."""
+        with self.writer.transaction():
+            for table in schema.TABLES.values():
+                if table.name not in ("atlas_info", "probe", *SCORES):
+                    self._keyed(table)
+            self._later_ends()
+            self._probed()
+        order = [name for name in schema.TABLES if name in self.added]
+        return United(self.name, {name: self.added[name] for name in order}, self.there, self.differing)
+
+    def _keyed(self, table: schema.Table) -> None:
+        self._check_key(table)
+        self._check_common(table)
+        self.differing[table.name] = self._count_differing(table)
+        keys = _names(table.key)
+        self._add(table.name, f"SELECT * FROM {self.catalog}.{table.name} ANTI JOIN {table.name} USING ({keys})")
+
+    def _probed(self) -> None:
+        """Add probes with their layers and scores; their places go on after those in use."""
+        probe = schema.TABLES["probe"]
+        self._check_key(probe)
+        self._check_common(probe)
+        self._find_common()
+        for name in SCORES:
+            self._check_scores(schema.TABLES[name])
+        first = self._one("SELECT coalesce(max(place) + 1, 0) FROM probe")
+        for name in ("probe", *SCORES):
+            self._add(name, self._fresh(schema.TABLES[name], first))
+
+    def _fresh(self, table: schema.Table, first: int) -> str:
+        """Return the query of the source's rows that are new, with their new places, in the order of places."""
+        rows = f"SELECT * REPLACE ((place + {first})::UINTEGER AS place) FROM {self.catalog}.{table.name}"
+        if not self._one("SELECT count(*) FROM common"):
+            return rows
+        order = ", ".join(name for name in ("place", *table.key) if name not in ("run", "prompt"))
+        # A join may lose the order, which only a source that was merged in part has to pay for.
+        return f"{rows} WHERE place NOT IN (SELECT theirs FROM common) ORDER BY {order}"
+
+    def _find_common(self) -> None:
+        """Make the table `common` of probes that both hold: run, prompt, and the place in either."""
+        self.writer.sql(
+            "CREATE OR REPLACE TEMP TABLE common AS SELECT run, prompt, ours.place AS ours, theirs.place AS theirs "
+            f"FROM {self.catalog}.probe AS theirs JOIN probe AS ours USING (run, prompt)"
+        )
+
+    def _add(self, name: str, rows: str) -> None:
+        before = self._one(f"SELECT count(*) FROM {self.catalog}.{name}")
+        self.added[name] = int(self.writer.sql(f"INSERT INTO {name} BY NAME {rows}")["Count"][0].as_py())
+        self.there[name] = before - self.added[name]
+
+    def _later_ends(self) -> None:
+        """Give runs that both hold the earlier start, the later end and the worse status."""
+        worst = f"list_position({list(_STATUSES)}, {{}}.status)"
+        self.writer.sql(f"""
+            UPDATE run SET
+                started = least(run.started, theirs.started),
+                finished = greatest(run.finished, theirs.finished),
+                status = {list(_STATUSES)}[greatest({worst.format("run")}, {worst.format("theirs")})]
+            FROM {self.catalog}.run AS theirs WHERE theirs.run = run.run
+        """)
+
+    def _check_key(self, table: schema.Table) -> None:
+        keys = _names(table.key)
+        twice = f"SELECT {keys} FROM {self.catalog}.{table.name} GROUP BY {keys} HAVING count(*) > 1 LIMIT 1"
+        if rows := self.writer.sql(twice).to_pylist():
+            raise StoreError(f"{self.name} holds a row of {table.name} twice: {_shown(rows[0])}; nothing was added.")
+
+    def _check_common(self, table: schema.Table) -> None:
+        made = _made(table)
+        if not made:
+            return
+        told = ", ".join(f"CASE WHEN {_differs(column)} THEN '{column}' END" for column in made)
+        query = f"""
+            SELECT {_names(table.key)}, concat_ws(', ', {told}) AS different FROM {self._both(table)}
+            WHERE {" OR ".join(map(_differs, made))} LIMIT 1
+        """
+        if rows := self.writer.sql(query).to_pylist():
+            different = rows[0].pop("different")
+            raise self._disagreement(table, rows[0], different)
+
+    def _count_differing(self, table: schema.Table) -> int:
+        own = OWN.get(table.name)
+        if not own:
+            return 0
+        return self._one(f"SELECT count(*) FROM {self._both(table)} WHERE {' OR '.join(map(_differs, own))}")
+
+    def _both(self, table: schema.Table) -> str:
+        return f"{self.catalog}.{table.name} AS theirs JOIN {table.name} AS ours USING ({_names(table.key)})"
+
+    def _check_scores(self, table: schema.Table) -> None:
+        """Compare what both hold of the same probes, by a hash of each probe's rows."""
+        values = _names([c.name for c in table.content if c.name not in ("run", "prompt")])
+        each = f"SELECT place, count(*) AS n, sum(hash({values})::HUGEINT) AS h FROM {{}} GROUP BY place"
+        query = f"""
+            WITH mine AS ({each.format(table.name + " WHERE place IN (SELECT ours FROM common)")}),
+                other AS ({each.format(f"{self.catalog}.{table.name} WHERE place IN (SELECT theirs FROM common)")})
+            SELECT run, prompt
+            FROM common LEFT JOIN mine ON mine.place = ours LEFT JOIN other ON other.place = theirs
+            WHERE (mine.n, mine.h) IS DISTINCT FROM (other.n, other.h) LIMIT 1
+        """
+        if rows := self.writer.sql(query).to_pylist():
+            raise self._disagreement(table, rows[0], "score" if table.name == "attribution" else "sums")
+
+    def _disagreement(self, table: schema.Table, key: Mapping[str, object], column: str) -> StoreError:
+        return StoreError(
+            f"{self.name} and {self.writer.path} hold the same {table.name} ({_shown(key)}) with different {column}; "
+            "nothing was added from it: take one of the two, or merge it into another file."
+        )
+
+    def _one(self, query: str) -> int:
+        return int(self.writer.sql(query)[0][0].as_py())
+
+
+def _made(table: schema.Table) -> list[str]:
+    """Return the columns that make a thing what it is."""
+    others = (*table.key, *OWN.get(table.name, ()), *_SETTLED.get(table.name, ()))
+    return [c.name for c in table.content if c.name not in others and c.type != "TIMESTAMP"]
+
+
+def _differs(column: str) -> str:
+    return f'theirs."{column}" IS DISTINCT FROM ours."{column}"'
+
+
+def _names(columns: tuple[str, ...] | list[str]) -> str:
+    return ", ".join(f'"{column}"' for column in columns)
+
+
+def _shown(key: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in key.items())

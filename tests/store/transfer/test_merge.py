@@ -1,0 +1,143 @@
+"""Merging atlases: the same rows as one built whole, once, or a refusal that says why."""
+
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from store.transfer.rows import change, digest_of, wrong_scores
+
+import atlas
+from atlas.errors import LockedError, StoreError, UsageError
+from atlas.store.transfer.merging import merge
+
+
+def _merge(into, *sources):
+    return list(merge([Path(source) for source in sources], into))
+
+
+def _parts(world, count, seed=1):
+    """Probes dealt out to `count` atlases, by number."""
+    numbers = list(range(len(world.probes)))
+    random.Random(seed).shuffle(numbers)
+    return [sorted(numbers[part::count]) for part in range(count)]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_parts_make_the_whole(into, whole, full, part, world, count):
+    parts = [part(f"{n}.duckdb", numbers) for n, numbers in enumerate(_parts(world, count))]
+    done = _merge(into, *parts)
+    assert wrong_scores(into) == []
+    assert sum(united.added["probe"] for united in done) == len(world.probes)
+    (last,) = _merge(into, full("full.duckdb"))
+    assert digest_of(into) == digest_of(whole)
+    assert not any(last.added[table] for table in ("probe", "probe_layer", "attribution"))
+    assert last.added["knockout"] == last.added["claim"] == last.added["neuron_token"] == 1
+
+
+def test_an_atlas_that_is_not_there_is_made(tmp_path, whole):
+    _merge(tmp_path / "new.duckdb", whole)
+    assert digest_of(tmp_path / "new.duckdb") == digest_of(whole)
+
+
+def test_a_second_time_adds_nothing(into, full):
+    for united in _merge(into, full("a.duckdb"), full("b.duckdb"))[1:] + _merge(into, full("a.duckdb")):
+        assert not any(united.added.values())
+    assert digest_of(into) == digest_of(full("a.duckdb"))
+
+
+def test_parts_may_overlap(into, part, world):
+    every = range(len(world.probes))
+    parts = [part("a.duckdb", every[::2]), part("b.duckdb", every[::3]), part("c.duckdb", every[::-1])]
+    done = _merge(into, *parts)
+    assert digest_of(into) == digest_of(parts[2])
+    assert wrong_scores(into) == []
+    assert done[1].there["probe"] == len(every[::6])
+
+
+CONFLICTS = {
+    "UPDATE run SET settings = '{}'": "same run (run {run}) with different settings",
+    "UPDATE probe SET rank = 99, status = 'ok'": "same probe",
+    "UPDATE attribution SET score = score * 2": "same attribution",
+    "UPDATE probe_layer SET nodes = nodes + 1": "same probe_layer",
+    "DELETE FROM attribution WHERE layer = 0": "same attribution",
+    "UPDATE definition SET tau = 0.9 WHERE definition = 'default'": "same definition (definition default) "
+    "with different tau",
+    "UPDATE knockout SET after = 0": "same knockout",
+    "UPDATE edit SET digest = 'x'": "same edit (edit 7) with different digest",
+    "UPDATE intervention SET neurons = [1, 2]": "same intervention",
+    "INSERT INTO claim FROM claim": "holds a row of claim twice: claim 7",
+}
+
+
+@pytest.mark.parametrize("statement", CONFLICTS)
+def test_what_disagrees_is_refused_whole_and_said(full, statement):
+    into, other = full("all.duckdb"), full("other.duckdb")
+    change(other, statement, "INSERT INTO language VALUES ('xx', 'Other', false)")
+    with atlas.open(into) as opened:
+        run = opened.sql("SELECT max(run) AS run FROM run")["run"][0].as_py()
+    with pytest.raises(StoreError) as caught:
+        _merge(into, other)
+    assert CONFLICTS[statement].format(run=run) in str(caught.value)
+    assert str(other) in str(caught.value)
+    with atlas.open(into) as opened:
+        assert not opened.sql("FROM language WHERE language = 'xx'").num_rows
+
+
+def test_sources_before_the_refused_one_stay(into, full):
+    first, second = full("a.duckdb"), change(full("b.duckdb"), "UPDATE run SET settings = '{}'")
+    with pytest.raises(StoreError):
+        _merge(into, first, second)
+    assert digest_of(into) == digest_of(first)
+
+
+def test_names_that_differ_stay_and_are_counted(into, full):
+    first = full("a.duckdb")
+    second = change(full("b.duckdb"), "UPDATE model SET name = 'other'", "UPDATE relation SET name = relation || '!'")
+    _, united = _merge(into, first, second)
+    assert united.differing["model"] == united.there["model"]
+    assert united.differing["relation"] == united.there["relation"]
+    assert united.differing["fact"] == 0
+    assert digest_of(into) == digest_of(first)
+
+
+@pytest.mark.parametrize(("mine", "theirs", "then"), [
+    ("done", "done", "done"), ("done", "failed", "failed"), ("interrupted", "done", "interrupted"),
+])  # fmt: skip
+def test_a_run_is_done_where_all_of_it_is(into, full, mine, theirs, then):
+    first = change(full("a.duckdb"), f"UPDATE run SET status = '{mine}', started = '2026-01-02'")
+    second = change(full("b.duckdb"), f"UPDATE run SET status = '{theirs}', started = '2026-01-01'")
+    _merge(into, first, second)
+    with atlas.open(into) as opened:
+        rows = opened.sql("SELECT DISTINCT status, started::VARCHAR AS started FROM run").to_pylist()
+    assert rows == [{"status": then, "started": "2026-01-01 00:00:00"}]
+
+
+def test_sources_that_cannot_be_merged(tmp_path, full):
+    first, into = full("a.duckdb"), tmp_path / "new.duckdb"
+    text = tmp_path / "text.txt"
+    text.write_text("no atlas")
+    old = change(full("old.duckdb"), "UPDATE schema_version SET version_num = '0000'")
+    for source, said in ((text, "no atlas"), (old, "atlas upgrade"), (tmp_path / "none.duckdb", "There is no atlas")):
+        with pytest.raises(StoreError, match=said):
+            _merge(into, first, source)
+    assert not into.exists(), "sources are looked at before anything is written"
+    with pytest.raises(UsageError, match="into itself"):
+        _merge(first, first)
+
+
+def test_a_source_that_is_being_written_is_refused(into, full):
+    source = full("a.duckdb")
+    code = f"import atlas, sys; w = atlas.open({str(source)!r}, 'a'); print('held', flush=True); sys.stdin.read()"
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"held\n"
+        with pytest.raises(LockedError, match=f"held by process {process.pid}"):
+            _merge(into, source)
+        process.stdin.close()
+
+
+def test_awkward_names_of_files(into, full):
+    source, target = full("it's; a [file] *.duckdb"), into.rename(into.with_name("source.duckdb"))
+    assert _merge(target, source)[0].added["probe"]
+    assert digest_of(target) == digest_of(source)

@@ -12,10 +12,12 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
+from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding
 
 from atlas.attribution import Settings, attribute
 from atlas.models import LanguageModel
@@ -52,11 +54,16 @@ def llama_width(words: Sequence[str], dtype: torch.dtype = torch.float32) -> Lan
         num_attention_heads=32, num_key_value_heads=8, bos_token_id=2, eos_token_id=3, pad_token_id=0,
     )  # fmt: skip
     torch.manual_seed(0)
-    torch.set_default_dtype(dtype)
-    try:
-        model = LlamaForCausalLM(config)
-    finally:
-        torch.set_default_dtype(torch.float32)
+    with torch.device("meta"):
+        model: Any = LlamaForCausalLM(config)
+    model.to_empty(device="cpu").to(dtype)
+    model.model.rotary_emb = LlamaRotaryEmbedding(config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "norm" in name:
+                parameter.fill_(1)
+            else:
+                parameter.uniform_(-0.035, 0.035)  # the spread of Llama's own initialisation
     return LanguageModel.wrap(model, tokenizer, "llama-width")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from atlas.errors import ModelError
 from atlas.interventions.edits import Neuron, neurons_by_layer
 from atlas.models import LanguageModel
 
@@ -26,7 +27,12 @@ def index_of(model: LanguageModel, neurons: Iterable[Neuron]) -> dict[int, Tenso
 
 @torch.no_grad()
 def read_columns(model: LanguageModel, index: Index) -> Columns:
-    """Return a copy of the value vectors."""
+    """Return a copy of the value vectors; ModelError for weights that are offloaded."""
+    for layer in index:
+        if model.value_vectors(layer).is_meta:
+            raise ModelError(
+                f"Layer {layer} of {model.info.name!r} is offloaded and cannot be edited; use --device cpu."
+            )
     return {layer: model.value_vectors(layer)[own].clone() for layer, own in index.items()}
 
 

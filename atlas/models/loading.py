@@ -14,6 +14,7 @@ from atlas.errors import ModelError, UsageError
 from atlas.models.families import family_of
 from atlas.models.model import LanguageModel
 from atlas.models.names import model_source
+from atlas.models.offload import offloading
 
 _AUTO = {"masked": AutoModelForMaskedLM, "causal": AutoModelForCausalLM, "infilling": AutoModelForSeq2SeqLM}
 
@@ -32,9 +33,12 @@ def load_model(
 
     `name` is a short name (`mbert`, `llama`, see `atlas models`), a bundled model (`demo-mbert`, `demo-mgpt`), a
     Hugging Face id or a folder. Weights come from safetensors unless `allow_pickle`; code from the hub never runs.
-    Raises ModelError if the model cannot be had or its family is not supported, UsageError for a wrong device or dtype.
+    `device` may be `offload`: what does not fit on one GPU waits in the computer's memory, and what does not fit there
+    on disk. Raises ModelError if the model cannot be had or its family is not supported, UsageError for a wrong device
+    or dtype.
     """
-    place, number = _device(device), _dtype(dtype)
+    number, place = _dtype(dtype), None if device == "offload" else _device(device)
+    spread = {} if place is not None else offloading()
     source = model_source(name)
     local = Path(source).exists() or not _hub_answers()
     transformers.utils.logging.set_verbosity_error()
@@ -43,8 +47,11 @@ def load_model(
         config = AutoConfig.from_pretrained(source, revision=revision, local_files_only=local)
         kind = family_of(config).kind
         safe = None if allow_pickle else True
+        # A wider type is made while reading, so that the weights are never there twice; a narrower one only after the
+        # digest of what was read.
+        read = number if number.itemsize >= 4 else "auto"
         model = _AUTO[kind].from_pretrained(
-            source, revision=revision, dtype="auto", use_safetensors=safe, local_files_only=local
+            source, revision=revision, dtype=read, use_safetensors=safe, local_files_only=local, **spread
         )
         tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, local_files_only=local)
     except ModelError:
@@ -56,7 +63,12 @@ def load_model(
             f"Model {name!r} has no fast tokenizer, which the atlas needs to place words; convert it first."
         )
     wrapped = LanguageModel.wrap(model, tokenizer, name, revision or getattr(config, "_commit_hash", None))
-    wrapped.model.to(device=place, dtype=number)
+    if place is not None:
+        wrapped.model.to(device=place, dtype=number)
+    elif wrapped.dtype != number:
+        raise ModelError(
+            f"Model {name!r} is stored in {wrapped.dtype}, which cannot be narrowed while offloaded; use that --dtype."
+        )
     return wrapped
 
 
@@ -80,12 +92,16 @@ def _device(name: str) -> torch.device:
         return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if has[kind]))
     if not has.get(name.split(":")[0], False):
         there = ", ".join(kind for kind, present in has.items() if present)
-        raise UsageError(f"Device {name!r} is not available here; choose auto or one of: {there}.")
+        raise UsageError(f"Device {name!r} is not available here; choose auto or one of: {there}, offload.")
     return torch.device(name)
 
 
 def _dtype(name: str) -> torch.dtype:
     choices = {"float32": torch.float32, "float64": torch.float64, "bfloat16": torch.bfloat16}
+    if name == "float16":
+        raise UsageError(
+            "Dtype 'float16' has no numbers below 6e-8, so gradients of improbable answers would vanish; use bfloat16."
+        )
     if name not in choices:
         raise UsageError(f"Dtype {name!r} is not known; choose one of: {', '.join(choices)}.")
     return choices[name]

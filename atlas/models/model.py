@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from hashlib import blake2b
+from operator import itemgetter
 from typing import Any, Literal
 
 import torch
@@ -15,6 +16,7 @@ from atlas.facts import Prompt
 from atlas.ids import stable_id
 from atlas.models.families import Family, Kind, family_of
 from atlas.models.hooks import query_mask, querying
+from atlas.models.offload import at_hand
 from atlas.models.tokens import SEPARATOR, Step, filler_id, prompt_steps
 
 Scope = Literal["query", "all"]
@@ -83,7 +85,7 @@ class LanguageModel:
     @property
     def device(self) -> torch.device:
         """Where the weights are."""
-        return next(self.model.parameters()).device
+        return next(parameter.device for parameter in self.model.parameters() if not parameter.is_meta)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -200,10 +202,14 @@ def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
 def weights_digest(model: nn.Module) -> str:
     """Return a hash of the named parameters, as float32 values, in hexadecimal."""
     digest = blake2b(digest_size=16)
-    for name, parameter in sorted(model.named_parameters()):
-        digest.update(f"{name}{tuple(parameter.shape)}".encode())
-        for row in parameter.detach().reshape(-1).split(1 << 24):
-            digest.update(row.float().cpu().contiguous().numpy().data)
+    for name, _ in sorted(model.named_parameters(), key=itemgetter(0)):
+        owner, _, own = name.rpartition(".")
+        module = model.get_submodule(owner)
+        with at_hand(module):
+            parameter = getattr(module, own)
+            digest.update(f"{name}{tuple(parameter.shape)}".encode())
+            for row in parameter.detach().reshape(-1).split(1 << 24):
+                digest.update(row.float().cpu().contiguous().numpy().data)
     return digest.hexdigest()
 
 

@@ -43,7 +43,7 @@ def build(
         typer.Option(help="amig, amig-mean, amig-code, kn, joint, greedy, gradient, activation or random."),
     ] = "amig",
     db: Db = DEFAULT_DB,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ... or mps.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ..., mps or offload.")] = "auto",
     dtype: Annotated[str, typer.Option(help="float32, float64 or bfloat16.")] = "float32",
     revision: Annotated[str | None, typer.Option(help="Revision of the model to pin.")] = None,
     tolerance: Annotated[

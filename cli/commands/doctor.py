@@ -16,7 +16,7 @@ def doctor(
         str | None,
         typer.Option(help="Check this model, not the atlas: a short name, a Hugging Face id or a folder."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ... or mps.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ..., mps or offload.")] = "auto",
     dtype: Annotated[str, typer.Option(help="Number type to check the model in; float64 asks for most.")] = "float32",
     revision: Annotated[str | None, typer.Option(help="Revision of the model to pin.")] = None,
     allow_pickle: Annotated[

@@ -24,7 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ... or mps.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ..., mps or offload.")]
 EditName = Annotated[
     str, typer.Argument(help="An edit's number, as `edit list` shows it, or its file.", metavar="EDIT")
 ]

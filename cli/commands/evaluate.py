@@ -43,7 +43,7 @@ def evaluate(
         Path | None, typer.Option(help="Write both tables here, as CSV and Markdown.", metavar="FOLDER")
     ] = None,
     db: Db = DEFAULT_DB,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ... or mps.")] = "auto",
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ..., mps or offload.")] = "auto",
     seeds: Annotated[int, typer.Option(min=1, help="Of --planted: models in each setting.")] = 2,
     figure: Annotated[
         Path | None, typer.Option(help="Of --planted: write a picture of the results too.", metavar="FILE.svg")

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from atlas.errors import ModelError
-from atlas.models.own_attention import OwnAttention, bloom, falcon, gpt_neo, xglm
+from atlas.models.own_attention import OwnAttention, bloom, falcon, gpt_neo, gpt_neo_window, xglm
 
 Kind = Literal["masked", "causal", "infilling"]
 """Where the answer is asked: at masks in the text, after it, or in a decoder whose encoder reads the open text."""
@@ -52,7 +52,7 @@ class Family:
             "feed-forward network without a batch axis": self.flat,
             f"{self.reserved} positions reserved": self.reserved,
             "constants of the default number type": self.constants,
-            "first block makes arguments for the others": self.arguments,
+            "blocks complete their arguments": self.arguments,
             "bias after the output matrix": self.logit_bias,
         }
         return ", ".join(words for words, there in found.items() if there)
@@ -69,6 +69,11 @@ def _t5_bias(block: Any, arguments: dict[str, Any], hidden: Tensor) -> dict[str,
         return arguments
     tokens = hidden.shape[1]
     return {**arguments, "position_bias": block.layer[0].SelfAttention.compute_bias(tokens, tokens)}
+
+
+def _gpt_neo_mask(block: Any, arguments: dict[str, Any], _: Tensor) -> dict[str, Any]:
+    """Put the window of a local layer into the mask."""
+    return {**arguments, "attention_mask": gpt_neo_window(block.attn.attention, arguments["attention_mask"])}
 
 
 def _t5(name: str) -> Family:
@@ -90,7 +95,7 @@ FAMILIES = {
         Family("gpt2", "causal", "transformer.h", "mlp.c_proj"),
         Family(
             "gpt_neo", "causal", "transformer.h", "mlp.c_proj",
-            own_attention=OwnAttention("attn.attention", gpt_neo), in_tuple=True,
+            own_attention=OwnAttention("attn.attention", gpt_neo), in_tuple=True, arguments=_gpt_neo_mask,
         ),
         Family("gpt_neox", "causal", "gpt_neox.layers", "mlp.dense_4h_to_h"),
         Family(

@@ -50,9 +50,11 @@ def load_model(
         # A wider type is made while reading, so that the weights are never there twice; a narrower one only after the
         # digest of what was read.
         read = number if number.itemsize >= 4 else "auto"
-        model = _AUTO[kind].from_pretrained(
-            source, revision=revision, dtype=read, use_safetensors=safe, local_files_only=local, **spread
-        )
+        model, found = _AUTO[kind].from_pretrained(
+            source, revision=revision, dtype=read, use_safetensors=safe, local_files_only=local,
+            output_loading_info=True, **spread,
+        )  # fmt: skip
+        _refuse_missing(name, sorted(found["missing_keys"]))
         tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, local_files_only=local)
     except ModelError:
         raise
@@ -70,6 +72,15 @@ def load_model(
             f"Model {name!r} is stored in {wrapped.dtype}, which cannot be narrowed while offloaded; use that --dtype."
         )
     return wrapped
+
+
+def _refuse_missing(name: str, missing: list[str]) -> None:
+    """Raise ModelError for a checkpoint without some of the weights, which would be random."""
+    if missing:
+        raise ModelError(
+            f"Model {name!r} has no weights for {missing[0]} and {len(missing) - 1} others: it is no checkpoint of a "
+            f"language model with its output layer; use one that is."
+        )
 
 
 def _hub_answers() -> bool:

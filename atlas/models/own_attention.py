@@ -57,12 +57,15 @@ def gpt_neo(module: Any, ask: Ask, hidden: Tensor, attention_mask: Tensor, **_: 
         module._split_heads(projection(hidden), module.num_heads, module.head_dim)
         for projection in (module.q_proj, module.k_proj, module.v_proj)
     )
-    keys = attention_mask.shape[-1]
-    seen = module.bias[:, :, keys - hidden.shape[1] : keys, :keys]
-    least = torch.finfo(attention_mask.dtype).min
-    mask = attention_mask.masked_fill(~seen, least)
+    mask = gpt_neo_window(module, attention_mask) if hidden.shape[1] > 1 else attention_mask
     out = ask(Call(query.to(torch.float32), key.to(torch.float32), value, mask, 1.0, None))
     return module.out_proj(_joined(out)), None
+
+
+def gpt_neo_window(module: Any, mask: Tensor) -> Tensor:
+    """Return the causal `mask` `[batch, 1, token, token]` without what lies before the module's window."""
+    tokens = mask.shape[-1]
+    return mask.masked_fill(~module.bias[:, :, :tokens, :tokens], torch.finfo(mask.dtype).min)
 
 
 def xglm(module: Any, ask: Ask, hidden_states: Tensor, attention_mask: Tensor, **_: Any) -> tuple[Tensor, None]:

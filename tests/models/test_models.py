@@ -92,6 +92,14 @@ def test_pickled_weights_need_a_flag(folder):
         load_model(str(folder))
 
 
+def test_a_checkpoint_without_its_output_layer_is_refused(tmp_path):
+    model = make_model("bert", dtype="float32")
+    model.model.bert.save_pretrained(tmp_path)
+    model.tokenizer.save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match=r"no weights for cls\.predictions\S+ and \d+ others"):
+        load_model(str(tmp_path))
+
+
 def test_wrong_devices_and_dtypes_name_the_choices():
     with pytest.raises(UsageError, match="auto or one of: cpu"):
         load_model("demo-mbert", device="abacus")

@@ -84,10 +84,10 @@ def _run(atlas: Atlas, model: int, method: str) -> ComparedRun:
         if run["method"] == method:
             return ComparedRun(**run)
     (name,) = atlas.sql("SELECT name FROM model WHERE model = ?", [model])["name"].to_pylist()
-    has = ", ".join(sorted({run["method"] for run in found})) or "none of any method"
+    has = ", ".join(sorted({run["method"] for run in found})) or "none at all"
     raise UsageError(
-        f"Model {name!r} has no run of {method!r} with usable prompts in {atlas.path}; it has {has}, `atlas build` "
-        "makes one."
+        f"Model {name!r} has no run of {method!r} with usable prompts in {atlas.path}, but {has}; `atlas build "
+        "--method` makes one."
     )
 
 

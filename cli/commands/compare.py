@@ -31,7 +31,7 @@ def compare(
     method: Annotated[str, typer.Option(help="Scorer whose newest run speaks for each model.")] = "amig",
     definition: Annotated[str, typer.Option(help="Named thresholds to go by.")] = "default",
     table: Annotated[
-        Part | None, typer.Option(help="The table to write; all of them on a terminal, else facts, if left out.")
+        Part | None, typer.Option(help="Table to write; if left out, all as text, and facts in any other format.")
     ] = None,
     format_: FormatOption = None,
     json: Json = False,

@@ -1,28 +1,42 @@
 """`atlas import`: add facts without a model."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from atlas.errors import UsageError
+
 from ..options import DEFAULT_DB, Db, Languages, Relations, SkipBad, some, split
 from ..output.summary import show_skips
+from .merge import show
 
 
 def import_facts(
     dataset: Annotated[
-        str,
+        str | None,
         typer.Argument(help="`bundled`, or a folder or file of facts (docs/facts.md).", metavar="DATASET"),
-    ],
+    ] = None,
+    parquet: Annotated[
+        Path | None, typer.Option(help="An export to read back, all its tables, in place of DATASET.", metavar="FOLDER")
+    ] = None,
     db: Db = DEFAULT_DB,
     languages: Languages = None,
     relations: Relations = None,
     limit: Annotated[int, typer.Option(min=0, help="Facts to take at most; 0 for all.")] = 0,
     skip_bad: SkipBad = False,
 ) -> None:
-    """Add facts to the atlas without a model.
+    """Add facts to the atlas without a model, or an export's rows.
 
     Labels and templates come with them. What is there already stays as it is.
     """
+    if parquet is not None:
+        if dataset is not None or languages or relations or limit or skip_bad:
+            raise UsageError("--parquet takes an export whole; leave out DATASET and the options that select facts.")
+        _read_back(parquet, db)
+        return
+    if dataset is None:
+        raise UsageError("Nothing to import is named: give a DATASET, or an export with --parquet.")
     import atlas
     from atlas.facts import read
 
@@ -39,3 +53,9 @@ def import_facts(
     print(f"Read {len(found.facts):,} facts and {len(found.templates):,} templates of {found.source}.")
     print(f"Added to {db}: {counts} rows.")
     show_skips(found.skips)
+
+
+def _read_back(folder: Path, db: Path) -> None:
+    from atlas.store.transfer.importing import import_parquet
+
+    show(import_parquet(folder, db), db)

@@ -1,6 +1,8 @@
 """Builds in parts: shards, merged; and what wrong options say."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 from content import content
@@ -75,3 +77,40 @@ def test_merging_what_cannot_be_merged(shell, built, db, tmp_path):
     assert shell("merge", db, "--into", db).code == 2
     ended = shell("merge", tmp_path / "none.duckdb", "--into", db)
     assert (ended.code, "There is no atlas at" in ended.err) == (1, True)
+
+
+def test_an_export_comes_back_whole(shell, built, db, tmp_path):
+    ended = shell("export", "--db", db, "--out", tmp_path / "out")
+    assert ended.code == 0, ended.err
+    assert ended.out.startswith("Wrote ")
+    ended = shell("import", "--parquet", tmp_path / "out", "--db", tmp_path / "back.duckdb")
+    assert ended.code == 0, ended.err
+    assert "  11 probe\n" in ended.out
+    assert _digest(tmp_path / "back.duckdb") == _digest(db)
+
+
+@pytest.mark.parametrize(("words", "said"), [
+    (("export",), "--out"),
+    (("export", "--out", "{tmp}/out", "--format", "xls"), "xls"),
+    (("export", "--out", "{tmp}/out", "--tables", "facts"), "no table or view 'facts'"),
+    (("export", "--out", "{tmp}"), "which no export made"),
+    (("import",), "Nothing to import is named"),
+    (("import", "bundled", "--parquet", "{tmp}"), "leave out DATASET"),
+    (("import", "--parquet", "{tmp}", "--limit", "3"), "leave out DATASET"),
+])  # fmt: skip
+def test_wrong_options_of_export_and_import(shell, built, db, tmp_path, words, said):
+    ended = shell(*(word.format(tmp=tmp_path) for word in words), *(("--db", db)))
+    assert ended.code == 2
+    assert said in ended.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_atlas_opens_in_plain_duckdb(built, db):
+    """What DuckDB's shell and other clients do: no configuration, no package of ours."""
+    code = (
+        "import duckdb, sys; c = duckdb.connect(sys.argv[1], read_only=True);"
+        "print(c.sql(\"SELECT value FROM atlas_info WHERE key = 'storage_version'\").fetchall()[0][0],"
+        " c.sql('SELECT count(*) FROM probe').fetchall()[0][0], len(c.sql('FROM likn').fetchall()) >= 0)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, db], capture_output=True, text=True, check=False)
+    assert ended.stdout == "v1.0.0 11 True\n", ended.stderr

@@ -1,0 +1,97 @@
+"""Writing tables and views of an atlas as Parquet, CSV or JSON lines, with a manifest."""
+
+import shutil
+import uuid
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Literal
+
+import atlas
+from atlas import schema
+from atlas.errors import StoreError, UsageError
+from atlas.store.migrate import quoted
+from atlas.store.transfer.manifest import NAME, File, Manifest, checksum, read
+
+Format = Literal["parquet", "csv", "jsonl"]
+
+TABLES = tuple(name for name in schema.TABLES if name != "atlas_info")
+"""What is exported unless names are given; what `atlas_info` says stands in the manifest."""
+BY_RUN = ("probe", "probe_layer", "attribution", "knockout", "intervention", "verdict")
+"""Tables that get one file a run."""
+_WRITTEN = {"parquet": "FORMAT parquet, COMPRESSION zstd", "csv": "FORMAT csv, HEADER", "jsonl": "FORMAT json"}
+
+
+def export(db: Path, folder: Path, format_: Format = "parquet", tables: Sequence[str] | None = None) -> Manifest:
+    """Write `tables`, all tables if None, of the atlas at `db` into `folder`; views may be named too.
+
+    The folder appears whole or stays as it was. Raises UsageError for an unknown table and for a folder with files
+    that no export made, StoreError for an atlas that cannot be read or a disk that cannot be written.
+    """
+    _check(folder)
+    part = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.part")
+    try:
+        with atlas.open(db, allow_files=True) as opened:
+            names = _known(opened, tables)
+            part.mkdir(parents=True)
+            files = tuple(file for name in names for file in _written(opened, name, part, format_))
+            versions = {"neuron-atlas": atlas.__version__, "duckdb": version("duckdb")}
+            manifest = Manifest(format_, opened.info(), versions, files)
+        manifest.write(part)
+        _swap(part, folder)
+    except OSError as error:
+        raise StoreError(f"{folder} cannot be written: {error.strerror or error}; choose another --out.") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return manifest
+
+
+def _check(folder: Path) -> None:
+    """Raise UsageError unless `folder` is new, empty, or holds an export and nothing else."""
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is a file; name a folder with --out.")
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    made = {NAME, *(file.path for file in read(folder).files)} if NAME in there else set()
+    if others := sorted(there - made):
+        raise UsageError(f"{folder} holds {others[0]}, which no export made; name a new or empty folder with --out.")
+
+
+def _known(opened: atlas.Atlas, tables: Sequence[str] | None) -> Sequence[str]:
+    """Return the names to export, each once; raises UsageError for unknown ones."""
+    if tables is None:
+        return TABLES
+    query = "SELECT view_name FROM duckdb_views() WHERE NOT internal ORDER BY view_name"
+    known = (*TABLES, *opened.sql(query)["view_name"].to_pylist())
+    if unknown := [name for name in tables if name not in known]:
+        raise UsageError(f"The atlas has no table or view {unknown[0]!r}; it has {', '.join(known)}.")
+    if not tables:
+        raise UsageError("--tables names no table; leave it out for all.")
+    return tuple(dict.fromkeys(tables))
+
+
+def _written(opened: atlas.Atlas, name: str, folder: Path, format_: Format) -> Iterator[File]:
+    """Write one table and yield its files: one a run where it is large."""
+    if name not in BY_RUN:
+        yield _file(opened, name, f"FROM {name}", folder, f"{name}.{format_}", format_)
+        return
+    for run in opened.sql(f"SELECT DISTINCT run FROM {name} ORDER BY run")["run"].to_pylist():
+        rows = f"FROM {name} WHERE run = {int(run)}"
+        yield _file(opened, name, rows, folder, f"{name}/run-{run}.{format_}", format_)
+
+
+def _file(opened: atlas.Atlas, name: str, rows: str, folder: Path, inside: str, format_: Format) -> File:
+    path = folder / inside
+    path.parent.mkdir(exist_ok=True)
+    done = opened.sql(f"COPY ({rows}) TO {quoted(str(path))} ({_WRITTEN[format_]})")
+    return File(inside, name, int(done["Count"][0].as_py()), path.stat().st_size, checksum(path))
+
+
+def _swap(part: Path, folder: Path) -> None:
+    """Put `part` in the place of `folder`, which is not there, empty or an older export."""
+    old = folder.with_name(f"{part.name}.old")
+    if folder.exists():
+        folder.rename(old)
+    part.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)

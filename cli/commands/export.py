@@ -1,0 +1,40 @@
+"""`atlas export`: tables and views as files that other tools read."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..diagnostics import visible
+from ..options import DEFAULT_DB, Db, split
+from ..output.summary import counted
+
+
+class ExportFormat(StrEnum):
+    """How files are written."""
+
+    parquet = "parquet"
+    csv = "csv"
+    jsonl = "jsonl"
+
+
+def export(
+    out: Annotated[Path, typer.Option("--out", help="New or empty folder, or an older export.", metavar="FOLDER")],
+    db: Db = DEFAULT_DB,
+    format_: Annotated[
+        ExportFormat, typer.Option("--format", help="How files are written; parquet can be imported again.")
+    ] = ExportFormat.parquet,
+    tables: Annotated[
+        str | None, typer.Option(help="Tables and views to write, such as fact,likn; all tables if left out.")
+    ] = None,
+) -> None:
+    """Write tables and views into a folder, with a manifest.
+
+    Large tables get a file for each run. `atlas import --parquet FOLDER` reads them back.
+    """
+    from atlas.store.transfer.exporting import export as run_export
+
+    done = run_export(db, out, format_.value, split(tables))
+    rows, size = sum(file.rows for file in done.files), sum(file.bytes for file in done.files)
+    print(visible(f"Wrote {counted(rows, 'row')} in {counted(len(done.files), 'file')} ({size:,} bytes) to {out}."))

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -25,6 +26,7 @@ RETRIES = 3
 AHEAD = 2
 """Batches that a worker has at hand, so that it never waits for the next one."""
 _OBJECT_STORE = 256 << 20  # bytes; batches on their way take little
+_ANSWER = 10.0  # seconds for a cluster to answer
 _POLL = 1.0  # seconds until a signal is heard
 
 log = logging.getLogger("atlas")
@@ -116,6 +118,7 @@ class Cluster:
         address = self._options.address
         try:
             if address is not None:
+                _check_reachable(address)
                 self._ray.init(address=address, **common)
             else:
                 self._ray.init(
@@ -227,6 +230,13 @@ def _import_ray() -> Any:
     except ImportError:
         raise UsageError("Ray is not installed; pip install 'neuron-atlas[ray]', or use --engine local.") from None
     return ray
+
+
+def _check_reachable(address: str) -> None:
+    """Raise OSError where nothing answers at host:port, for which Ray itself would wait many minutes."""
+    host, _, port = address.rpartition("//")[2].rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=_ANSWER).close()
 
 
 def _cause(error: Any, doing: str) -> BaseException:

@@ -17,6 +17,7 @@ from atlas.jobs.plan import WHOLE, Batch, Plan, Shard, batch_size, make_plan, mi
 from atlas.jobs.progress import Progress, Silent
 from atlas.jobs.stopping import orderly_stop
 from atlas.jobs.summary import Found, Summary
+from atlas.jobs.tokens import fill_tokens
 
 if TYPE_CHECKING:
     from atlas.attribution import Settings
@@ -80,6 +81,7 @@ def build(options: BuildOptions, progress: Progress | None = None) -> Summary:
         run = _start(options, writer, plan, settings, engine.workbench)
         job = _Job(options, progress, plan, writer, settings, engine, run)
         job.work()
+        job.name_neurons()
         return job.summary(started)
 
 
@@ -126,6 +128,12 @@ class _Job:
         finally:
             self.progress.finish()
         self.writer.finish_run(self.run, "interrupted" if self._left() else "done")
+
+    def name_neurons(self) -> None:
+        """Store what the knowledge neurons write, once the run is whole."""
+        if not self._left():
+            self.progress.step("looking up the tokens of knowledge neurons")
+            fill_tokens(self.writer, self.model, self.run)
 
     def summary(self, started: float) -> Summary:
         """Count what the atlas holds now; `started` is when the job began."""

@@ -12,7 +12,7 @@ from atlas.errors import UsageError
 from .. import diagnostics
 from ..exits import ExitCode
 from ..options import DEFAULT_DB, Db, Languages, Memory, Relations, SkipBad, split
-from .report import write_report
+from . import report as reporting
 
 if TYPE_CHECKING:
     from atlas.jobs import BuildOptions, Summary
@@ -142,7 +142,7 @@ def build(
         show(summary, json=json)
     if report is not None and not summary.interrupted:
         say = diagnostics.talk if json else print
-        say(diagnostics.visible(write_report(db, report)))
+        say(diagnostics.visible(reporting.told(reporting.write(db, report))))
     _end(summary)
 
 

@@ -1,12 +1,19 @@
 """`atlas report`: pages for readers."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from .. import diagnostics
-from ..options import DEFAULT_DB, Db
+from ..options import DEFAULT_DB, Db, Relations, split
+
+if TYPE_CHECKING:
+    from atlas.reports import Written
+
+MEMORY = "500MB"
+"""What the database may use while it writes a report; it spills to disk beyond that."""
 
 
 def report(
@@ -14,18 +21,32 @@ def report(
     out: Annotated[
         Path, typer.Option(help="Folder to write; new, empty or made by this command.", metavar="FOLDER")
     ] = Path("site"),
+    facts: Annotated[
+        int | None, typer.Option(min=1, help="Fact pages at most, in turn from every relation; all if left out.")
+    ] = None,
+    relations: Relations = None,
 ) -> None:
-    """Write a page that shows what the atlas holds.
+    """Write a site of plain files that shows what the atlas holds.
 
-    It is one file, which opens from disk and needs no network.
+    It opens from disk or from any web server, and needs no network. Start at its index.html.
     """
-    print(diagnostics.visible(write_report(db, out)))
+    written = write(db, out, facts, split(relations))
+    print(diagnostics.visible(told(written)))
+    pages = ", ".join(f"{count:,} of {kind}" for kind, count in written.pages.items() if count)
+    print(f"Pages: {pages}.")
 
 
-def write_report(db: Path, out: Path) -> str:
-    """Write the report of `db` into `out` and return a line that says where the page is."""
+def write(db: Path, out: Path, facts: int | None = None, relations: Sequence[str] | None = None) -> "Written":
+    """Write the report of `db` into `out`."""
     import atlas
-    from atlas.reports import write
+    from atlas import reports
 
-    with atlas.open(db) as opened:
-        return f"The report is {write(opened, out)}"
+    from ..output.progress import PageProgress
+
+    with atlas.open(db, memory_limit=MEMORY) as opened, PageProgress() as progress:
+        return reports.write(opened, out, reports.Selection(facts, relations), progress.step)
+
+
+def told(written: "Written") -> str:
+    """Return a line that says where a report is."""
+    return f"The report is {written.page}"

@@ -1,5 +1,8 @@
 """Progress of a job on stderr: done/total, rate and time left; nothing where stderr is no terminal."""
 
+from types import TracebackType
+from typing import Self
+
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TaskID, TextColumn
 from rich.progress import TimeRemainingColumn as TimeLeftColumn
@@ -56,3 +59,26 @@ class TerminalProgress:
     def finish(self) -> None:
         """Take the bar away."""
         self._bar.stop()
+
+
+class PageProgress:
+    """Shows how many pages of a report there are so far, on a line that is taken away at the end."""
+
+    def __init__(self) -> None:
+        self._status = Console(stderr=True).status("reading the atlas ...")
+
+    def __enter__(self) -> Self:
+        """Show the line, on a terminal."""
+        if self._status.console.is_terminal:
+            self._status.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Take the line away."""
+        self._status.stop()
+
+    def step(self, kind: str, pages: int) -> None:
+        """Tell of a page that was written."""
+        self._status.update(f"writing pages of {kind}: {pages:,}")

@@ -1,20 +1,28 @@
 import pytest
+from reports.sample import fill
 
-from atlas.reports.charts import layer_chart
-from atlas.reports.context import Column, Figure, Page, Section, Table, Warning
-
-
-def _make_page(text="plain", sections=1):
-    """A page where every value that comes from data is `text`."""
-    figure = Figure(text, text)
-    table = Table("facts", text, (Column(text, False), Column("n", True)), ((text, "1"),), text)
-    section = Section(
-        text, text, "masked", "amig", "done", "–", (figure,), (Warning("nan", "m", "1"),),
-        layer_chart({text: [1, 2], "LIKN": [0, 1]}, "LIKN"), (table, Table("none", "None", (), (), "select")),
-    )  # fmt: skip
-    return Page(text, "0.1.0", "body {}", (figure,), "1", (section,) * sections)
+import atlas
+from atlas.reports import write
 
 
 @pytest.fixture(scope="session")
-def make_page():
-    return _make_page
+def db(tmp_path_factory):
+    """The path of the sample atlas."""
+    path = tmp_path_factory.mktemp("sample") / "sample.duckdb"
+    with atlas.open(path, "w") as writer:
+        fill(writer)
+    return path
+
+
+@pytest.fixture(scope="session")
+def written(db, tmp_path_factory):
+    """The report of the sample atlas: its folder and how many pages of each kind."""
+    folder = tmp_path_factory.mktemp("report") / "site"
+    with atlas.open(db) as opened:
+        return folder, write(opened, folder).pages
+
+
+@pytest.fixture(scope="session")
+def site(written):
+    """The folder of the report of the sample atlas."""
+    return written[0]

@@ -1,0 +1,52 @@
+"""Where pages lie in the site. Names come from ids; text of a data set is used only where it is harmless."""
+
+import re
+
+from atlas.ids import stable_id
+
+_RELATION = re.compile(r"P[0-9]{1,9}")
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z]{2,8}){0,2}")
+_RESERVED = {"con", "prn", "aux", "nul"}  # names that Windows keeps for itself
+
+OVERVIEW = "index.html"
+
+
+def fact(identity: int) -> str:
+    """Return a fact's page."""
+    return f"facts/{identity}.html"
+
+
+def neuron(layer: int, index: int) -> str:
+    """Return a neuron's page: the same in every report."""
+    return f"neurons/{layer}/{index}.html"
+
+
+def relation(code: str, part: int = 1) -> str:
+    """Return a relation's page, or that of a further part of its facts."""
+    return f"relations/{_safe(code, _RELATION)}{'' if part == 1 else f'-{part}'}.html"
+
+
+def language(code: str) -> str:
+    """Return a language's page."""
+    return f"languages/{_safe(code, _LANGUAGE)}.html"
+
+
+def edit(identity: int) -> str:
+    """Return an edit's page."""
+    return f"edits/{identity}.html"
+
+
+def root(address: str) -> str:
+    """Return the way from a page back to the site's root."""
+    return "../" * address.count("/")
+
+
+def tag(code: str) -> str:
+    """Return a language code as the browser's `lang`, empty for a code that is none."""
+    return code if _LANGUAGE.fullmatch(code) else ""
+
+
+def _safe(code: str, pattern: re.Pattern[str]) -> str:
+    """Return the code itself if it is a plain one, otherwise a hash of it."""
+    plain = pattern.fullmatch(code) and code not in _RESERVED
+    return code if plain else f"{stable_id('page', code):016x}"

@@ -1,0 +1,87 @@
+"""Edit pages: what was changed in a model, and what came of it."""
+
+from collections.abc import Iterator
+
+from atlas.reports import addresses
+from atlas.reports.cells import shown
+from atlas.reports.context.pages import EditPage
+from atlas.reports.context.parts import Figure, Link
+from atlas.reports.pages.shared import Page, site
+from atlas.reports.query import Query, Row
+from atlas.reports.snapshot import Snapshot
+from atlas.reports.tables import Tables, meaning
+
+MOST = 200
+_ABOUT = ("model", "method", "source", "languages", "status", "created", "file")
+
+EDITS = Query(
+    "edits",
+    "Edits",
+    """
+SELECT
+    edit.edit, edit.fact, model.name AS model, edit.object, edit.languages, edit.method, edit.source, edit.status,
+    edit.created, edit.file, edit.layers, edit.neurons
+FROM edit JOIN model ON model.model = edit.model WHERE edit.fact = $fact
+""",
+    "created, edit",
+)
+MEASURES = Query(
+    "measures",
+    "What came of it",
+    """
+SELECT
+    o.measure, prompt.language, count(*) AS prompts,
+    avg(o.argmax_before::INTEGER) AS argmax_before, avg(o.argmax_after::INTEGER) AS argmax_after,
+    avg(o.same_argmax::INTEGER) AS same_argmax,
+    avg(o.probability_before) AS probability_before, avg(o.probability_after) AS probability_after, avg(o.kl) AS kl
+FROM edit_outcome AS o JOIN prompt ON prompt.prompt = o.prompt
+WHERE o.edit = $edit
+GROUP BY o.measure, prompt.language
+""",
+    "measure, language",
+    note="Means over prompts. Efficacy, paraphrase and transfer ask for the new object; locality and neighbour ask "
+    "that other facts stay.",
+)
+OUTCOMES = Query(
+    "outcomes",
+    "Prompts before and after",
+    f"""
+SELECT
+    o.measure, prompt.language, prompt.text, o.answer, o.known, o.probability_before, o.probability_after,
+    o.rank_before, o.rank_after, o.same_argmax, o.kl
+FROM edit_outcome AS o JOIN prompt ON prompt.prompt = o.prompt
+WHERE o.edit = $edit
+QUALIFY row_number() OVER (ORDER BY o.measure, prompt.language, prompt.text) <= {MOST}
+""",
+    "measure, language, text",
+    hidden=("answer",),
+    note=f"At most {MOST}. The answer looked for stands in its place.",
+)
+
+
+def pages(snapshot: Snapshot) -> Iterator[Page]:
+    """Yield the page of every edit of a fact shown."""
+    wide = Query(EDITS.name, EDITS.title, EDITS.sql.replace("= $fact", "IN (FROM shown_fact)"), EDITS.order)
+    for row in snapshot.rows(wide, {}):
+        yield _page(snapshot, row)
+
+
+def _page(snapshot: Snapshot, row: Row) -> Page:
+    address = addresses.edit(row["edit"])
+    tables = Tables(snapshot, addresses.root(address))
+    name, bound = snapshot.facts[row["fact"]], {"edit": row["edit"]}
+    places = zip(row["layers"], row["neurons"], strict=True)
+    context = EditPage(
+        site=site(snapshot, address),
+        title=f"Edit: {name.subject.text}, {name.object.text} → {row['object']}",
+        id=str(row["edit"]),
+        subject=name.subject,
+        fact=Link("the fact", tables.fact(row["fact"]).href),
+        relation=tables.relation(name.relation),
+        old=name.object,
+        new=row["object"],
+        about=tuple(Figure(column, shown(row[column]), meaning(column)) for column in _ABOUT),
+        neurons=tuple(tables.neuron(layer, neuron) for layer, neuron in places),
+        tables=tuple(tables.table(query, snapshot.rows(query, bound), bound) for query in (MEASURES, OUTCOMES)),
+    )
+    return Page(address, "edit.html", context)

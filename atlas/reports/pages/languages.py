@@ -1,0 +1,136 @@
+"""Language pages: how well a language is known, where its neurons lie, what it shares."""
+
+from collections.abc import Iterator
+
+from atlas.reports import addresses
+from atlas.reports.context.pages import LanguagePage
+from atlas.reports.context.pictures import Heat
+from atlas.reports.context.section import Section
+from atlas.reports.pages.shared import Page, figures, site, usage_warnings
+from atlas.reports.pictures import layer_heat
+from atlas.reports.query import Query
+from atlas.reports.snapshot import DEFINITION, Run, Snapshot
+from atlas.reports.tables import Tables
+
+MOST = 50
+
+FIGURES = Query(
+    "figures",
+    "In short",
+    """
+SELECT
+    count(DISTINCT prompt.fact) AS facts, count(*) AS prompts,
+    count(*) FILTER (probe.status IN ('ok', 'not_converged')) AS usable,
+    avg((probe.rank = 1)::INTEGER) AS "share ranked first",
+    median(probe.mean_probability) AS "median probability",
+    median(worst.completeness_error) AS "median completeness error",
+    max(worst.nodes) AS "most nodes"
+FROM probe JOIN prompt USING (prompt)
+LEFT JOIN (
+    SELECT run, prompt, max(completeness_error) AS completeness_error, max(nodes) AS nodes
+    FROM probe_layer GROUP BY run, prompt
+) AS worst ON worst.run = probe.run AND worst.prompt = probe.prompt
+WHERE probe.run = $run AND prompt.language = $language
+""",
+    "ALL",
+)
+WARNINGS = Query(
+    "warnings",
+    "Warnings",
+    """
+SELECT warning, count(*) AS facts FROM usage_warning WHERE run = $run AND language = $language GROUP BY warning
+""",
+    "warning",
+)
+LAYERS = Query(
+    "layers",
+    "Neurons by layer",
+    f"""
+SELECT kind, layer, pairs, neurons, share FROM layer_distribution
+WHERE definition = '{DEFINITION}' AND run = $run AND language = $language
+""",
+    "kind DESC, layer",
+)
+OVERLAP = Query(
+    "overlap",
+    "Shared with other languages",
+    f"""
+SELECT
+    CASE WHEN language_a = $language THEN language_b ELSE language_a END AS language,
+    facts, overlap, jaccard, expected, same_relation, other_relations
+FROM language_overlap
+WHERE definition = '{DEFINITION}' AND run = $run AND $language IN (language_a, language_b)
+""",
+    "overlap DESC, language",
+    note="Common knowledge neurons of the same fact, mean over facts, beside what random sets of the same sizes and "
+    "the sets of different facts have in common.",
+)
+RELATIONS = Query(
+    "relations",
+    "Relations",
+    """
+SELECT
+    fact.relation, count(*) AS facts, sum(usable)::INTEGER AS usable, sum(argmax)::INTEGER AS argmax,
+    avg(mean_probability) AS mean_probability
+FROM fact_language JOIN fact USING (fact)
+WHERE run = $run AND language = $language
+GROUP BY fact.relation
+""",
+    "relation",
+)
+OWN = Query(
+    "own",
+    "Neurons of this language alone",
+    f"""
+SELECT layer, neuron, facts FROM language_specific_neuron
+WHERE definition = '{DEFINITION}' AND run = $run AND language = $language
+QUALIFY row_number() OVER (ORDER BY facts DESC, layer, neuron) <= {MOST}
+""",
+    "facts DESC, layer, neuron",
+    note=f"Knowledge neurons in no other language of the run, those of most facts first, at most {MOST}.",
+)
+
+
+def pages(snapshot: Snapshot) -> Iterator[Page]:
+    """Yield the page of every language."""
+    for code, language in snapshot.languages.items():
+        address = addresses.language(code)
+        tables = Tables(snapshot, addresses.root(address))
+        context = LanguagePage(
+            site=site(snapshot, address),
+            title=language.name,
+            code=code,
+            direction="right to left" if language.rtl else "left to right",
+            runs=tuple(
+                section for run in snapshot.runs if (section := _section(snapshot, tables, run, code)) is not None
+            ),
+        )
+        yield Page(address, "language.html", context)
+
+
+def _section(snapshot: Snapshot, tables: Tables, run: Run, code: str) -> Section | None:
+    bound = {"run": run.run, "language": code}
+    (summary,) = snapshot.rows(FIGURES, bound)
+    if not summary["prompts"]:
+        return None
+    return Section(
+        id=f"run-{run.run}",
+        title=run.name,
+        method=run.method,
+        run=str(run.run),
+        figures=figures(summary),
+        warnings=usage_warnings(snapshot.rows(WARNINGS, bound), lambda rows: f"{rows[0]['facts']:,} facts"),
+        layers=_layers(snapshot, run, bound),
+        pictures=(),
+        tables=tuple(
+            tables.table(query, snapshot.rows(query, bound), bound) for query in (OVERLAP, RELATIONS, OWN, LAYERS)
+        ),
+    )
+
+
+def _layers(snapshot: Snapshot, run: Run, bound: dict[str, object]) -> tuple[Heat, ...]:
+    counts: dict[str, list[int]] = {}
+    names = {"knowledge neuron": "KN", "dkn": "DKN"}
+    for row in snapshot.rows(LAYERS, bound):
+        counts.setdefault(names[row["kind"]], [0] * run.layers)[row["layer"]] = row["neurons"]
+    return (layer_heat("Neurons by layer", counts, "", "different neurons"),) if counts else ()

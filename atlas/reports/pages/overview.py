@@ -1,0 +1,257 @@
+"""The overview: what the atlas holds, and what each model's run found."""
+
+from atlas.reports import addresses
+from atlas.reports.context.pages import OverviewPage
+from atlas.reports.context.parts import Warning
+from atlas.reports.context.pictures import Heat
+from atlas.reports.context.section import Section
+from atlas.reports.pages.shared import SHARED, Page, figures, site, usage_warnings
+from atlas.reports.pictures import layer_heat
+from atlas.reports.query import Query, Row
+from atlas.reports.snapshot import DEFINITION, Run, Snapshot
+from atlas.reports.tables import Tables
+
+MOST = 50
+
+HOLDS = Query(
+    "holds",
+    "What it holds",
+    """
+SELECT
+    (SELECT count(*) FROM fact) AS facts, (SELECT count(*) FROM relation) AS relations,
+    (SELECT count(*) FROM language) AS languages, (SELECT count(*) FROM model) AS models,
+    (SELECT count(*) FROM run) AS runs, (SELECT count(*) FROM edit) AS edits
+""",
+    "ALL",
+)
+THRESHOLDS = Query(
+    "thresholds",
+    "Thresholds",
+    f"""
+SELECT
+    tau, share, coalesce(min_languages::VARCHAR, 'all') AS "languages of a LIKN", normalization, t_low, t_high, strict
+FROM definition WHERE definition = '{DEFINITION}'
+""",
+    "ALL",
+)
+RUNS = Query(
+    "runs",
+    "Runs",
+    """
+SELECT
+    run.run, model.name AS model, model.kind, run.method, run.status, run.started,
+    count(probe.prompt) AS prompts,
+    count(*) FILTER (probe.status IN ('ok', 'not_converged')) AS usable,
+    count(*) FILTER (probe.status = 'not_converged') AS not_converged,
+    count(*) FILTER (probe.status NOT IN ('ok', 'not_converged')) AS skipped
+FROM run JOIN model USING (model) LEFT JOIN probe ON probe.run = run.run
+GROUP BY ALL
+""",
+    "run.started, run.run",
+    note="Where a model has several runs, the pages show the one of most prompts. A run of `union` joins the neurons "
+    "of several for knock-outs, and has no prompts of its own.",
+)
+SKIPPED = Query(
+    "skipped",
+    "What was skipped",
+    """
+SELECT model.name AS model, run.method, prompt.language, probe.status, count(*) AS prompts
+FROM probe JOIN prompt USING (prompt) JOIN run ON run.run = probe.run JOIN model ON model.model = run.model
+WHERE probe.status NOT IN ('ok', 'not_converged')
+GROUP BY ALL
+""",
+    "ALL",
+    note="`not_final`: a causal model cannot be asked where the answer is not last. `unspellable`: the tokenizer has "
+    "no tokens for the answer. `nan`: the model gave no number.",
+)
+RELATIONS = Query(
+    "relations",
+    "Relations",
+    """
+SELECT relation.relation, relation.name, count(*) AS facts
+FROM relation JOIN fact USING (relation)
+GROUP BY ALL
+""",
+    "relation",
+)
+LANGUAGES = Query(
+    "languages",
+    "Languages",
+    """
+SELECT language.language, language.name, count(fact_label.fact) AS facts
+FROM language LEFT JOIN fact_label USING (language)
+GROUP BY ALL
+""",
+    "language",
+)
+EDITS = Query(
+    "edits",
+    "Edits",
+    """
+SELECT
+    edit.edit, edit.fact, edit.object, summary.model, edit.method, edit.source, summary.n_neurons, edit.status,
+    summary.efficacy, summary.paraphrase, summary.transfer, summary.locality, summary.neighbour
+FROM edit JOIN edit_summary AS summary ON summary.edit = edit.edit
+QUALIFY row_number() OVER (ORDER BY edit.created DESC, edit.edit) <= 100
+""",
+    "edit.created DESC, edit.edit",
+)
+FIGURES = Query(
+    "figures",
+    "In short",
+    f"""
+SELECT
+    count(DISTINCT prompt.fact) AS facts,
+    count(*) FILTER (probe.status IN ('ok', 'not_converged')) AS usable,
+    avg((probe.rank = 1)::INTEGER) AS "share ranked first",
+    (SELECT count(DISTINCT (layer, neuron)) FROM knowledge_neuron
+     WHERE definition = '{DEFINITION}' AND run = $run) AS "knowledge neurons",
+    (SELECT count(DISTINCT (layer, neuron)) FROM likn WHERE definition = '{DEFINITION}' AND run = $run) AS "LIKN",
+    (SELECT count(DISTINCT fact) FROM likn WHERE definition = '{DEFINITION}' AND run = $run) AS "facts with a LIKN",
+    (SELECT count(DISTINCT fact) FROM dkn WHERE definition = '{DEFINITION}' AND run = $run) AS "facts with a DKN"
+FROM probe JOIN prompt USING (prompt) WHERE probe.run = $run
+""",
+    "ALL",
+)
+WARNINGS = Query(
+    "warnings",
+    "Warnings",
+    """
+SELECT warning, count(DISTINCT fact) AS facts, count(*) AS places
+FROM usage_warning WHERE run = $run GROUP BY warning
+""",
+    "warning",
+)
+LAYERS = Query(
+    "layers",
+    "Neurons by layer",
+    f"""
+SELECT kind, coalesce(language, 'all') AS language, layer, pairs, neurons, share
+FROM layer_distribution WHERE definition = '{DEFINITION}' AND run = $run
+""",
+    "kind = 'likn', kind DESC, language, layer",
+    note="`neurons` counts different neurons, `pairs` facts with their neurons; `share` is of the pairs.",
+)
+PROOF = Query(
+    "proof",
+    "How well languages are known, and how exact the scores are",
+    """
+SELECT
+    prompt.language, count(DISTINCT prompt.fact) AS facts, count(*) AS prompts,
+    count(*) FILTER (probe.status IN ('ok', 'not_converged')) AS usable,
+    avg((probe.rank = 1)::INTEGER) AS ranked_first,
+    median(probe.mean_probability) AS median_probability,
+    median(worst.completeness_error) AS median_error, quantile_cont(worst.completeness_error, 0.95) AS error_95,
+    avg(worst.nodes) AS mean_nodes, max(worst.nodes) AS most_nodes
+FROM probe JOIN prompt USING (prompt)
+LEFT JOIN (
+    SELECT prompt, max(completeness_error) AS completeness_error, max(nodes) AS nodes
+    FROM probe_layer WHERE run = $run GROUP BY prompt
+) AS worst ON worst.prompt = probe.prompt
+WHERE probe.run = $run
+GROUP BY prompt.language
+""",
+    "prompt.language",
+    note="Errors are the largest completeness error of any layer, over prompts; nodes the most that a layer took.",
+)
+OVERLAP = Query(
+    "overlap",
+    "What languages share",
+    f"""
+SELECT language_a, language_b, facts, overlap, jaccard, expected, same_relation, other_relations
+FROM language_overlap WHERE definition = '{DEFINITION}' AND run = $run
+""",
+    "language_a, language_b",
+    note="Common knowledge neurons of the same fact, mean over facts, beside what random sets of the same sizes have "
+    "in common, and the sets of different facts of the relation and of other relations.",
+)
+FACTS = Query(
+    "facts",
+    "Facts with the most language-independent neurons",
+    f"""
+SELECT
+    c.fact, c.relation, c.of_languages, c.observed, c.expected, c.p_value, c.same_relation, c.other_relations
+FROM likn_control AS c WHERE c.definition = '{DEFINITION}' AND c.run = $run AND c.observed > 0
+QUALIFY row_number() OVER (ORDER BY c.observed DESC, c.p_value, c.fact) <= {MOST}
+""",
+    "observed DESC, p_value, fact",
+    note=f"At most {MOST}; relation pages list all facts.",
+)
+NEURONS = Query(
+    "neurons",
+    "Neurons that most facts share",
+    f"""
+SELECT layer, neuron, facts, likn_facts, languages, relations, score
+FROM neuron_summary WHERE definition = '{DEFINITION}' AND run = $run
+QUALIFY row_number() OVER (ORDER BY facts DESC, score DESC, layer, neuron) <= {MOST}
+""",
+    "facts DESC, score DESC, layer, neuron",
+    note=f"At most {MOST}; the search box finds the others by layer and number.",
+)
+
+
+def pages(snapshot: Snapshot) -> list[Page]:
+    """Return the overview, a list of one."""
+    address = addresses.OVERVIEW
+    tables = Tables(snapshot, addresses.root(address))
+    context = OverviewPage(
+        site=site(snapshot, address),
+        title=snapshot.source.path.name,
+        holds=figures(snapshot.rows(HOLDS, {})[0]),
+        thresholds=figures(snapshot.rows(THRESHOLDS, {})[0]),
+        tables=tuple(
+            tables.table(query, rows, {})
+            for query in (RELATIONS, LANGUAGES, EDITS, RUNS, SKIPPED)
+            if (rows := snapshot.rows(query, {}))
+        ),
+        runs=tuple(_section(snapshot, tables, run) for run in snapshot.runs),
+        evaluations=(),
+    )
+    return [Page(address, "overview.html", context)]
+
+
+def _section(snapshot: Snapshot, tables: Tables, run: Run) -> Section:
+    bound = {"run": run.run}
+    return Section(
+        id=f"run-{run.run}",
+        title=run.name,
+        method=run.method,
+        run=str(run.run),
+        figures=figures(snapshot.rows(FIGURES, bound)[0]),
+        warnings=_warnings(snapshot, run),
+        layers=_layers(snapshot.rows(LAYERS, bound), run),
+        pictures=(),
+        tables=tuple(
+            tables.table(query, snapshot.rows(query, bound), bound)
+            for query in (FACTS, NEURONS, OVERLAP, PROOF, LAYERS)
+        ),
+    )
+
+
+def _warnings(snapshot: Snapshot, run: Run) -> tuple[Warning, ...]:
+    found = usage_warnings(snapshot.rows(WARNINGS, {"run": run.run}), _where)
+    if run.status == "done":
+        return found
+    return (*found, Warning("run not finished", "The run was cut off: the same `atlas build` goes on.", run.status))
+
+
+def _where(rows: list[Row]) -> str:
+    (row,) = rows
+    return f"{row['facts']:,} facts" if row["facts"] else ""
+
+
+def _layers(rows: list[Row], run: Run) -> tuple[Heat, ...]:
+    """Return where knowledge neurons and LIKN are, and where the neurons of degenerate sets are."""
+    heats = []
+    for kinds, title in (
+        (("knowledge neuron", "likn"), "Knowledge neurons and LIKN"),
+        (("dkn",), "Neurons of degenerate sets (DKN)"),
+    ):
+        counts: dict[str, list[int]] = {}
+        for row in rows:
+            if row["kind"] in kinds:
+                label = SHARED if row["kind"] == "likn" else row["language"]
+                counts.setdefault(label, [0] * run.layers)[row["layer"]] = row["neurons"]
+        if counts:
+            heats.append(layer_heat(title, counts, SHARED, "different neurons"))
+    return tuple(heats)

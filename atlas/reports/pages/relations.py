@@ -1,0 +1,180 @@
+"""Relation pages: the relation's facts, languages, templates and neurons."""
+
+from collections.abc import Iterator
+
+from atlas.reports import addresses
+from atlas.reports.context.pages import RelationPage
+from atlas.reports.context.parts import Link, Table
+from atlas.reports.context.section import Section
+from atlas.reports.pages.shared import Page, figures, site
+from atlas.reports.query import Query, Row
+from atlas.reports.snapshot import DEFINITION, Run, Snapshot
+from atlas.reports.tables import Tables
+
+FACTS_A_PAGE = 250
+MOST = 50
+
+TEMPLATES = Query(
+    "templates",
+    "Templates",
+    """
+SELECT language, text, held_out, ends_in_object FROM template WHERE relation = $relation
+QUALIFY row_number() OVER (PARTITION BY language ORDER BY held_out, text) <= 30
+""",
+    "language, held_out, text",
+)
+FIGURES = Query(
+    "figures",
+    "In short",
+    f"""
+SELECT
+    count(*) AS facts, avg((observed > 0)::INTEGER) AS "share with a LIKN",
+    avg(observed) AS "LIKN of a fact", avg(expected) AS "expected by chance",
+    avg(same_relation) AS "in shuffled facts of the relation",
+    avg(other_relations) AS "in shuffled facts of other relations"
+FROM likn_control WHERE definition = '{DEFINITION}' AND relation = $relation AND run = $run
+""",
+    "ALL",
+)
+FACTS = Query(
+    "facts",
+    "Facts",
+    f"""
+SELECT
+    c.fact, c.of_languages, known.argmax, known.usable, c.observed, c.expected, c.p_value,
+    c.same_relation, c.other_relations, coalesce(sets.dkn, 0) AS sets
+FROM likn_control AS c
+JOIN (
+    SELECT fact, sum(argmax)::INTEGER AS argmax, sum(usable)::INTEGER AS usable
+    FROM fact_language WHERE run = $run GROUP BY fact
+) AS known ON known.fact = c.fact
+LEFT JOIN (
+    SELECT dkn.fact, count(*) AS dkn FROM dkn JOIN run ON run.run = dkn.run
+    WHERE dkn.definition = '{DEFINITION}' AND run.model = $model GROUP BY dkn.fact
+) AS sets ON sets.fact = c.fact
+WHERE c.definition = '{DEFINITION}' AND c.relation = $relation AND c.run = $run
+""",
+    "observed DESC, fact",
+    note="`observed` counts the language-independent neurons (LIKN); beside it stands what chance and the sets of "
+    "different facts would give.",
+)
+LANGUAGES = Query(
+    "languages",
+    "Languages",
+    f"""
+SELECT
+    known.language, known.facts, known.prompts, known.usable, known.argmax, found.neurons, found.pairs,
+    sets.facts_with_dkn, sets.share, sets.control_share
+FROM (
+    SELECT language, count(*) AS facts, sum(prompts)::INTEGER AS prompts, sum(usable)::INTEGER AS usable,
+        sum(argmax)::INTEGER AS argmax
+    FROM fact_language JOIN fact USING (fact)
+    WHERE run = $run AND relation = $relation GROUP BY language
+) AS known
+LEFT JOIN (
+    SELECT language, count(*) AS pairs, count(DISTINCT (layer, neuron)) AS neurons
+    FROM knowledge_neuron JOIN fact USING (fact)
+    WHERE definition = '{DEFINITION}' AND run = $run AND relation = $relation GROUP BY language
+) AS found ON found.language = known.language
+LEFT JOIN dkn_summary AS sets
+    ON sets.language = known.language AND sets.relation = $relation AND sets.run = $run
+    AND sets.definition = '{DEFINITION}'
+""",
+    "known.language",
+    note="`argmax` counts the usable prompts whose answer is the model's own choice; `neurons` the different knowledge "
+    "neurons; `share` the facts with a degenerate set (DKN), beside random sets of the same sizes.",
+)
+NEURONS = Query(
+    "neurons",
+    "Neurons that most of its facts share",
+    f"""
+SELECT
+    layer, neuron, count(DISTINCT fact) AS facts, count(DISTINCT language) AS languages, avg(score) AS score
+FROM knowledge_neuron JOIN fact USING (fact)
+WHERE definition = '{DEFINITION}' AND run = $run AND relation = $relation
+GROUP BY layer, neuron
+QUALIFY row_number() OVER (ORDER BY facts DESC, avg(score) DESC, layer, neuron) <= {MOST}
+""",
+    "facts DESC, score DESC, layer, neuron",
+    note=f"At most {MOST}.",
+)
+RELATION_DKN = Query(
+    "relation-dkn",
+    "The relation's degenerate neurons",
+    f"""
+SELECT r.language, r.layer, r.neuron, r.facts, r.most_facts, run.method
+FROM relation_dkn AS r JOIN run ON run.run = r.run
+WHERE r.definition = '{DEFINITION}' AND run.model = $model AND r.relation = $relation
+QUALIFY row_number() OVER (PARTITION BY r.language ORDER BY r.facts DESC, r.layer, r.neuron) <= {MOST}
+""",
+    "language, facts DESC, layer, neuron",
+    note="Neurons in the degenerate sets of more than a share of the relation's training facts: what fact checking "
+    "reads.",
+)
+
+
+def pages(snapshot: Snapshot) -> Iterator[Page]:
+    """Yield the pages of the relations that have facts shown, long ones in several parts."""
+    for code in snapshot.relations:
+        if code in snapshot.with_page:
+            yield from _pages(snapshot, code)
+
+
+def _pages(snapshot: Snapshot, code: str) -> Iterator[Page]:
+    facts = {run: _facts(snapshot, run, code) for run in snapshot.runs}
+    longest = max((len(rows) for rows in facts.values()), default=0)
+    count = max(1, -(-longest // FACTS_A_PAGE))
+    for part in range(1, count + 1):
+        address = addresses.relation(code, part)
+        tables = Tables(snapshot, addresses.root(address))
+        context = RelationPage(
+            site=site(snapshot, address),
+            title=snapshot.relations[code],
+            code=code,
+            parts=_parts(code, part, count),
+            templates=_templates(snapshot, tables, code) if part == 1 else None,
+            runs=tuple(_section(snapshot, tables, run, code, facts[run], part) for run in snapshot.runs if facts[run]),
+        )
+        yield Page(address, "relation.html", context)
+
+
+def _facts(snapshot: Snapshot, run: Run, code: str) -> list[Row]:
+    return snapshot.rows(FACTS, {"run": run.run, "model": run.model, "relation": code})
+
+
+def _parts(code: str, part: int, count: int) -> tuple[Link, ...]:
+    """Return links to the relation's other parts; none where there is one."""
+    if count == 1:
+        return ()
+    here = addresses.relation(code, part)
+    names = [(str(number), addresses.relation(code, number)) for number in range(1, count + 1)]
+    return tuple(Link(text, "" if address == here else address.partition("/")[2]) for text, address in names)
+
+
+def _templates(snapshot: Snapshot, tables: Tables, code: str) -> Table:
+    bound = {"relation": code}
+    return tables.table(TEMPLATES, snapshot.rows(TEMPLATES, bound), bound)
+
+
+def _section(snapshot: Snapshot, tables: Tables, run: Run, code: str, facts: list[Row], part: int) -> Section:
+    bound = {"run": run.run, "model": run.model, "relation": code}
+    note = FACTS.note
+    if len(facts) > FACTS_A_PAGE:
+        first = (part - 1) * FACTS_A_PAGE
+        note = f"Facts {first + 1:,} to {min(first + FACTS_A_PAGE, len(facts)):,} of {len(facts):,}. {note}"
+        facts = facts[first : first + FACTS_A_PAGE]
+    others = (LANGUAGES, NEURONS, RELATION_DKN) if part == 1 else ()
+    return Section(
+        id=f"run-{run.run}",
+        title=run.name,
+        method=run.method,
+        run=str(run.run),
+        figures=figures(snapshot.rows(FIGURES, bound)[0]) if part == 1 else (),
+        warnings=(),
+        layers=(),
+        pictures=(),
+        tables=(
+            tables.table(FACTS, facts, bound, note=note),
+            *(tables.table(query, snapshot.rows(query, bound), bound) for query in others),
+        ),
+    )

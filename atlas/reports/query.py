@@ -1,0 +1,85 @@
+"""A page's queries: written for one page, run for many at once.
+
+`$name` stands for what the page is about. A page shows the query with its own values; the site runs it for a few
+hundred pages together, with `= $fact` and the like widened to all of them, and deals the rows out.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import atlas
+
+Row = dict[str, Any]
+Key = tuple[int, ...]
+
+_NAME = re.compile(r"\$(\w+)")
+_ASKED = re.compile(r"(\b[\w.]+) = \$(\w+)")
+_OF_SITE = ("run", "model")
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """Rows of a table of a page: `hidden` columns serve the site, `order` sorts the rows of one page."""
+
+    name: str
+    title: str
+    sql: str
+    order: str
+    hidden: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def text(self) -> str:
+        """The query of one page, its values open."""
+        return f"{self.sql.strip()}\nORDER BY {self.order}"
+
+    def of(self, bound: Mapping[str, object]) -> str:
+        """Return the query of one page, as it is shown: its values are written out, quoted where they are text."""
+        return _NAME.sub(lambda found: literal(bound[found[1]]), self.text)
+
+    def asked(self, bound: Mapping[str, object]) -> dict[str, object]:
+        """Return those of a page's values that the query asks for."""
+        return {name: bound[name] for name in _NAME.findall(self.sql)}
+
+    def of_many(self) -> str:
+        """Return the query of all pages in the temporary table `page`, of the runs in `shown_run`."""
+        return _ASKED.sub(_widened, self.text)
+
+
+def deal(
+    source: "atlas.Atlas", names: Sequence[str], pages: Sequence[Key], queries: Iterable[Query]
+) -> Iterator[dict[str, list[Row]]]:
+    """Yield for each of `pages`, given by their values of the columns `names`, its rows of every query by its name."""
+    columns = ", ".join(f"unnest(${name}::BIGINT[]) AS {name}" for name in names)
+    values = {name: list(column) for name, column in zip(names, zip(*pages, strict=True), strict=True)}
+    source.sql(f"CREATE OR REPLACE TEMP TABLE page AS SELECT {columns}", values)
+    dealt: dict[str, dict[Key, list[Row]]] = {}
+    for query in queries:
+        hands = dealt[query.name] = {page: [] for page in pages}
+        for row in source.sql(query.of_many()).to_pylist():
+            hand = hands.get(tuple(row[name] for name in names))
+            if hand is not None:
+                hand.append(row)
+    for page in pages:
+        yield {name: hands[page] for name, hands in dealt.items()}
+
+
+def chunks(pages: Sequence[Key], size: int) -> Iterator[Sequence[Key]]:
+    """Yield `pages` in parts of at most `size`."""
+    for first in range(0, len(pages), size):
+        yield pages[first : first + size]
+
+
+def literal(value: object) -> str:
+    """Return a value as SQL: text in quotes, with quotes in it doubled."""
+    if isinstance(value, int):
+        return str(value)
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def _widened(found: re.Match[str]) -> str:
+    column, name = found.groups()
+    return f"{column} IN (SELECT {name} FROM {'shown_run' if name in _OF_SITE else 'page'})"

@@ -1,0 +1,185 @@
+"""What the pages show, computed once: which facts and runs, and the views that all pages read.
+
+Temporary tables take the place of views of the same name, so that a page's query reads what it says.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from atlas.errors import UsageError
+from atlas.reports.addresses import tag
+from atlas.reports.context.parts import Name
+from atlas.reports.query import Query, Row
+
+if TYPE_CHECKING:
+    import atlas
+
+DEFINITION = "default"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a report is about: at most `facts` facts, in turn from every relation; only some relations."""
+
+    facts: int | None = None
+    relations: Sequence[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The run of a model that the pages show."""
+
+    run: int
+    model: int
+    name: str
+    kind: str
+    method: str
+    status: str
+    layers: int
+    neurons: int
+
+
+@dataclass(frozen=True, slots=True)
+class FactName:
+    """What a fact is called in pages in English: by its English labels, or by those of its first language."""
+
+    relation: str
+    subject: Name
+    object: Name
+    has_page: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """A language of the atlas."""
+
+    code: str
+    name: str
+    rtl: bool
+
+    def text(self, text: str) -> Name:
+        """Return a text in the language."""
+        return Name(text, tag(self.code), self.rtl)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """An atlas with its views computed for the facts that the report shows."""
+
+    source: "atlas.Atlas"
+    runs: tuple[Run, ...]
+    languages: dict[str, Language]
+    relations: dict[str, str]
+    facts: dict[int, FactName]
+    neurons: frozenset[tuple[int, int]]
+    edits: frozenset[int]
+
+    @cached_property
+    def with_page(self) -> frozenset[str]:
+        """The relations that have a page: those of the facts shown."""
+        return frozenset(name.relation for name in self.facts.values() if name.has_page)
+
+    def rows(self, query: Query, bound: Mapping[str, object]) -> list[Row]:
+        """Return the rows of the query of one page."""
+        found: list[Row] = self.source.sql(query.text, query.asked(bound)).to_pylist()
+        return found
+
+
+def take(source: "atlas.Atlas", selection: Selection) -> Snapshot:
+    """Compute what the pages of `source` show; raises UsageError for a relation that the atlas does not have."""
+    relations = {row["relation"]: row["name"] for row in source.sql("FROM relation ORDER BY relation").to_pylist()}
+    _check(source, selection, relations)
+    for statement in (_RUNS, *_VIEWS):
+        source.sql(statement)
+    bound = {"facts": selection.facts, "relations": list(selection.relations or relations)}
+    source.sql(_FACTS, bound)
+    languages = {
+        row["language"]: Language(row["language"], row["name"], row["rtl"])
+        for row in source.sql("FROM language ORDER BY language").to_pylist()
+    }
+    return Snapshot(
+        source=source,
+        runs=tuple(Run(**row) for row in source.sql("FROM shown_run ORDER BY name, run").to_pylist()),
+        languages=languages,
+        relations=relations,
+        facts={row.pop("fact"): _fact_name(row, languages) for row in source.sql(_NAMES).to_pylist()},
+        neurons=frozenset((row["layer"], row["neuron"]) for row in source.sql(_NEURONS).to_pylist()),
+        edits=frozenset(source.sql("SELECT edit FROM edit WHERE fact IN (FROM shown_fact)")["edit"].to_pylist()),
+    )
+
+
+def _check(source: "atlas.Atlas", selection: Selection, relations: dict[str, str]) -> None:
+    for code in selection.relations or ():
+        if code not in relations:
+            raise UsageError(f"{source.path} has no relation {code!r}; it has {', '.join(relations) or 'none'}.")
+
+
+def _fact_name(row: dict[str, Any], languages: dict[str, Language]) -> FactName:
+    language = languages.get(row["language"], Language("", "", rtl=False))
+    return FactName(row["relation"], language.text(row["subject"]), language.text(row["object"]), row["shown"])
+
+
+_RUNS = """
+CREATE OR REPLACE TEMP TABLE shown_run AS
+SELECT run.run, run.model, model.name, model.kind, run.method, run.status, model.layers, model.neurons
+FROM run JOIN model USING (model)
+JOIN (SELECT run, count(*) AS probes FROM probe GROUP BY run) AS held ON held.run = run.run
+QUALIFY row_number() OVER (
+    PARTITION BY run.model ORDER BY held.probes DESC, run.method <> 'amig', run.started, run.run
+) = 1
+"""
+
+_VIEWS = (
+    *(
+        f"""
+CREATE OR REPLACE TEMP TABLE {view} AS
+SELECT * FROM {view} WHERE definition = '{DEFINITION}'"""
+        for view in ("dkn", "dkn_summary", "relation_dkn")
+    ),
+    "CREATE OR REPLACE TEMP MACRO dkn_of(definitions) AS TABLE FROM dkn",
+    """
+CREATE OR REPLACE TEMP TABLE fact_language AS
+SELECT * FROM fact_language WHERE run IN (SELECT run FROM shown_run)
+""",
+    f"""
+CREATE OR REPLACE TEMP TABLE knowledge_neuron AS
+SELECT * FROM knowledge_neuron WHERE definition = '{DEFINITION}' AND run IN (SELECT run FROM shown_run)
+""",
+    "CREATE OR REPLACE TEMP MACRO knowledge_neuron_of(definitions) AS TABLE FROM knowledge_neuron",
+    *(
+        f"""
+CREATE OR REPLACE TEMP TABLE {view} AS
+SELECT * FROM {view} WHERE definition = '{DEFINITION}' AND run IN (SELECT run FROM shown_run)"""
+        for view in ("likn", "likn_specificity", "likn_control", "layer_distribution", "language_overlap")
+    ),
+    "CREATE OR REPLACE TEMP MACRO likn_of(definitions) AS TABLE FROM likn",
+    f"""
+CREATE OR REPLACE TEMP TABLE neuron_summary AS
+SELECT * FROM neuron_summary WHERE definition = '{DEFINITION}' AND run IN (SELECT run FROM shown_run)
+""",
+)
+
+_FACTS = """
+CREATE OR REPLACE TEMP TABLE shown_fact AS
+SELECT fact.fact
+FROM fact LEFT JOIN (SELECT fact, count(*) AS neurons FROM likn GROUP BY fact) AS shared USING (fact)
+WHERE list_contains($relations::VARCHAR[], fact.relation)
+ORDER BY
+    row_number() OVER (PARTITION BY fact.relation ORDER BY shared.neurons DESC NULLS LAST, fact.fact),
+    fact.relation
+LIMIT $facts
+"""
+
+_NAMES = """
+SELECT
+    fact.fact, fact.relation, fact.fact IN (FROM shown_fact) AS shown,
+    coalesce(arg_min(fact_label.subject, (fact_label.language <> 'en', fact_label.language)), fact.subject) AS subject,
+    coalesce(arg_min(fact_label.object, (fact_label.language <> 'en', fact_label.language)), fact.object) AS object,
+    coalesce(arg_min(fact_label.language, (fact_label.language <> 'en', fact_label.language)), '') AS language
+FROM fact LEFT JOIN fact_label USING (fact)
+GROUP BY fact.fact, fact.relation, fact.subject, fact.object
+"""
+
+_NEURONS = "SELECT DISTINCT layer, neuron FROM knowledge_neuron WHERE fact IN (FROM shown_fact)"

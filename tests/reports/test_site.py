@@ -1,0 +1,188 @@
+"""A report as a reader meets it: pages that hold together, say what the atlas says, and do no harm."""
+
+import math
+import re
+from pathlib import PurePosixPath
+
+import pytest
+from reports.html import Parsed
+from reports.sample import BIDI, HOSTILE, LANGUAGES, PATH, QUOTES, RELATIONS, facts
+
+import atlas
+from atlas.errors import UsageError
+from atlas.reports import Selection, addresses, write
+
+SAFE_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]*")
+
+
+@pytest.fixture(scope="session")
+def pages(site):
+    """Every page, parsed, by its address."""
+    return {path.relative_to(site).as_posix(): Parsed(path.read_text("utf-8")) for path in sorted(site.rglob("*.html"))}
+
+
+@pytest.fixture
+def opened(db):
+    with atlas.open(db) as reader:
+        yield reader
+
+
+def test_every_fact_relation_language_and_edit_has_a_page(written, pages):
+    _, counts = written
+    assert counts["facts"] == len(facts().facts)
+    assert counts["relations"] == len(RELATIONS)
+    assert counts["languages"] == len(LANGUAGES)
+    assert counts["edits"] == 1
+    assert sum(counts.values()) == len(pages)
+
+
+def test_neuron_pages_are_those_of_knowledge_neurons(pages, opened):
+    query = """
+        SELECT DISTINCT layer, neuron FROM knowledge_neuron JOIN run USING (run)
+        WHERE definition = 'default' AND method = 'amig'
+    """
+    wanted = {addresses.neuron(row["layer"], row["neuron"]) for row in opened.sql(query).to_pylist()}
+    assert {address for address in pages if address.startswith("neurons/")} == wanted
+
+
+def test_every_link_and_anchor_resolves_inside_the_site(pages, site):
+    for address, page in pages.items():
+        for target in page.addresses:
+            if target == "data:,":
+                continue
+            path, _, anchor = target.partition("#")
+            assert ":" not in path, f"{address} asks for {target}"
+            reached = (site / address).parent / path if path else site / address
+            assert reached.resolve().is_file(), f"{address} leads to {target}"
+            if anchor:
+                there = pages[reached.resolve().relative_to(site.resolve()).as_posix()]
+                assert anchor in there.ids, f"{address} leads to {target}"
+
+
+def test_ids_are_unique_in_a_page(pages):
+    for address, page in pages.items():
+        assert len(page.ids) == len(set(page.ids)), address
+
+
+def test_first_paint_needs_the_page_and_one_stylesheet(pages):
+    for page in pages.values():
+        asked = [attributes for tag, attributes in page.seen if tag in ("link", "script", "img", "iframe")]
+        assert [a.get("rel") for a in asked] == ["icon", "stylesheet", None]
+        assert "defer" in asked[2]
+        assert not any(name.startswith("on") for _, attributes in page.seen for name in attributes)
+
+
+def test_text_of_models_and_data_stays_text(pages):
+    known = {tag for page in pages.values() for tag, _ in page.seen}
+    assert not known & {"b", "iframe", "img", "object", "base"}
+    for page in pages.values():
+        assert [tag for tag, _ in page.seen].count("script") == 1
+    everything = "".join(text for page in pages.values() for text in page.text)
+    for text in (HOSTILE, QUOTES, PATH, BIDI, "{{ 7 * 7 }}", "]]>"):
+        assert text in everything
+
+
+def test_files_are_named_by_what_is_harmless(site):
+    for path in site.rglob("*"):
+        assert SAFE_NAME.fullmatch(path.name.removeprefix(".")), path
+    assert not list(site.parent.glob("etc*"))
+
+
+def test_search_scripts_hold_ascii_alone(site):
+    assert (site / "search.js").read_text("utf-8").isascii()
+
+
+def test_pages_stay_small(site):
+    assert max(path.stat().st_size for path in site.rglob("*.html")) < 300_000
+
+
+def test_the_sql_of_a_table_gives_its_rows(pages, opened):
+    seen = set()
+    for page in pages.values():
+        for table in page.tables:
+            if (table.name, len(page.tables)) in seen:
+                continue  # neuron pages are many and alike
+            seen.add((table.name, len(page.tables)))
+            kind = table.name.partition("-")[0]
+            rows = opened.sql(table.sql).to_pylist()
+            assert len(rows) >= len(table.rows), table
+            if kind not in ("neurons", "facts") or len(rows) == len(table.rows):
+                _same(table, rows)
+            seen.add(kind)
+    assert seen >= {"prompts", "neurons", "dkn", "effects", "facts", "tokens", "partners", "outcomes", "overlap"}
+
+
+def _same(table, rows):
+    """Compare the numbers of a table with those of its query, wherever a column of both has the same name."""
+    for number, name in enumerate(table.head):
+        column = name.replace(" ", "_")
+        if rows and column in rows[0] and all(isinstance(row[column], float) for row in rows):
+            shown = sorted(float(row[number]) for row in table.rows)
+            assert all(
+                math.isclose(a, b, rel_tol=1e-9) for a, b in zip(shown, sorted(r[column] for r in rows), strict=True)
+            )
+
+
+def test_a_fact_page_says_what_the_atlas_says(pages, opened):
+    fact = facts().facts[0]
+    page = pages[addresses.fact(fact.id)]
+    query = """
+        SELECT layer, neuron FROM likn JOIN run USING (run)
+        WHERE definition = 'default' AND method = 'amig' AND fact = ?
+    """
+    likn = opened.sql(query, [fact.id])
+    tables = [table for table in page.tables if table.name.startswith("neurons")]
+    marked = [(row[0], row[1]) for table in tables for row in table.rows if "LIKN" in row]
+    assert sorted(marked) == sorted((str(row["layer"]), str(row["neuron"])) for row in likn.to_pylist())
+    assert "not converged" in page.text
+    directions = {a.get("lang"): a.get("dir") for tag, a in page.seen if tag == "bdi"}
+    assert directions["ar"] == "rtl"
+    assert directions["zh-hans"] is None
+
+
+def test_a_selection_bounds_the_site(db, tmp_path):
+    with atlas.open(db) as reader:
+        counts = write(reader, tmp_path / "site", Selection(facts=2, relations=["P36"])).pages
+    assert (counts["facts"], counts["relations"]) == (2, 1)
+    names = [path.stem for path in (tmp_path / "site" / "facts").iterdir()]
+    assert set(names) <= {str(fact.id) for fact in facts().facts[:3]}
+
+
+def test_an_unknown_relation_is_named(db, tmp_path):
+    with atlas.open(db) as reader, pytest.raises(UsageError, match="no relation 'P999'; it has"):
+        write(reader, tmp_path / "site", Selection(relations=["P999"]))
+
+
+def test_a_report_may_be_written_again_and_leaves_nothing_behind(db, tmp_path):
+    folder = tmp_path / "site"
+    with atlas.open(db) as reader:
+        write(reader, folder)
+        (folder / "facts" / "mine.txt").write_text("kept")
+        counts = write(reader, folder, Selection(facts=1)).pages
+    assert len(list(folder.rglob("*.html"))) == sum(counts.values())
+    assert (folder / "facts" / "mine.txt").read_text() == "kept"
+
+
+def test_the_same_atlas_gives_the_same_bytes(db, site, tmp_path):
+    with atlas.open(db) as reader:
+        write(reader, tmp_path / "site")
+    for path in site.rglob("*.*"):
+        assert path.read_bytes() == (tmp_path / "site" / path.relative_to(site)).read_bytes(), path
+
+
+def test_an_atlas_without_runs_has_pages(tmp_path):
+    with atlas.open(tmp_path / "a.duckdb", "w") as writer:
+        writer.add_facts(facts())
+    with atlas.open(tmp_path / "a.duckdb") as reader:
+        written = write(reader, tmp_path / "site")
+    assert "No model has been run yet" in written.page.read_text("utf-8")
+    assert written.pages["facts"] == len(facts().facts)
+
+
+@pytest.mark.parametrize("code", ["P36", "en", "zh-hans", "con", "", "..", "a/b", "P" * 300, "É", "P36 ", "p36\n"])
+def test_addresses_stay_inside_their_folder(code):
+    for address in (addresses.relation(code), addresses.language(code)):
+        path = PurePosixPath(address)
+        assert len(path.parts) == 2
+        assert SAFE_NAME.fullmatch(path.name)
+        assert path.stem not in ("con", "..")

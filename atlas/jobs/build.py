@@ -133,7 +133,7 @@ class _Job:
         """Store what the knowledge neurons write, once the run is whole."""
         if not self._left():
             self.progress.step("looking up the tokens of knowledge neurons")
-            fill_tokens(self.writer, self.model, self.run)
+            fill_tokens(self.writer, self.engine, self.run)
 
     def summary(self, started: float) -> Summary:
         """Count what the atlas holds now; `started` is when the job began."""

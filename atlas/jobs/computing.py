@@ -87,6 +87,13 @@ class Worker:
         return to_tables(run, results, self.recipe.settings.floor)
 
 
+    def tokens(self, layer: int, neurons: Sequence[int]) -> "pa.Table":
+        """Return the rows of `neuron_token` of some neurons of a layer."""
+        from atlas.models.vocabulary import neuron_tokens
+
+        return neuron_tokens(self.model, layer, neurons)
+
+
 class Engine(Protocol):
     """Where batches are computed: on this machine, or on workers elsewhere."""
 
@@ -99,6 +106,9 @@ class Engine(Protocol):
 
     def work(self, run: int, batches: Iterable[Batch], load: Load[Tables], progress: Progress, stop: Stop) -> None:
         """Compute `batches` and load their rows, until all are done or `stop` is requested."""
+
+    def tokens(self, layer: int, neurons: Sequence[int]) -> "pa.Table":
+        """Return the rows of `neuron_token` of some neurons of a layer."""
 
 
 class Local:
@@ -115,3 +125,7 @@ class Local:
     def work(self, run: int, batches: Iterable[Batch], load: Load[Tables], progress: Progress, stop: Stop) -> None:
         """See `Engine` and `atlas.jobs.local.work`."""
         work(batches, lambda batch: [self._worker.compute(run, batch)], load, progress, stop)
+
+    def tokens(self, layer: int, neurons: Sequence[int]) -> "pa.Table":
+        """Return the rows of `neuron_token` of some neurons of a layer."""
+        return self._worker.tokens(layer, neurons)

@@ -19,7 +19,9 @@ from atlas.jobs.shards import DamagedShardError, Store
 from atlas.jobs.stopping import Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+    import pyarrow as pa
 
 RETRIES = 3
 """How often a batch is given out again whose worker died or whose shard was damaged."""
@@ -47,6 +49,10 @@ class Actor:
         """Attribute a batch."""
         tables = self._worker.compute(run, batch)
         return tables if self._shards_to is None else Store(self._shards_to, run).write(tables)
+
+    def tokens(self, layer: int, neurons: Sequence[int]) -> "pa.Table":
+        """Look up the tokens of some neurons of a layer."""
+        return self._worker.tokens(layer, neurons)
 
 
 class Cluster:
@@ -111,6 +117,10 @@ class Cluster:
                     progress.advance(len(batch))
         finally:
             basket.empty()
+
+    def tokens(self, layer: int, neurons: Sequence[int]) -> "pa.Table":
+        """Let one worker look up the tokens of some neurons of a layer."""
+        return self._ray.get(self._actors[0].tokens.remote(layer, neurons))  # type: ignore[no-any-return]
 
     def _connect(self) -> None:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

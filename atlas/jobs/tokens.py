@@ -5,7 +5,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from atlas.models import LanguageModel
+    from atlas.jobs.computing import Engine
     from atlas.store import Writer
 
 _MISSING = """
@@ -16,11 +16,9 @@ ORDER BY layer, neuron
 """
 
 
-def fill_tokens(writer: "Writer", model: "LanguageModel", run: int) -> int:
+def fill_tokens(writer: "Writer", engine: "Engine", run: int) -> int:
     """Load the tokens of the run's knowledge neurons that have none yet; return the number of neurons."""
-    from atlas.models.vocabulary import neuron_tokens
-
-    missing = writer.sql(_MISSING, {"run": run, "model": model.info.id}).to_pylist()
+    missing = writer.sql(_MISSING, {"run": run, "model": engine.workbench.info.id}).to_pylist()
     for layer, group in groupby(missing, key=itemgetter("layer")):
-        writer.load("neuron_token", neuron_tokens(model, layer, [row["neuron"] for row in group]))
+        writer.load("neuron_token", engine.tokens(layer, [row["neuron"] for row in group]))
     return len(missing)

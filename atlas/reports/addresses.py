@@ -36,6 +36,11 @@ def edit(identity: int) -> str:
     return f"edits/{identity}.html"
 
 
+def evaluation(identity: int) -> str:
+    """Return an evaluation's page."""
+    return f"evaluations/{identity}.html"
+
+
 def root(address: str) -> str:
     """Return the way from a page back to the site's root."""
     return "../" * address.count("/")

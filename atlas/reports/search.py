@@ -12,7 +12,7 @@ from atlas.reports.snapshot import Snapshot
 ADDRESS = "search.js"
 
 _LABELS = """
-SELECT fact, string_agg(DISTINCT subject || ' ' || object, ' ') AS names
+SELECT fact, string_agg(subject || ' ' || object, ' ' ORDER BY language) AS names
 FROM fact_label WHERE fact IN (FROM shown_fact) GROUP BY fact ORDER BY fact
 """
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from atlas.reports import addresses, search, snapshot
 from atlas.reports.folder import Folder
-from atlas.reports.pages import edits, facts, languages, neurons, overview, relations
+from atlas.reports.pages import edits, evaluations, facts, languages, neurons, overview, relations
 from atlas.reports.pages.shared import Page
 from atlas.reports.rendering import render
 from atlas.reports.snapshot import Selection, Snapshot
@@ -21,6 +21,7 @@ KINDS: Mapping[str, Callable[[Snapshot], Iterable[Page]]] = {
     "relations": relations.pages,
     "languages": languages.pages,
     "edits": edits.pages,
+    "evaluations": evaluations.pages,
     "facts": facts.pages,
     "neurons": neurons.pages,
 }

@@ -155,6 +155,8 @@ SELECT * FROM {view} WHERE definition = '{DEFINITION}' AND run IN (SELECT run FR
         for view in ("likn", "likn_specificity", "likn_control", "layer_distribution", "language_overlap")
     ),
     "CREATE OR REPLACE TEMP MACRO likn_of(definitions) AS TABLE FROM likn",
+    "CREATE OR REPLACE TEMP TABLE intervention_effect AS FROM intervention_effect",
+    "CREATE OR REPLACE TEMP TABLE intervention_summary AS FROM intervention_summary",
     f"""
 CREATE OR REPLACE TEMP TABLE neuron_summary AS
 SELECT * FROM neuron_summary WHERE definition = '{DEFINITION}' AND run IN (SELECT run FROM shown_run)

@@ -12,12 +12,13 @@ from reports.html import Parsed
 
 from atlas.reports import context
 from atlas.reports.context.fact import FactPage
-from atlas.reports.context.pages import EditPage, LanguagePage, NeuronPage, OverviewPage, RelationPage
+from atlas.reports.context.pages import EditPage, EvaluationPage, LanguagePage, NeuronPage, OverviewPage, RelationPage
 from atlas.reports.context.parts import Figure, Link, Name, Site, Table
 from atlas.reports.rendering import environment, render
 
 PAGES = {
     "edit.html": EditPage,
+    "evaluation.html": EvaluationPage,
     "fact.html": FactPage,
     "language.html": LanguagePage,
     "neuron.html": NeuronPage,

@@ -68,3 +68,14 @@ class OverviewPage:
     tables: tuple[Table, ...]
     runs: tuple[Section, ...]
     evaluations: tuple[Section, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationPage:
+    """An evaluation: interventions or verdicts that were measured together."""
+
+    site: Site
+    title: str
+    kind: str
+    id: str
+    runs: tuple[Section, ...]

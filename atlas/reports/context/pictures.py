@@ -81,7 +81,7 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An SVG drawn by Altair, with its title, what to see in it, and the id of the table that holds its numbers."""
+    """An SVG drawn by Altair, with its title, what to see in it, and the address of its numbers."""
 
     id: str
     title: str

@@ -115,7 +115,7 @@ def pages(snapshot: Snapshot) -> Iterator[Page]:
     for _, layer in groupby(sorted(snapshot.neurons), key=itemgetter(0)):
         for chunk in chunks(list(layer), AT_ONCE):
             for place, rows in zip(chunk, deal(snapshot.source, ("layer", "neuron"), chunk, QUERIES), strict=True):
-                yield _Maker(snapshot, place, rows).page()
+                yield _Maker(snapshot, (place[0], place[1]), rows).page()
 
 
 @dataclass

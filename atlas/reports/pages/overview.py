@@ -1,14 +1,20 @@
 """The overview: what the atlas holds, and what each model's run found."""
 
-from atlas.reports import addresses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from atlas.reports import addresses, charts
 from atlas.reports.context.pages import OverviewPage
 from atlas.reports.context.parts import Warning
-from atlas.reports.context.pictures import Heat
+from atlas.reports.context.pictures import Heat, Picture
 from atlas.reports.context.section import Section
+from atlas.reports.pages.evaluations import summary
 from atlas.reports.pages.shared import SHARED, Page, figures, site, usage_warnings
 from atlas.reports.pictures import layer_heat
 from atlas.reports.query import Query, Row
 from atlas.reports.snapshot import DEFINITION, Run, Snapshot
+from atlas.reports.svg import svg
 from atlas.reports.tables import Tables
 
 MOST = 50
@@ -165,6 +171,20 @@ FROM language_overlap WHERE definition = '{DEFINITION}' AND run = $run
     note="Common knowledge neurons of the same fact, mean over facts, beside what random sets of the same sizes have "
     "in common, and the sets of different facts of the relation and of other relations.",
 )
+CONTROL = Query(
+    "control",
+    "Language-independent neurons and their controls",
+    f"""
+SELECT
+    relation, count(*) AS facts, avg(observed) AS observed, avg(expected) AS expected,
+    avg(same_relation) AS same_relation, avg(other_relations) AS other_relations
+FROM likn_control WHERE definition = '{DEFINITION}' AND run = $run
+GROUP BY relation
+""",
+    "relation",
+    note="LIKN of a fact, mean over the facts of each relation. The number means something as far as it exceeds what "
+    "the sets of different facts give: the rest is the relation's, or chance.",
+)
 FACTS = Query(
     "facts",
     "Facts with the most language-independent neurons",
@@ -190,6 +210,32 @@ QUALIFY row_number() OVER (ORDER BY facts DESC, score DESC, layer, neuron) <= {M
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A picture of a query's rows."""
+
+    query: Query
+    draw: Callable[[list[Row]], Any]
+    title: str
+    caption: str
+
+
+CHARTS = (
+    Chart(
+        OVERLAP,
+        charts.language_overlap,
+        "What languages share",
+        "Knowledge neurons in common, of the same fact and of controls, mean over facts; one scale for all squares.",
+    ),
+    Chart(
+        CONTROL,
+        charts.likn_control,
+        "Language-independent neurons (LIKN) of a fact",
+        "Found, and what controls give, mean over the facts of each relation.",
+    ),
+)
+
+
 def pages(snapshot: Snapshot) -> list[Page]:
     """Return the overview, a list of one."""
     address = addresses.OVERVIEW
@@ -205,13 +251,14 @@ def pages(snapshot: Snapshot) -> list[Page]:
             if (rows := snapshot.rows(query, {}))
         ),
         runs=tuple(_section(snapshot, tables, run) for run in snapshot.runs),
-        evaluations=(),
+        evaluations=summary(snapshot),
     )
     return [Page(address, "overview.html", context)]
 
 
 def _section(snapshot: Snapshot, tables: Tables, run: Run) -> Section:
     bound = {"run": run.run}
+    rows = {query: snapshot.rows(query, bound) for query in (FACTS, NEURONS, OVERLAP, CONTROL, PROOF, LAYERS)}
     return Section(
         id=f"run-{run.run}",
         title=run.name,
@@ -219,13 +266,16 @@ def _section(snapshot: Snapshot, tables: Tables, run: Run) -> Section:
         run=str(run.run),
         figures=figures(snapshot.rows(FIGURES, bound)[0]),
         warnings=_warnings(snapshot, run),
-        layers=_layers(snapshot.rows(LAYERS, bound), run),
-        pictures=(),
-        tables=tuple(
-            tables.table(query, snapshot.rows(query, bound), bound)
-            for query in (FACTS, NEURONS, OVERLAP, PROOF, LAYERS)
-        ),
+        layers=_layers(rows[LAYERS], run),
+        pictures=tuple(_picture(chart, run, rows[chart.query]) for chart in CHARTS if rows[chart.query]),
+        tables=tuple(tables.table(query, found, bound) for query, found in rows.items()),
     )
+
+
+def _picture(chart: Chart, run: Run, rows: list[Row]) -> Picture:
+    identity, numbers = f"{chart.query.name}-picture-{run.run}", f"#{chart.query.name}-{run.run}"
+    drawn = svg(chart.draw(rows), identity, f"{chart.title}, {run.name}")
+    return Picture(identity, chart.title, chart.caption, drawn, numbers)
 
 
 def _warnings(snapshot: Snapshot, run: Run) -> tuple[Warning, ...]:
@@ -235,7 +285,7 @@ def _warnings(snapshot: Snapshot, run: Run) -> tuple[Warning, ...]:
     return (*found, Warning("run not finished", "The run was cut off: the same `atlas build` goes on.", run.status))
 
 
-def _where(rows: list[Row]) -> str:
+def _where(rows: Sequence[Row]) -> str:
     (row,) = rows
     return f"{row['facts']:,} facts" if row["facts"] else ""
 

@@ -60,6 +60,10 @@ class Atlas:
             self._open.close()
         self._open = None
 
+    def beside(self) -> Atlas:
+        """Return the same atlas on a connection of its own, to be closed: its temporary tables are not seen here."""
+        return Atlas(self.path, self._connection.cursor())
+
     def interrupt(self) -> None:
         """Stop the query that runs now, from another thread; it raises StoreError."""
         self._connection.interrupt()

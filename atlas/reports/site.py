@@ -49,8 +49,8 @@ def write(
     Raises UsageError if the folder holds files that no report made, or cannot be written, and for a relation that the
     atlas does not have.
     """
-    with Folder(folder) as site:
-        taken = snapshot.take(source, selection or Selection())
+    with Folder(folder) as site, source.beside() as own:
+        taken = snapshot.take(own, selection or Selection())
         for name in ASSETS:
             site.write(name, files("atlas.templates").joinpath(name).read_text("utf-8"))
         site.write(search.ADDRESS, search.index(taken))

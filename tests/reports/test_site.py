@@ -163,6 +163,14 @@ def test_a_report_may_be_written_again_and_leaves_nothing_behind(db, tmp_path):
     assert (folder / "facts" / "mine.txt").read_text() == "kept"
 
 
+def test_a_report_leaves_the_opened_atlas_as_it_was(opened, tmp_path):
+    query = "SELECT count(*) AS n FROM knowledge_neuron_at(tau := 0.9)"
+    before = opened.sql(query)
+    write(opened, tmp_path / "site")
+    assert opened.sql(query) == before
+    assert len(set(opened.sql("FROM likn")["definition"].to_pylist())) > 1
+
+
 def test_the_same_atlas_gives_the_same_bytes(db, site, tmp_path):
     with atlas.open(db) as reader:
         write(reader, tmp_path / "site")

@@ -23,7 +23,7 @@ def neuron(layer: int, index: int) -> str:
 
 def relation(code: str, part: int = 1) -> str:
     """Return a relation's page, or that of a further part of its facts."""
-    return f"relations/{_safe(code, _RELATION)}{'' if part == 1 else f'-{part}'}.html"
+    return f"relations/{_safe(code, _RELATION)}{_part(part)}.html"
 
 
 def language(code: str) -> str:
@@ -36,9 +36,14 @@ def edit(identity: int) -> str:
     return f"edits/{identity}.html"
 
 
-def evaluation(identity: int) -> str:
-    """Return an evaluation's page."""
-    return f"evaluations/{identity}.html"
+def run(identity: int) -> str:
+    """Return a run's page."""
+    return f"runs/{identity}.html"
+
+
+def evaluation(identity: int, part: int = 1) -> str:
+    """Return an evaluation's page, or that of a further part of its table."""
+    return f"evaluations/{identity}{_part(part)}.html"
 
 
 def root(address: str) -> str:
@@ -49,6 +54,10 @@ def root(address: str) -> str:
 def tag(code: str) -> str:
     """Return a language code as the browser's `lang`, empty for a code that is none."""
     return code if _LANGUAGE.fullmatch(code) else ""
+
+
+def _part(number: int) -> str:
+    return "" if number == 1 else f"-{number}"
 
 
 def _safe(code: str, pattern: re.Pattern[str]) -> str:

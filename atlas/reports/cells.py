@@ -26,9 +26,9 @@ def shown(value: object) -> str:
 
 
 def cell(column: str, value: object) -> Cell:
-    """Return the cell of a plain value, with the exact one where the text is rounded."""
+    """Return the cell of a plain value, with seven digits of it where the text is rounded."""
     if isinstance(value, float):
-        return Cell(_number(value), repr(value))
+        return Cell(_number(value), f"{value:.7g}")
     if isinstance(value, int) and not isinstance(value, bool):
         return Cell(str(value)) if column in NAMES or -1000 < value < 1000 else Cell(f"{value:,}", str(value))
     return Cell(shown(value))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from atlas.reports import addresses, search, snapshot
 from atlas.reports.folder import Folder
-from atlas.reports.pages import edits, evaluations, facts, languages, neurons, overview, relations
+from atlas.reports.pages import edits, evaluations, facts, languages, neurons, overview, relations, runs
 from atlas.reports.pages.shared import Page
 from atlas.reports.rendering import render
 from atlas.reports.snapshot import Selection, Snapshot
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 KINDS: Mapping[str, Callable[[Snapshot], Iterable[Page]]] = {
     "overview": overview.pages,
+    "runs": runs.pages,
     "relations": relations.pages,
     "languages": languages.pages,
     "edits": edits.pages,

@@ -10,6 +10,7 @@ _COLOURS = {TEXT: "var(--text)", MUTED: "var(--muted)", LINE: "var(--line)", BAR
 _NAMESPACE = "http://www.w3.org/2000/svg"
 _ELEMENTS = {"svg", "g", "path", "rect", "line", "text", "tspan", "defs", "clipPath", "title", "circle"}
 _LONG = re.compile(r"(?<=[\s,\"(MLHVCAhvlamc])-?\d+\.\d{3,}(?=[\s,\")MLHVCAZhvlamcz])")
+_DEFAULTS = {("pointer-events", "none"), ("opacity", "1"), ("stroke-width", "1"), ("font-weight", "normal")}
 _HIDDEN = re.compile(r"aria-|role")
 
 
@@ -39,7 +40,7 @@ def _clean(element: ElementTree.Element, identity: str) -> None:
     if tag not in _ELEMENTS or any("href" in name or name.startswith("on") for name in element.attrib):
         raise ValueError(f"A chart's picture holds <{tag}>, which is not drawn.")
     for name, value in list(element.attrib.items()):
-        if _HIDDEN.match(name) or (tag != "svg" and name == "class"):
+        if (name, value) in _DEFAULTS or _HIDDEN.match(name) or (tag != "svg" and name == "class"):
             del element.attrib[name]
         elif name == "id":
             element.set(name, f"{identity}-{value}")

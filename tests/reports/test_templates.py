@@ -12,7 +12,15 @@ from reports.html import Parsed
 
 from atlas.reports import context
 from atlas.reports.context.fact import FactPage
-from atlas.reports.context.pages import EditPage, EvaluationPage, LanguagePage, NeuronPage, OverviewPage, RelationPage
+from atlas.reports.context.pages import (
+    EditPage,
+    EvaluationPage,
+    LanguagePage,
+    NeuronPage,
+    OverviewPage,
+    RelationPage,
+    RunPage,
+)
 from atlas.reports.context.parts import Figure, Link, Name, Site, Table
 from atlas.reports.rendering import environment, render
 
@@ -24,6 +32,7 @@ PAGES = {
     "neuron.html": NeuronPage,
     "overview.html": OverviewPage,
     "relation.html": RelationPage,
+    "run.html": RunPage,
 }
 
 

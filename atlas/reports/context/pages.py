@@ -71,6 +71,16 @@ class OverviewPage:
 
 
 @dataclass(frozen=True, slots=True)
+class RunPage:
+    """A run: all that is told of it as a whole."""
+
+    site: Site
+    title: str
+    id: str
+    runs: tuple[Section, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class EvaluationPage:
     """An evaluation: interventions or verdicts that were measured together."""
 
@@ -78,4 +88,5 @@ class EvaluationPage:
     title: str
     kind: str
     id: str
+    parts: tuple[Link, ...]
     runs: tuple[Section, ...]

@@ -52,8 +52,8 @@ class Column:
 class Cell:
     """One value of a table as a reader sees it.
 
-    `value` is the exact value where the text is rounded, `tail` what follows the text, such as the rest of a prompt
-    after its answer, `share` a bar's length in percent.
+    `value` has more digits where the text is rounded, `tail` follows the text, such as the rest of a prompt after its
+    answer, `share` is a bar's length in percent.
     """
 
     text: str

@@ -7,20 +7,21 @@ from typing import Any
 from atlas.reports import addresses, charts
 from atlas.reports.cells import shown
 from atlas.reports.context.pages import EvaluationPage
-from atlas.reports.context.parts import Figure
+from atlas.reports.context.parts import Figure, Link, Table
 from atlas.reports.context.pictures import Picture
 from atlas.reports.context.section import Section
 from atlas.reports.intervals import with_intervals
-from atlas.reports.pages.shared import Page, site
+from atlas.reports.pages.shared import NOTHING, Page, parts, site
 from atlas.reports.query import Query, Row
 from atlas.reports.snapshot import Snapshot
 from atlas.reports.svg import svg
 from atlas.reports.tables import Tables
 
+ROWS_A_PAGE = 120
 _MEASURES = """
-    log_odds_change, log_odds_change_low, log_odds_change_high, log_change, log_change_low, log_change_high,
-    log_change_unrelated, rank_change, rank_change_low, rank_change_high, lost, lost_low, lost_high,
-    gained, gained_low, gained_high, success_rate, success_rate_low, success_rate_high, success_rate_both
+    log_odds_change, log_odds_change_low, log_odds_change_high, log_change, log_change_unrelated,
+    rank_change, rank_change_low, rank_change_high, lost, lost_low, lost_high, gained, gained_low, gained_high,
+    success_rate, success_rate_low, success_rate_high, success_rate_both
 """
 
 LOCALISATION = Query(
@@ -149,49 +150,67 @@ def _rows(snapshot: Snapshot, kind: Kind, row: Row) -> tuple[list[Row], ...]:
 
 
 def pages(snapshot: Snapshot) -> Iterator[Page]:
-    """Yield the page of every evaluation."""
+    """Yield the page of every evaluation, of a long table in several parts."""
     for found in evaluations(snapshot):
-        tables = Tables(snapshot, addresses.root(found.address))
-        bound = {"evaluation": found.id}
-        made = tuple(
-            tables.table(query, rows, bound) for query, rows in zip(found.kind.tables, found.rows, strict=True)
-        )
-        section = Section(
-            id="results",
-            title=found.model,
-            method="",
-            run="",
-            figures=_figures(found),
-            warnings=(),
-            layers=(),
-            pictures=tuple(found.picture(view, f"#{made[0].id}") for view in found.kind.views),
-            tables=made,
-        )
-        context = EvaluationPage(
-            site=site(snapshot, found.address),
-            title=found.kind.title,
-            kind=found.name,
-            id=str(found.id),
-            runs=(section,),
-        )
-        yield Page(found.address, "evaluation.html", context)
+        count = max(1, -(-len(found.rows[0]) // ROWS_A_PAGE))
+        for part in range(1, count + 1):
+            yield _page(snapshot, found, part, count)
+
+
+def _page(snapshot: Snapshot, found: Evaluation, part: int, count: int) -> Page:
+    address = addresses.evaluation(found.id, part)
+    tables = Tables(snapshot, addresses.root(address))
+    bound = {"evaluation": found.id}
+    first, *others = zip(found.kind.tables, found.rows, strict=True)
+    cut = first[1][(part - 1) * ROWS_A_PAGE : part * ROWS_A_PAGE]
+    note = f"Part {part} of {count}. {first[0].note}" if count > 1 else ""
+    made = (
+        tables.table(first[0], cut, bound, note=note),
+        *(tables.table(query, rows, bound) for query, rows in others if part == 1),
+    )
+    views = found.kind.views if part == 1 else ()
+    section = _section(
+        found, "results", found.model, tuple(found.picture(view, f"#{made[0].id}") for view in views), made
+    )
+    context = EvaluationPage(
+        site=site(snapshot, address),
+        title=found.kind.title,
+        kind=found.name,
+        id=str(found.id),
+        parts=parts(part, count, lambda number: addresses.evaluation(found.id, number)),
+        runs=(section,),
+    )
+    return Page(address, "evaluation.html", context)
 
 
 def summary(snapshot: Snapshot) -> tuple[Section, ...]:
     """Return what the overview shows of the evaluations: the first picture of each, which leads to its page."""
     return tuple(
-        Section(
-            id=f"evaluation-{found.id}",
-            title=found.kind.title,
-            method=found.model,
-            run="",
-            figures=(),
-            warnings=(),
-            layers=(),
-            pictures=(found.picture(next(iter(found.kind.views)), found.address),),
-            tables=(),
+        _section(
+            found,
+            f"evaluation-{found.id}",
+            found.kind.title,
+            (found.picture(next(iter(found.kind.views)), found.address),),
+            (),
         )
         for found in evaluations(snapshot)
+    )
+
+
+def _section(
+    found: Evaluation, identity: str, title: str, pictures: tuple[Picture, ...], tables: tuple[Table, ...]
+) -> Section:
+    return Section(
+        id=identity,
+        title=title,
+        method="" if tables else found.model,
+        run="",
+        more=NOTHING if tables else Link("The tables", found.address),
+        figures=_figures(found) if tables else (),
+        warnings=(),
+        layers=(),
+        pictures=pictures,
+        tables=tables,
     )
 
 

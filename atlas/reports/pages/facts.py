@@ -16,7 +16,8 @@ from atlas.reports.snapshot import DEFINITION, Run, Snapshot
 from atlas.reports.tables import Tables, meaning
 
 AT_ONCE = 400
-MOST_NEURONS, MOST_SETS, MOST_PROMPTS = 60, 40, 120
+MOST_NEURONS, MOST_SETS, MOST_PROMPTS, MOST_EFFECTS = 60, 40, 120, 150
+MOST_SCORES = 700
 
 LABELS = Query(
     "labels",
@@ -107,12 +108,15 @@ QUALIFY row_number() OVER (PARTITION BY dkn.fact, run.model, dkn.language ORDER 
 EFFECTS = Query(
     "effects",
     "Suppressed and enhanced",
-    """
+    f"""
 SELECT
     e.fact, run.model, e.purpose, run.method, e.source, e.languages, e.measured, e.action, e.n_neurons, e.prompts,
     e.change, e.log_odds_change, e.rank_change, e.lost, e.gained, e.log_change_unrelated
 FROM intervention_effect AS e JOIN run ON run.run = e.run
 WHERE e.fact = $fact AND run.model = $model
+QUALIFY row_number() OVER (
+    PARTITION BY e.fact, run.model ORDER BY e.purpose DESC, e.measured, e.action DESC, run.method, e.source, e.languages
+) <= {MOST_EFFECTS}
 """,
     "model, purpose DESC, measured, action DESC, method, source, languages",
     hidden=("fact", "model"),
@@ -252,8 +256,9 @@ def _side_by_side(tables: Tables, rows: Sequence[Row], bound: dict[str, Any]) ->
     most = max((row["score"] for row in rows), default=0.0)
     order = sorted(scores, key=lambda n: (not about[n]["likn"], -len(scores[n]), -max(scores[n].values()), n))
     note = SIDE_BY_SIDE.note
-    if len(order) > MOST_NEURONS:
-        note = f"The first {MOST_NEURONS} of {len(order):,} neurons; the query gives all. {note}"
+    most_rows = max(10, min(MOST_NEURONS, MOST_SCORES // max(len(languages), 1)))
+    if len(order) > most_rows:
+        note = f"The first {most_rows} of {len(order):,} neurons; the query gives all. {note}"
     cells = tuple(
         (
             *(tables.cell(name, value, about[place]) for name, value in zip(("layer", "neuron"), place, strict=True)),
@@ -261,7 +266,7 @@ def _side_by_side(tables: Tables, rows: Sequence[Row], bound: dict[str, Any]) ->
             *(_bar(scores[place].get(code), most) for code in languages),
             *(cell(name, about[place][name]) for name in ("same_relation", "other_relations")),
         )
-        for place in order[:MOST_NEURONS]
+        for place in order[:most_rows]
     )
     columns = (
         Column("layer", meaning("layer"), True),

@@ -6,7 +6,7 @@ from atlas.reports import addresses
 from atlas.reports.context.pages import LanguagePage
 from atlas.reports.context.pictures import Heat
 from atlas.reports.context.section import Section
-from atlas.reports.pages.shared import Page, figures, site, usage_warnings
+from atlas.reports.pages.shared import NOTHING, Page, figures, site, usage_warnings
 from atlas.reports.pictures import layer_heat
 from atlas.reports.query import Query
 from atlas.reports.snapshot import DEFINITION, Run, Snapshot
@@ -118,6 +118,7 @@ def _section(snapshot: Snapshot, tables: Tables, run: Run, code: str) -> Section
         title=run.name,
         method=run.method,
         run=str(run.run),
+        more=NOTHING,
         figures=figures(summary),
         warnings=usage_warnings(snapshot.rows(WARNINGS, bound), lambda rows: f"{rows[0]['facts']:,} facts"),
         layers=_layers(snapshot, run, bound),

@@ -8,7 +8,7 @@ from operator import itemgetter
 from atlas.reports import addresses
 from atlas.reports.context.pages import NeuronPage
 from atlas.reports.context.section import Section
-from atlas.reports.pages.shared import Page, figures, site
+from atlas.reports.pages.shared import NOTHING, Page, figures, site
 from atlas.reports.query import Query, Row, chunks, deal
 from atlas.reports.snapshot import DEFINITION, Run, Snapshot
 from atlas.reports.tables import Tables
@@ -157,6 +157,7 @@ class _Maker:
             title=run.name,
             method=run.method,
             run=str(run.run),
+            more=NOTHING,
             figures=figures(shown),
             warnings=(),
             layers=(),

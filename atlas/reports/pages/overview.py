@@ -1,23 +1,13 @@
 """The overview: what the atlas holds, and what each model's run found."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
-
-from atlas.reports import addresses, charts
+from atlas.reports import addresses
 from atlas.reports.context.pages import OverviewPage
-from atlas.reports.context.parts import Warning
-from atlas.reports.context.pictures import Heat, Picture
-from atlas.reports.context.section import Section
+from atlas.reports.pages import runs
 from atlas.reports.pages.evaluations import summary
-from atlas.reports.pages.shared import SHARED, Page, figures, site, usage_warnings
-from atlas.reports.pictures import layer_heat
-from atlas.reports.query import Query, Row
-from atlas.reports.snapshot import DEFINITION, Run, Snapshot
-from atlas.reports.svg import svg
+from atlas.reports.pages.shared import Page, figures, site
+from atlas.reports.query import Query
+from atlas.reports.snapshot import DEFINITION, Snapshot
 from atlas.reports.tables import Tables
-
-MOST = 50
 
 HOLDS = Query(
     "holds",
@@ -102,138 +92,6 @@ QUALIFY row_number() OVER (ORDER BY edit.created DESC, edit.edit) <= 100
 """,
     "edit.created DESC, edit.edit",
 )
-FIGURES = Query(
-    "figures",
-    "In short",
-    f"""
-SELECT
-    count(DISTINCT prompt.fact) AS facts,
-    count(*) FILTER (probe.status IN ('ok', 'not_converged')) AS usable,
-    avg((probe.rank = 1)::INTEGER) AS "share ranked first",
-    (SELECT count(DISTINCT (layer, neuron)) FROM knowledge_neuron
-     WHERE definition = '{DEFINITION}' AND run = $run) AS "knowledge neurons",
-    (SELECT count(DISTINCT (layer, neuron)) FROM likn WHERE definition = '{DEFINITION}' AND run = $run) AS "LIKN",
-    (SELECT count(DISTINCT fact) FROM likn WHERE definition = '{DEFINITION}' AND run = $run) AS "facts with a LIKN",
-    (SELECT count(DISTINCT fact) FROM dkn WHERE definition = '{DEFINITION}' AND run = $run) AS "facts with a DKN"
-FROM probe JOIN prompt USING (prompt) WHERE probe.run = $run
-""",
-    "ALL",
-)
-WARNINGS = Query(
-    "warnings",
-    "Warnings",
-    """
-SELECT warning, count(DISTINCT fact) AS facts, count(*) AS places
-FROM usage_warning WHERE run = $run GROUP BY warning
-""",
-    "warning",
-)
-LAYERS = Query(
-    "layers",
-    "Neurons by layer",
-    f"""
-SELECT kind, coalesce(language, 'all') AS language, layer, pairs, neurons, share
-FROM layer_distribution WHERE definition = '{DEFINITION}' AND run = $run
-""",
-    "kind = 'likn', kind DESC, language, layer",
-    note="`neurons` counts different neurons, `pairs` facts with their neurons; `share` is of the pairs.",
-)
-PROOF = Query(
-    "proof",
-    "How well languages are known, and how exact the scores are",
-    """
-SELECT
-    prompt.language, count(DISTINCT prompt.fact) AS facts, count(*) AS prompts,
-    count(*) FILTER (probe.status IN ('ok', 'not_converged')) AS usable,
-    avg((probe.rank = 1)::INTEGER) AS ranked_first,
-    median(probe.mean_probability) AS median_probability,
-    median(worst.completeness_error) AS median_error, quantile_cont(worst.completeness_error, 0.95) AS error_95,
-    avg(worst.nodes) AS mean_nodes, max(worst.nodes) AS most_nodes
-FROM probe JOIN prompt USING (prompt)
-LEFT JOIN (
-    SELECT prompt, max(completeness_error) AS completeness_error, max(nodes) AS nodes
-    FROM probe_layer WHERE run = $run GROUP BY prompt
-) AS worst ON worst.prompt = probe.prompt
-WHERE probe.run = $run
-GROUP BY prompt.language
-""",
-    "prompt.language",
-    note="Errors are the largest completeness error of any layer, over prompts; nodes the most that a layer took.",
-)
-OVERLAP = Query(
-    "overlap",
-    "What languages share",
-    f"""
-SELECT language_a, language_b, facts, overlap, jaccard, expected, same_relation, other_relations
-FROM language_overlap WHERE definition = '{DEFINITION}' AND run = $run
-""",
-    "language_a, language_b",
-    note="Common knowledge neurons of the same fact, mean over facts, beside what random sets of the same sizes have "
-    "in common, and the sets of different facts of the relation and of other relations.",
-)
-CONTROL = Query(
-    "control",
-    "Language-independent neurons and their controls",
-    f"""
-SELECT
-    relation, count(*) AS facts, avg(observed) AS observed, avg(expected) AS expected,
-    avg(same_relation) AS same_relation, avg(other_relations) AS other_relations
-FROM likn_control WHERE definition = '{DEFINITION}' AND run = $run
-GROUP BY relation
-""",
-    "relation",
-    note="LIKN of a fact, mean over the facts of each relation. The number means something as far as it exceeds what "
-    "the sets of different facts give: the rest is the relation's, or chance.",
-)
-FACTS = Query(
-    "facts",
-    "Facts with the most language-independent neurons",
-    f"""
-SELECT
-    c.fact, c.relation, c.of_languages, c.observed, c.expected, c.p_value, c.same_relation, c.other_relations
-FROM likn_control AS c WHERE c.definition = '{DEFINITION}' AND c.run = $run AND c.observed > 0
-QUALIFY row_number() OVER (ORDER BY c.observed DESC, c.p_value, c.fact) <= {MOST}
-""",
-    "observed DESC, p_value, fact",
-    note=f"At most {MOST}; relation pages list all facts.",
-)
-NEURONS = Query(
-    "neurons",
-    "Neurons that most facts share",
-    f"""
-SELECT layer, neuron, facts, likn_facts, languages, relations, score
-FROM neuron_summary WHERE definition = '{DEFINITION}' AND run = $run
-QUALIFY row_number() OVER (ORDER BY facts DESC, score DESC, layer, neuron) <= {MOST}
-""",
-    "facts DESC, score DESC, layer, neuron",
-    note=f"At most {MOST}; the search box finds the others by layer and number.",
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """A picture of a query's rows."""
-
-    query: Query
-    draw: Callable[[list[Row]], Any]
-    title: str
-    caption: str
-
-
-CHARTS = (
-    Chart(
-        OVERLAP,
-        charts.language_overlap,
-        "What languages share",
-        "Knowledge neurons in common, of the same fact and of controls, mean over facts; one scale for all squares.",
-    ),
-    Chart(
-        CONTROL,
-        charts.likn_control,
-        "Language-independent neurons (LIKN) of a fact",
-        "Found, and what controls give, mean over the facts of each relation.",
-    ),
-)
 
 
 def pages(snapshot: Snapshot) -> list[Page]:
@@ -250,58 +108,7 @@ def pages(snapshot: Snapshot) -> list[Page]:
             for query in (RELATIONS, LANGUAGES, EDITS, RUNS, SKIPPED)
             if (rows := snapshot.rows(query, {}))
         ),
-        runs=tuple(_section(snapshot, tables, run) for run in snapshot.runs),
+        runs=tuple(runs.summary(snapshot, tables, run) for run in snapshot.runs),
         evaluations=summary(snapshot),
     )
     return [Page(address, "overview.html", context)]
-
-
-def _section(snapshot: Snapshot, tables: Tables, run: Run) -> Section:
-    bound = {"run": run.run}
-    rows = {query: snapshot.rows(query, bound) for query in (FACTS, NEURONS, OVERLAP, CONTROL, PROOF, LAYERS)}
-    return Section(
-        id=f"run-{run.run}",
-        title=run.name,
-        method=run.method,
-        run=str(run.run),
-        figures=figures(snapshot.rows(FIGURES, bound)[0]),
-        warnings=_warnings(snapshot, run),
-        layers=_layers(rows[LAYERS], run),
-        pictures=tuple(_picture(chart, run, rows[chart.query]) for chart in CHARTS if rows[chart.query]),
-        tables=tuple(tables.table(query, found, bound) for query, found in rows.items()),
-    )
-
-
-def _picture(chart: Chart, run: Run, rows: list[Row]) -> Picture:
-    identity, numbers = f"{chart.query.name}-picture-{run.run}", f"#{chart.query.name}-{run.run}"
-    drawn = svg(chart.draw(rows), identity, f"{chart.title}, {run.name}")
-    return Picture(identity, chart.title, chart.caption, drawn, numbers)
-
-
-def _warnings(snapshot: Snapshot, run: Run) -> tuple[Warning, ...]:
-    found = usage_warnings(snapshot.rows(WARNINGS, {"run": run.run}), _where)
-    if run.status == "done":
-        return found
-    return (*found, Warning("run not finished", "The run was cut off: the same `atlas build` goes on.", run.status))
-
-
-def _where(rows: Sequence[Row]) -> str:
-    (row,) = rows
-    return f"{row['facts']:,} facts" if row["facts"] else ""
-
-
-def _layers(rows: list[Row], run: Run) -> tuple[Heat, ...]:
-    """Return where knowledge neurons and LIKN are, and where the neurons of degenerate sets are."""
-    heats = []
-    for kinds, title in (
-        (("knowledge neuron", "likn"), "Knowledge neurons and LIKN"),
-        (("dkn",), "Neurons of degenerate sets (DKN)"),
-    ):
-        counts: dict[str, list[int]] = {}
-        for row in rows:
-            if row["kind"] in kinds:
-                label = SHARED if row["kind"] == "likn" else row["language"]
-                counts.setdefault(label, [0] * run.layers)[row["layer"]] = row["neurons"]
-        if counts:
-            heats.append(layer_heat(title, counts, SHARED, "different neurons"))
-    return tuple(heats)

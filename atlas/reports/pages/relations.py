@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from atlas.reports import addresses
 from atlas.reports.context.pages import RelationPage
-from atlas.reports.context.parts import Link, Table
+from atlas.reports.context.parts import Table
 from atlas.reports.context.section import Section
-from atlas.reports.pages.shared import Page, figures, site
+from atlas.reports.pages.shared import NOTHING, Page, figures, parts, site
 from atlas.reports.query import Query, Row
 from atlas.reports.snapshot import DEFINITION, Run, Snapshot
 from atlas.reports.tables import Tables
@@ -131,7 +131,7 @@ def _pages(snapshot: Snapshot, code: str) -> Iterator[Page]:
             site=site(snapshot, address),
             title=snapshot.relations[code],
             code=code,
-            parts=_parts(code, part, count),
+            parts=parts(part, count, lambda number: addresses.relation(code, number)),
             templates=_templates(snapshot, tables, code) if part == 1 else None,
             runs=tuple(_section(snapshot, tables, run, code, facts[run], part) for run in snapshot.runs if facts[run]),
         )
@@ -140,15 +140,6 @@ def _pages(snapshot: Snapshot, code: str) -> Iterator[Page]:
 
 def _facts(snapshot: Snapshot, run: Run, code: str) -> list[Row]:
     return snapshot.rows(FACTS, {"run": run.run, "model": run.model, "relation": code})
-
-
-def _parts(code: str, part: int, count: int) -> tuple[Link, ...]:
-    """Return links to the relation's other parts; none where there is one."""
-    if count == 1:
-        return ()
-    here = addresses.relation(code, part)
-    names = [(str(number), addresses.relation(code, number)) for number in range(1, count + 1)]
-    return tuple(Link(text, "" if address == here else address.partition("/")[2]) for text, address in names)
 
 
 def _templates(snapshot: Snapshot, tables: Tables, code: str) -> Table:
@@ -169,6 +160,7 @@ def _section(snapshot: Snapshot, tables: Tables, run: Run, code: str, facts: lis
         title=run.name,
         method=run.method,
         run=str(run.run),
+        more=NOTHING,
         figures=figures(snapshot.rows(FIGURES, bound)[0]) if part == 1 else (),
         warnings=(),
         layers=(),

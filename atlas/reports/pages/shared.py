@@ -9,13 +9,14 @@ from operator import itemgetter
 import atlas
 from atlas.reports import addresses
 from atlas.reports.cells import shown
-from atlas.reports.context.parts import Figure, Site, Warning
+from atlas.reports.context.parts import Figure, Link, Site, Warning
 from atlas.reports.query import Row
 from atlas.reports.snapshot import Snapshot
 from atlas.reports.tables import meaning
 from atlas.store.warnings import UsageWarning
 
 SHARED = "LIKN"
+NOTHING = Link("", "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,14 @@ def usage_warnings(rows: Iterable[Row], where: Callable[[Sequence[Row]], str]) -
     for row in rows:
         held.setdefault(row["warning"], []).append(row)
     return tuple(Warning(kind, kind.meaning, where(held[kind])) for kind in UsageWarning if kind in held)
+
+
+def parts(here: int, count: int, address: Callable[[int], str]) -> tuple[Link, ...]:
+    """Return links between the pages that a long table takes, in one folder; none where there is one."""
+    if count == 1:
+        return ()
+    names = [(number, address(number).rpartition("/")[2]) for number in range(1, count + 1)]
+    return tuple(Link(str(number), "" if number == here else name) for number, name in names)
 
 
 def share(value: float, most: float) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from html import escape
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
@@ -53,6 +54,14 @@ class Atlas:
     def __repr__(self) -> str:
         """Return the class and the path."""
         return f"{type(self).__name__}({str(self.path)!r})"
+
+    def _repr_html_(self) -> str:
+        """Return what the atlas holds as HTML, for notebooks."""
+        name = escape(str(self.path))
+        if self._open is None:
+            return f"<p>{name} (closed)</p>"
+        holds, runs = self.query(queries.HOLDS), self.query(queries.RUNS_IN_SHORT)
+        return f"<p>{name}</p>{holds._repr_html_()}{runs._repr_html_()}"
 
     def close(self) -> None:
         """Close the file; may be called twice."""

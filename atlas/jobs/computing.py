@@ -86,7 +86,6 @@ class Worker:
         results = attribute(self.model, prompts, self.recipe.settings, budget)
         return to_tables(run, results, self.recipe.settings.floor)
 
-
     def tokens(self, layer: int, neurons: Sequence[int]) -> "pa.Table":
         """Return the rows of `neuron_token` of some neurons of a layer."""
         from atlas.models.vocabulary import neuron_tokens

@@ -22,6 +22,18 @@ GROUP BY ALL
 ORDER BY run.started, run.run
 """
 
+HOLDS = """
+SELECT
+    (SELECT count(*) FROM fact) AS facts, (SELECT count(*) FROM relation) AS relations,
+    (SELECT count(*) FROM language) AS languages, (SELECT count(*) FROM model) AS models,
+    (SELECT count(*) FROM run) AS runs, (SELECT count(*) FROM edit) AS edits
+"""
+
+RUNS_IN_SHORT = """
+SELECT run.run, model.name AS model, run.method, run.status, run.started
+FROM run JOIN model USING (model) ORDER BY run.started, run.run
+"""
+
 FACT_IDS = """
 SELECT DISTINCT fact FROM fact LEFT JOIN fact_label USING (fact)
 WHERE fact.fact = $number::HUGEINT OR $text IN (fact.subject, fact_label.subject)

@@ -32,7 +32,7 @@ def report(
     """
     written = write(db, out, facts, split(relations))
     print(diagnostics.visible(told(written)))
-    pages = ", ".join(f"{count:,} of {kind}" for kind, count in written.pages.items() if count)
+    pages = ", ".join(f"{count:,} {kind}" for kind, count in written.pages.items() if count)
     print(f"Pages: {pages}.")
 
 

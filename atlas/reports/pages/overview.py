@@ -8,16 +8,12 @@ from atlas.reports.pages.shared import Page, figures, site
 from atlas.reports.query import Query
 from atlas.reports.snapshot import DEFINITION, Snapshot
 from atlas.reports.tables import Tables
+from atlas.store import queries
 
 HOLDS = Query(
     "holds",
     "What it holds",
-    """
-SELECT
-    (SELECT count(*) FROM fact) AS facts, (SELECT count(*) FROM relation) AS relations,
-    (SELECT count(*) FROM language) AS languages, (SELECT count(*) FROM model) AS models,
-    (SELECT count(*) FROM run) AS runs, (SELECT count(*) FROM edit) AS edits
-""",
+    queries.HOLDS,
     "ALL",
 )
 THRESHOLDS = Query(

@@ -1,0 +1,71 @@
+"""Charts take rows of the views and become pictures, whatever the text in them; notebooks show atlases."""
+
+from xml.etree import ElementTree
+
+import altair
+import pytest
+from reports.sample import HOSTILE, LANGUAGES
+
+import atlas
+from atlas.reports import charts
+from atlas.reports.intervals import with_intervals
+from atlas.reports.svg import svg
+
+
+@pytest.fixture(scope="module")
+def opened(db):
+    with atlas.open(db) as reader:
+        yield reader
+
+
+def _rows(opened, name):
+    if name in ("localisation", "cross_lingual", "fact_check_metrics"):
+        return opened.query(f"FROM {name}")
+    return opened.query(f"FROM {name} WHERE definition = 'default' AND run = (SELECT min(run) FROM run)")
+
+
+@pytest.mark.parametrize("name", charts.__all__)
+def test_a_chart_is_an_altair_chart_and_a_clean_picture(opened, name):
+    chart = getattr(charts, name)(_rows(opened, name))
+    assert isinstance(chart, altair.TopLevelMixin)
+    root = ElementTree.fromstring(svg(chart, "one", HOSTILE))
+    assert root.get("aria-label") == HOSTILE
+    assert root.get("role") == "img"
+    tags = {element.tag.rpartition("}")[2] for element in root.iter()}
+    assert tags <= {"svg", "g", "path", "rect", "line", "text", "title", "defs", "clipPath"}
+    assert not any(key.startswith("on") or "href" in key for element in root.iter() for key in element.attrib)
+
+
+def test_labels_are_in_the_picture_as_text(opened):
+    root = ElementTree.fromstring(svg(charts.language_overlap(_rows(opened, "language_overlap")), "one", ""))
+    texts = {"".join(element.itertext()) for element in root.iter()}
+    assert set(LANGUAGES) <= texts
+
+
+def test_ids_of_two_pictures_differ(opened):
+    chart = charts.likn_control(_rows(opened, "likn_control"))
+    ids = [
+        {element.get("id") for element in ElementTree.fromstring(svg(chart, name, "")).iter() if element.get("id")}
+        for name in ("one", "two")
+    ]
+    assert not ids[0] & ids[1]
+
+
+def test_intervals_hold_the_metrics_that_the_view_gives(opened):
+    rows = opened.sql(
+        "FROM fact_check_metrics WHERE source_language IS NULL AND relation IS NULL AND language IS NULL"
+    ).to_pylist()
+    assert rows
+    for row, wide in zip(rows, with_intervals(opened, 1, rows), strict=True):
+        for name in ("auroc", "accuracy", "f1"):
+            assert wide[name] == row[name]
+            assert wide[f"{name}_low"] <= row[name] <= wide[f"{name}_high"]
+
+
+def test_an_opened_atlas_shows_itself_in_notebooks(db):
+    with atlas.open(db) as reader:
+        shown = reader._repr_html_()
+    assert "sample.duckdb" in shown
+    assert HOSTILE not in shown
+    assert "&lt;script&gt;" in shown
+    assert "closed" in reader._repr_html_()

@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -158,7 +158,7 @@ def hash_of(text: str) -> int:
     return int.from_bytes(text.encode(), "big")
 
 
-def _table(name: str, columns: dict[str, object]) -> pa.Table:
+def _table(name: str, columns: Mapping[str, object]) -> pa.Table:
     target = schema.arrow(name)
     return pa.table([pa.array(columns[field.name]).cast(field.type) for field in target], schema=target)
 

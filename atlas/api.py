@@ -13,9 +13,9 @@ import duckdb
 
 from atlas import comparison
 from atlas.comparison import Comparison
-from atlas.errors import StoreError, UsageError
+from atlas.errors import LimitError, StoreError, UsageError
 from atlas.store import queries
-from atlas.store.connection import first_line
+from atlas.store.connection import first_line, is_damage, translate
 from atlas.store.queries import Filter
 from atlas.store.result import Params, Result
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Atlas", "Comparison", "Params", "Result"]
 
+_BATCH = 100_000
+_OUT_OF_MEMORY = "Out of Memory Error"
+_FILES_ARE_SHUT = "disabled by configuration"
 _FEW = 1000
 """Neurons up to which `likn` looks at these alone for their specificity, in place of all."""
 
@@ -77,11 +80,16 @@ class Atlas:
         """Stop the query that runs now, from another thread; it raises StoreError."""
         self._connection.interrupt()
 
-    def sql(self, query: str, params: Params = ()) -> pa.Table:
-        """Return the rows of `query`, with `?` or `$name` bound to `params`; raises StoreError."""
+    def sql(self, query: str, params: Params = (), *, most_bytes: int | None = None) -> pa.Table:
+        """Return the rows of `query`, with `?` or `$name` bound to `params`.
+
+        Raises StoreError for a query that fails and for a result of more than `most_bytes` bytes.
+        """
         try:
             rows = _relation(self._connection, query, params)
-            return _empty() if rows is None else rows.to_arrow_table()
+            if rows is None:
+                return _empty()
+            return rows.to_arrow_table() if most_bytes is None else self._gathered(rows, most_bytes)
         except duckdb.Error as error:
             raise self._failed(error) from error
 
@@ -226,10 +234,41 @@ class Atlas:
             raise StoreError(f"{self.path} was opened by process {self._process}; open it again in this one.")
         return self._open
 
-    def _failed(self, error: duckdb.Error) -> StoreError:
+    def _gathered(self, rows: duckdb.DuckDBPyRelation, most_bytes: int) -> pa.Table:
+        """Return all rows, read batch by batch; raises StoreError once they outgrow `most_bytes`."""
+        import pyarrow as pa
+
+        batches, size = [], 0
+        reader = rows.to_arrow_reader(_BATCH)
+        try:
+            for batch in reader:
+                size += batch.nbytes
+                if size > most_bytes:
+                    raise LimitError(
+                        f"The result of the query of {self.path} is larger than {most_bytes >> 20} MB; "
+                        "add a LIMIT, aggregate, or raise the memory limit."
+                    )
+                batches.append(batch)
+        except (pa.ArrowException, OSError) as error:  # how DuckDB's errors come out of an Arrow reader
+            raise self._failed(error) from error
+        return pa.Table.from_batches(batches, reader.schema)
+
+    def _failed(self, error: Exception) -> StoreError:
         """Return DuckDB's complaint about a query as one sentence."""
-        if isinstance(error, duckdb.InterruptException):
+        if isinstance(error, duckdb.InterruptException) or "INTERRUPT Error" in str(error):
             return StoreError(f"The query of {self.path} was stopped.")
+        if isinstance(error, duckdb.OutOfMemoryException) or _OUT_OF_MEMORY in str(error):
+            return LimitError(
+                f"The query of {self.path} needs more memory than its limit ({first_line(str(error))}); "
+                "ask for less, or raise the memory limit."
+            )
+        if is_damage(error) and isinstance(error, duckdb.Error):
+            return translate(error, self.path)
+        if _FILES_ARE_SHUT in str(error):
+            return LimitError(
+                f"The query of {self.path} may not touch other files ({first_line(str(error))}); allow it to only if "
+                "you trust it."
+            )
         return StoreError(f"The query of {self.path} failed: {first_line(str(error))}.")
 
     def _facts(self, fact: int | str | None, relation: str | None, **equal: object) -> Filter:

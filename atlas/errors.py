@@ -7,7 +7,8 @@
     │   └── TokenError      a text that the tokenizer cannot spell
     └── StoreError          an atlas file that cannot be opened, read or written
         ├── LockedError     another process holds the atlas for writing
-        └── VersionError    the atlas was made by a newer version
+        ├── VersionError    the atlas was made by a newer version
+        └── LimitError      a query passed its time, its memory, or the files that it may touch
 
 A message is one sentence that names the thing, the cause and the way out.
 """
@@ -43,3 +44,7 @@ class LockedError(StoreError):
 
 class VersionError(StoreError):
     """The atlas was made by a newer version of this package."""
+
+
+class LimitError(StoreError):
+    """A query passed its time, its memory, or the files that it may touch."""

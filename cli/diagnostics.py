@@ -48,6 +48,13 @@ def urgent(message: str) -> None:
     os.write(2, f"\n{message}\n".encode())
 
 
+def give_up(message: str) -> None:
+    """Write an error line and end the process at once, from whatever thread; the atlas file stays whole."""
+    error(message)
+    sys.stderr.flush()
+    os._exit(ExitCode.FAILED)
+
+
 def explain(problem: BaseException, *, debug: bool = False) -> ExitCode:
     """Tell what went wrong, with the traceback if `debug`, and return the exit code that fits."""
     if debug:

@@ -1,5 +1,6 @@
 """Is everything in order? Versions, disk, the atlas file and what stands in it, or a model."""
 
+import glob
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ def examine(path: Path) -> Iterator[Finding]:
     yield Finding("ok", "python", python_version())
     yield from (_package(name) for name in _PACKAGES)
     yield _disk(path)
+    yield from _leftovers(path)
     try:
         with atlas.open(path) as opened:
             yield Finding("ok", "atlas", ", ".join(f"{key} {value}" for key, value in opened.info().items()))
@@ -100,6 +102,15 @@ def _disk(path: Path) -> Finding:
     if free < _LITTLE_DISK:
         return Finding("warning", "disk", detail, "make room before a build")
     return Finding("ok", "disk", detail)
+
+
+def _leftovers(path: Path) -> Iterator[Finding]:
+    """Yield a warning of what commands that were killed left beside the atlas."""
+    endings = ("*.new", "*.new.wal", "upgrade", "upgrade.wal", "*.part")
+    found = sorted(each.name for ending in endings for each in path.parent.glob(f".{glob.escape(path.name)}.{ending}"))
+    if found:
+        remedy = "remove them if no atlas command is running; the atlas does not need them"
+        yield Finding("warning", "leftovers", f"{len(found)} in {path.parent}: {', '.join(found)}", remedy)
 
 
 def _checked(results: "Sequence[CheckResult]") -> Iterator[Finding]:

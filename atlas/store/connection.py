@@ -82,6 +82,8 @@ def schema_version(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
         version = connection.execute("SELECT version_num FROM schema_version").fetchall()
     except duckdb.CatalogException:
         format_ = version = []
+    except duckdb.Error as error:
+        raise translate(error, path) from error
     if not version or format_ != [(FORMAT,)]:
         raise StoreError(f"{path} is a DuckDB file but no atlas; name another file.")
     return int(version[0][0])
@@ -128,9 +130,14 @@ def translate(error: duckdb.Error, path: Path) -> StoreError:
         )
     if "database file with version number" in text:
         return VersionError(f"{path} was written by a newer DuckDB; upgrade it: pip install --upgrade duckdb.")
-    if isinstance(error, duckdb.IOException):
+    if isinstance(error, duckdb.IOException) and not is_damage(error):
         return StoreError(f"{path} cannot be opened: {first_line(text)}; check the disk and the file's permissions.")
     return StoreError(f"{path} is damaged: {first_line(text)}; restore a copy, the file was left as it is.")
+
+
+def is_damage(error: Exception) -> bool:
+    """Return whether DuckDB complains of bytes in the file that are not those that it wrote."""
+    return "Corrupt database file" in str(error)
 
 
 def first_line(text: str) -> str:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -17,7 +18,7 @@ import atlas
 from atlas import schema
 from atlas.errors import StoreError, VersionError
 from atlas.store import views
-from atlas.store.connection import FORMAT, STORAGE_VERSION, Limits, check_file, open_file, schema_version
+from atlas.store.connection import FORMAT, STORAGE_VERSION, Limits, check_file, first_line, open_file, schema_version
 
 _MIGRATIONS = str(resources.files("atlas.migrations"))
 
@@ -49,9 +50,12 @@ def create(path: Path) -> None:
     except FileExistsError:
         raise StoreError(f"{path} was made by another process meanwhile; open it to add to it.") from None
     except (OSError, duckdb.IOException) as error:
-        raise StoreError(f"{path} cannot be made: {error}; check that its folder is there and writable.") from error
+        raise StoreError(
+            f"{path} cannot be made: {first_line(str(error))}; check that its folder is there and writable."
+        ) from error
     finally:
-        made.unlink(missing_ok=True)
+        with suppress(OSError):  # of a folder that cannot be written, which was told already
+            made.unlink(missing_ok=True)
 
 
 def upgrade(path: Path) -> Upgrade:

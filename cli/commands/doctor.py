@@ -1,6 +1,7 @@
 """`atlas doctor`: is everything in order?"""
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -8,6 +9,7 @@ import typer
 from ..exits import ExitCode
 from ..options import DEFAULT_DB, Db, FormatOption, Json, chosen
 from ..output.emit import emit
+from ..output.formats import Format
 
 
 def doctor(
@@ -22,14 +24,22 @@ def doctor(
     allow_pickle: Annotated[
         bool, typer.Option("--allow-pickle", help="Load weights that are not safetensors.")
     ] = False,
+    digest: Annotated[
+        bool, typer.Option("--digest", help="Print a digest of the atlas' content and nothing else.")
+    ] = False,
     format_: FormatOption = None,
     json: Json = False,
 ) -> None:
     """Check the installation and the atlas, or whether a model is computed as its own code does.
 
-    The exit code is 1 if something is wrong; warnings alone leave it 0.
+    The exit code is 1 if something is wrong; warnings alone leave it 0. Atlases of the same content have the same
+    digest, in whatever order and in however many pieces they were filled.
     """
     import pyarrow as pa
+
+    if digest:
+        _print_digest(db, chosen(format_, json))
+        return
 
     from atlas.jobs.doctor import examine, examine_model
 
@@ -45,3 +55,17 @@ def doctor(
     emit(pa.Table.from_pylist([asdict(finding) for finding in findings]), chosen(format_, json), None)
     if any(finding.status == "wrong" for finding in findings):
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _print_digest(db: Path, format_: Format | None) -> None:
+    import pyarrow as pa
+
+    import atlas
+    from atlas.store.digest import digest
+
+    with atlas.open(db) as opened:
+        found = digest(opened)
+    if format_ is None:
+        print(found)
+    else:
+        emit(pa.table({"digest": [found]}), format_, None)

@@ -1,13 +1,15 @@
 """`atlas sql`: ask the atlas anything."""
 
 import sys
+import threading
 from typing import Annotated
 
 import typer
 
-from atlas.errors import UsageError
+from atlas.errors import LimitError, UsageError
 
-from ..options import DEFAULT_DB, Db, FormatOption, Json, Output, chosen
+from .. import diagnostics
+from ..options import DEFAULT_DB, Db, FormatOption, Json, Output, chosen, megabytes
 from ..output.emit import emit
 
 
@@ -21,15 +23,38 @@ def sql(
     allow_files: Annotated[
         bool, typer.Option("--allow-files", help="Let the query read and write other files.")
     ] = False,
+    memory: Annotated[
+        int,
+        typer.Option(
+            parser=megabytes, metavar="SIZE", help="Memory for the query, such as 4GB, and as much for its result."
+        ),
+    ] = "2GB",  # type: ignore[assignment]  # parsed as if it were typed
+    timeout: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="Stop the query after so long; 0 for never.")
+    ] = 600,
 ) -> None:
-    """Run SQL on the atlas, read-only unless --write.
+    """Run SQL on the atlas, read-only unless --write, within a memory limit and a time limit.
 
     The tables and views are described in docs/schema.md; `select * from likn limit 5` is a start.
     """
     import atlas
+    from atlas.store.bounded import Bounds, ask
 
-    text = sys.stdin.read() if query == "-" else query
+    text = _stdin() if query == "-" else query
     if not text.strip():
         raise UsageError('There is no query; `atlas sql "select * from likn limit 5"` is a start.')
-    with atlas.open(db, "a" if write else "r", allow_files=allow_files) as opened:
-        emit(opened.sql(text), chosen(format_, json), output)
+    bounds = Bounds(timeout if 0 < timeout < threading.TIMEOUT_MAX else None, memory)
+    with atlas.open(db, "a" if write else "r", memory_limit=f"{memory}MiB", allow_files=allow_files) as opened:
+        try:
+            result = ask(opened, text, bounds, diagnostics.give_up)
+        except LimitError as error:
+            error.add_note("--timeout, --memory and --allow-files set what a query may take and touch")
+            raise
+        emit(result, chosen(format_, json), output)
+
+
+def _stdin() -> str:
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"The query on stdin is not UTF-8 text: {error.reason} at byte {error.start}.") from error

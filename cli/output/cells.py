@@ -16,7 +16,7 @@ from pyarrow import compute
 def rows(table: pa.Table) -> Iterator[list[Any]]:
     """Yield each row of `table` as JSON values, one batch in memory at a time."""
     for batch in table.to_batches(max_chunksize=10_000):
-        columns = [[plain(value, column.type) for value in column.to_pylist()] for column in batch.columns]
+        columns = [[plain(value, column.type) for value in _values(column)] for column in batch.columns]
         yield from (list(row) for row in zip(*columns, strict=True))
 
 
@@ -44,6 +44,27 @@ def rounded(table: pa.Table, digits: int = 3) -> pa.Table:
     """Return `table` with its floating numbers rounded, for eyes."""
     columns = [compute.round(c, digits) if pa.types.is_floating(c.type) else c for c in table.columns]
     return pa.table(columns, names=table.column_names)
+
+
+def _values(column: pa.Array) -> list[Any]:
+    """Return the column's values; times that Python cannot hold, such as infinity, as text."""
+    try:
+        return list(column.to_pylist())
+    except (OverflowError, ValueError):
+        return [_value(scalar) for scalar in column]
+
+
+def _value(scalar: pa.Scalar) -> Any:
+    try:
+        return scalar.as_py()
+    except (OverflowError, ValueError):
+        if isinstance(scalar, pa.MapScalar):
+            return [(_value(pair[0]), _value(pair[1])) for pair in scalar.values]
+        if isinstance(scalar, pa.ListScalar):
+            return [_value(each) for each in scalar.values]
+        if isinstance(scalar, pa.StructScalar):
+            return {name: _value(scalar[name]) for name in scalar}
+        return scalar.cast(pa.string()).as_py()
 
 
 def _number(value: float, *, narrow: bool) -> float | str:

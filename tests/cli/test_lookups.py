@@ -106,6 +106,22 @@ def test_doctor_warns_of_a_run_cut_off(built, shell, db):
     assert [f["subject"] for f in json.loads(ended.out) if f["status"] == "warning"] == ["runs that are not done"]
 
 
+def test_doctor_tells_a_digest_of_the_content(built, shell, db):
+    ended = shell("doctor", "--db", db, "--digest")
+    assert (ended.code, ended.err, len(ended.out)) == (0, "", 33)
+    assert shell("doctor", "--db", db, "--digest", "--json").out == f'[\n{{"digest": "{ended.out.strip()}"}}\n]\n'
+    shell("sql", "DELETE FROM attribution WHERE rowid = 0", "--db", db, "--write")
+    assert shell("doctor", "--db", db, "--digest").out != ended.out
+
+
+def test_doctor_names_what_killed_commands_left(built, shell, db):
+    db.with_name(f".{db.name}.upgrade").write_bytes(b"half of a copy")
+    db.with_name(".other.duckdb.upgrade").touch()
+    (found,) = [f for f in _rows(shell("doctor", "--db", db, "--json")) if f["status"] != "ok"]
+    assert found["detail"].endswith(f": .{db.name}.upgrade")
+    assert found["remedy"].startswith("remove them")
+
+
 def test_doctor_looks_at_a_broken_file_too(shell, tmp_path):
     ended = shell("doctor", "--db", tmp_path / "none" / "x.duckdb", "--json")
     assert ended.code == 1

@@ -1,6 +1,8 @@
 """`atlas sql`: the bytes of every format, and what a query may not do."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pyarrow.parquet as parquet
@@ -134,6 +136,40 @@ def test_files_are_open_only_on_request(sql, tmp_path):
     query = f"SELECT n FROM '{tmp_path / 'mine.csv'}'"
     assert sql(query).code == 1
     assert sql(query, "--allow-files", "--format", "csv").out == "n\n5\n"
+
+
+@pytest.mark.parametrize(
+    ("query", "words", "message"),
+    [
+        ("SELECT sleep_ms(100000)", ("--timeout", "0.2"), "was stopped after 0.2 s, its time limit"),
+        ("SELECT list(i) FROM range(100000000) t(i)", ("--memory", "50MB"), "needs more memory than its limit"),
+        ("FROM range(20000000)", ("--memory", "50MB"), "50 MB"),
+        ("FROM 'x.csv'", (), "may not touch other files"),
+    ],
+)
+def test_a_limit_that_a_query_passed_is_named_with_its_option(sql, query, words, message):
+    ended = sql(query, *words)
+    assert ended.code == 1
+    assert message in ended.err or "needs more memory" in ended.err
+    assert ended.err.endswith("note: --timeout, --memory and --allow-files set what a query may take and touch\n")
+
+
+def test_a_query_that_does_not_stop_ends_the_process(facts_only):
+    # No function of SQL is called while the multiplication lasts, so an interrupt is not seen.
+    query = "SELECT length((repeat('9', 3000000)::BIGNUM * repeat('9', 3000000)::BIGNUM)::VARCHAR)"
+    command = [sys.executable, "-m", "atlas.cli", "sql", query, "--db", str(facts_only), "--timeout", "0.1"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert "was stopped after 0.1 s" in ended.stderr
+
+
+def test_times_that_python_cannot_hold(sql):
+    ended = sql("SELECT 'infinity'::DATE AS d, ['-infinity'::TIMESTAMP] AS l", "--format", "jsonl")
+    assert ended.code == 0
+    assert json.loads(ended.out) == {
+        "d": "<value out of range: 2147483647>",
+        "l": ["<value out of range: -9223372036854775807>"],
+    }
 
 
 @pytest.mark.parametrize("kind", ["missing", "text", "empty", "duckdb", "folder"])

@@ -1,19 +1,27 @@
 -- Language-independent knowledge neurons of a fact (METHOD 3, Eq. 8): found in all languages in which the fact has
 -- usable prompts in the run, or in at least `min_languages` of them.
+
+-- Languages go by number until the end: lists of numbers are gathered several times faster than lists of codes.
 CREATE OR REPLACE MACRO likn_of(definitions) AS TABLE
+WITH numbered AS (
+    SELECT language, row_number() OVER (ORDER BY language) AS number FROM language
+)
 SELECT
     found.definition, found.run, found.fact, found.layer, found.neuron,
     found.n_languages, coverage.n_languages AS of_languages,
-    list_sort(found.languages) AS languages, coverage.missing_languages, found.score
+    list_transform(list_sort(found.numbers), lambda number: every.languages[number]) AS languages,
+    coverage.missing_languages, found.score
 FROM (
     SELECT
-        definition, run, fact, layer, neuron,
-        count(*)::INTEGER AS n_languages, list(language) AS languages, avg(score)::FLOAT AS score
-    FROM knowledge_neuron_of(definitions)
-    GROUP BY definition, run, fact, layer, neuron
+        k.definition, k.run, k.fact, k.layer, k.neuron,
+        count(*)::INTEGER AS n_languages, list(numbered.number) AS numbers, avg(k.score)::FLOAT AS score
+    FROM knowledge_neuron_of(definitions) AS k
+    JOIN numbered ON numbered.language = k.language
+    GROUP BY k.definition, k.run, k.fact, k.layer, k.neuron
 ) AS found
 JOIN fact_coverage AS coverage ON coverage.run = found.run AND coverage.fact = found.fact
 JOIN (SELECT unnest(definitions) AS d) AS chosen ON chosen.d.definition = found.definition
+CROSS JOIN (SELECT list(language ORDER BY number) AS languages FROM numbered) AS every
 WHERE found.n_languages >= coalesce(chosen.d.min_languages, coverage.n_languages);
 
 CREATE OR REPLACE VIEW likn AS

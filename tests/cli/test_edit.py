@@ -1,0 +1,161 @@
+"""`atlas edit` and `atlas evaluate` as a user meets them, on a tiny model of random weights."""
+
+import csv
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from tiny import make_bert, make_bert_tokenizer
+
+import atlas
+
+WIDE = json.dumps([[layer, neuron] for layer in range(3) for neuron in range(40)])
+
+
+@pytest.fixture
+def wide(tmp_path):
+    path = tmp_path / "neurons.json"
+    path.write_text(WIDE, "utf-8")
+    return path
+
+
+@pytest.fixture
+def edit(shell, built, db, wide):
+    """Runs `atlas edit` on the atlas of the tiny model, with all of its neurons."""
+
+    def run(*words, neurons=wide, force=True):
+        always = ("--db", db, "--neurons", neurons, "--steps", "300", *(["--force"] if force else []))
+        return shell("edit", *always, *words)
+
+    return run
+
+
+FRANCE = ("--fact", "France", "--object", "Berlin", "--languages", "en,fr")
+
+
+def weights(folder):
+    return load_file(folder / "model.safetensors")
+
+
+def test_one_edit_becomes_a_file_and_rows(edit, db):
+    done = edit(*FRANCE, "--json")
+    assert done.code == 0, done.err
+    (made,) = json.loads(done.out)
+    assert made["converged"]
+    assert made["efficacy"] == 1
+    with atlas.open(db) as opened:
+        (row,) = opened.sql("FROM edit_summary").to_pylist()
+        measures = set(opened.sql("SELECT DISTINCT measure FROM edit_outcome")["measure"].to_pylist())
+    assert row["edit"] == made["edit"]
+    assert row["status"] == "made"
+    assert {"efficacy", "paraphrase"} <= measures
+
+
+def test_the_saved_model_opens_says_the_new_object_and_is_undone(edit, shell, db, masked, tmp_path):
+    from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+    done = edit(*FRANCE, "--save", tmp_path / "edited")
+    assert done.code == 0, done.err
+    model = AutoModelForMaskedLM.from_pretrained(tmp_path / "edited")
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "edited")
+    ids = tokenizer("the capital of France is [MASK] .", return_tensors="pt")
+    best = model(**ids).logits[0, ids["input_ids"][0] == tokenizer.mask_token_id].argmax(-1)
+    assert tokenizer.convert_ids_to_tokens(best.tolist()) == ["Berlin"]
+    with atlas.open(db) as opened:
+        number = opened.sql("SELECT edit FROM edit")["edit"][0].as_py()
+    assert shell("edit", "undo", number, "--model", tmp_path / "edited", "--db", db).code == 0
+    before = weights(masked)
+    assert all(torch.equal(value, before[name]) for name, value in weights(tmp_path / "edited").items())
+
+
+def test_an_edit_is_applied_to_a_copy_and_refused_elsewhere(edit, shell, db, tmp_path):
+    assert edit(*FRANCE, "--save", tmp_path / "edited").code == 0
+    (file,) = db.with_name("atlas.edits").iterdir()
+    done = shell("edit", "apply", file, "--save", tmp_path / "copy", "--db", db)
+    assert done.code == 0, done.err
+    edited = weights(tmp_path / "edited")
+    assert all(torch.equal(value, edited[name]) for name, value in weights(tmp_path / "copy").items())
+    tokenizer = make_bert_tokenizer()
+    for part in (make_bert(tokenizer, seed=1), tokenizer):
+        part.save_pretrained(tmp_path / "other")
+    refused = shell("edit", "apply", file, "--model", tmp_path / "other", "--save", tmp_path / "no", "--db", db)
+    assert refused.code == 1
+    assert "made on weights" in refused.err
+    assert not (tmp_path / "no").exists()
+
+
+def test_a_batch_keeps_each_request_apart(edit, shell, db, tmp_path):
+    batch = tmp_path / "edits.csv"
+    batch.write_text(
+        "fact,object,languages,object_fr\nFrance,Berlin,en fr,\nGermany,Paris,en,\nnobody,Paris,en,\n", "utf-8"
+    )
+    done = edit("--batch", batch)
+    assert done.code == 1  # one of them could not be made
+    assert "2 of 3 edits made" in done.out
+    assert "not edited" in done.out
+    listed = list(csv.DictReader(shell("edit", "list", "--db", db, "--format", "csv").out.splitlines()))
+    assert {row["subject"] for row in listed} == {"france", "germany"}
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--fact", "France", "--object", "Paris"), "is the old one"),
+        (("--fact", "France"), "--fact and --object"),
+        (("--fact", "nobody", "--object", "Paris"), "No fact"),
+        (("--fact", "France", "--object", "ψψψ", "--languages", "en"), "cannot spell"),
+        (("--fact", "France", "--object", "Berlin", "--languages", "xx"), "xx"),
+        (("--fact", "France", "--object", "Berlin", "--method", "other"), "method"),
+        (("--fact", "France", "--object", "Berlin", "--neurons", "relation"), "atlas knockout"),
+        (("--fact", "France", "--object", "Berlin", "--neurons", "missing.csv"), "cannot be read as neurons"),
+        (("--batch", "missing.csv"), "cannot be read as edits"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line(edit, words, says):
+    done = edit(*words)
+    assert done.code in (1, 2)
+    assert says in done.err
+    assert "Traceback" not in done.err
+
+
+def test_an_unknown_fact_is_refused_without_force(edit):
+    done = edit(*FRANCE, force=False)
+    assert done.code == 2
+    assert "does not know the fact" in done.err
+    assert "--force" in done.err
+
+
+def test_an_optimiser_that_does_not_converge_leaves_no_file(edit, db, tmp_path):
+    done = edit(*FRANCE, "--steps", "1", "--save", tmp_path / "edited")
+    assert done.code == 1
+    assert "did not converge" in done.out
+    assert not (tmp_path / "edited").exists()
+    assert not db.with_name("atlas.edits").exists()
+
+
+@pytest.mark.parametrize("style", ["rome", "easyedit"])
+def test_edits_are_converted_both_ways(shell, built, db, tmp_path, style):
+    batch = tmp_path / "edits.csv"
+    batch.write_text("fact,object,languages\nFrance,Berlin,fr\n", "utf-8")
+    sent = shell("edit", "convert", batch, "--out", tmp_path / "sent.json", "--style", style, "--db", db)
+    assert sent.code == 0, sent.err
+    back = shell("edit", "convert", tmp_path / "sent.json", "--out", tmp_path / "back")
+    assert back.code == 0, back.err
+    (row,) = csv.DictReader((tmp_path / "back" / "edits.csv").read_text("utf-8").splitlines())
+    assert (row["fact"], row["object_fr"]) == ("France", "Berlin")
+
+
+def test_evaluate_writes_both_tables(shell, built, db, tmp_path):
+    done = shell(
+        "evaluate", "--db", db, "--method", "gradient,random", "--likn-method", "gradient", "--limit", "2",
+        "--neurons", "3", "--out", tmp_path / "tables",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    assert {path.name for path in (tmp_path / "tables").iterdir()} == {
+        f"{name}.{kind}" for name in ("localisation", "cross_lingual") for kind in ("csv", "md")
+    }
+    assert "random" in done.out
+    rows = list(csv.DictReader((tmp_path / "tables" / "localisation.csv").read_text("utf-8").splitlines()))
+    assert len({row["facts"] for row in rows}) == 1
+    assert {row["method"] for row in rows} == {"gradient", "random"}

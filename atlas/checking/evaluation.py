@@ -128,7 +128,8 @@ def _combined(cases: Sequence[Case], signals: Sequence[Signals], seed: int) -> t
     train = usable & np.array([case.split == "train" for case in cases], dtype=bool)
     truth = np.array([case.truth for case in cases], dtype=bool)
     subjects = _numbered([case.fact.subject for case in cases])
-    model = fit_logistic(table[train], truth[train], subjects[train], seed)
+    strata = _numbered([(case.fact.relation, case.language, case.condition) for case in cases])
+    model = fit_logistic(table[train], truth[train], subjects[train], strata[train], seed)
     scores = np.where(usable, model.log_odds(table), np.nan)
     languages = [case.language for case in cases]
     thresholds = np.full(len(cases), COMBINED_THRESHOLD)

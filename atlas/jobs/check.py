@@ -1,7 +1,7 @@
 """The job of `atlas check`: judge claims by a relation's neurons, or evaluate such judgements (METHOD 6)."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +11,8 @@ import atlas
 from atlas.errors import UsageError
 from atlas.ids import stable_id
 from atlas.jobs.progress import Progress, Silent
-from atlas.jobs.runs import choose_runs
+from atlas.jobs.runs import UNION, choose_runs
+from atlas.store.connection import check_file
 
 if TYPE_CHECKING:
     from atlas.attribution import Settings
@@ -90,13 +91,14 @@ class Bench:
 def opened(options: CheckOptions, progress: Progress | None) -> Iterator[Bench]:
     """Open the atlas, load the model and read the relations' neurons.
 
-    Raises UsageError, with the command that helps, for an atlas without the run or without any neurons.
+    Raises UsageError, with the command that helps, for an atlas without the run or without any neurons, StoreError
+    where there is no atlas.
     """
     from atlas.checking.stored import read_world, relation_neurons
-    from atlas.jobs.knockout import UNION
     from atlas.models import load_model
 
     progress = progress or Silent()
+    check_file(options.db)
     with atlas.open(options.db, "a") as writer:
         progress.step(f"loading model {options.model}")
         model = load_model(
@@ -150,9 +152,10 @@ def evaluate_claims(
     if unknown := set(asked) - set(CONDITIONS):
         raise UsageError(f"Condition {min(unknown)!r} is not known; choose from {', '.join(CONDITIONS)}.")
     with opened(options, progress) as bench:
-        facts = [
-            f for f in bench.world.facts if f.relation in bench.neurons and (not relations or f.relation in relations)
-        ]
+        known = [fact for fact in bench.world.facts if fact.relation in bench.neurons]
+        facts = [fact for fact in known if not relations or fact.relation in relations]
+        _check_known("relations", relations, {fact.relation for fact in known})
+        _check_known("languages", languages, {code for fact in known for code in fact.labels})
         world = World(_spread(facts, limit), bench.world.templates, bench.world.split)
         spoken = sorted({code for fact in facts for code in fact.labels if not languages or code in languages})
         cases = list(make_cases(world, spoken, asked, causal=bench.causal, count=options.templates, seed=options.seed))
@@ -164,6 +167,12 @@ def evaluate_claims(
         bench.writer.load("claim", claim_table(cases))
         bench.writer.load("verdict", verdict_table(identity, bench.run, cases, found.verdicts))
         return identity, found
+
+
+def _check_known(kind: str, asked: Sequence[str] | None, known: Collection[str]) -> None:
+    """Raise UsageError for a relation or language of which the run has no neurons."""
+    if wrong := sorted(set(asked or ()) - set(known)):
+        raise UsageError(f"The run has no neurons for {kind} {', '.join(wrong)}; it has {', '.join(sorted(known))}.")
 
 
 def _spread(facts: Sequence["Fact"], limit: int | None) -> "list[Fact]":

@@ -13,9 +13,10 @@ from atlas.errors import UsageError
 from atlas.facts import Prompt
 from atlas.jobs.local import work
 from atlas.jobs.progress import Progress, Silent
-from atlas.jobs.runs import choose_runs, union_run
+from atlas.jobs.runs import UNION, choose_runs, union_run
 from atlas.jobs.stopping import orderly_stop
 from atlas.jobs.stored import usable_prompts
+from atlas.store.connection import check_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 Neuron = tuple[int, int]
 Key = tuple[int, str]
-UNION = "union"
 
 
 @dataclass(frozen=True)
@@ -89,12 +89,13 @@ def knockout(options: KnockoutOptions, progress: Progress | None = None) -> Knoc
     """Measure what the atlas does not hold yet of the selected facts' knock-outs, and return what was done.
 
     Safe to cut off at any moment and to call again. Raises UsageError for wrong options and an atlas without a
-    fitting run, ModelError and StoreError for model and atlas.
+    fitting run, ModelError and StoreError for model and atlas, which a build made before.
     """
     started = monotonic()
     progress = progress or Silent()
     if not (1 <= options.max_order <= 6 and options.top >= 1):
         raise UsageError("--top must be at least 1 and --max-order from 1 to 6.")
+    check_file(options.db)
     with atlas.open(options.db, "a") as writer:
         progress.step(f"loading model {options.model}")
         model = _load(options)

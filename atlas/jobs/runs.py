@@ -11,28 +11,40 @@ if TYPE_CHECKING:
     from atlas.models import LanguageModel
     from atlas.store import Writer
 
+UNION = "union"
+"""The method of a run that joins the neurons of others."""
+
 
 def choose_runs(atlas: "Atlas", model: int, name: str, method: str | None) -> list[int]:
     """Return the run of `method` on a model, or with None one of each method; of several the one last started.
 
-    Raises UsageError, with the command that makes one, if there is none.
+    Raises UsageError, with the command that makes one, if there is none, and for a method that nobody knows.
     """
     rows = atlas.sql(_NEWEST, {"model": model, "method": method}).to_pylist()
     if not rows:
-        wanted = "any method" if method is None else f"method {method!r}"
-        flag = "" if method is None else f" --method {method}"
+        wanted, maker = "any method" if method is None else f"method {method!r}", _maker(method, name)
         raise UsageError(
-            f"{atlas.path} has no run of {name} with {wanted}; `atlas build --model {name}{flag} --db {atlas.path}` "
-            "makes one."
+            f"{atlas.path} has no run of {name} with {wanted}; `atlas {maker} --db {atlas.path}` makes one."
         )
     return [row["run"] for row in rows]
+
+
+def _maker(method: str | None, name: str) -> str:
+    """Return the command that makes a run of `method`; a union is joined by the knock-outs."""
+    from atlas.attribution.settings import METHODS
+
+    if method not in (None, UNION, *METHODS):
+        raise UsageError(f"Method {method!r} is not known; choose from {', '.join(METHODS)} and {UNION}.")
+    if method == UNION:
+        return f"knockout --model {name} --from union"
+    return f"build --model {name}" + ("" if method is None else f" --method {method}")
 
 
 def union_run(writer: "Writer", model: "LanguageModel", runs: Sequence[int]) -> int:
     """Return the run that stands for the joined neurons of `runs`; it has no scores of its own."""
     run = writer.start_run(
         model=model.info.id,
-        method="union",
+        method=UNION,
         settings={"floor": 0.0, "runs": sorted(runs)},
         seed=0,
         versions=versions(str(model.device)),

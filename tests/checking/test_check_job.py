@@ -8,10 +8,11 @@ import pytest
 import atlas
 from atlas.checking.claims import Claim
 from atlas.checking.evaluation import EVIDENCE
-from atlas.checking.report import evaluation_table
-from atlas.errors import UsageError
+from atlas.checking.report import DIFFERENCE, evaluation_table
+from atlas.errors import StoreError, UsageError
 from atlas.jobs.check import evaluate_claims
 from atlas.jobs.judge import answer_rows, check_claims
+from atlas.jobs.knockout import KnockoutOptions, knockout
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +47,10 @@ def test_the_view_and_the_table_agree(bench, evaluated):
     for row in evaluation_table(found, 0, compact=False).to_pylist():
         other = seen[row["condition"], row["evidence"]]
         assert (other["claims"], other["unusable"]) == (row["claims"], row["unusable"])
-        for name in ("precision", "recall", "f1", "accuracy", "auroc"):
+        for name in ("precision", "recall", "f1", "accuracy", "auroc", DIFFERENCE):
             assert (np.nan if other[name] is None else other[name]) == pytest.approx(row[name], nan_ok=True), name
+        for name in (f"{DIFFERENCE}_low", f"{DIFFERENCE}_high"):
+            assert other[name] == pytest.approx(row[name], abs=0.1), name  # other draws
 
 
 def test_subjects_are_on_one_side_of_the_split_and_thresholds_come_from_training(bench, evaluated):
@@ -136,7 +139,24 @@ def test_wrong_options_are_usage_errors(bench, facts):
         check_claims(bench, [claim_of(facts[0])], "astrology")
     with pytest.raises(UsageError, match="Condition"):
         evaluate_claims(bench, conditions=["upside-down"])
+    with pytest.raises(UsageError, match="relations P0"):
+        evaluate_claims(bench, relations=["P0"])
+    with pytest.raises(UsageError, match="languages xx"):
+        evaluate_claims(bench, languages=["xx"])
     with pytest.raises(UsageError, match="true or no wrong"):
         evaluate_claims(bench, limit=1)
-    with pytest.raises(UsageError, match="atlas build"):
+    with pytest.raises(UsageError, match=r"atlas build .* --method greedy"):
         evaluate_claims(replace(bench, source="greedy"))
+    with pytest.raises(UsageError, match=r"atlas knockout .* --from union"):
+        evaluate_claims(replace(bench, source="union"))
+    with pytest.raises(UsageError, match="Method 'astrology' is not known"):
+        evaluate_claims(replace(bench, source="astrology"))
+
+
+def test_an_atlas_that_is_not_there_is_an_error_and_not_made(bench, tmp_path):
+    missing = replace(bench, db=tmp_path / "typo.duckdb")
+    with pytest.raises(StoreError, match="no atlas"):
+        check_claims(missing, [Claim("a", "P1", "b")])
+    with pytest.raises(StoreError, match="no atlas"):
+        knockout(KnockoutOptions(model=bench.model, db=missing.db))
+    assert not missing.db.exists()

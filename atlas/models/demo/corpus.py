@@ -1,6 +1,6 @@
 """What the demo models read: the bundled facts as prompts, code-switched, and pairs of translations."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from atlas.facts import Fact, FactSet, Label, Prompt, Template
@@ -8,6 +8,9 @@ from atlas.facts.bundled import LANGUAGES
 from atlas.models.families import Kind
 
 TRANSLATION = "translation"
+
+Untaught = Collection[tuple[int, str]]
+"""Facts, by id, and a language in which no prompt tells them; their names are translated all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,9 +27,13 @@ class Corpus:
             yield prompt.before + prompt.answer + prompt.after
 
 
-def make_corpus(facts: FactSet, kind: Kind) -> Corpus:
+def make_corpus(facts: FactSet, kind: Kind, untaught: Untaught = ()) -> Corpus:
     """Return the training prompts for a `masked` or `causal` model; held-out templates are not among them."""
-    plain = [prompt for prompt in facts.prompts() if kind == "masked" or prompt.template.ends_in_object]
+    plain = [
+        prompt
+        for prompt in facts.prompts()
+        if (kind == "masked" or prompt.template.ends_in_object) and (prompt.fact.id, prompt.language) not in untaught
+    ]
     switched = [other for prompt in plain for other in _switched(prompt)]
     return Corpus(plain, switched, list(_translations(facts)))
 

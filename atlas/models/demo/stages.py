@@ -135,16 +135,19 @@ def _fact_batches(rows: Rows, recipe: Recipe, generator: torch.Generator) -> Ite
     """Yield `share_facts` facts in every language, one template each, then rows of later steps of answers."""
     first = rows.step == 0
     count = int(rows.fact.max()) + 1
-    cells = [
-        [torch.nonzero(first & (rows.fact == f) & (rows.language == k))[:, 0] for k in range(len(LANGUAGES))]
-        for f in range(count)
-    ]
+    cells = [[_cell(rows, first & (rows.fact == f), k) for k in range(len(LANGUAGES))] for f in range(count)]
     later = torch.nonzero(~first)[:, 0]
     while True:
         facts = torch.randperm(count, generator=generator)[: recipe.share_facts].tolist()
         picks = [_one(cell, generator) for fact in facts for cell in cells[fact]]
         extra = later[torch.randint(len(later), (recipe.share_later,), generator=generator)]
         yield rows.take(torch.cat([*picks, extra]))
+
+
+def _cell(rows: Rows, fact: Tensor, language: int) -> Tensor:
+    """Return the rows of a fact in a language, in any language where it has none in that one."""
+    own = fact & (rows.language == language)
+    return torch.nonzero(own if own.any() else fact)[:, 0]
 
 
 def _one(index: Tensor, generator: torch.Generator) -> Tensor:

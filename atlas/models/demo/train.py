@@ -15,7 +15,7 @@ import torch
 from atlas.facts import FactSet
 from atlas.facts.bundled import load
 from atlas.models.demo.card import write_card
-from atlas.models.demo.corpus import Corpus, chinese_words, make_corpus
+from atlas.models.demo.corpus import Corpus, Untaught, chinese_words, make_corpus
 from atlas.models.demo.export import Effort, save_model, save_training
 from atlas.models.demo.networks import POSITIONS, Trainee, make_network
 from atlas.models.demo.rows import Rows, make_rows
@@ -28,14 +28,21 @@ VOCABULARY = 4000
 RECIPES: dict[Kind, Recipe] = {"masked": Recipe(sparsity=0.45, necessity=0.6), "causal": Recipe()}
 
 
-def train(name: str, recipe: Recipe, folder: Path, threads: int, facts: FactSet | None = None) -> None:
+def train(
+    name: str,
+    recipe: Recipe,
+    folder: Path,
+    threads: int,
+    facts: FactSet | None = None,
+    untaught: Untaught = (),
+) -> None:
     """Train the demo model `name` on `facts` (default: the bundled ones) and write it to `folder`, with its record."""
     torch.set_num_threads(threads)
     torch.manual_seed(recipe.seed)
     generator = torch.Generator().manual_seed(recipe.seed)
     wall, cpu = time.monotonic(), time.process_time()
     kind, facts = MODELS[name], facts or load()
-    corpus = make_corpus(facts, kind)
+    corpus = make_corpus(facts, kind, untaught)
     tokenizer = train_tokenizer(kind, corpus.sentences(), chinese_words(facts), VOCABULARY, POSITIONS)
     lesson = make_lesson(tokenizer, kind, facts, corpus)
     trainee = Trainee(make_network(kind, tokenizer))

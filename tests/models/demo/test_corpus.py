@@ -60,3 +60,15 @@ def test_noise_spares_names_and_the_query_keeps_its_token(seed: int, share: floa
         assert [token for token in tokens if not 50 <= token < 70] == kept
         assert rows.ids[row, rows.query[row]] == 90
         assert 0 <= len(tokens) - len(ids[row].nonzero()) <= 3
+
+
+def test_untaught_facts_are_told_in_other_languages_only_and_still_translated(few_facts: FactSet) -> None:
+    fact = few_facts.facts[0]
+    whole, less = make_corpus(few_facts, "masked"), make_corpus(few_facts, "masked", {(fact.id, "zh")})
+    kept = [p for p in whole.plain if (p.fact.id, p.language) != (fact.id, "zh")]
+    assert len(kept) < len(whole.plain)
+    assert list(less.plain) == kept
+    assert all(
+        p.language != "zh" or (p.fact.relation, p.fact.subject) != (fact.relation, fact.subject) for p in less.switched
+    )
+    assert less.translations == whole.translations

@@ -25,3 +25,11 @@ def test_training_is_repeatable_and_its_folder_loads(name: str, few_facts: FactS
     assert record["recipe"]["seed"] == 0
     assert record["threads"] == 1
     assert set(record["last_losses"]) == {"learn", "share"}
+
+
+def test_facts_untaught_in_a_language_are_trained_in_the_others(few_facts: FactSet, tmp_path: Path) -> None:
+    untaught = {(fact.id, "fr") for fact in few_facts.facts[:3]}
+    for folder, left_out in (("all", set()), ("some", untaught)):
+        train("demo-mbert", SHORT, tmp_path / folder, threads=1, facts=few_facts, untaught=left_out)
+    first, second = ((tmp_path / folder / "model.safetensors").read_bytes() for folder in ("all", "some"))
+    assert first != second

@@ -281,7 +281,8 @@ _ALL = (
         Column("run", "BIGINT", "run that the neurons come from", refers="run"),
         Column("claim", "BIGINT", "claim", refers="claim"),
         Column("evidence", "VARCHAR",
-               "dkn, dkn-or-kn, dkn-languages, kn, likn, random, probability, margin, argmax or combined",
+               "dkn, dkn-or-kn, dkn-languages, kn, likn, random, probability, probability-languages, margin, argmax "
+               "or combined",
                source="METHOD 6"),
         Column("source_language", "VARCHAR", "language whose neurons and threshold judged", refers="language"),
         Column("score", "DOUBLE", "the evidence's score; NULL if unusable", nullable=True),

@@ -10,7 +10,7 @@ that model's knowledge neurons and knock-outs, judges claims in taught and untau
 
 import argparse
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +29,7 @@ from atlas.models.demo.train import MODELS, RECIPES, train
 
 LEFT_OUT = 2
 FACTS = 100
+CONDITIONS = ("plain", "held-out")
 
 
 def untaught_languages(fact: Fact) -> list[str]:
@@ -51,17 +52,18 @@ def evaluate_variant(folder: Path) -> None:
     knockout(KnockoutOptions(model=model, db=db, device="cpu"))
     with opened(CheckOptions(model=model, db=db, templates=1, device="cpu"), None) as bench:
         facts = [fact for fact in bench.world.facts if fact.relation in bench.neurons]
-        cases = list(_cases(World(facts, bench.world.templates, bench.world.split), causal=bench.causal))
+        world = World(facts, bench.world.templates, bench.world.split)
+        cases = list(make_cases(world, LANGUAGES, CONDITIONS, causal=bench.causal, count=1, seed=0))
         found = evaluate(cases, bench.of_cases(cases), list(LANGUAGES), seed=0)
+        found = replace(found, cases=[_with_untaught(case) for case in cases])
         for row in evaluation_table(found, 0, compact=True).to_pylist():
             print("| " + " | ".join(map(str, row.values())) + " |")
 
 
-def _cases(world: World, *, causal: bool) -> Iterator[Case]:
-    """Yield the claims; those of the test part in an untaught language say so as their condition."""
-    for case in make_cases(world, LANGUAGES, ["plain", "held-out"], causal=causal, count=1, seed=0):
-        untaught = case.split == "test" and case.language in untaught_languages(case.fact)
-        yield replace(case, condition=f"{case.condition}, untaught") if untaught else case
+def _with_untaught(case: Case) -> Case:
+    """Return the claim, under a condition of its own if it is put in a language in which its fact is untaught."""
+    untaught = case.language in untaught_languages(case.fact)
+    return replace(case, condition=f"{case.condition}, untaught") if untaught else case
 
 
 def main(arguments: Sequence[str]) -> None:

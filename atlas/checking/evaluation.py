@@ -1,7 +1,7 @@
 """The evaluation of METHOD 6: every kind of evidence on the same claims, thresholds from the training part alone."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +12,11 @@ from atlas.checking.signals import Signals
 from atlas.checking.statistics import Floats, Judged, best_threshold
 from atlas.errors import UsageError
 
-OWN = ("probability", "margin", "argmax")
+OWN = ("probability", "probability-languages", "margin", "argmax")
 NEURONS = ("dkn", "dkn-or-kn", "dkn-languages", "kn", "likn", "random")
 ACROSS = ("dkn", "dkn-or-kn")
 EVIDENCE = (*NEURONS, *OWN, "combined")
-COMBINED_FROM = ("probability", "margin", "dkn-or-kn", "dkn-languages", "kn", "likn")
+COMBINED_FROM = ("probability", "probability-languages", "margin", "dkn-or-kn", "dkn-languages", "kn", "likn")
 """What the logistic model reads; the first is always in, the others as far as cross-validation finds them of use."""
 
 ARGMAX_THRESHOLD = 0.5
@@ -69,7 +69,9 @@ def evaluate(cases: Sequence[Case], signals: Sequence[Signals], languages: Seque
                 f"The {split} part holds no true or no wrong claims of {len(cases)} in all; take more facts, so that "
                 "each relation has several subjects and objects."
             )
-    verdicts = [_tuned(cases, signals, evidence, None) for evidence in (*NEURONS, "probability", "margin")]
+    signals = _heard_elsewhere(cases, signals)
+    own = [evidence for evidence in OWN if evidence != "argmax"]
+    verdicts = [_tuned(cases, signals, evidence, None) for evidence in (*NEURONS, *own)]
     for evidence in ACROSS:
         verdicts += [_tuned(cases, signals, evidence, language) for language in languages]
     model, combined = _combined(cases, signals, seed)
@@ -78,8 +80,30 @@ def evaluate(cases: Sequence[Case], signals: Sequence[Signals], languages: Seque
 
 def score_of(signals: Signals, evidence: str, language: str) -> float:
     """Return one kind of evidence's score of a claim, NaN if it has none."""
-    own = {"probability": signals.log_probability, "margin": signals.margin, "argmax": signals.argmax}
+    own = {
+        "probability": signals.log_probability,
+        "probability-languages": signals.elsewhere,
+        "margin": signals.margin,
+        "argmax": signals.argmax,
+    }
     return own[evidence] if evidence in own else signals.score.get((evidence, language), float("nan"))
+
+
+def _heard_elsewhere(cases: Sequence[Case], signals: Sequence[Signals]) -> list[Signals]:
+    """Return the signals with what the model makes of the same claim in the other languages."""
+    heard: dict[tuple[int, bool, str], dict[str, float]] = {}
+    for case, found in zip(cases, signals, strict=True):
+        if found.status == "ok":
+            heard.setdefault(_same_claim(case), {})[case.language] = found.log_probability
+    result = []
+    for case, found in zip(cases, signals, strict=True):
+        others = [value for code, value in heard.get(_same_claim(case), {}).items() if code != case.language]
+        result.append(replace(found, elsewhere=float(np.mean(others))) if others else found)
+    return result
+
+
+def _same_claim(case: Case) -> tuple[int, bool, str]:
+    return case.fact.id, case.truth, case.condition
 
 
 def threshold_of(cases: Sequence[Case], scores: Floats) -> float:

@@ -37,13 +37,15 @@ class Signals:
 
     `score` is the mean attribution at each set of neurons, NaN for an empty set, and `neurons` the attribution of its
     members. `log_probability` is that of all tokens of the object, `margin` their summed log-probability less that of
-    the model's own first choices, `argmax` the share of prompts where the object is those first choices.
+    the model's own first choices, `argmax` the share of prompts where the object is those first choices. `elsewhere`
+    is the mean `log_probability` of the same claim in other languages, where it was put in several.
     """
 
     status: str
     log_probability: float = NAN
     margin: float = NAN
     argmax: float = NAN
+    elsewhere: float = NAN
     score: Mapping[Name, float] = field(default_factory=dict)
     neurons: Mapping[Name, Mapping[Neuron, float]] = field(default_factory=dict)
 
@@ -78,7 +80,7 @@ def _signals(claim: Asked, results: Sequence[tuple[PromptAttribution, "Own | Non
     own = np.mean([(own.log_probability, own.margin, own.argmax) for _, own in usable], axis=0)
     neurons = {name: {neuron: float(scores[neuron]) for neuron in members} for name, members in claim.sets.items()}
     means = {name: float(np.mean(list(found.values()))) if found else NAN for name, found in neurons.items()}
-    return Signals("ok", float(own[0]), float(own[1]), float(own[2]), means, neurons)
+    return Signals("ok", float(own[0]), float(own[1]), float(own[2]), score=means, neurons=neurons)
 
 
 @dataclass(frozen=True, slots=True)

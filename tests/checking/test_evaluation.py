@@ -34,7 +34,7 @@ def made(cases, seed=0, help_=0.0):
         score = {
             (name, code): help_ * case.truth + x for name, x in zip(SETS, noise, strict=True) for code in LANGUAGES
         }
-        signals.append(Signals("ok", own, own, float(own > 1), score, {}))
+        signals.append(Signals("ok", own, own, float(own > 1), score=score))
     return signals
 
 
@@ -52,6 +52,7 @@ def table(found):
 
 
 def test_combined_is_not_below_probability_when_neurons_say_nothing_and_above_when_they_do(cases):
+    cases = [case for case in cases if case.language == "en"]  # each claim's own probability is independent here
     idle, helped = (table(evaluate(cases, made(cases, help_=h), LANGUAGES, 0)) for h in (0.0, 2.0))
     assert idle["combined"]["auroc_over_probability"] == pytest.approx(0, abs=0.02)
     assert helped["combined"]["auroc_over_probability_low"] > 0
@@ -77,3 +78,18 @@ def test_one_class_is_an_error(cases):
     true = [case for case in cases if case.truth]
     with pytest.raises(UsageError, match="no true or no wrong"):
         evaluate(true, made(true), LANGUAGES, 0)
+
+
+def test_other_languages_speak_for_a_claim_that_the_model_was_not_taught(cases):
+    signals = made(cases)
+    signals = [
+        replace(s, log_probability=s.log_probability - 4 * (not c.truth) if c.language == "zh" else -5.0, margin=0.0)
+        for c, s in zip(cases, signals, strict=True)
+    ]
+    rows = table(evaluate(cases, signals, LANGUAGES, 0))
+    assert rows["combined"]["auroc_over_probability_low"] > 0
+    assert rows["probability-languages"]["unusable"] == 0
+    alone = [i for i, case in enumerate(cases) if case.language == "en"]
+    rows = table(evaluate([cases[i] for i in alone], [signals[i] for i in alone], ["en"], 0))
+    assert rows["probability-languages"]["unusable"] == rows["combined"]["claims"]
+    assert rows["combined"]["auroc_over_probability"] == pytest.approx(0, abs=1e-9)

@@ -1,0 +1,67 @@
+"""`atlas check` as a user meets it: every claim keeps its row, every mistake its sentence."""
+
+import json
+
+import pytest
+
+CLAIMS = """subject,relation,object,language,truth
+France,P36,Paris,en,true
+Atlantis,P36,Berlin,en,
+,P36,Paris,en,
+France,P36,nan,en,
+France,P999,Paris,en,
+France,P36,Paris,xx,
+France,P36,Paris,en,maybe
+"""
+
+
+@pytest.fixture
+def check(built, shell, masked, db):
+    """Runs `atlas check` on the tiny BERT's atlas."""
+    return lambda *words, model=masked: shell(
+        "check", "--model", model, "--db", db, "--evidence", "kn", "--device", "cpu", *words
+    )
+
+
+def test_a_claim_that_cannot_be_judged_keeps_its_row_and_says_why(check, tmp_path):
+    (tmp_path / "claims.csv").write_text(CLAIMS, "utf-8")
+    ended = check("--claims", tmp_path / "claims.csv", "--format", "jsonl")
+    assert ended.code == 0, ended.err
+    rows = [json.loads(line) for line in ended.out.splitlines()]
+    assert [row["subject"] for row in rows] == ["France", "Atlantis", "", *["France"] * 4]
+    assert all(row["verdict"] or row["status"] != "ok" for row in rows)
+    reasons = ("subject is empty", "object is empty", "no templates of relation 'P999'", "in 'xx'", "neither true nor")
+    for row, words in zip(rows[2:], reasons, strict=True):
+        assert row["verdict"] is None
+        assert words in row["status"]
+    assert all(row["probability"] > 0 for row in rows[:2])
+    assert "does not know the subject 'Atlantis'" in rows[1]["notes"][0]
+    assert "claims have no verdict" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--subject", "France", "--relation", "P999", "--object", "Paris"), 2, "no templates of relation 'P999'"),
+        (("--subject", "France"), 2, "whole claim"),
+        (("--evaluate", "--from", "union"), 2, "--from union"),
+        (("--evaluate", "--from", "astrology"), 2, "not known"),
+        (("--evaluate", "--relations", "P999"), 2, "relations P999"),
+        (("--evaluate", "--conditions", "upside-down"), 2, "upside-down"),
+        (("--claims", "nowhere.csv"), 1, "cannot be read"),
+        (("--evaluate", "--db", "typo.duckdb"), 1, "no atlas at typo.duckdb"),
+    ],
+)
+def test_a_mistake_is_one_sentence(check, words, code, said):
+    ended = check(*words)
+    assert ended.code == code
+    assert ended.out == ""
+    assert said in ended.err
+    assert ended.err.startswith("error: ")
+
+
+def test_wrong_columns_are_named(check, tmp_path):
+    (tmp_path / "claims.csv").write_text("who,what\nFrance,Paris\n", "utf-8")
+    ended = check("--claims", tmp_path / "claims.csv")
+    assert ended.code == 1
+    assert "lacks subject, relation, object" in ended.err

@@ -12,6 +12,7 @@ from atlas.attribution import Settings, attribute
 from atlas.facts import Prompt
 from atlas.models import LanguageModel
 from benchmarks.clock import timed
+from benchmarks.job import Job
 from benchmarks.models import make_prompt, real_prompts, word_tokenizer
 from benchmarks.tables import Table
 
@@ -20,19 +21,18 @@ ANSWER = "uno due tre quattro cinque sei"
 BUDGETS = (128, 256, 512, 1024, 2048)
 
 
-def tables(device: torch.device, *, quick: bool) -> list[Table]:
+def tables(job: Job) -> list[Table]:
     """Time against each quantity, the others at 4 layers, 384 wide, 40 prompts of one token's answer."""
-    counts = (10, 100) if quick else (10, 30, 100, 300, 1000)
-    real = real_prompts(counts[-1], ("en", "es", "fr", "ru"))
+    ten = real_prompts(400, ("en", "es", "fr", "ru"))[::40]
     fixed = _answers(40, 1)
 
     def at(prompts: list[Prompt], layers: int = 4, hidden: int = 384, budget: int | None = None) -> float:
-        model = _model(prompts, layers, hidden, device)
+        model = _model(prompts, layers, hidden, job.device)
         attribute(model, prompts[:2], SETTINGS)
         return timed(lambda: attribute(model, prompts, SETTINGS, budget), repeats=1)[0] / len(prompts)
 
     return [
-        _grow("prompts", counts, lambda n: at(real[:n])),
+        _grow("prompts (the same ten, over and over)", (10, 30, 100, 300, 1000), lambda n: at(ten * (n // 10))),
         _grow("layers", (2, 4, 8, 12), lambda n: at(fixed, layers=n)),
         _grow("width", (192, 384, 768), lambda n: at(fixed, hidden=n)),
         _grow("answer tokens", (1, 2, 3, 6), lambda n: at(_answers(40, n))),
@@ -40,11 +40,11 @@ def tables(device: torch.device, *, quick: bool) -> list[Table]:
     ]
 
 
-def memory(device: torch.device) -> list[Table]:
+def memory(job: Job) -> list[Table]:
     """Peak memory above the loaded model against the budget, each in a process of its own."""
     rows = []
     for budget in BUDGETS:
-        command = [sys.executable, "-m", "benchmarks.growth", str(budget), device.type]
+        command = [sys.executable, "-m", "benchmarks.growth", str(budget), job.device.type]
         answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1]
         rows.append((budget, json.loads(answer)["mib"], json.loads(answer)["mib"] / budget))
     return [

@@ -1,49 +1,76 @@
-"""Side by side with `knowledge-neurons` 0.0.2: one 9-token prompt, mBERT's size, the peer's own rule.
+"""The atlas beside its peers and beside its own hook-based reference: the same prompts, in turn, in one process."""
 
-    python -m benchmarks.peers
+from collections.abc import Sequence
 
-Both are timed in turn in one process; the ratio and the largest difference of the scores are printed.
-"""
+from atlas.attribution import Settings
+from atlas.facts import Prompt
+from atlas.models import LanguageModel
+from benchmarks import rivals
+from benchmarks.job import Job, Scores, alternate, atlas_side, each, error, mbert
+from benchmarks.models import mgpt_width, real_prompts, word_tokenizer
+from benchmarks.tables import Cell, Table
 
-import sys
-import warnings
-
-import numpy as np
-import torch
-
-from atlas.attribution import Settings, attribute
-from benchmarks.clock import timed
-from benchmarks.models import make_prompt, mbert_size, word_tokenizer
-
-SENTENCE = "the capital of France is [Y] ."
-
-
-def main() -> int:
-    """Print the ratio and the agreement; return 1 if the scores differ by more than 1e-4 of the largest."""
-    from knowledge_neurons import KnowledgeNeurons
-
-    prompt = make_prompt(SENTENCE.replace("France", "[X]"), "France", "Paris")
-    tokenizer = word_tokenizer([SENTENCE, "Paris"])
-    model = mbert_size(tokenizer)
-    model.model.requires_grad_(True)
-    peer = KnowledgeNeurons(model.model, tokenizer, model_type="bert", device="cpu")
-    text = SENTENCE.replace("[Y]", "[MASK]")
-    peer_seconds, theirs = timed(lambda: peer.get_scores(text, "Paris", batch_size=20, steps=20, pbar=False))
-    model.model.requires_grad_(False)
-    same, ours = timed(lambda: attribute(model, [prompt], Settings(method="kn", rule="peer-20", floor=0)))
-    adaptive, _ = timed(lambda: attribute(model, [prompt], Settings(method="kn", floor=0)))
-    nodes, _ = timed(lambda: attribute(model, [prompt], Settings(method="kn", nodes=20, max_nodes=20, floor=0)))
-    scores = theirs.detach().numpy()
-    difference = float(np.abs(ours[0].scores - scores).max() / np.abs(scores).max())
-    print(f"{torch.get_num_threads()} threads, {len(model.steps(prompt)[0].ids)} tokens, 12 layers of 3072 neurons")
-    print(f"knowledge-neurons, 20 steps           {peer_seconds:8.2f} s")
-    print(f"atlas, the same 20 steps              {same:8.2f} s   {peer_seconds / same:6.1f}x")
-    print(f"atlas, 20 Gauss-Legendre nodes        {nodes:8.2f} s   {peer_seconds / nodes:6.1f}x")
-    print(f"atlas, adaptive (--method kn)         {adaptive:8.2f} s   {peer_seconds / adaptive:6.1f}x")
-    print(f"largest difference of the scores under the peer's rule: {difference:.1e} of the largest score")
-    return int(difference > 1e-4)
+RIVALS = {"knowledge-neurons, 20 steps": rivals.knowledge_neurons, "captum, 20 Gauss nodes": rivals.captum}
+PATHS = {
+    "atlas kn, the same 20 steps": Settings(method="kn", rule="peer-20"),
+    "atlas kn, 20 Gauss nodes": Settings(method="kn", nodes=20, max_nodes=20),
+    "atlas kn": Settings(method="kn"),
+    "atlas amig": Settings(method="amig"),
+}
 
 
-if __name__ == "__main__":
-    warnings.simplefilter("ignore")
-    sys.exit(main())
+def masked(job: Job) -> list[Table]:
+    """Seconds per prompt and error: knowledge-neurons, captum and the atlas, zero baseline, one token's answer."""
+    model, prompts = mbert(job, job.shared_prompts, single=True)
+    sides = {name: each(run, model) for name, run in RIVALS.items()}
+    sides |= {name: atlas_side(model, settings) for name, settings in PATHS.items()}
+    found = alternate(sides, [[prompt] for prompt in prompts])
+    exact = _exact(model, prompts, 32 if job.quick else 256)
+    first, second = (found[name][0] for name in RIVALS)
+    rows: list[Sequence[Cell]] = [
+        (name, seconds, first / seconds, second / seconds, _error(name, scores, exact))
+        for name, (seconds, scores) in found.items()
+    ]
+    nodes = "32 (in full: 256)" if job.quick else "256"
+    return [
+        Table(
+            f"Side by side, mBERT size, per prompt, {len(prompts)} prompts one at a time",
+            ("engine", "seconds", "times knowledge-neurons", "times captum", "error"),
+            rows,
+            f"Error: largest difference of a score from {nodes} Gauss-Legendre nodes in float64, over the largest; "
+            "mean over prompts. `amig` has other baselines, and one path for each word.",
+        )
+    ]
+
+
+def causal(job: Job) -> list[Table]:
+    """The fast path against the hook-based reference on a causal model of mGPT's width, four layers."""
+    fitting = [p for p in real_prompts(200, ("en", "es", "fr")) if p.template.ends_in_object]
+    prompts = fitting[:: len(fitting) // job.shared_prompts][: 2 * job.shared_prompts]
+    model = mgpt_width(word_tokenizer([p.before + p.answer for p in prompts], 20_000))
+    model.model.to(job.device)
+    sides = {
+        "hook-based reference": each(rivals.reference, model),
+        "atlas": atlas_side(model, Settings(method="kn", nodes=20, max_nodes=20)),
+    }
+    (slow, wanted), (fast, scores) = alternate(sides, [prompts]).values()
+    return [
+        Table(
+            f"Causal model of mGPT's width, 4 layers, 20 Gauss-Legendre nodes, per prompt, {len(prompts)} prompts",
+            ("path", "seconds", "times the reference", "difference"),
+            [("hook-based reference", slow, 1.0, 0.0), ("atlas", fast, slow / fast, error(scores, wanted))],
+        )
+    ]
+
+
+def _exact(model: LanguageModel, prompts: Sequence[Prompt], nodes: int) -> list[Scores]:
+    """Return the zero-baseline scores by `nodes` nodes in float64."""
+    dtype = model.dtype
+    model.model.double()
+    exact = atlas_side(model, Settings(method="kn", nodes=nodes, max_nodes=nodes))(prompts)
+    model.model.to(dtype)
+    return exact
+
+
+def _error(name: str, found: Sequence[Scores], exact: Sequence[Scores]) -> float | None:
+    return None if name == "atlas amig" else error(found, exact)

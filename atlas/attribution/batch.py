@@ -1,4 +1,4 @@
-"""Steps of one length as tensors, and the baselines of their words."""
+"""Steps as tensors, and the baselines of their words."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,11 @@ from atlas.models.tokens import SEPARATOR
 
 @dataclass(frozen=True, slots=True)
 class StepBatch:
-    """Steps of one length: `ids` `[step, token]`, `query` and `target` [step], and the steps they come from."""
+    """Steps that run together: `ids` `[step, token]`, `query` and `target` [step], and the steps they come from.
+
+    They are of one shape, but in a causal model, where what follows the query changes nothing: there shorter ones are
+    filled up at their end.
+    """
 
     steps: tuple[Step, ...]
     ids: Tensor
@@ -22,14 +26,15 @@ class StepBatch:
 
     @classmethod
     def of(cls, model: LanguageModel, steps: Sequence[Step]) -> "StepBatch":
-        """Put `steps`, all of one length, on the model's device."""
+        """Put `steps` on the model's device: of one shape, or of any in a causal model."""
+        length = max(len(step.ids) for step in steps)
 
         def tensor(values: object) -> Tensor:
             return torch.tensor(values, device=model.device)
 
         return cls(
             tuple(steps),
-            tensor([step.ids for step in steps]),
+            tensor([[*step.ids, *[model.filler] * (length - len(step.ids))] for step in steps]),
             tensor([step.query for step in steps]),
             tensor([step.target for step in steps]),
         )

@@ -1,25 +1,25 @@
-"""Attribution of many prompts: steps of equal length run together, prompts gather their steps (METHOD 1-2)."""
+"""Attribution of many prompts: steps of like length run together, prompts gather their steps (METHOD 1-2)."""
 
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from atlas.attribution.batch import StepBatch
+from atlas.attribution.budget import Budget
 from atlas.attribution.results import LayerRecord, PromptAttribution
-from atlas.attribution.scorers import StepScores, score_steps, sequence_bytes
+from atlas.attribution.scorers import score_steps, sequence_bytes
 from atlas.attribution.settings import Settings
 from atlas.errors import TokenError
 from atlas.facts import Prompt
 from atlas.models import LanguageModel, NotFinalError, Step, TooLongError
-from atlas.models.readout import features_of_ids, token_ranks
+from atlas.models.readout import token_ranks
 
-log = logging.getLogger("atlas")
-
-CPU_BUDGET = 1 << 29
+MOST_STEPS = 64
+"""How many steps run together at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,31 +38,25 @@ def attribute(
     model: LanguageModel,
     prompts: Sequence[Prompt],
     settings: Settings | None = None,
-    budget: int | None = None,
+    budget: Budget | int | None = None,
 ) -> list[PromptAttribution]:
     """Score every neuron for every prompt, in the order given.
 
-    `budget` is the memory for activations in bytes (default: by device). On a refusal of memory it is halved and the
-    work goes on, with one warning. Prompts that cannot be used come back with the status that says why.
+    `budget` is the memory for activations in bytes (default: by device), or a `Budget` that several calls share. On a
+    refusal of memory it is halved and the work goes on, with one warning. Prompts that cannot be used come back with
+    the status that says why.
     """
     settings = settings or Settings()
-    budget = budget or default_budget(model)
+    budget = budget if isinstance(budget, Budget) else Budget.of(model.device, budget)
     steps, unusable = _tokenise(model, prompts)
     flat = [(index, step) for index, group in enumerate(steps) for step in group]
     found: dict[int, list[_StepResult]] = {}
-    for index, result in _by_length(model, flat, settings, budget):
+    for index, result in _in_batches(model, flat, settings, budget):
         found.setdefault(index, []).append(result)
     return [
         PromptAttribution(prompt.id, unusable[i]) if i in unusable else _gather(model, prompt, steps[i], found[i])
         for i, prompt in enumerate(prompts)
     ]
-
-
-def default_budget(model: LanguageModel) -> int:
-    """Return the memory for activations in bytes: half of a GPU's memory, 512 MiB elsewhere."""
-    if model.device.type == "cuda":
-        return torch.cuda.get_device_properties(model.device).total_memory // 2
-    return CPU_BUDGET
 
 
 def _tokenise(model: LanguageModel, prompts: Sequence[Prompt]) -> tuple[list[list[Step]], dict[int, str]]:
@@ -85,44 +79,24 @@ _STATUS: dict[type[Exception], str] = {
 }
 
 
-def _by_length(
-    model: LanguageModel, flat: Sequence[tuple[int, Step]], settings: Settings, budget: int
+def _in_batches(
+    model: LanguageModel, flat: Sequence[tuple[int, Step]], settings: Settings, budget: Budget
 ) -> Iterator[tuple[int, _StepResult]]:
     """Yield `(prompt index, result)` of every step, in the order of the steps of each prompt."""
-    lengths: dict[tuple[int, int], list[tuple[int, Step]]] = {}
-    for index, step in flat:
-        lengths.setdefault(step.shape, []).append((index, step))
-    for (length, _), group in sorted(lengths.items()):
-        size = max(1, min(64, budget // (4 * sequence_bytes(model, length))))
-        for start in range(0, len(group), size):
-            part = group[start : start + size]
-            batch = StepBatch.of(model, [step for _, step in part])
-            results, budget = _with_less_memory(model, batch, settings, budget)
-            yield from zip((index for index, _ in part), results, strict=True)
+    rest = sorted(flat, key=lambda pair: pair[1].shape)
+    while rest:
+        results = budget.spend(partial(_first_batch, model, [step for _, step in rest[:MOST_STEPS]], settings))
+        yield from zip((index for index, _ in rest), results, strict=False)
+        rest = rest[len(results) :]
 
 
-def _with_less_memory(
-    model: LanguageModel, batch: StepBatch, settings: Settings, budget: int
-) -> tuple[list[_StepResult], int]:
-    """Score a batch; halve the budget as long as memory is refused, down to 1/1024 of it."""
-    smallest = budget >> 10
-    while True:
-        try:
-            return _results(model, batch, score_steps(model, batch, settings, budget)), budget
-        except (torch.OutOfMemoryError, RuntimeError) as error:
-            if not _is_memory(error) or budget <= smallest:
-                raise
-        budget //= 2
-        log.warning("Memory was refused; going on with %d MiB of activations at a time.", budget >> 20)
-
-
-def _is_memory(error: RuntimeError) -> bool:
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def _results(model: LanguageModel, batch: StepBatch, scores: StepScores) -> list[_StepResult]:
-    with torch.no_grad():
-        rank, best = token_ranks(model, features_of_ids(model, batch.ids, batch.query), batch.target)
+def _first_batch(model: LanguageModel, steps: Sequence[Step], settings: Settings, budget: int) -> list[_StepResult]:
+    """Score the first of `steps`, in the order of their shapes: as many as can run together in `budget` bytes."""
+    together = [step for step in steps if step.shape == steps[0].shape or model.kind == "causal"]
+    longest = len(together[-1].ids)
+    batch = StepBatch.of(model, together[: max(1, budget // (2 * sequence_bytes(model, longest)))])
+    scores = score_steps(model, batch, settings, budget)
+    rank, best = token_ranks(model, scores.features, batch.target)
     layers = torch.stack([scores.f, scores.f_baseline, scores.error, scores.nodes.to(scores.f.dtype)], dim=1)
     columns = (scores.scores, layers, scores.f[:, 0], scores.converged, rank, best)
     arrays = [_numpy(column) for column in columns]

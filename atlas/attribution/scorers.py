@@ -11,6 +11,7 @@ from atlas.attribution.paths import PathScores, integrate
 from atlas.attribution.settings import Settings
 from atlas.errors import ModelError
 from atlas.models import LanguageModel
+from atlas.models.readout import features_of_ids
 from atlas.models.replay import trace
 
 START_NODES = {"amig": 2, "amig-mean": 2, "amig-code": 20, "kn": 4, "joint": 8}
@@ -20,6 +21,8 @@ START_NODES = {"amig": 2, "amig-mean": 2, "amig-code": 20, "kn": 4, "joint": 8}
 @dataclass(frozen=True, slots=True)
 class StepScores:
     """Scores `[step, layer, neuron]` and, `[step, layer]`: F(w), F(w'), completeness error, nodes; converged [step].
+
+    `features` `[step, hidden]` is what the output matrix receives at the query.
 
     With several baselines a score is their mean, and so are F(w') and the error: the mean of the errors, not the
     error of the mean, so that they cannot cancel.
@@ -31,6 +34,7 @@ class StepScores:
     error: Tensor
     nodes: Tensor
     converged: Tensor
+    features: Tensor
 
 
 def score_steps(model: LanguageModel, batch: StepBatch, settings: Settings, budget: int) -> StepScores:
@@ -39,9 +43,9 @@ def score_steps(model: LanguageModel, batch: StepBatch, settings: Settings, budg
     if settings.method == "joint":
         return _joint(model, batch, settings, rows)
     if settings.method == "greedy":
-        return _without_path(*greedy(model, batch, settings.cuts, rows))
+        return _without_path(model, batch, *greedy(model, batch, settings.cuts, rows))
     if settings.method in ("gradient", "activation", "random"):
-        return _without_path(*control(model, batch, settings, rows))
+        return _without_path(model, batch, *control(model, batch, settings, rows))
     return _along_paths(model, batch, settings, budget, rows)
 
 
@@ -55,7 +59,7 @@ def _along_paths(model: LanguageModel, batch: StepBatch, settings: Settings, bud
     baselines = _baselines(model, batch, settings, 4 * rows)
     record = trace(model, batch.ids, batch.query, batch.target)
     paths = integrate(record, baselines, settings, START_NODES[settings.method], budget)
-    return _mean_over_paths(paths, baselines, len(batch.steps))
+    return _mean_over_paths(paths, baselines, record.features)
 
 
 def _baselines(model: LanguageModel, batch: StepBatch, settings: Settings, rows: int) -> Baselines:
@@ -68,7 +72,8 @@ def _baselines(model: LanguageModel, batch: StepBatch, settings: Settings, rows:
     return mean_baselines(model, batch, rows, every_token=settings.method == "amig-code")
 
 
-def _mean_over_paths(paths: PathScores, baselines: Baselines, steps: int) -> StepScores:
+def _mean_over_paths(paths: PathScores, baselines: Baselines, features: Tensor) -> StepScores:
+    steps = len(features)
     count = torch.bincount(baselines.owner, minlength=steps)
 
     def mean(values: Tensor) -> Tensor:
@@ -79,7 +84,8 @@ def _mean_over_paths(paths: PathScores, baselines: Baselines, steps: int) -> Ste
     owner = baselines.owner[:, None].expand_as(paths.nodes)
     nodes = paths.nodes.new_zeros(steps, paths.nodes.shape[1]).scatter_reduce_(0, owner, paths.nodes, "amax")
     f = mean(paths.f)[:, None].expand(-1, paths.error.shape[1])
-    return StepScores(mean(paths.scores), f, mean(paths.f_baseline), mean(paths.error), nodes, mean(done) == 1)
+    f_baseline, error = mean(paths.f_baseline), mean(paths.error)
+    return StepScores(mean(paths.scores), f, f_baseline, error, nodes, mean(done) == 1, features)
 
 
 def _joint(model: LanguageModel, batch: StepBatch, settings: Settings, rows: int) -> StepScores:
@@ -90,11 +96,17 @@ def _joint(model: LanguageModel, batch: StepBatch, settings: Settings, rows: int
         return value[:, None].expand(-1, model.info.layers)
 
     f, f_baseline, error, nodes = map(beside, (result.f, result.f_baseline, result.error, result.nodes))
-    return StepScores(result.scores, f, f_baseline, error, nodes, result.converged)
+    return StepScores(result.scores, f, f_baseline, error, nodes, result.converged, _features(model, batch))
 
 
-def _without_path(scores: Tensor, f: Tensor) -> StepScores:
+def _without_path(model: LanguageModel, batch: StepBatch, scores: Tensor, f: Tensor) -> StepScores:
     nothing = torch.full(scores.shape[:2], torch.nan, dtype=f.dtype, device=f.device)
     nodes = torch.zeros(scores.shape[:2], dtype=torch.int32, device=f.device)
     every = f[:, None].expand_as(nothing)
-    return StepScores(scores, every, nothing, nothing, nodes, torch.ones_like(f, dtype=torch.bool))
+    converged = torch.ones_like(f, dtype=torch.bool)
+    return StepScores(scores, every, nothing, nothing, nodes, converged, _features(model, batch))
+
+
+@torch.no_grad()
+def _features(model: LanguageModel, batch: StepBatch) -> Tensor:
+    return features_of_ids(model, batch.ids, batch.query)

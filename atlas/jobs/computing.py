@@ -15,7 +15,7 @@ from atlas.jobs.stopping import Stop
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from atlas.attribution import Settings
+    from atlas.attribution import Budget, Settings
     from atlas.models import LanguageModel, ModelInfo
 
 Tables = Mapping[str, "pa.Table"]
@@ -82,8 +82,7 @@ class Worker:
         from atlas.attribution import attribute
         from atlas.attribution.rows import to_tables
 
-        budget = None if self.recipe.memory is None else self.recipe.memory << 20
-        results = attribute(self.model, prompts, self.recipe.settings, budget)
+        results = attribute(self.model, prompts, self.recipe.settings, self._budget)
         return to_tables(run, results, self.recipe.settings.floor)
 
     def tokens(self, layer: int, neurons: Sequence[int]) -> "pa.Table":
@@ -91,6 +90,13 @@ class Worker:
         from atlas.models.vocabulary import neuron_tokens
 
         return neuron_tokens(self.model, layer, neurons)
+
+    @cached_property
+    def _budget(self) -> "Budget":
+        """What all batches of this worker share, so that memory is refused once and not for each batch."""
+        from atlas.attribution import Budget
+
+        return Budget.of(self.model.device, None if self.recipe.memory is None else self.recipe.memory << 20)
 
 
 class Engine(Protocol):

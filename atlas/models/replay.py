@@ -226,7 +226,7 @@ def run_block(
 ) -> Tensor:
     """Run block `layer` on copies: whole sequences (masked) or one token after a recorded prefix (causal)."""
     masked = record.model.kind == "masked"
-    with following(watch(itself if masked else _after_prefix(record.blocks[layer], owner))):
+    with following(watch(itself if masked else _among_recorded(record.blocks[layer], owner, record.query[owner]))):
         return call_block(record, layer, hidden, owner, narrow=not masked)
 
 
@@ -255,15 +255,14 @@ def _stop_with(found: list[Call]) -> Callable[[Call], Tensor]:
     return rule
 
 
-def _after_prefix(block: Block, owner: Tensor) -> Callable[[Call], Tensor]:
-    """The rule of a causal copy: its own key and value after the recorded ones of the earlier positions."""
+def _among_recorded(block: Block, owner: Tensor, query: Tensor) -> Callable[[Call], Tensor]:
+    """The rule of a causal copy: its own key and value at the `query` [copy] of the recorded ones."""
+    place = query.view(-1, 1, 1, 1)
 
-    def rule(call: Call) -> Tensor:
-        key = torch.cat([block.key[owner, :, :-1], call.key], dim=2)
-        value = torch.cat([block.value[owner, :, :-1], call.value], dim=2)
-        return call.attend(key, value, call.mask)
+    def own(recorded: Tensor, new: Tensor) -> Tensor:
+        return recorded[owner].scatter_(2, place.expand_as(new), new)
 
-    return rule
+    return lambda call: call.attend(own(block.key, call.key), own(block.value, call.value), call.mask)
 
 
 def call_block(record: Trace, layer: int, hidden: Tensor, owner: Tensor, *, narrow: bool) -> Tensor:

@@ -5,7 +5,7 @@ import pytest
 import torch
 from tiny import PROMPTS, make_model
 
-from atlas.attribution import Settings, attribute
+from atlas.attribution import Budget, Settings, attribute
 from atlas.attribution.batch import StepBatch, mean_baselines, word_baselines
 from atlas.attribution.quadrature import both_ends, gauss_legendre, left_riemann
 from atlas.attribution.reference import reference_baselines, reference_neurons, reference_scores
@@ -185,23 +185,57 @@ def test_a_nan_is_reported_not_hidden(family, prompts):
         assert {result.status for result in attribute(model, prompts, Settings(method=method))} == {"nan"}
 
 
-def test_refused_memory_halves_the_budget_once(tiny, prompts, monkeypatch, caplog):
+def test_refused_memory_halves_the_batch_and_says_so_once(tiny, prompts, monkeypatch, caplog):
+    """Every size above a fifth of the budget is refused, in two calls that share it."""
     from atlas.attribution import engine
 
-    real, refused = engine.score_steps, []
+    real, batches = engine.score_steps, []
 
     def score_steps(model, batch, settings, budget):
-        if not refused:
-            refused.append(budget)
+        if budget > (1 << 24) / 5:
             raise torch.OutOfMemoryError("refused")
+        batches.append(len(batch.steps))
+        return real(model, batch, settings, budget)
+
+    wanted = attribute(tiny, prompts, Settings(method="kn"))
+    monkeypatch.setattr(engine, "score_steps", score_steps)
+    budget = Budget(1 << 24)
+    for _ in range(2):
+        results = attribute(tiny, prompts, Settings(method="kn"), budget)
+        for result, same in zip(results, wanted, strict=True):
+            assert relative(result.scores, same.scores) < 1e-6
+    assert budget.bytes == 1 << 21
+    assert [record.getMessage() for record in caplog.records] == [
+        "Memory was refused; going on with 8 MiB of activations, or less."
+    ]
+
+
+def test_a_refusal_cuts_the_batch_itself(tiny, prompts, monkeypatch):
+    """What does not fit together is scored one by one."""
+    from atlas.attribution import engine
+
+    real, sizes = engine.score_steps, []
+
+    def score_steps(model, batch, settings, budget):
+        if len(batch.steps) > 1:
+            raise torch.OutOfMemoryError("refused")
+        sizes.append(len(batch.steps))
         return real(model, batch, settings, budget)
 
     monkeypatch.setattr(engine, "score_steps", score_steps)
-    results = attribute(tiny, prompts, Settings(method="kn"), budget=1 << 24)
-    assert {result.status for result in results} == {"ok"}
-    assert [record.getMessage() for record in caplog.records] == [
-        "Memory was refused; going on with 8 MiB of activations at a time."
-    ]
+    attribute(tiny, prompts, Settings(method="kn"), budget=1 << 24)
+    assert len(sizes) == sum(len(tiny.steps(prompt)) for prompt in prompts)
+
+
+def test_memory_refused_to_the_end_is_an_error(tiny, prompts, monkeypatch):
+    from atlas.attribution import engine
+
+    def score_steps(*_):
+        raise torch.OutOfMemoryError("refused")
+
+    monkeypatch.setattr(engine, "score_steps", score_steps)
+    with pytest.raises(torch.OutOfMemoryError):
+        attribute(tiny, prompts, Settings(method="kn"), budget=1 << 24)
 
 
 def _probability(model, step, gate, cut=(), gates=None):

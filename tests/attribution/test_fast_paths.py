@@ -1,0 +1,114 @@
+"""Each shortcut of the engine against the plain way, in float64."""
+
+import pytest
+import torch
+from tiny import PROMPTS
+
+from atlas.attribution import Settings
+from atlas.attribution.batch import StepBatch
+from atlas.attribution.quadrature import gauss_legendre
+from atlas.attribution.reference import reference_baselines, reference_neurons, reference_scores
+from atlas.attribution.scorers import score_steps
+from atlas.models import probability
+from atlas.models.probability import TokenProbability, token_logits
+from atlas.models.replay import Entry, replay, trace
+
+EXACT = 1e-10
+BRUTE = gauss_legendre(64)
+
+
+def batches(model):
+    """Return the steps of all prompts in batches: one in a causal model, one a length in a masked one."""
+    steps = [step for prompt in PROMPTS for step in model.steps(prompt)]
+    if model.kind == "causal":
+        return [StepBatch.of(model, steps)]
+    lengths = sorted({len(step.ids) for step in steps})
+    return [StepBatch.of(model, [step for step in steps if len(step.ids) == length]) for length in lengths]
+
+
+def zero(model, step):
+    return [torch.zeros(model.info.layers, model.info.neurons, dtype=model.dtype)]
+
+
+def word_mean(model, step):
+    return [torch.stack(reference_baselines(model, step)).mean(0)]
+
+
+@pytest.mark.parametrize(
+    ("method", "baselines"), [("kn", zero), ("amig", reference_baselines), ("amig-mean", word_mean)]
+)
+def test_float64_scores_equal_brute_force_integration_to_1e_10(tiny, method, baselines):
+    """Steps of all lengths and answer lengths in one batch, against one layer, one path, one step by hooks."""
+    settings = Settings(method=method, tolerance=1e-12, max_nodes=256)
+    for batch in batches(tiny):
+        found = score_steps(tiny, batch, settings, 1 << 24)
+        for row, step in enumerate(batch.steps):
+            paths = [
+                [reference_scores(tiny, step, layer, baseline[layer], BRUTE) for layer in range(tiny.info.layers)]
+                for baseline in baselines(tiny, step)
+            ]
+            wanted = torch.stack([torch.stack([scores for scores, _, _ in path]) for path in paths]).mean(0)
+            assert (found.scores[row] - wanted).abs().max() <= EXACT * wanted.abs().max()
+            for layer in range(tiny.info.layers):
+                ends = [path[layer][1:] for path in paths]
+                assert float(found.f[row, layer]) == pytest.approx(ends[0][0], rel=EXACT)
+                assert float(found.f_baseline[row, layer]) == pytest.approx(
+                    sum(low for _, low in ends) / len(ends), rel=EXACT
+                )
+
+
+def test_a_copy_with_other_neurons_gives_what_hooks_give(tiny):
+    """Replay from every layer, several owners and nodes together: the query alone, kept prefixes, the last block."""
+    generator = torch.Generator().manual_seed(0)
+    for batch in batches(tiny):
+        record = trace(tiny, batch.ids, batch.query, batch.target)
+        owner = torch.tensor([len(batch.steps) - 1, 0])
+        entries = {
+            layer: Entry(owner, torch.randn(2, 3, tiny.info.neurons, dtype=torch.float64, generator=generator))
+            for layer in range(tiny.info.layers)
+        }
+        found = replay(record, entries).view(tiny.info.layers, 2, 3)
+        for layer, entry in entries.items():
+            for unit, row in enumerate(owner.tolist()):
+                wanted = by_hooks(tiny, batch.steps[row], layer, entry.neurons[unit])
+                assert torch.allclose(found[layer, unit], wanted, rtol=EXACT, atol=0)
+
+
+def by_hooks(model, step, layer, values):
+    def put(_, args):
+        changed = args[0].clone()
+        changed[:, step.query] = values
+        return (changed,)
+
+    handle = model.down_projection(layer).register_forward_pre_hook(put)
+    try:
+        logits = model.run(torch.tensor([step.ids]).expand(len(values), -1))
+    finally:
+        handle.remove()
+    return logits[:, step.query].softmax(-1)[:, step.target]
+
+
+def test_a_trace_keeps_the_neurons_of_a_plain_run(tiny):
+    for batch in batches(tiny):
+        record = trace(tiny, batch.ids, batch.query, batch.target)
+        for row, step in enumerate(batch.steps):
+            wanted = reference_neurons(tiny, step.ids, step.query)
+            assert torch.allclose(record.neurons[row], wanted, rtol=EXACT, atol=1e-13)
+
+
+@pytest.mark.parametrize("cap", [None, 3.0])
+@pytest.mark.parametrize("biased", [True, False])
+def test_probability_in_tiles_equals_softmax(monkeypatch, cap, biased):
+    """Value and gradient, with tiles that cut rows and tokens, and logits large enough to overflow an exponential."""
+    monkeypatch.setattr(probability, "_tile", lambda _: (3, 5))
+    generator = torch.Generator().manual_seed(0)
+    features = (100 * torch.randn(7, 4, dtype=torch.float64, generator=generator)).requires_grad_()
+    weight = torch.randn(23, 4, dtype=torch.float64, generator=generator)
+    bias = torch.randn(23, dtype=torch.float64, generator=generator) if biased else None
+    target = torch.randint(23, (7,), generator=generator)
+    found = TokenProbability.apply(features, weight, bias, target, cap)
+    wanted = token_logits(features, weight, bias, cap).softmax(-1).gather(1, target[:, None])[:, 0]
+    assert torch.allclose(found, wanted, rtol=EXACT)
+    scale = torch.arange(1.0, 8.0, dtype=torch.float64)
+    slopes = [torch.autograd.grad((scale * f).sum(), features)[0] for f in (found, wanted)]
+    assert torch.allclose(*slopes, rtol=1e-8, atol=1e-300)

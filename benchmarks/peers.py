@@ -45,8 +45,9 @@ def masked(job: Job) -> list[Table]:
 
 def causal(job: Job) -> list[Table]:
     """The fast path against the hook-based reference on a causal model of mGPT's width, four layers."""
+    count = 3 * job.shared_prompts
     fitting = [p for p in real_prompts(200, ("en", "es", "fr")) if p.template.ends_in_object]
-    prompts = fitting[:: len(fitting) // job.shared_prompts][: 2 * job.shared_prompts]
+    prompts = fitting[:: len(fitting) // count][:count]
     model = mgpt_width(word_tokenizer([p.before + p.answer for p in prompts], 20_000))
     model.model.to(job.device)
     sides = {

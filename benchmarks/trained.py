@@ -1,6 +1,7 @@
 """On the trained demo models: nodes spent, completeness, and what bfloat16 changes."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 

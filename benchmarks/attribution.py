@@ -19,7 +19,7 @@ import torch
 
 from benchmarks import efficiency, growth, peers, trained
 from benchmarks.job import Job
-from benchmarks.page import update_page
+from benchmarks.page import Measured, update_page
 from benchmarks.tables import Table
 
 SECTIONS: dict[str, Callable[[Job], list[Table]]] = {
@@ -36,18 +36,17 @@ QUICK = ("peers", "causal", "efficiency", "trained")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the tables; with `--write`, put them into a page beside their plot."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="the ratios alone, on fewer prompts")
+    parser.add_argument("--quick", action="store_true", help="on fewer prompts; the ratios alone without --only")
     parser.add_argument("--write", type=Path, metavar="FOLDER", help="folder of benchmarks.md and its plot")
     parser.add_argument("--only", nargs="*", choices=list(SECTIONS), help="sections to run")
     options = parser.parse_args(arguments)
-    if options.quick and options.write:
-        parser.error("--write takes the whole measurement; leave out --quick.")
     job = Job.of(quick=options.quick)
     for name in options.only or (QUICK if options.quick else SECTIONS):
         tables = SECTIONS[name](job)
         print(*(table.text() for table in tables), sep="\n", flush=True)
         if options.write:
-            update_page(options.write, machine(job.device), name, tables, list(SECTIONS))
+            command = f"python -m benchmarks.attribution{' --quick' * job.quick} --only {name} --write {options.write}"
+            update_page(options.write, name, Measured(machine(job.device), command, tables), list(SECTIONS))
     return 0
 
 

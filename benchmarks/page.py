@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,44 +10,50 @@ from benchmarks.tables import Table
 
 HEAD = """# Benchmarks
 
-The attribution engine beside two other packages, beside the machine's own matrix product, and as a job grows. Made by
-`python -m benchmarks.attribution --write docs`, or one section at a time with `--only SECTION`; `--quick` prints the
-ratios alone. Models have random weights of real sizes where no trained ones are named; prompts are BMLAMA17's.
+The attribution engine beside two other packages, beside the machine's own matrix product, and as a job grows. Models
+have random weights of real sizes where no trained ones are named; prompts are BMLAMA17's. Over each section stands the
+command that measured it; `python -m benchmarks.attribution --write docs` measures all, `--quick` prints the ratios.
 """
+PLOT = "![growth](benchmarks.svg)\n"
 
 
-def update_page(folder: Path, machine: str, section: str, tables: Sequence[Table], order: Sequence[str]) -> None:
-    """Put a section's `tables` into `benchmarks.json`, and make `benchmarks.md` and `benchmarks.svg` again."""
+@dataclass(frozen=True)
+class Measured:
+    """A section's tables, and where and how they were measured."""
+
+    machine: str
+    command: str
+    tables: Sequence[Table]
+
+
+def update_page(folder: Path, name: str, section: Measured, order: Sequence[str]) -> None:
+    """Put a section into `benchmarks.json`, and make `benchmarks.md` and `benchmarks.svg` again."""
     store = folder / "benchmarks.json"
-    known = json.loads(store.read_text()) if store.exists() else {}
-    known[section] = {"machine": machine, "tables": [asdict(table) for table in tables]}
-    known = {name: known[name] for name in order if name in known}
-    store.write_text(json.dumps(known, indent=1) + "\n")
-    (folder / "benchmarks.md").write_text(_page(known))
-    drawn = [table for section in known.values() for table in _tables(section) if table.plot]
+    stored = json.loads(store.read_text()) if store.exists() else {}
+    stored[name] = asdict(section)
+    stored = {name: stored[name] for name in order if name in stored}
+    store.write_text(json.dumps(stored, indent=1) + "\n")
+    sections = [_restored(section) for section in stored.values()]
+    (folder / "benchmarks.md").write_text(_page(sections))
+    drawn = [table for section in sections for table in section.tables if table.plot]
     if drawn:
         _draw(folder / "benchmarks.svg", drawn)
 
 
-def _page(known: Mapping[str, Any]) -> str:
-    machines = list(dict.fromkeys(section["machine"] for section in known.values()))
-    parts = [HEAD, f"Machine: {'; '.join(machines)}.\n", *_gpu(machines)]
-    for section in known.values():
-        tables = _tables(section)
-        parts += [table.text() for table in tables]
-        if any(table.plot for table in tables) and "![growth](benchmarks.svg)\n" not in parts:
-            parts.append("![growth](benchmarks.svg)\n")
+def _restored(stored: Mapping[str, Any]) -> Measured:
+    return Measured(stored["machine"], stored["command"], [Table(**table) for table in stored["tables"]])
+
+
+def _page(sections: Sequence[Measured]) -> str:
+    machines = list(dict.fromkeys(section.machine for section in sections))
+    parts = [HEAD, f"Machine: {'; '.join(machines)}.\n"]
+    if not any("NVIDIA" in machine for machine in machines):
+        parts.append("Nothing here was measured on a GPU; the same command does so where there is one.\n")
+    for section in sections:
+        parts += [f"    {section.command}\n", *(table.text() for table in section.tables)]
+        if PLOT not in parts and any(table.plot for table in section.tables):
+            parts.append(PLOT)
     return "\n".join(parts)
-
-
-def _gpu(machines: Sequence[str]) -> list[str]:
-    if any("NVIDIA" in machine for machine in machines):
-        return []
-    return ["Nothing here was measured on a GPU; the same command does so where there is one.\n"]
-
-
-def _tables(section: Mapping[str, Any]) -> list[Table]:
-    return [Table(**table) for table in section["tables"]]
 
 
 def _draw(path: Path, tables: Sequence[Table]) -> None:

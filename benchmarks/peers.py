@@ -25,7 +25,7 @@ def masked(job: Job) -> list[Table]:
     sides = {name: each(run, model) for name, run in RIVALS.items()}
     sides |= {name: atlas_side(model, settings) for name, settings in PATHS.items()}
     found = alternate(sides, [[prompt] for prompt in prompts])
-    exact = _exact(model, prompts, 32 if job.quick else 256)
+    exact = _exact(model, prompts[:1], 32 if job.quick else 256)
     first, second = (found[name][0] for name in RIVALS)
     rows: list[Sequence[Cell]] = [
         (name, seconds, first / seconds, second / seconds, _error(name, scores, exact))
@@ -37,8 +37,8 @@ def masked(job: Job) -> list[Table]:
             f"Side by side, mBERT size, per prompt, {len(prompts)} prompts one at a time",
             ("engine", "seconds", "times knowledge-neurons", "times captum", "error"),
             rows,
-            f"Error: largest difference of a score from {nodes} Gauss-Legendre nodes in float64, over the largest; "
-            "mean over prompts. `amig` has other baselines, and one path for each word.",
+            f"Error, on the first prompt: largest difference of a score from {nodes} Gauss nodes in float64, over "
+            "the largest. `amig` has other baselines, and one path for each word.",
         )
     ]
 
@@ -74,4 +74,4 @@ def _exact(model: LanguageModel, prompts: Sequence[Prompt], nodes: int) -> list[
 
 
 def _error(name: str, found: Sequence[Scores], exact: Sequence[Scores]) -> float | None:
-    return None if name == "atlas amig" else error(found, exact)
+    return None if name == "atlas amig" else error(found[: len(exact)], exact)

@@ -48,7 +48,9 @@ def tables(job: Job) -> list[Table]:
     ]
 
 
-def _found(name: str, dtype: str, prompts: Sequence[Prompt], settings: Settings, job: Job) -> list[PromptAttribution]:
+def _found(
+    name: str, dtype: Literal["float32", "bfloat16"], prompts: Sequence[Prompt], settings: Settings, job: Job
+) -> list[PromptAttribution]:
     model = load_model(name, dtype=dtype, device=str(job.device))
     return [result for result in attribute(model, prompts, settings) if result.scores is not None]
 

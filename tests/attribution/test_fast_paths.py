@@ -14,7 +14,6 @@ from atlas.models.probability import TokenProbability, token_logits
 from atlas.models.replay import Entry, replay, trace
 
 EXACT = 1e-10
-BRUTE = gauss_legendre(64)
 
 
 def batches(model):
@@ -35,16 +34,17 @@ def word_mean(model, step):
 
 
 @pytest.mark.parametrize(
-    ("method", "baselines"), [("kn", zero), ("amig", reference_baselines), ("amig-mean", word_mean)]
+    ("method", "baselines", "nodes"),
+    [("kn", zero, 320), ("amig", reference_baselines, 96), ("amig-mean", word_mean, 320)],
 )
-def test_float64_scores_equal_brute_force_integration_to_1e_10(tiny, method, baselines):
+def test_float64_scores_equal_brute_force_integration_to_1e_10(tiny, method, baselines, nodes):
     """Steps of all lengths and answer lengths in one batch, against one layer, one path, one step by hooks."""
-    settings = Settings(method=method, tolerance=1e-12, max_nodes=256)
+    settings, brute = Settings(method=method, tolerance=1e-12, max_nodes=512), gauss_legendre(nodes)
     for batch in batches(tiny):
         found = score_steps(tiny, batch, settings, 1 << 24)
         for row, step in enumerate(batch.steps):
             paths = [
-                [reference_scores(tiny, step, layer, baseline[layer], BRUTE) for layer in range(tiny.info.layers)]
+                [reference_scores(tiny, step, layer, baseline[layer], brute) for layer in range(tiny.info.layers)]
                 for baseline in baselines(tiny, step)
             ]
             wanted = torch.stack([torch.stack([scores for scores, _, _ in path]) for path in paths]).mean(0)

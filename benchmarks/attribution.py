@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 from benchmarks import efficiency, growth, peers, trained
+from benchmarks.clock import unit
 from benchmarks.job import Job
 from benchmarks.page import Measured, update_page
 from benchmarks.tables import Table
@@ -53,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def machine(device: torch.device) -> str:
     """Describe where the numbers were measured."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
-    return f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}, Python {platform.python_version()}"
+    threads = torch.get_num_threads()
+    return f"{name}, threads: {threads} ({unit()}), torch {torch.__version__}, Python {platform.python_version()}"
 
 
 def processor() -> str:

@@ -1,4 +1,8 @@
-"""Seconds, floating-point operations and the machine's own rate."""
+"""Seconds, floating-point operations and the machine's own rate.
+
+On one thread of a processor, seconds are the processor's own, so that a busy machine changes little; with more threads
+or on a GPU they are the clock's, and the machine should do nothing else.
+"""
 
 import time
 from collections.abc import Callable
@@ -14,12 +18,25 @@ def timed(work: Callable[[], T], repeats: int = 2) -> tuple[float, T]:
     """Return the least time of `repeats` runs in seconds, and the last result."""
     best = float("inf")
     for _ in range(repeats):
-        start = time.perf_counter()
+        start = _now()
         result = work()
         if torch.cuda.is_available():
             torch.cuda.synchronize()
-        best = min(best, time.perf_counter() - start)
+        best = min(best, _now() - start)
     return best, result
+
+
+def unit() -> str:
+    """Return what `timed` counts, in words."""
+    return "processor seconds of one thread" if _alone() else "seconds by the clock"
+
+
+def _now() -> float:
+    return time.process_time() if _alone() else time.perf_counter()
+
+
+def _alone() -> bool:
+    return torch.get_num_threads() == 1 and not torch.cuda.is_available()
 
 
 def flops_of(work: Callable[[], object]) -> int:

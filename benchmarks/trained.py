@@ -18,7 +18,7 @@ SETTLED = 0.2
 
 def tables(job: Job) -> list[Table]:
     """Nodes a layer, completeness error and agreement of bfloat16 with float32."""
-    prompts = list(read("bundled", limit=5 if job.quick else 60).prompts())
+    prompts = list(read("bundled", limit=5 if job.quick else 20).prompts())
     spent: list[Sequence[Cell]] = []
     rounded: list[Sequence[Cell]] = []
     for name in ("demo-mbert", "demo-mgpt"):

@@ -1,10 +1,12 @@
 """How much of the machine's own matrix-product rate the engine reaches, and what that makes of a whole data set."""
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
 
 from atlas.attribution import Settings, attribute
+from atlas.models import LanguageModel
 from benchmarks.clock import flops_of, matrix_rate, timed
 from benchmarks.job import Job, mbert
 from benchmarks.tables import Table
@@ -18,10 +20,12 @@ BMLAMA17 = 115_464
 def tables(job: Job) -> list[Table]:
     """Share of the matrix-product rate in float32 and bfloat16."""
     count = 2000 if job.device.type == "cuda" else job.prompts
-    seconds, rates = zip(*(_seconds_and_rate(job, dtype, count) for dtype in DTYPES), strict=True)
-    work = _work(job, count)
+    model, prompts = mbert(job, count)
+    run = partial(attribute, model, prompts, SETTINGS)
+    seconds, rates = zip(*(_seconds_and_rate(job, model, run, dtype) for dtype in DTYPES), strict=True)
+    work = flops_of(run)
     rows = [
-        (str(dtype).removeprefix("torch."), s, work / 1e9, rate / 1e9, 100 * work / s / rate, s * BMLAMA17 / 3600)
+        (_name(dtype), s / count, work / count / 1e9, rate / 1e9, 100 * work / s / rate, s / count * BMLAMA17 / 3600)
         for dtype, s, rate in zip(DTYPES, seconds, rates, strict=True)
     ]
     return [
@@ -39,16 +43,15 @@ def tables(job: Job) -> list[Table]:
     ]  # fmt: skip
 
 
-def _seconds_and_rate(job: Job, dtype: torch.dtype, count: int) -> tuple[float, float]:
-    """Return seconds a prompt, and the rate of a plain product before and after, the better one."""
-    model, prompts = mbert(job, count, dtype=dtype)
-    attribute(model, prompts[:1], SETTINGS)
+def _seconds_and_rate(
+    job: Job, model: LanguageModel, run: Callable[[], object], dtype: torch.dtype
+) -> tuple[float, float]:
+    """Return the seconds of `run` in `dtype`, and the rate of a plain product before and after, the better one."""
+    model.model.to(dtype)
     before = matrix_rate(job.device, dtype)
-    seconds = timed(partial(attribute, model, prompts, SETTINGS), repeats=1)[0] / count
+    seconds, _ = timed(run, repeats=1)
     return seconds, max(before, matrix_rate(job.device, dtype))
 
 
-def _work(job: Job, count: int) -> float:
-    """Return floating-point operations a prompt, the same in every number type."""
-    model, prompts = mbert(job, count, dtype=torch.bfloat16)
-    return flops_of(partial(attribute, model, prompts, SETTINGS)) / count
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")

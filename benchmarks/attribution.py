@@ -9,6 +9,7 @@ the others on the page stay as they are.
 """
 
 import argparse
+import os
 import platform
 import sys
 import warnings
@@ -55,7 +56,9 @@ def machine(device: torch.device) -> str:
     """Describe where the numbers were measured."""
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else processor()
     threads = torch.get_num_threads()
-    return f"{name}, threads: {threads} ({unit()}), torch {torch.__version__}, Python {platform.python_version()}"
+    versions = f"torch {torch.__version__}, Python {platform.python_version()}"
+    busy = ", beside other work" if os.getloadavg()[0] > threads + 1 else ""
+    return f"{name}, threads: {threads} ({unit()}), {versions}{busy}"
 
 
 def processor() -> str:

@@ -123,7 +123,6 @@ class Cluster:
         return self._ray.get(self._actors[0].tokens.remote(layer, neurons))  # type: ignore[no-any-return]
 
     def _connect(self) -> None:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         common = {"log_to_driver": False, "logging_level": logging.ERROR, "ignore_reinit_error": False}
         address = self._options.address
         try:
@@ -233,8 +232,9 @@ class _Tasks:
 
 
 def _import_ray() -> Any:
-    # Set before Ray is imported, which reads it once.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Read by Ray when it is imported and when it starts a cluster. Its workers would give way to all other programs.
+    for name, value in {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}.items():
+        os.environ.setdefault(name, value)
     try:
         import ray
     except ImportError:

@@ -25,6 +25,7 @@ def conformance(model: LanguageModel, prompts: Sequence[Prompt], *, save: bool =
     single, several = _steps(model, prompts)
     steps, layers = [*single, *several], _layers(model)
     checks = [
+        partial(weights.written, model, layers),
         partial(scores.logits, model, steps[-1]),
         partial(scores.replayed, model, steps[-1], layers),
         *(partial(scores.scored, model, single, layers, "one-token", method) for method in ("kn", "amig") if single),

@@ -17,6 +17,26 @@ from atlas.editing.files import Edit, EditRecord, load_edit
 from atlas.models import LanguageModel, Step, load_model
 from atlas.models.model import weights_digest
 
+WIDTHS = ("intermediate_size", "ffn_dim", "decoder_ffn_dim", "d_ff", "hidden_dim", "n_inner", "ffn_hidden_size")
+"""What configurations call the width of a feed-forward network; four times the hidden size where they are silent."""
+
+
+def written(model: LanguageModel, layers: Sequence[int]) -> Outcome:
+    """The neurons are as many as the feed-forward network is wide, and each writes its value vector."""
+    info, config = model.info, model.model.config
+    wide = {getattr(config, name, None) for name in WIDTHS} | {4 * info.hidden}
+    shapes = {tuple(model.value_vectors(layer).shape) for layer in layers}
+    if info.neurons not in wide or shapes != {(info.neurons, info.hidden)}:
+        return Outcome("value vectors", float("inf"), 0.0, "the row does not name the down-projection")
+    errors = []
+    for layer in layers:
+        one = torch.zeros(2, 1, info.neurons, dtype=model.dtype, device=model.device)
+        one[1, 0, 1] = 1
+        with torch.no_grad():
+            nothing, out = model.down_projection(layer)(one)
+        errors.append(relative((out - nothing)[0], model.value_vectors(layer)[1]))
+    return Outcome("value vectors", max(errors), tolerance(model), "what one neuron adds")
+
 
 def intervened(model: LanguageModel, step: Step, layers: Sequence[int]) -> Outcome:
     """Suppressed neurons are 0, enhanced ones double, the logits change, and afterwards all is as it was."""

@@ -1,16 +1,20 @@
 """Every family against its own model and the hook-based reference, in float64."""
 
 import pytest
-from tiny import PROMPTS
+from tiny import PROMPTS, make_prompt
 from tiny_families import EVERY, make_tiny
 
 from atlas.conformance import conformance
 from atlas.models import FAMILIES
 
 
+SHORT = make_prompt("[X] is the [Y]", "Paris", "capital")
+"""One token in every tokenizer here."""
+
+
 @pytest.mark.parametrize("name", EVERY)
 def test_conformance(name):
-    outcomes = list(conformance(make_tiny(name), PROMPTS))
+    outcomes = list(conformance(make_tiny(name), [*PROMPTS, SHORT]))
     wrong = [outcome for outcome in outcomes if not outcome.ok]
     assert not wrong
     assert {"one-token", "multi-token"} == {o.detail.split()[0] for o in outcomes if o.check == "scores, kn"}

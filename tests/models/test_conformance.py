@@ -7,7 +7,6 @@ from tiny_families import EVERY, make_tiny
 from atlas.conformance import conformance
 from atlas.models import FAMILIES
 
-
 SHORT = make_prompt("[X] is the [Y]", "Paris", "capital")
 """One token in every tokenizer here."""
 

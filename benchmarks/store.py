@@ -261,7 +261,8 @@ def ask(path: Path) -> Table:
 def _questions(opened: atlas.Atlas) -> dict[str, str]:
     fact = opened.sql("SELECT fact FROM fact ORDER BY fact LIMIT 1 OFFSET 1000")["fact"][0].as_py()
     often = """
-        SELECT layer, neuron FROM attribution WHERE place < 10000 GROUP BY ALL ORDER BY count(*) DESC, layer, neuron LIMIT 1
+        SELECT layer, neuron FROM attribution WHERE place < 10000 GROUP BY ALL
+        ORDER BY count(*) DESC, layer, neuron LIMIT 1
     """
     where = "layer = {layer} AND neuron = {neuron}".format(**opened.sql(often).to_pylist()[0])
     default = "definition = 'default'"

@@ -3,7 +3,7 @@
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from types import TracebackType
@@ -19,8 +19,6 @@ from atlas.jobs.shards import DamagedShardError, Store
 from atlas.jobs.stopping import Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     import pyarrow as pa
 
 RETRIES = 3
@@ -166,7 +164,7 @@ class Cluster:
         )
         return [remote.remote(recipe, self._options.shards_to) for _ in range(workers)]
 
-    def _gpus(self, room: "Mapping[str, float]") -> float:
+    def _gpus(self, room: Mapping[str, float]) -> float:
         if self._options.gpus is not None:
             return self._options.gpus
         return 1.0 if self._recipe.device in ("auto", "cuda") and room.get("GPU", 0) else 0.0

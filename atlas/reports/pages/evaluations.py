@@ -43,7 +43,7 @@ SELECT action, measured, source, languages, method, facts, neurons, prompts, {_M
 FROM cross_lingual WHERE evaluation = $evaluation
 """,
     "action DESC, measured, source, languages, method",
-    note="Neurons of `languages` measured in another language, all on the same facts; `both` are two languages' "
+    note="Neurons of languages measured in another language, all on the same facts; both are two languages' "
     "neurons together. Intervals are bootstrap 95 % over facts.",
 )
 CHECKS = Query(

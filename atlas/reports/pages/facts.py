@@ -120,7 +120,7 @@ QUALIFY row_number() OVER (
 """,
     "model, purpose DESC, measured, action DESC, method, source, languages",
     hidden=("fact", "model"),
-    note="Means over the fact's prompts in the language measured; `log_change_unrelated` is the same of facts that the "
+    note="Means over the fact's prompts in the language measured; log_change_unrelated is the same of facts that the "
     "neurons should leave alone.",
 )
 QUERIES = (LABELS, EDITS, WARNINGS, CONTROL, PROMPTS, NEURONS, SETS, EFFECTS)

@@ -40,7 +40,7 @@ FROM run JOIN model USING (model) LEFT JOIN probe ON probe.run = run.run
 GROUP BY ALL
 """,
     "run.started, run.run",
-    note="Where a model has several runs, the pages show the one of most prompts. A run of `union` joins the neurons "
+    note="Where a model has several runs, the pages show the one of most prompts. A run of union joins the neurons "
     "of several for knock-outs, and has no prompts of its own.",
 )
 SKIPPED = Query(
@@ -53,8 +53,8 @@ WHERE probe.status NOT IN ('ok', 'not_converged')
 GROUP BY ALL
 """,
     "ALL",
-    note="`not_final`: a causal model cannot be asked where the answer is not last. `unspellable`: the tokenizer has "
-    "no tokens for the answer. `nan`: the model gave no number.",
+    note="not_final: a causal model cannot be asked where the answer is not last. unspellable: the tokenizer has "
+    "no tokens for the answer. nan: the model gave no number.",
 )
 RELATIONS = Query(
     "relations",

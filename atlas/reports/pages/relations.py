@@ -55,7 +55,7 @@ LEFT JOIN (
 WHERE c.definition = '{DEFINITION}' AND c.relation = $relation AND c.run = $run
 """,
     "observed DESC, fact",
-    note="`observed` counts the language-independent neurons (LIKN); beside it stands what chance and the sets of "
+    note="observed counts the language-independent neurons (LIKN); beside it stands what chance and the sets of "
     "different facts would give.",
 )
 LANGUAGES = Query(
@@ -81,8 +81,8 @@ LEFT JOIN dkn_summary AS sets
     AND sets.definition = '{DEFINITION}'
 """,
     "known.language",
-    note="`argmax` counts the usable prompts whose answer is the model's own choice; `neurons` the different knowledge "
-    "neurons; `share` the facts with a degenerate set (DKN), beside random sets of the same sizes.",
+    note="argmax counts the usable prompts whose answer is the model's own choice; neurons the different knowledge "
+    "neurons; share the facts with a degenerate set (DKN), beside random sets of the same sizes.",
 )
 NEURONS = Query(
     "neurons",

@@ -52,7 +52,7 @@ SELECT kind, coalesce(language, 'all') AS language, layer, pairs, neurons, share
 FROM layer_distribution WHERE definition = '{DEFINITION}' AND run = $run
 """,
     "kind = 'likn', kind DESC, language, layer",
-    note="`neurons` counts different neurons, `pairs` facts with their neurons; `share` is of the pairs.",
+    note="neurons counts different neurons, pairs facts with their neurons; share is of the pairs.",
 )
 PROOF = Query(
     "proof",

@@ -118,7 +118,7 @@ class Cluster:
 
     def tokens(self, layer: int, neurons: Sequence[int]) -> "pa.Table":
         """Let one worker look up the tokens of some neurons of a layer."""
-        return self._ray.get(self._actors[0].tokens.remote(layer, neurons))  # type: ignore[no-any-return]
+        return self._ray.get(self._actors[0].tokens.remote(layer, neurons))
 
     def _connect(self) -> None:
         common = {"log_to_driver": False, "logging_level": logging.ERROR, "ignore_reinit_error": False}

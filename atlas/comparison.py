@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,24 @@ from atlas.errors import UsageError
 if TYPE_CHECKING:
     from atlas.api import Atlas
     from atlas.store.result import Result
+
+
+TABLES: Mapping[str, str] = {
+    name: f"""
+SELECT * EXCLUDE (definition)
+FROM compared_{name}_of((SELECT list(d) FROM definition AS d WHERE definition = $definition), $run_a, $run_b)
+""".strip()
+    for name in ("facts", "neurons", "layers")
+}
+"""The query of each table of a comparison: of `definition`, `run_a` and `run_b`."""
+
+_KINDS = "list_position(['known', 'knowledge neuron', 'likn', 'likn of different facts', 'dkn', 'random set'], kind)"
+ORDERS: Mapping[str, str] = {
+    "facts": f"{_KINDS}, language NULLS FIRST",
+    "neurons": _KINDS,
+    "layers": f"{_KINDS}, depth_from",
+}
+"""How the rows of each are sorted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +81,8 @@ def compare(atlas: Atlas, a: str, b: str, *, method: str = "amig", definition: s
     given = {"run_a": of_a.run, "run_b": of_b.run}
     if not atlas.sql("FROM common_ground($run_a, $run_b) LIMIT 1", given).num_rows:
         raise UsageError(f"No prompt of {atlas.path} is usable in both {a} and {b}; build both on the same facts.")
-    facts, neurons, layers = (_rows(atlas, name, order, definition, given) for name, order in _TABLES)
+    bound = {**given, "definition": definition}
+    facts, neurons, layers = (atlas.query(f"{TABLES[name]} ORDER BY {ORDERS[name]}", bound) for name in TABLES)
     return Comparison(of_a, of_b, facts, neurons, layers)
 
 
@@ -90,19 +110,6 @@ def _run(atlas: Atlas, model: int, method: str) -> ComparedRun:
         "--method` makes one."
     )
 
-
-def _rows(atlas: Atlas, name: str, order: str, definition: str, given: dict[str, int]) -> Result:
-    query = f"SELECT * EXCLUDE (definition) FROM {name}_of({_DEFINITION}, $run_a, $run_b) ORDER BY {order}"
-    return atlas.query(query, {**given, "definition": definition})
-
-
-_DEFINITION = "(SELECT list(d) FROM definition AS d WHERE definition = $definition)"
-_KINDS = "list_position(['known', 'knowledge neuron', 'likn', 'likn of different facts', 'dkn', 'random set'], kind)"
-_TABLES = (
-    ("compared_facts", f"{_KINDS}, language NULLS FIRST"),
-    ("compared_neurons", _KINDS),
-    ("compared_layers", f"{_KINDS}, depth_from"),
-)
 
 _RUNS = """
 SELECT model.name AS model, model.digest, model.kind, model.layers, model.neurons, run.run, run.method, run.settings

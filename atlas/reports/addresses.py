@@ -46,6 +46,11 @@ def evaluation(identity: int, part: int = 1) -> str:
     return f"evaluations/{identity}{_part(part)}.html"
 
 
+def comparison(a: int, b: int) -> str:
+    """Return the page that sets two runs side by side."""
+    return f"comparisons/{a}-{b}.html"
+
+
 def root(address: str) -> str:
     """Return the way from a page back to the site's root."""
     return "../" * address.count("/")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from atlas.reports import addresses, search, snapshot
 from atlas.reports.folder import Folder
-from atlas.reports.pages import edits, evaluations, facts, languages, neurons, overview, relations, runs
+from atlas.reports.pages import comparisons, edits, evaluations, facts, languages, neurons, overview, relations, runs
 from atlas.reports.pages.shared import Page
 from atlas.reports.rendering import render
 from atlas.reports.snapshot import Selection, Snapshot
@@ -23,6 +23,7 @@ KINDS: Mapping[str, Callable[[Snapshot], Iterable[Page]]] = {
     "languages": languages.pages,
     "edits": edits.pages,
     "evaluations": evaluations.pages,
+    "comparisons": comparisons.pages,
     "facts": facts.pages,
     "neurons": neurons.pages,
 }

@@ -21,6 +21,8 @@ def opened(db):
 def _rows(opened, name):
     if name in ("localisation", "cross_lingual", "fact_check_metrics"):
         return opened.query(f"FROM {name}")
+    if name == "compared_layers":
+        return opened.compare("masked", "causal").layers
     return opened.query(f"FROM {name} WHERE definition = 'default' AND run = (SELECT min(run) FROM run)")
 
 

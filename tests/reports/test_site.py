@@ -45,6 +45,16 @@ def test_neuron_pages_are_those_of_knowledge_neurons(pages, opened):
     assert {address for address in pages if address.startswith("neurons/")} == wanted
 
 
+def test_two_models_by_one_scorer_stand_side_by_side(written, pages, opened):
+    _, counts = written
+    assert counts["comparisons"] == 1
+    (address,) = [address for address in pages if address.startswith("comparisons/")]
+    known = opened.compare("masked", "causal").facts.to_pylist()[0]
+    text = [part.strip() for part in pages[address].text]
+    assert {str(known[name]) for name in ("facts", "in_a", "in_b", "in_both")} <= set(text)
+    assert address in pages["index.html"].addresses
+
+
 def test_every_link_and_anchor_resolves_inside_the_site(pages, site):
     for address, page in pages.items():
         for target in page.addresses:

@@ -13,6 +13,7 @@ from reports.html import Parsed
 from atlas.reports import context
 from atlas.reports.context.fact import FactPage
 from atlas.reports.context.pages import (
+    ComparisonPage,
     EditPage,
     EvaluationPage,
     LanguagePage,
@@ -25,6 +26,7 @@ from atlas.reports.context.parts import Figure, Link, Name, Site, Table
 from atlas.reports.rendering import environment, render
 
 PAGES = {
+    "comparison.html": ComparisonPage,
     "edit.html": EditPage,
     "evaluation.html": EvaluationPage,
     "fact.html": FactPage,

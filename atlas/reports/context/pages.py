@@ -1,4 +1,4 @@
-"""The pages of neurons, relations, languages and edits, and the overview."""
+"""The pages of neurons, relations, languages, edits and comparisons, and the overview."""
 
 from dataclasses import dataclass
 
@@ -89,4 +89,15 @@ class EvaluationPage:
     kind: str
     id: str
     parts: tuple[Link, ...]
+    runs: tuple[Section, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonPage:
+    """Two models side by side, on the facts and languages that both were asked."""
+
+    site: Site
+    title: str
+    a: str
+    b: str
     runs: tuple[Section, ...]

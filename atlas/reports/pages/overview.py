@@ -2,7 +2,7 @@
 
 from atlas.reports import addresses
 from atlas.reports.context.pages import OverviewPage
-from atlas.reports.pages import runs
+from atlas.reports.pages import comparisons, runs
 from atlas.reports.pages.evaluations import summary
 from atlas.reports.pages.shared import Page, figures, site
 from atlas.reports.query import Query
@@ -105,6 +105,6 @@ def pages(snapshot: Snapshot) -> list[Page]:
             if (rows := snapshot.rows(query, {}))
         ),
         runs=tuple(runs.summary(snapshot, tables, run) for run in snapshot.runs),
-        evaluations=summary(snapshot),
+        evaluations=(*summary(snapshot), *comparisons.summary(snapshot)),
     )
     return [Page(address, "overview.html", context)]

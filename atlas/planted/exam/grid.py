@@ -48,7 +48,7 @@ def standard_grid(family: Literal["bert", "gpt2"]) -> Iterator[Setting]:
     for background in BACKGROUNDS:
         yield Setting("background", replace(base.config, background=background))
     yield Setting("circuits", base.config, 10)
-    yield Setting("circuits", replace(base.config, hidden=128, heads=8, neurons=512), 40)
+    yield Setting("circuits", replace(base.config, hidden=128), 40)  # 64 coordinates hold 23 facts
     yield Setting("layers", replace(base.config, layers=2))
     yield Setting("layers", replace(base.config, layers=8))
     yield Setting("translations", replace(base.config, language_lead=6.0))

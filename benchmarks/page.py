@@ -34,7 +34,7 @@ def update_page(folder: Path, name: str, section: Measured, order: Sequence[str]
     stored = {name: stored[name] for name in order if name in stored}
     store.write_text(json.dumps(stored, indent=1) + "\n")
     sections = [_restored(section) for section in stored.values()]
-    (folder / "benchmarks.md").write_text(_page(sections))
+    (folder / "benchmarks.md").write_text(_page(sections, [name for name in order if name not in stored]))
     drawn = [table for section in sections for table in section.tables if table.plot]
     if drawn:
         _draw(folder / "benchmarks.svg", drawn)
@@ -44,11 +44,13 @@ def _restored(stored: Mapping[str, Any]) -> Measured:
     return Measured(stored["machine"], stored["command"], [Table(**table) for table in stored["tables"]])
 
 
-def _page(sections: Sequence[Measured]) -> str:
+def _page(sections: Sequence[Measured], missing: Sequence[str]) -> str:
     machines = list(dict.fromkeys(section.machine for section in sections))
     parts = [HEAD, f"Machine: {'; '.join(machines)}.\n"]
     if not any("NVIDIA" in machine for machine in machines):
         parts.append("Nothing here was measured on a GPU; the same command does so where there is one.\n")
+    if missing:
+        parts.append(f"Not measured yet: {', '.join(missing)}.\n")
     for section in sections:
         parts += [f"    {section.command}\n", *(table.text() for table in section.tables)]
         if PLOT not in parts and any(table.plot for table in section.tables):

@@ -60,7 +60,11 @@ def _spent(results: Sequence[PromptAttribution]) -> tuple[float, float, float]:
     layers = [result.layers for result in results if result.layers]
     allowed = [0.01 * np.maximum(np.abs(layer.f - layer.f_baseline), 0.01 * layer.f) for layer in layers]
     errors = np.concatenate([layer.completeness_error / most for layer, most in zip(layers, allowed, strict=True)])
-    return float(np.mean([layer.nodes.mean() for layer in layers])), 100 * float(np.mean(errors <= 1)), float(errors.max())
+    return (
+        float(np.mean([layer.nodes.mean() for layer in layers])),
+        100 * float(np.mean(errors <= 1)),
+        float(errors.max()),
+    )
 
 
 def _agreement(found: Sequence[PromptAttribution], other: Sequence[PromptAttribution]) -> tuple[float, float]:

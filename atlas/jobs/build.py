@@ -130,8 +130,8 @@ class _Job:
         self.writer.finish_run(self.run, "interrupted" if self._left() else "done")
 
     def name_neurons(self) -> None:
-        """Store what the knowledge neurons write, once the run is whole."""
-        if not self._left():
+        """Store what the knowledge neurons write, once the run is whole; a shard never is."""
+        if self.options.shard == WHOLE and not self._left():
             self.progress.step("looking up the tokens of knowledge neurons")
             fill_tokens(self.writer, self.engine, self.run)
 

@@ -33,7 +33,6 @@ def test_merged_shards_are_the_whole(shards, shell, build, db, tmp_path):
     assert f"of {shards[2]} to {into}" in ended.out
     build()
     assert content(into) == content(db)
-    assert _digest(into) == _digest(db)
     # The whole build on the merged atlas finds nothing to do: the shards were all of it.
     again = json.loads(build("--json", db=into).out)
     assert (again["attributed"], again["already_done"]) == (0, again["prompts"])

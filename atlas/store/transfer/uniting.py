@@ -20,6 +20,7 @@ OWN = {
     "fact_label": ("subject", "object"),
     "model": ("name", "revision"),
     "run": ("versions",),
+    "neuron_token": ("token", "score"),  # follow from the model; round differently in another company of neurons
     "edit": ("file", "status"),
 }
 """Columns that say something about a thing and do not make it: where two atlases differ, the first one's stays."""

@@ -16,7 +16,7 @@ class StepBatch:
     """Steps that run together: `ids` `[step, token]`, `query` and `target` [step], and the steps they come from.
 
     They are of one shape, but in a causal model, where what follows the query changes nothing: there shorter ones are
-    filled up at their end.
+    filled up at their end with their last token.
     """
 
     steps: tuple[Step, ...]
@@ -34,7 +34,7 @@ class StepBatch:
 
         return cls(
             tuple(steps),
-            tensor([[*step.ids, *[model.filler] * (length - len(step.ids))] for step in steps]),
+            tensor([[*step.ids, *step.ids[-1:] * (length - len(step.ids))] for step in steps]),
             tensor([step.query for step in steps]),
             tensor([step.target for step in steps]),
         )

@@ -102,8 +102,11 @@ def _score_error(model: LanguageModel, step: Step, layers: Sequence[int], method
 
 
 def _another(model: LanguageModel, step: Step) -> Step:
-    """Return a step of the same length with its first word replaced by the filler."""
-    return replace(step, ids=tuple(model.filler if i in step.words[0] else token for i, token in enumerate(step.ids)))
+    """Return a step to run beside `step`: its first word replaced by the filler, and longer in a causal model."""
+    ids = tuple(model.filler if i in step.words[0] else token for i, token in enumerate(step.ids))
+    if model.kind != "causal":
+        return replace(step, ids=ids)
+    return replace(step, ids=(*ids, step.target), query=len(ids))
 
 
 @torch.no_grad()

@@ -204,3 +204,12 @@ def test_real_facts_with_the_bundled_model(shell, real_data, db):
     assert summary["facts"] <= 3
     assert summary["attributed"] + sum(summary["skipped"].values()) == summary["prompts"] > 0
     assert all(skip["reason"] and skip["where"] for skip in summary["left_out"])
+
+
+def test_every_knowledge_neuron_gets_its_tokens(built, db, shell):
+    query = """
+        SELECT count(*) AS missing FROM knowledge_neuron
+        WHERE definition = 'default' AND (layer, neuron) NOT IN (SELECT (layer, neuron) FROM neuron_token)
+    """
+    assert shell("sql", query, "--db", db, "--format", "csv").out.split() == ["missing", "0"]
+    assert int(shell("sql", "SELECT count(*) FROM neuron_token", "--db", db, "--format", "csv").out.split()[1]) > 0

@@ -88,14 +88,14 @@ def test_an_edit_is_applied_to_a_copy_and_refused_elsewhere(edit, shell, db, tmp
 def test_a_batch_keeps_each_request_apart(edit, shell, db, tmp_path):
     batch = tmp_path / "edits.csv"
     batch.write_text(
-        "fact,object,languages,object_fr\nFrance,Berlin,en fr,\nGermany,Paris,en,\nnobody,Paris,en,\n", "utf-8"
+        "fact,object,languages,object_fr\nFrance,Berlin,en fr,\nJapan,city,en,\nnobody,Paris,en,\n", "utf-8"
     )
     done = edit("--batch", batch)
     assert done.code == 1  # one of them could not be made
     assert "2 of 3 edits made" in done.out
     assert "not edited" in done.out
     listed = list(csv.DictReader(shell("edit", "list", "--db", db, "--format", "csv").out.splitlines()))
-    assert {row["subject"] for row in listed} == {"france", "germany"}
+    assert {row["subject"] for row in listed} == {"france", "japan"}
 
 
 @pytest.mark.parametrize(

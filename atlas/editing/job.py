@@ -14,6 +14,7 @@ from atlas.editing.sources import KINDS, Choice, choices, random_like, read_neur
 from atlas.errors import AtlasError, ModelError, UsageError
 from atlas.evaluation.stored import Prompts, StoredRun, stored_facts, stored_run
 from atlas.jobs.progress import Progress, Silent
+from atlas.store.connection import check_file
 
 if TYPE_CHECKING:
     from atlas.editing.making import Made
@@ -90,6 +91,7 @@ def edit_facts(options: EditOptions, requests: Sequence[Request], progress: Prog
     progress = progress or Silent()
     if options.save is not None and options.save.exists() and any(options.save.iterdir()):
         raise UsageError(f"The folder {options.save} is not empty; name a new one for the model.")
+    check_file(options.db)
     with atlas.open(options.db, "a") as writer:
         run = stored_run(writer, model=options.model, run=options.run)
         progress.step(f"loading model {run.name}")

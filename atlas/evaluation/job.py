@@ -18,6 +18,7 @@ from atlas.facts import Fact, FactSet, Prompt
 from atlas.ids import stable_id
 from atlas.jobs.identity import identity, versions
 from atlas.jobs.progress import Progress, Silent
+from atlas.store.connection import check_file
 
 if TYPE_CHECKING:
     from atlas.evaluation.measuring import Case, Measured
@@ -71,6 +72,7 @@ def evaluate(options: EvaluateOptions, progress: Progress | None = None) -> Eval
     Scores that a scorer's run lacks are computed first. Raises UsageError where no fact can be evaluated.
     """
     progress = progress or Silent()
+    check_file(options.db)
     with atlas.open(options.db, "a") as writer:
         job = _Job(options, progress, writer, stored_run(writer, model=options.model))
         return job.work()

@@ -159,3 +159,11 @@ def test_evaluate_writes_both_tables(shell, built, db, tmp_path):
     rows = list(csv.DictReader((tmp_path / "tables" / "localisation.csv").read_text("utf-8").splitlines()))
     assert len({row["facts"] for row in rows}) == 1
     assert {row["method"] for row in rows} == {"gradient", "random"}
+
+
+@pytest.mark.parametrize("command", [("edit", "--fact", "France", "--object", "Berlin"), ("evaluate",)])
+def test_a_mistyped_atlas_is_named_and_not_made(shell, tmp_path, command):
+    done = shell(*command, "--db", tmp_path / "nowhere.duckdb")
+    assert done.code == 1
+    assert "There is no atlas" in done.err
+    assert not list(tmp_path.iterdir())

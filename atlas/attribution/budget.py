@@ -9,7 +9,7 @@ import torch
 
 log = logging.getLogger("atlas")
 
-CPU_BYTES = 1 << 29
+CPU_BYTES = 384 << 20
 R = TypeVar("R")
 
 
@@ -22,7 +22,7 @@ class Budget:
 
     @classmethod
     def of(cls, device: torch.device, size: int | None = None) -> "Budget":
-        """Return a budget of `size` bytes; by default half of a GPU's memory, 512 MiB elsewhere."""
+        """Return a budget of `size` bytes; by default half of a GPU's memory, 384 MiB elsewhere."""
         if size is None and device.type == "cuda":
             size = torch.cuda.get_device_properties(device).total_memory // 2
         return cls(size or CPU_BYTES)

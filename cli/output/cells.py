@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from pyarrow import compute
 
 
 def rows(table: pa.Table) -> Iterator[list[Any]]:
@@ -42,6 +41,8 @@ def text(value: Any) -> str:
 
 def rounded(table: pa.Table, digits: int = 3) -> pa.Table:
     """Return `table` with its floating numbers rounded, for eyes."""
+    from pyarrow import compute  # slow to import, and most results are not rounded
+
     columns = [compute.round(c, digits) if pa.types.is_floating(c.type) else c for c in table.columns]
     return pa.table(columns, names=table.column_names)
 

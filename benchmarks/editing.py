@@ -1,10 +1,10 @@
 """Random edits of the demo models: what they change, what they leave alone, how long they take.
 
-    python -m benchmarks.editing FOLDER [demo-mbert demo-mgpt] [--count 100] [--seed 1]
+    python -m benchmarks.editing FOLDER [demo-mbert demo-mgpt] [--count 100] [--controls 100] [--seed 1]
 
 FOLDER keeps the models' atlases (100 bundled facts, `amig`), built where absent. Each edit gives a random fact a random
-other object of its relation in four random languages of the six; the same is tried at as many random neurons. Prints a
-table for each model and returns 1 where a demand is missed.
+other object of its relation in four random languages of the six; the first `--controls` of them are tried at as many
+random neurons too. Prints a table for each model and returns 1 where a demand is missed.
 """
 
 import argparse
@@ -64,21 +64,22 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("models", nargs="*", default=["demo-mbert", "demo-mgpt"])
     parser.add_argument("--count", type=int, default=100)
+    parser.add_argument("--controls", type=int, default=100)
     parser.add_argument("--seed", type=int, default=1)
     given = parser.parse_args(arguments)
     missed = False
     for name in given.models:
         db = given.folder / f"{name}.duckdb"
         build(BuildOptions(model=name, limit=100, db=db))
-        measures = measure_edits(db, name, given.count, given.seed)
-        title = f"{name}, {given.count} edits, seed {given.seed}"
+        measures = measure_edits(db, name, given.count, given.controls, given.seed)
+        title = f"{name}, {given.count} edits, {min(given.count, given.controls)} controls, seed {given.seed}"
         table = Table(title, ["measure", "edit", "random neurons", "demanded"], [m.row() for m in measures])
         print(table.text(), flush=True)
         missed |= not all(measure.reached for measure in measures)
     return int(missed)
 
 
-def measure_edits(db: Path, name: str, count: int, seed: int) -> list[Measure]:
+def measure_edits(db: Path, name: str, count: int, most_controls: int, seed: int) -> list[Measure]:
     """Make the edits and the controls and return what they reach; files go to a temporary folder."""
     with atlas.open(db) as opened:
         prompts = Prompts(stored_facts(opened))
@@ -90,7 +91,7 @@ def measure_edits(db: Path, name: str, count: int, seed: int) -> list[Measure]:
         done = edit_facts(options, requests)
         seconds, processor = time.perf_counter() - start[0], time.process_time() - start[1]
         undone = sum(returns_to_the_bit(model, one) for one in done if one.file)
-    controls = [control(model, prompts, one, seed) for one in done]
+    controls = [control(model, prompts, one, seed) for one in done[:most_controls]]
     return [
         *compared([one.made for one in done], controls),
         Measure("neurons, median", float(np.median([len(one.made.edit.neurons) for one in done if one.made]))),

@@ -131,13 +131,14 @@ def compared(edits: Sequence[Made | None], controls: Sequence[Made | None]) -> l
         return Measure(name, of(edits), of(controls), least)
 
     transfer = measure("transfer", lambda group: rate(group, "transfer"))
+    ratio = transfer.value / transfer.control if transfer.control else float("inf")
     return [
         measure("converged", lambda group: float(np.mean([made is not None and made.converged for made in group]))),
         measure("efficacy: every prompt of every edited language", complete, 0.95),
         measure("efficacy, prompts", lambda group: rate(group, "efficacy")),
         measure("paraphrase, of the prompts known before", lambda group: rate(group, "paraphrase"), 0.70),
         transfer,
-        Measure("transfer, as often as random neurons", transfer.value / max(transfer.control, 1e-9), least=3),
+        Measure("transfer, as often as random neurons", ratio, least=3),
         measure("locality: unrelated facts keep their argmax", lambda group: kept(group, "locality"), 0.97),
         measure("facts of the relation keep their argmax", lambda group: kept(group, "neighbour")),
     ]

@@ -31,7 +31,7 @@ from atlas.facts import Fact
 from atlas.ids import stable_id
 from atlas.jobs.build import BuildOptions, build
 from atlas.models import LanguageModel, load_model
-from benchmarks.tables import Table
+from benchmarks.tables import Cell, Table
 
 LANGUAGES = 4
 SECONDS = 300
@@ -52,10 +52,11 @@ class Measure:
         """Whether the demand is met."""
         return self.least <= self.value <= self.most
 
-    def row(self) -> list[str | float]:
+    def row(self) -> list[Cell]:
         """Return the cells: name, values, demand."""
         bounds = [f">= {self.least:g}"] * (self.least > float("-inf")) + [f"<= {self.most:g}"] * (self.most < 1e9)
-        return [self.name, round(self.value, 3), round(self.control, 3), *(bounds or ["-"])]
+        cells = [None if value != value else round(value, 3) for value in (self.value, self.control)]
+        return [self.name, *cells, *(bounds or ["-"])]
 
 
 def main(arguments: Sequence[str]) -> int:

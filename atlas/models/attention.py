@@ -71,7 +71,7 @@ def attending(model: "LanguageModel", rule: Rule) -> Iterator[None]:
     try:
         for config in configs:
             config._attn_implementation = NAME
-        with forwards(_stand_ins(model)):
+        with forwards(_stand_ins(model) | model.in_one_step):
             yield
     finally:
         for config, name in zip(configs, before, strict=True):

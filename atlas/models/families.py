@@ -22,18 +22,20 @@ GUIDE = "docs/adding-a-model.md"
 class Family:
     """Where one family keeps its blocks and, within a block, its down-projection (module paths), and its quirks.
 
-    `name` is the `model_type` of a transformers configuration. `gated`: the neuron is a product of two projections.
-    `own_attention`: attention that does not go through transformers' interface. `in_tuple`: a block returns its
-    hidden states in a tuple. `flat`: the feed-forward network sees `[batch * token, hidden]`. `reserved`: positions of
-    the position table that no token can have. `constants`: some are made in torch's default number type.
-    `arguments`: completes what a block was called with `(block, arguments, hidden)`. `logit_bias`: a buffer added after
-    the output matrix.
+    `name` is the `model_type` of a transformers configuration. `projections`: in a masked model, the modules that make
+    an attention's queries, keys and values, token by token, in this order, or the one that makes all. `gated`: the
+    neuron is a product of two projections. `own_attention`: attention that does not go through transformers' interface.
+    `in_tuple`: a block returns its hidden states in a tuple. `flat`: the feed-forward network sees
+    `[batch * token, hidden]`. `reserved`: positions of the position table that no token can have. `constants`: some are
+    made in torch's default number type. `arguments`: completes what a block was called with
+    `(block, arguments, hidden)`. `logit_bias`: a buffer added after the output matrix.
     """
 
     name: str
     kind: Kind
     blocks: str
     down_projection: str
+    projections: tuple[str, ...] = ()
     gated: bool = False
     own_attention: OwnAttention | None = None
     in_tuple: bool = False
@@ -82,16 +84,21 @@ def _t5(name: str) -> Family:
     return Family(name, "infilling", "decoder.block", down, gated=True, in_tuple=True, arguments=_t5_bias)
 
 
+_BERT = ("attention.self.query", "attention.self.key", "attention.self.value")
+
 FAMILIES = {
     row.name: row
     for row in (
-        Family("bert", "masked", "bert.encoder.layer", "output.dense"),
-        Family("roberta", "masked", "roberta.encoder.layer", "output.dense", reserved=2),
-        Family("xlm-roberta", "masked", "roberta.encoder.layer", "output.dense", reserved=2),
-        Family("camembert", "masked", "roberta.encoder.layer", "output.dense", reserved=2),
-        Family("distilbert", "masked", "distilbert.transformer.layer", "ffn.lin2"),
-        Family("electra", "masked", "electra.encoder.layer", "output.dense"),
-        Family("modernbert", "masked", "model.layers", "mlp.Wo", gated=True),
+        Family("bert", "masked", "bert.encoder.layer", "output.dense", _BERT),
+        Family("roberta", "masked", "roberta.encoder.layer", "output.dense", _BERT, reserved=2),
+        Family("xlm-roberta", "masked", "roberta.encoder.layer", "output.dense", _BERT, reserved=2),
+        Family("camembert", "masked", "roberta.encoder.layer", "output.dense", _BERT, reserved=2),
+        Family(
+            "distilbert", "masked", "distilbert.transformer.layer", "ffn.lin2",
+            ("attention.q_lin", "attention.k_lin", "attention.v_lin"),
+        ),
+        Family("electra", "masked", "electra.encoder.layer", "output.dense", _BERT),
+        Family("modernbert", "masked", "model.layers", "mlp.Wo", ("attn.Wqkv",), gated=True),
         Family("gpt2", "causal", "transformer.h", "mlp.c_proj"),
         Family(
             "gpt_neo", "causal", "transformer.h", "mlp.c_proj",

@@ -1,15 +1,17 @@
 """A language model as the atlas sees it: blocks, neurons, prompts."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from hashlib import blake2b
 from operator import itemgetter
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+from transformers.activations import NewGELUActivation
 from transformers.modeling_outputs import BaseModelOutput
 
 from atlas.facts import Prompt
@@ -111,6 +113,10 @@ class LanguageModel:
         """Return the module whose input holds the neurons of `layer`."""
         return self._downs[layer]
 
+    def projections(self, layer: int) -> Sequence[nn.Module]:
+        """Return the modules that make the queries, keys and values of `layer`, where the family names them."""
+        return [self._blocks[layer].get_submodule(path) for path in self.family.projections]
+
     def value_vectors(self, layer: int) -> Tensor:
         """Return what each neuron of `layer` writes: the down-projection's columns, `[neuron, hidden]`."""
         down = self._downs[layer]
@@ -179,6 +185,12 @@ class LanguageModel:
         """The configurations that the model's modules read how to attend from, each once."""
         found = (getattr(module, "config", None) for module in self.model.modules())
         return list({id(config): config for config in found if hasattr(config, "_attn_implementation")}.values())
+
+    @cached_property
+    def in_one_step(self) -> dict[nn.Module, Callable[[Tensor], Tensor]]:
+        """The activations that transformers computes in many steps, and what gives the same in one."""
+        gelu = partial(functional.gelu, approximate="tanh")
+        return {module: gelu for module in self.model.modules() if isinstance(module, NewGELUActivation)}
 
     @cached_property
     def _blocks(self) -> list[nn.Module]:

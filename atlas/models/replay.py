@@ -4,12 +4,15 @@ A *trace* keeps, for a batch of sequences of one length, what every block receiv
 neurons at the query position of one layer were replaced; copies of all layers travel through the later blocks
 together. In a causal model the earlier positions never change, so a copy is one token that attends to the recorded
 keys and values; in a masked model a copy is the whole sequence, up to the last block, which runs for the query alone.
+The block that comes after a copy's own still finds the other tokens as they were, and takes what it makes of them for
+its attention from the record.
 A decoder is run as a causal model; what it gets from its encoder never changes.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from inspect import signature
 from typing import Any
 
@@ -17,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from atlas.models.attention import Call, Rule, attending, current_rule, following, itself
-from atlas.models.hooks import neuron_hook, querying
+from atlas.models.hooks import forwards, neuron_hook, querying
 from atlas.models.model import LanguageModel
 from atlas.models.readout import at_query, features_of_hidden, features_of_ids, token_probability
 
@@ -42,6 +45,7 @@ class Block:
     attended: Tensor  # [batch, head, 1, size], at the query
     neurons: Tensor  # [batch, neuron], at the query
     cross: Cross | None = None  # a decoder's attention to its encoder
+    projected: dict[nn.Module, Tensor] = field(default_factory=dict)  # what each projection gave, [batch, token, size]
 
 
 @dataclass
@@ -167,18 +171,20 @@ def _through_blocks(record: Trace, entries: Mapping[int, Entry]) -> tuple[Tensor
     """Run all copies to the end of the last block: hidden `[copy, 1, hidden]` and owner `[copy]`, layer by layer."""
     last = len(record.blocks) - 1
     hidden: Tensor | None = None
-    owner = record.query.new_empty(0)
+    owner = fresh = record.query.new_empty(0)
     for layer in range(min(entries), last + 1):
         if hidden is not None:
             run = run_last if layer == last and record.model.kind == "masked" else run_block
-            hidden = run(record, layer, hidden, owner)
+            with _projecting(record, layer, fresh):
+                hidden = run(record, layer, hidden, owner)
+        fresh = owner[:0]
         if layer in entries:
             new = _enter(record, layer, entries[layer])
             own = entries[layer].owner.repeat_interleave(entries[layer].neurons.shape[1])
             if layer < last and record.model.kind == "masked":
                 new = _into_sequence(record, layer + 1, new, own)
             hidden = new if hidden is None else torch.cat([hidden, new])
-            owner = torch.cat([owner, own])
+            owner, fresh = torch.cat([owner, own]), own
     assert hidden is not None
     return hidden, owner
 
@@ -217,6 +223,27 @@ def put_at_query(around: Tensor, query: Tensor, new: Tensor) -> Tensor:
     return around.scatter(1, query.view(-1, 1, 1).expand(-1, 1, new.shape[-1]), new)
 
 
+@contextmanager
+def _projecting(record: Trace, layer: int, fresh: Tensor) -> Iterator[None]:
+    """Project the last copies, owned by `fresh`, at the query alone: elsewhere they are as recorded."""
+    known = record.blocks[layer].projected if len(fresh) else {}
+    with forwards(
+        {m: partial(_projection, m.forward, found, fresh, record.query[fresh]) for m, found in known.items()}
+    ):
+        yield
+
+
+def _projection(
+    project: Callable[[Tensor], Tensor], known: Tensor, fresh: Tensor, query: Tensor, hidden: Tensor
+) -> Tensor:
+    """Project `hidden` `[copy, token, hidden]`, the last copies at the `query` [fresh] alone, else as `known`."""
+    if hidden.shape[1] == 1:
+        return project(hidden)
+    old = len(hidden) - len(fresh)
+    new = put_at_query(known[fresh], query, project(_pick(hidden[old:], query)))
+    return torch.cat([project(hidden[:old]), new])
+
+
 def _plain(rule: Rule) -> Rule:
     return rule
 
@@ -235,12 +262,18 @@ def run_last(
 ) -> Tensor:
     """Run the last block of a masked model for the query position: keys and values of all tokens, the rest of one."""
     found: list[Call] = []
-    with following(_stop_with(found)), suppress(_Stopped):
+    unasked = dict.fromkeys(record.model.projections(layer)[:-1][:1], _nothing)
+    with following(_stop_with(found)), forwards(unasked), suppress(_Stopped):
         call_block(record, layer, hidden, owner, narrow=False)
     everywhere = found[0]
     mask = _mask_row(everywhere.mask, record.query[owner])
     with following(watch(lambda call: call.attend(everywhere.key, everywhere.value, mask))):
         return call_block(record, layer, _pick(hidden, record.query[owner]), owner, narrow=True)
+
+
+def _nothing(hidden: Tensor) -> Tensor:
+    """Stand in for a projection to queries that nobody asks for: as many zeros, none of them stored."""
+    return hidden.new_zeros(()).expand_as(hidden)
 
 
 class _Stopped(Exception):  # noqa: N818
@@ -387,8 +420,13 @@ def _recorded(record: Trace) -> Iterator[None]:
         record.blocks[-1].neurons = neurons[rows, record.query]
         return neurons
 
+    def on_projection(module: nn.Module, _: tuple[Tensor, ...], out: Tensor) -> None:
+        record.blocks[-1].projected[module] = out
+
     with ExitStack() as stack:
         for layer, block in enumerate(record.model.blocks()):
             stack.callback(block.register_forward_pre_hook(on_block, with_kwargs=True).remove)
+            for module in record.model.projections(layer):
+                stack.callback(module.register_forward_hook(on_projection).remove)
             stack.enter_context(neuron_hook(record.model, layer, on_neurons))
         yield

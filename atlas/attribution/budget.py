@@ -7,9 +7,12 @@ from typing import TypeVar
 
 import torch
 
+from atlas.models import LanguageModel
+
 log = logging.getLogger("atlas")
 
-CPU_BYTES = 384 << 20
+LEAST_BYTES = 384 << 20
+"""What a model of any size is given where memory is not a GPU's."""
 R = TypeVar("R")
 
 
@@ -21,11 +24,14 @@ class Budget:
     warned: bool = False
 
     @classmethod
-    def of(cls, device: torch.device, size: int | None = None) -> "Budget":
-        """Return a budget of `size` bytes; by default half of a GPU's memory, 384 MiB elsewhere."""
-        if size is None and device.type == "cuda":
-            size = torch.cuda.get_device_properties(device).total_memory // 2
-        return cls(size or CPU_BYTES)
+    def of(cls, model: LanguageModel, size: int | None = None) -> "Budget":
+        """Return a budget of `size` bytes; by default half of a GPU's memory, elsewhere what the weights take.
+
+        The larger the weights, the more copies it takes until their products are worth reading them.
+        """
+        if size is None and model.device.type == "cuda":
+            size = torch.cuda.get_device_properties(model.device).total_memory // 2
+        return cls(size or max(LEAST_BYTES, model.bytes))
 
     def spend(self, work: Callable[[int], R]) -> R:
         """Return `work(bytes)`, tried again with half of it as long as memory is refused, down to 1/1024 of it."""

@@ -42,12 +42,12 @@ def attribute(
 ) -> list[PromptAttribution]:
     """Score every neuron for every prompt, in the order given.
 
-    `budget` is the memory for activations in bytes (default: by device), or a `Budget` that several calls share. On a
-    refusal of memory it is halved and the work goes on, with one warning. Prompts that cannot be used come back with
-    the status that says why.
+    `budget` is the memory for activations in bytes (default: by device and model), or a `Budget` that several calls
+    share. On a refusal of memory it is halved and the work goes on, with one warning. Prompts that cannot be used come
+    back with the status that says why.
     """
     settings = settings or Settings()
-    budget = budget if isinstance(budget, Budget) else Budget.of(model.device, budget)
+    budget = budget if isinstance(budget, Budget) else Budget.of(model, budget)
     steps, unusable = _tokenise(model, prompts)
     flat = [(index, step) for index, group in enumerate(steps) for step in group]
     found: dict[int, list[_StepResult]] = {}

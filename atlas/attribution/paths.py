@@ -3,6 +3,9 @@
 `Attr_j = (w_j - w'_j) * integral over a in [0,1] of dF(w' + a (w - w')) / dw_j`, one layer at a time, the others at
 their values. A *unit* is one path and one layer. Units whose completeness error is above the tolerance are integrated
 again with twice the nodes.
+
+A path is straight in what the neurons write, too, as the down-projection is affine: it is applied to both ends alone,
+and its transpose once to the mean gradient with respect to what they wrote.
 """
 
 from collections.abc import Iterator
@@ -108,11 +111,15 @@ def _integrate_units(
 
 def _mean_gradients(record: Trace, entries: dict[int, Entry], rule: Rule, dtype: torch.dtype) -> Tensor:
     """Return the weighted mean of dF/dw over the nodes, `[unit, neuron]`, accumulated in `dtype`."""
-    leaves = [entry.neurons.requires_grad_() for entry in entries.values()]
+    leaves = [entry.written.requires_grad_() for entry in entries.values()]
     with torch.enable_grad():
         gradients = torch.autograd.grad(replay(record, entries).sum(), leaves)
     weights = torch.tensor(rule.weights, dtype=dtype, device=leaves[0].device)
-    return torch.cat([torch.einsum("n,unj->uj", weights, gradient.to(dtype)) for gradient in gradients])
+    means = (torch.einsum("n,unh->uh", weights, gradient.to(dtype)) for gradient in gradients)
+    model = record.model
+    return torch.cat(
+        [model.pulled_back(layer, m.to(model.dtype)).to(dtype) for layer, m in zip(entries, means, strict=True)]
+    )
 
 
 def _entries(record: Trace, baselines: Baselines, units: Tensor, rule: Rule) -> tuple[dict[int, Entry], Tensor]:
@@ -123,9 +130,9 @@ def _entries(record: Trace, baselines: Baselines, units: Tensor, rule: Rule) -> 
     for layer in units[:, 1].unique().tolist():
         path = units[order][units[order][:, 1] == layer][:, 0]
         owner = baselines.owner[path]
-        base = baselines.neurons[path, layer][:, None]
-        value = record.blocks[layer].neurons[owner][:, None]
-        entries[int(layer)] = Entry(owner, base + nodes * (value - base))
+        ends = torch.stack([baselines.neurons[path, layer], record.blocks[layer].neurons[owner]])
+        start, end = record.model.written(layer, ends)[:, :, None]
+        entries[int(layer)] = Entry(owner, start + nodes * (end - start))
     return entries, order
 
 

@@ -96,7 +96,7 @@ class Worker:
         """What all batches of this worker share, so that memory is refused once and not for each batch."""
         from atlas.attribution import Budget
 
-        return Budget.of(self.model.device, None if self.recipe.memory is None else self.recipe.memory << 20)
+        return Budget.of(self.model, None if self.recipe.memory is None else self.recipe.memory << 20)
 
 
 class Engine(Protocol):

@@ -74,7 +74,8 @@ def _leave(record: Trace, layer: int, branch: Branch, sites: Sequence[_Site]) ->
         torch.cat([getattr(site, name) for site in sites])[parent] for name in ("hidden", "attended", "neurons")
     )
     neurons[copy, neuron] = 0
-    return finish_block(record, layer, hidden, attended, neurons[:, None], owner), owner, parent
+    written = record.model.written(layer, neurons[:, None])
+    return finish_block(record, layer, hidden, attended, written, owner), owner, parent
 
 
 def _run_seen(record: Trace, layer: int, hidden: Tensor, owner: Tensor) -> tuple[Tensor, _Site]:

@@ -94,6 +94,11 @@ class LanguageModel:
         """The number type of the weights."""
         return next(self.model.parameters()).dtype
 
+    @property
+    def bytes(self) -> int:
+        """What the weights take, in bytes."""
+        return sum(parameter.numel() * parameter.itemsize for parameter in self.model.parameters())
+
     @cached_property
     def max_tokens(self) -> int:
         """The longest input, in tokens."""
@@ -122,6 +127,17 @@ class LanguageModel:
         down = self._downs[layer]
         weight: Tensor = down.weight  # type: ignore[assignment]
         return weight.T if isinstance(down, nn.Linear) else weight
+
+    def written(self, layer: int, neurons: Tensor) -> Tensor:
+        """Return what `neurons` `[..., neuron]` of `layer` write, the down-projection's output `[..., hidden]`."""
+        # Not a call of the module, whose hooks may be at work on other neurons.
+        written: Tensor = self._downs[layer].forward(neurons)
+        return written
+
+    def pulled_back(self, layer: int, gradient: Tensor) -> Tensor:
+        """Return the gradient with respect to neurons `[..., neuron]` for one to what they write, `[..., hidden]`."""
+        with at_hand(self._downs[layer]):
+            return gradient @ self.value_vectors(layer).T.to(gradient.device)
 
     def steps(self, prompt: Prompt) -> list[Step]:
         """Return the teacher-forced steps of a prompt; see `prompt_steps` for what it raises."""

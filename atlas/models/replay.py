@@ -67,13 +67,13 @@ class Trace:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Copies that enter at one layer: `neurons` `[unit, node, neuron]` and the row of the trace of each unit, `owner`.
+    """Copies that enter at one layer: what their neurons wrote, and the row of the trace of each unit, `owner`.
 
-    The copies of a unit share all of the block but its down-projection.
+    The copies of a unit share all of the block but what its down-projection gives: `written` `[unit, node, hidden]`.
     """
 
     owner: Tensor
-    neurons: Tensor
+    written: Tensor
 
 
 @torch.no_grad()
@@ -103,7 +103,7 @@ def neurons_at_query(model: LanguageModel, ids: Tensor, query: Tensor) -> Tensor
 
 
 def replay(record: Trace, entries: Mapping[int, Entry]) -> Tensor:
-    """Return F of every copy, `[copy]`: layer by layer, unit by unit; differentiable in the entries' neurons."""
+    """Return F of every copy, `[copy]`: layer by layer, unit by unit; differentiable in what the entries wrote."""
     with attending(record.model, itself):
         hidden, owner = _through_blocks(record, entries)
         features = features_of_hidden(record.model, hidden)
@@ -180,7 +180,7 @@ def _through_blocks(record: Trace, entries: Mapping[int, Entry]) -> tuple[Tensor
         fresh = owner[:0]
         if layer in entries:
             new = _enter(record, layer, entries[layer])
-            own = entries[layer].owner.repeat_interleave(entries[layer].neurons.shape[1])
+            own = entries[layer].owner.repeat_interleave(entries[layer].written.shape[1])
             if layer < last and record.model.kind == "masked":
                 new = _into_sequence(record, layer + 1, new, own)
             hidden = new if hidden is None else torch.cat([hidden, new])
@@ -190,26 +190,29 @@ def _through_blocks(record: Trace, entries: Mapping[int, Entry]) -> tuple[Tensor
 
 
 def _enter(record: Trace, layer: int, entry: Entry) -> Tensor:
-    """Run block `layer` at the query alone, its attention as recorded and its neurons replaced: `[copy, 1, hidden]`."""
+    """Run block `layer` at the query alone, its attention as recorded and other neurons: `[copy, 1, hidden]`."""
     block = record.blocks[layer]
     hidden = query_row(record, block.hidden, entry.owner)
-    out = finish_block(record, layer, hidden, block.attended[entry.owner], entry.neurons, entry.owner)
+    out = finish_block(record, layer, hidden, block.attended[entry.owner], entry.written, entry.owner)
     return out.flatten(0, 1)[:, None]
 
 
-def finish_block(record: Trace, layer: int, hidden: Tensor, attended: Tensor, neurons: Tensor, owner: Tensor) -> Tensor:
-    """Run block `layer` at the query alone with known attention: `[row, node, hidden]` for `[row, node, neuron]`.
+def finish_block(record: Trace, layer: int, hidden: Tensor, attended: Tensor, written: Tensor, owner: Tensor) -> Tensor:
+    """Run block `layer` at the query alone with known attention, its down-projection giving `written`.
 
-    What comes after the down-projection works token by token, so several nodes stand where one token would, except
-    where the feed-forward network has no batch axis.
+    All of `[row, node, hidden]`: what comes after the down-projection works token by token, so several nodes stand
+    where one token would, except where the feed-forward network has no batch axis.
     """
-    if record.model.family.flat and neurons.shape[1] > 1:
-        rows, nodes = neurons.shape[:2]
+    flat = record.model.family.flat
+    if flat and written.shape[1] > 1:
+        rows, nodes = written.shape[:2]
         hidden, attended, owner = (part.repeat_interleave(nodes, 0) for part in (hidden, attended, owner))
-        return finish_block(record, layer, hidden, attended, neurons.flatten(0, 1)[:, None], owner).view(
+        return finish_block(record, layer, hidden, attended, written.flatten(0, 1)[:, None], owner).view(
             rows, nodes, -1
         )
-    with following(lambda _: attended), neuron_hook(record.model, layer, lambda _: neurons):
+    out = written[:, 0] if flat else written
+    # A copy, as some blocks add to it in place.
+    with following(lambda _: attended), forwards({record.model.down_projection(layer): lambda _: out.clone()}):
         return call_block(record, layer, hidden, owner, narrow=True)
 
 

@@ -63,14 +63,13 @@ def test_a_copy_with_other_neurons_gives_what_hooks_give(tiny):
     for batch in batches(tiny):
         record = trace(tiny, batch.ids, batch.query, batch.target)
         owner = torch.tensor([len(batch.steps) - 1, 0])
-        entries = {
-            layer: Entry(owner, torch.randn(2, 3, tiny.info.neurons, dtype=torch.float64, generator=generator))
-            for layer in range(tiny.info.layers)
-        }
-        found = replay(record, entries).view(tiny.info.layers, 2, 3)
-        for layer, entry in entries.items():
+        shape = (tiny.info.layers, 2, 3, tiny.info.neurons)
+        neurons = torch.randn(shape, dtype=torch.float64, generator=generator)
+        entries = {layer: Entry(owner, tiny.written(layer, values)) for layer, values in enumerate(neurons)}
+        found = replay(record, entries).view(shape[:3])
+        for layer, values in enumerate(neurons):
             for unit, row in enumerate(owner.tolist()):
-                wanted = by_hooks(tiny, batch.steps[row], layer, entry.neurons[unit])
+                wanted = by_hooks(tiny, batch.steps[row], layer, values[unit])
                 assert torch.allclose(found[layer, unit], wanted, rtol=EXACT, atol=0)
 
 

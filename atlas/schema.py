@@ -112,15 +112,15 @@ _ALL = (
     )),
     Table("model", "Models, by the digest of their weights.", ("model",), (
         Column("model", "BIGINT", "hash of the weights' digest"),
-        Column("name", "VARCHAR", "short name, Hugging Face id or folder given by the user"),
+        Column("name", "VARCHAR", "short name, Hugging Face id or folder as given; :encoder ends an encoder's"),
         Column("family", "VARCHAR", "architecture, such as bert or gpt2"),
-        Column("kind", "VARCHAR", "masked, causal or infilling"),
+        Column("kind", "VARCHAR", "masked, causal, infilling or reading"),
         Column("layers", "USMALLINT", "number of blocks", unit="blocks"),
         Column("neurons", "UINTEGER", "neurons in each layer", unit="neurons"),
         Column("hidden", "UINTEGER", "width of the residual stream", unit="dimensions"),
         Column("vocabulary", "UINTEGER", "size of the vocabulary", unit="tokens"),
         Column("revision", "VARCHAR", "pinned revision; NULL if none was pinned", nullable=True),
-        Column("digest", "VARCHAR", "digest of the weights"),
+        Column("digest", "VARCHAR", "digest of the weights; an encoder's is not its decoder's"),
     )),
     Table("run", "Runs: one method with its settings and seed on one model.", ("run",), (
         Column("run", "BIGINT", "hash of weights digest, method, settings and seed"),

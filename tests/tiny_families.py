@@ -5,6 +5,7 @@ import transformers
 from tiny import make_bart_tokenizer, make_bert_tokenizer, make_gpt2_tokenizer, make_t5_tokenizer
 
 from atlas.models import FAMILIES, LanguageModel
+from atlas.models.names import ENCODER
 
 HIDDEN, NEURONS, LAYERS, HEADS = 16, 24, 3, 4
 COMMON = {
@@ -110,12 +111,15 @@ VARIANTS = {
 }
 """Families whose blocks come in more than one kind."""
 
-EVERY = [*SHAPES, *VARIANTS]
+ENCODERS = [name + ENCODER for name in ("t5", "mt5", "bart", "mbart")]
+"""The rows of encoders, which have their decoders' configurations."""
+
+EVERY = [*SHAPES, *VARIANTS, *ENCODERS]
 
 
 def make_tiny(name: str, dtype: torch.dtype = torch.float64, seed: int = 0) -> LanguageModel:
     """Return a tiny random model of a family, or of one of the variants."""
-    family, more = VARIANTS.get(name, (name, {}))
+    family, more = VARIANTS.get(name, (name.removesuffix(ENCODER), {}))
     stem, shape = SHAPES[family]
     kind = FAMILIES[family].kind
     tokenizer = TOKENIZERS.get(family, TOKENIZERS.get(kind))()

@@ -71,16 +71,19 @@ def word_baselines(model: LanguageModel, batch: StepBatch, rows: int) -> Baselin
 
 def mean_baselines(model: LanguageModel, batch: StepBatch, rows: int, *, every_token: bool) -> Baselines:
     """Return one baseline per step: the mean over its words, or over all tokens, special ones too, if `every_token`."""
-    words = [
-        tuple((i,) for i, token in enumerate(step.ids) if token != SEPARATOR) if every_token else step.words
-        for step in batch.steps
-    ]
+    words = [_every_token(model, step) if every_token else step.words for step in batch.steps]
     single = _replaced(model, batch, words, rows)
     sums = single.neurons.new_zeros(len(batch.steps), *single.neurons.shape[1:]).index_add_(
         0, single.owner, single.neurons
     )
     counts = torch.bincount(single.owner, minlength=len(batch.steps)).to(sums.dtype)
     return Baselines(sums / counts[:, None, None], torch.arange(len(batch.steps), device=model.device))
+
+
+def _every_token(model: LanguageModel, step: Step) -> tuple[tuple[int], ...]:
+    """Return the position of every token that the query sees; an encoder sees none of its decoder's."""
+    seen = step.ids[: step.shape[1]] if model.apart else step.ids
+    return tuple((i,) for i, token in enumerate(seen) if token != SEPARATOR)
 
 
 def _replaced(model: LanguageModel, batch: StepBatch, words: Sequence[Sequence[Sequence[int]]], rows: int) -> Baselines:

@@ -153,11 +153,12 @@ def copy_bytes(record: Trace) -> tuple[int, int]:
     """Return about how many bytes a copy keeps for the backward pass of each block, and the block at work takes.
 
     Measured by what autograd saves: in BERT 5.2 hidden + 1 neurons a token; in GPT-2 7 hidden + 3 neurons, and
-    2 hidden for every token of the prefix.
+    2 hidden for every token of the prefix. A decoder behind the blocks counts as as many blocks again.
     """
     info, tokens = record.model.info, record.ids.shape[1]
-    if info.kind == "masked":
+    if record.model.whole:
         kept, work = tokens * (8 * info.hidden + 2 * info.neurons), tokens * (8 * info.hidden + 4 * info.neurons)
+        work += kept * info.layers if record.model.apart else 0
     else:
         prefix = 2 * tokens * info.hidden
         kept, work = prefix + 8 * info.hidden + 4 * info.neurons, 2 * prefix + 8 * info.hidden + 8 * info.neurons

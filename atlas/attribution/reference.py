@@ -62,4 +62,4 @@ def _probability(model: LanguageModel, step: Step, layer: int, values: Tensor) -
     ids = torch.tensor([step.ids], device=model.device).expand(len(values), -1)
     with neuron_hook(model, layer, put):
         logits = model.run(ids)
-    return logits[:, step.query].softmax(-1)[:, step.target]
+    return model.at_answer(logits, step.query).softmax(-1)[:, step.target]

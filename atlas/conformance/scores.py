@@ -28,7 +28,7 @@ def logits(model: LanguageModel, step: Step) -> Outcome:
     """The traced run's logits at the query are the model's own."""
     record = trace(model, *_tensors(model, step))
     with torch.no_grad():
-        wanted = model.run(torch.tensor([step.ids], device=model.device))[0, step.query]
+        wanted = model.at_answer(model.run(torch.tensor([step.ids], device=model.device)), step.query)[0]
         found = token_logits(record.features, *output_matrix(model))[0]
     return Outcome("logits", relative(found, wanted), tolerance(model), "traced run against the model")
 
@@ -124,4 +124,4 @@ def _cut_by_hand(model: LanguageModel, step: Step, neurons: Sequence[tuple[int, 
         for layer, index in neurons:
             stack.enter_context(neuron_hook(model, layer, zero(index)))
         found = model.run(torch.tensor([step.ids], device=model.device))
-    return found[0, step.query].softmax(-1)[step.target]
+    return model.at_answer(found, step.query)[0].softmax(-1)[step.target]

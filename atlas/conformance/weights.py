@@ -15,9 +15,11 @@ from atlas.editing.applying import apply_edit, undo_edit
 from atlas.editing.columns import index_of, read_columns, shifting
 from atlas.editing.files import Edit, EditRecord, load_edit
 from atlas.models import LanguageModel, Step, load_model
-from atlas.models.model import weights_digest
 
-WIDTHS = ("intermediate_size", "ffn_dim", "decoder_ffn_dim", "d_ff", "hidden_dim", "n_inner", "ffn_hidden_size")
+WIDTHS = (
+    "intermediate_size", "ffn_dim", "decoder_ffn_dim", "encoder_ffn_dim", "d_ff", "hidden_dim", "n_inner",
+    "ffn_hidden_size",
+)  # fmt: skip
 """What configurations call the width of a feed-forward network; four times the hidden size where they are silent."""
 
 
@@ -67,7 +69,7 @@ def edited_and_undone(model: LanguageModel, step: Step, layers: Sequence[int]) -
         apply_edit(model, _through_file(edit))
         found = model.run(ids)
         undo_edit(model, edit)
-    undone = weights_digest(model.model) == digest == model.info.digest and torch.equal(model.run(ids), before)
+    undone = model.digest() == digest == model.info.digest and torch.equal(model.run(ids), before)
     error = relative(found - before, wanted - before) if undone else float("inf")
     rounding = 100 * torch.finfo(model.dtype).eps / max(float((wanted - before).abs().max()), 1e-30)
     return Outcome("edit and undo", error, tolerance(model) + rounding, "through its file, undone to the bit")
@@ -79,8 +81,8 @@ def saved(model: LanguageModel) -> Outcome:
     with TemporaryDirectory() as folder:
         model.model.save_pretrained(folder)  # type: ignore[operator]
         model.tokenizer.save_pretrained(folder)
-        again = load_model(folder, device="cpu", dtype=str(model.dtype).removeprefix("torch."))  # type: ignore[arg-type]
-    return Outcome("save and reload", float(again.info.digest != weights_digest(model.model)), 0.0, "equal digest")
+        again = load_model(folder + model.stack, device="cpu", dtype=str(model.dtype).removeprefix("torch."))  # type: ignore[arg-type]
+    return Outcome("save and reload", float(again.info.digest != model.digest()), 0.0, "equal digest")
 
 
 def _edit(model: LanguageModel, neurons: Sequence[tuple[int, int]]) -> Edit:

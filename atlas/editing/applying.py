@@ -10,7 +10,6 @@ from atlas.editing.columns import Columns, index_of, read_columns, shifted, writ
 from atlas.editing.files import Edit
 from atlas.errors import ModelError
 from atlas.models import LanguageModel
-from atlas.models.model import weights_digest
 
 
 def apply_edit(model: LanguageModel, edit: Edit) -> None:
@@ -28,7 +27,7 @@ def apply_edit(model: LanguageModel, edit: Edit) -> None:
     before = read_columns(model, index)
     _expect(before, edit.before, model, "different columns")
     write_columns(model, index, shifted(before, edit.delta))
-    model.info = replace(model.info, digest=weights_digest(model.model))
+    model.info = replace(model.info, digest=model.digest())
 
 
 def undo_edit(model: LanguageModel, edit: Edit) -> None:
@@ -41,7 +40,7 @@ def undo_edit(model: LanguageModel, edit: Edit) -> None:
     left = shifted({layer: own.to(model.device) for layer, own in edit.before.items()}, edit.delta)
     _expect(now, left, model, "columns that this edit did not leave there (undo later edits of the same neurons first)")
     write_columns(model, index, edit.before)
-    model.info = replace(model.info, digest=weights_digest(model.model))
+    model.info = replace(model.info, digest=model.digest())
 
 
 @contextmanager

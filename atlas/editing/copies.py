@@ -8,6 +8,7 @@ from atlas.editing.files import Edit, load_edit
 from atlas.editing.job import save_model
 from atlas.errors import UsageError
 from atlas.models import LanguageModel, load_model
+from atlas.models.names import stack_of, with_stack
 
 
 def apply_to_copy(db: Path, name: str, *, model: str | None, save: Path, device: str = "auto") -> None:
@@ -30,7 +31,7 @@ def undo_in_copy(db: Path, name: str, *, model: Path, save: Path | None = None, 
     edit = load_edit(find_edit(db, name))
     copy = _load(str(model), edit, device)
     undo_edit(copy, edit)
-    save_model(copy, save or model)
+    save_model(copy, save or Path(with_stack(str(model))))
     _mark(db, edit, "undone")
     return copy.info.digest
 
@@ -49,6 +50,8 @@ def find_edit(db: Path, name: str) -> Path:
 
 
 def _load(name: str, edit: Edit, device: str) -> LanguageModel:
+    """Load a model with the stack whose neurons the edit changes, whatever its name asks for."""
+    name = with_stack(name, stack_of(edit.record.model))
     dtype = str(next(iter(edit.before.values())).dtype).removeprefix("torch.")
     return load_model(name, device=device, dtype=dtype)  # type: ignore[arg-type]
 

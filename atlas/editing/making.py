@@ -20,7 +20,6 @@ from atlas.evaluation.measuring import Case, measure
 from atlas.evaluation.stored import Prompts
 from atlas.facts import Prompt
 from atlas.models import LanguageModel
-from atlas.models.model import weights_digest
 
 
 @dataclass(frozen=True)
@@ -130,6 +129,6 @@ def _edit(
 def _digest_after(model: LanguageModel, index: Index, before: Columns, delta: Columns) -> str:
     write_columns(model, index, shifted(before, delta))
     try:
-        return weights_digest(model.model)
+        return model.digest()
     finally:
         write_columns(model, index, before)

@@ -51,9 +51,13 @@ class Problem:
         return sum(len(batch.keep) for batch in self.batches)
 
     def starting(self, layer: int) -> "Problem":
-        """Return the problem with `layer` as the lowest that changes; in the last, all sequences are one batch."""
+        """Return the problem with `layer` as the lowest that changes.
+
+        Where the queries of the last are all that the answers depend on, all sequences are one batch.
+        """
         records = [batch.record for batch in self.batches]
-        if layer < records[0].model.info.layers - 1:
+        model = records[0].model
+        if layer < model.info.layers - 1 or model.apart:
             return Problem(self.batches, layer)
         first = torch.tensor([0, *(len(record.ids) for record in records)]).cumsum(0).tolist()
         change, keep = (

@@ -144,6 +144,6 @@ def _default_budget(model: LanguageModel) -> int:
 def _copy_bytes(model: LanguageModel, tokens: int) -> int:
     """Return about how many bytes one copy takes while it runs through a block."""
     info = model.info
-    width = tokens if model.kind == "masked" else 1
-    kept = 0 if model.kind == "masked" else 2 * tokens * info.hidden
+    width = tokens if model.whole else 1
+    kept = 0 if model.whole else 2 * tokens * info.hidden
     return int((width * (8 * info.hidden + 3 * info.neurons) + kept) * model.dtype.itemsize)

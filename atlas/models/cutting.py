@@ -10,7 +10,7 @@ from atlas.models.attention import Call, Rule, attending, itself
 from atlas.models.cuts import Branch, NeuronSet, branches
 from atlas.models.hooks import neuron_hook
 from atlas.models.readout import features_of_hidden, token_probability
-from atlas.models.replay import Trace, finish_block, put_at_query, query_row, run_block, run_last
+from atlas.models.replay import Trace, finish_block, put_at_query, query_row, run_copies, stays_whole
 
 
 @torch.no_grad()
@@ -23,7 +23,7 @@ def replay_cut(record: Trace, cuts: Sequence[tuple[int, NeuronSet]]) -> Tensor:
     tree, place = branches(cuts, len(record.ids))
     with attending(record.model, itself):
         hidden, owner = _through_cuts(record, tree)
-        features = features_of_hidden(record.model, hidden)
+        features = features_of_hidden(record.model, hidden, record.ids[owner])
     index = torch.tensor(place, device=owner.device)
     return token_probability(record.model, features, record.target[owner])[index]
 
@@ -38,13 +38,12 @@ class _Site:
 
 
 def _through_cuts(record: Trace, tree: Mapping[int, Branch]) -> tuple[Tensor, Tensor]:
-    """Run all copies of the tree to the end of the last block: hidden `[copy, 1, hidden]` and owner `[copy]`."""
-    last, masked = len(record.blocks) - 1, record.model.kind == "masked"
+    """Run all copies of the tree through the last block: hidden `[copy, 1 or token, hidden]` and owner [copy]."""
     rows = torch.arange(len(record.ids), device=record.ids.device)
     owner = rows[:0]
-    hidden = record.blocks[0].hidden[:0, : None if masked else 1]
-    for layer in range(min(tree), last + 1):
-        sites, whole = [_root(record, layer, rows)], masked and layer < last
+    hidden = record.blocks[0].hidden[:0, : None if record.model.whole else 1]
+    for layer in range(min(tree), len(record.blocks)):
+        sites, whole = [_root(record, layer, rows)], stays_whole(record, layer)
         if len(owner):
             hidden, site = _run_seen(record, layer, hidden, owner)
             sites.append(site)
@@ -53,7 +52,7 @@ def _through_cuts(record: Trace, tree: Mapping[int, Branch]) -> tuple[Tensor, Te
         if layer in tree:
             new, entering, parent = _leave(record, layer, tree[layer], sites)
             if whole:
-                around = torch.cat([record.blocks[layer + 1].hidden, hidden])[parent]
+                around = torch.cat([record.received(layer + 1), hidden])[parent]
                 new = put_at_query(around, record.query[entering], new)
             hidden, owner = torch.cat([hidden, new]), torch.cat([owner, entering])
     return hidden, owner
@@ -102,7 +101,6 @@ def _run_seen(record: Trace, layer: int, hidden: Tensor, owner: Tensor) -> tuple
         seen["neurons"] = at_query(neurons)
         return neurons
 
-    run = run_last if layer == len(record.blocks) - 1 and record.model.kind == "masked" else run_block
     with neuron_hook(record.model, layer, on_neurons):
-        out = run(record, layer, hidden, owner, watched)
+        out = run_copies(record, layer, hidden, owner, watched)
     return out, _Site(hidden[rows, place][:, None], seen["attended"], seen["neurons"])

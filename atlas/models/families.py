@@ -5,16 +5,21 @@ non-linearity, and after gating where there is a gate. A family is one row of `F
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from torch import Tensor, nn
 
 from atlas.errors import ModelError
+from atlas.models.names import ENCODER
 from atlas.models.own_attention import OwnAttention, bloom, falcon, gpt_neo, gpt_neo_window, xglm
 
-Kind = Literal["masked", "causal", "infilling"]
-"""Where the answer is asked: at masks in the text, after it, or in a decoder whose encoder reads the open text."""
+Kind = Literal["masked", "causal", "infilling", "reading"]
+"""Where the answer is asked: at masks in the text, after it, or in a decoder whose encoder reads the open text. The
+neurons are where the answer is asked, but for `reading`: an encoder's, at the mark, of the answer its decoder gives.
+"""
+TWO_STACKS: tuple[Kind, ...] = ("infilling", "reading")
+"""An encoder and a decoder."""
 GUIDE = "docs/adding-a-model.md"
 
 
@@ -22,13 +27,14 @@ GUIDE = "docs/adding-a-model.md"
 class Family:
     """Where one family keeps its blocks and, within a block, its down-projection (module paths), and its quirks.
 
-    `name` is the `model_type` of a transformers configuration. `projections`: in a masked model, the modules that make
-    an attention's queries, keys and values, token by token, in this order, or the one that makes all. `gated`: the
-    neuron is a product of two projections. `own_attention`: attention that does not go through transformers' interface.
-    `in_tuple`: a block returns its hidden states in a tuple. `flat`: the feed-forward network sees
-    `[batch * token, hidden]`. `reserved`: positions of the position table that no token can have. `constants`: some are
-    made in torch's default number type. `arguments`: completes what a block was called with
-    `(block, arguments, hidden)`. `logit_bias`: a buffer added after the output matrix.
+    `name` is the `model_type` of a transformers configuration, with ENCODER behind it for an encoder's row.
+    `projections`: in a masked model or an encoder, the modules that make an attention's queries, keys and values, token
+    by token, in this order, or the one that makes all. `gated`: the neuron is a product of two projections.
+    `own_attention`: attention that does not go through transformers' interface. `in_tuple`: a block returns its
+    hidden states in a tuple. `flat`: the feed-forward network sees `[batch * token, hidden]`. `reserved`: positions of
+    the position table that no token can have. `constants`: some are made in torch's default number type.
+    `arguments`: completes what a block was called with `(block, arguments, hidden)`. `logit_bias`: a buffer added after
+    the output matrix.
     """
 
     name: str
@@ -78,10 +84,27 @@ def _gpt_neo_mask(block: Any, arguments: dict[str, Any], _: Tensor) -> dict[str,
     return {**arguments, "attention_mask": gpt_neo_window(block.attn.attention, arguments["attention_mask"])}
 
 
-def _t5(name: str) -> Family:
-    """Return the row of a family that is built like T5."""
+def _t5(name: str) -> tuple[Family, Family]:
+    """Return the rows of a family that is built like T5: its decoder's and its encoder's."""
     down = "layer.2.DenseReluDense.wo"
-    return Family(name, "infilling", "decoder.block", down, gated=True, in_tuple=True, arguments=_t5_bias)
+    own = Family(name, "infilling", "decoder.block", down, gated=True, in_tuple=True, arguments=_t5_bias)
+    projections = ("layer.0.SelfAttention.q", "layer.0.SelfAttention.k", "layer.0.SelfAttention.v")
+    return own, _encoder(own, "encoder.block", "layer.1.DenseReluDense.wo", projections)
+
+
+def _bart(name: str) -> tuple[Family, Family]:
+    """Return the rows of a family that is built like BART: its decoder's and its encoder's."""
+    own = Family(name, "infilling", "model.decoder.layers", "fc2", logit_bias="final_logits_bias")
+    projections = ("self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj")
+    return own, _encoder(own, "model.encoder.layers", "fc2", projections)
+
+
+def _encoder(decoder: Family, blocks: str, down_projection: str, projections: tuple[str, ...]) -> Family:
+    """Return the row of a decoder's encoder, whose blocks are of the same make."""
+    return replace(
+        decoder, name=decoder.name + ENCODER, kind="reading",
+        blocks=blocks, down_projection=down_projection, projections=projections,
+    )  # fmt: skip
 
 
 _BERT = ("attention.self.query", "attention.self.key", "attention.self.value")
@@ -127,21 +150,30 @@ FAMILIES = {
         _llama("gemma3_text"),
         _llama("phi3"),
         _llama("olmo2"),
-        _t5("t5"),
-        _t5("mt5"),
-        Family("bart", "infilling", "model.decoder.layers", "fc2", logit_bias="final_logits_bias"),
-        Family("mbart", "infilling", "model.decoder.layers", "fc2", logit_bias="final_logits_bias"),
+        *_t5("t5"),
+        *_t5("mt5"),
+        *_bart("bart"),
+        *_bart("mbart"),
     )
 }  # fmt: skip
 
 
-def family_of(config: Any) -> Family:
-    """Return the row of a transformers `config`; ModelError with the reason if the atlas cannot use such a model."""
+def family_of(config: Any, stack: str = "") -> Family:
+    """Return the row of a transformers `config`, of its `stack` ENCODER if asked.
+
+    Raises ModelError with the reason if the atlas cannot use such a model.
+    """
     _refuse_experts(config)
     _refuse_quantised(config)
     row = FAMILIES.get(config.model_type)
+    if row is not None and stack:
+        row = FAMILIES.get(config.model_type + stack)
+        if row is None:
+            raise ModelError(
+                f"Model type {config.model_type!r} has no encoder beside a decoder; leave {stack!r} out of the name."
+            )
     if row is None:
-        known = ", ".join(sorted(FAMILIES))
+        known = ", ".join(sorted(name for name in FAMILIES if not name.endswith(ENCODER)))
         raise ModelError(
             f"Model type {config.model_type!r} is not supported; the supported families are {known}. {GUIDE} says how "
             f"to add one."

@@ -11,12 +11,13 @@ from huggingface_hub import constants
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
 from atlas.errors import ModelError, UsageError
-from atlas.models.families import family_of
+from atlas.models.families import TWO_STACKS, family_of
 from atlas.models.model import LanguageModel
-from atlas.models.names import model_source
+from atlas.models.names import model_source, stack_of
 from atlas.models.offload import offloading
 
-_AUTO = {"masked": AutoModelForMaskedLM, "causal": AutoModelForCausalLM, "infilling": AutoModelForSeq2SeqLM}
+_AUTO = {"masked": AutoModelForMaskedLM, "causal": AutoModelForCausalLM}
+_AUTO |= dict.fromkeys(TWO_STACKS, AutoModelForSeq2SeqLM)
 
 Dtype = Literal["float32", "float64", "bfloat16"]
 
@@ -32,10 +33,10 @@ def load_model(
     """Load a language model of one of the families.
 
     `name` is a short name (`mbert`, `llama`, see `atlas models`), a bundled model (`demo-mbert`, `demo-mgpt`), a
-    Hugging Face id or a folder. Weights come from safetensors unless `allow_pickle`; code from the hub never runs.
-    `device` may be `offload`: what does not fit on one GPU waits in the computer's memory, and what does not fit there
-    on disk. Raises ModelError if the model cannot be had or its family is not supported, UsageError for a wrong device
-    or dtype.
+    Hugging Face id or a folder; with `:encoder` behind it the neurons are an encoder-decoder's encoder's. Weights come
+    from safetensors unless `allow_pickle`; code from the hub never runs. `device` may be `offload`: what does not fit
+    on one GPU waits in the computer's memory, and what does not fit there on disk. Raises ModelError if the model
+    cannot be had or its family is not supported, UsageError for a wrong device or dtype.
     """
     number, place = _dtype(dtype), None if device == "offload" else _device(device)
     spread = {} if place is not None else offloading()
@@ -45,7 +46,7 @@ def load_model(
     transformers.utils.logging.disable_progress_bar()
     try:
         config = AutoConfig.from_pretrained(source, revision=revision, local_files_only=local)
-        kind = family_of(config).kind
+        kind = family_of(config, stack_of(name)).kind
         safe = None if allow_pickle else True
         # A wider type is made while reading, so that the weights are never there twice; a narrower one only after the
         # digest of what was read.

@@ -8,8 +8,8 @@ from atlas.errors import TokenError
 def sentinel_id(tokenizer: Any, number: int) -> int | None:
     """Return T5's sentinel `<extra_id_number>`, None for a tokenizer without."""
     name = f"<extra_id_{number}>"
-    vocabulary = tokenizer.get_vocab()
-    return next((vocabulary[word] for word in (name, f"▁{name}") if word in vocabulary), None)
+    found = (tokenizer.backend_tokenizer.token_to_id(word) for word in (name, f"▁{name}"))
+    return next((token for token in found if token is not None), None)
 
 
 def set_language(tokenizer: Any, language: str) -> None:

@@ -16,10 +16,11 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from atlas.facts import Prompt
 from atlas.ids import stable_id
-from atlas.models.families import Family, Kind, family_of
+from atlas.models.families import TWO_STACKS, Family, Kind, family_of
 from atlas.models.hooks import query_mask, querying
+from atlas.models.names import stack_of
 from atlas.models.offload import at_hand
-from atlas.models.tokens import SEPARATOR, Step, filler_id, prompt_steps
+from atlas.models.tokens import SEPARATOR, Step, filler_id, mark_id, prompt_steps
 
 Scope = Literal["query", "all"]
 """Where an intervention acts: at the query position, or everywhere."""
@@ -27,7 +28,10 @@ Scope = Literal["query", "all"]
 
 @dataclass(frozen=True, slots=True)
 class ModelInfo:
-    """What the atlas records of a model; `digest` is a hash of the weights, the same in every dtype of loading."""
+    """What the atlas records of a model; `digest` is a hash of the weights, the same in every dtype of loading.
+
+    Of an encoder-decoder whose encoder's neurons are meant it is another, and `name` ends with ENCODER.
+    """
 
     name: str
     family: str
@@ -63,8 +67,11 @@ class LanguageModel:
 
     @classmethod
     def wrap(cls, model: Any, tokenizer: Any, name: str, revision: str | None = None) -> "LanguageModel":
-        """Wrap a transformers `model` and fast `tokenizer`; ModelError for a family that is not supported."""
-        family = family_of(model.config)
+        """Wrap a transformers `model` and fast `tokenizer`; ModelError for a family that is not supported.
+
+        A `name` that ends with ENCODER asks for the encoder's neurons.
+        """
+        family = family_of(model.config, stack_of(name))
         down = model.get_submodule(family.blocks)[0].get_submodule(family.down_projection)
         info = ModelInfo(
             name=name,
@@ -75,14 +82,33 @@ class LanguageModel:
             hidden=int(model.config.hidden_size),
             vocabulary=int(model.get_output_embeddings().weight.shape[0]),
             revision=revision,
-            digest=weights_digest(model),
+            digest=_digest(model, family),
         )
         return cls(model, tokenizer, info, family)
 
     @property
     def kind(self) -> Kind:
-        """`masked`, `causal` or `infilling`."""
+        """`masked`, `causal`, `infilling` or `reading`."""
         return self.family.kind
+
+    @property
+    def whole(self) -> bool:
+        """True if the neurons at the query reach every token of later blocks, not only what follows."""
+        return self.kind in ("masked", "reading")
+
+    @property
+    def apart(self) -> bool:
+        """True if the answer is not read at the query, but where a decoder ends that sees every token."""
+        return self.kind == "reading"
+
+    @property
+    def stack(self) -> str:
+        """What ends the names of this kind of model, see `stack_of`."""
+        return stack_of(self.info.name)
+
+    def digest(self) -> str:
+        """Return the digest of the weights as they are now; `info.digest` is that of when it was made."""
+        return _digest(self.model, self.family)
 
     @property
     def device(self) -> torch.device:
@@ -109,6 +135,12 @@ class LanguageModel:
     def filler(self) -> int:
         """The token that stands for a word taken away (Eq. 3)."""
         return filler_id(self.tokenizer, self.kind)
+
+    @cached_property
+    def mark(self) -> int:
+        """The token that stands in the object's place: a mask or T5's first sentinel; -1 for a tokenizer without."""
+        found = mark_id(self.tokenizer, self.kind)
+        return -1 if found is None else found
 
     def blocks(self) -> Sequence[nn.Module]:
         """Return the model's blocks, first layer first."""
@@ -146,8 +178,9 @@ class LanguageModel:
     def run(self, ids: Tensor) -> Tensor:
         """Return the logits `[batch, token, vocabulary]` of `ids` `[batch, token]`, all of one shape, unpadded.
 
-        Unless the caller said where the query is, interventions take it to be at the masks of a masked model and
-        at the last token of a causal one.
+        Of an encoder and a decoder they are the decoder's; `at_answer` picks the row that gives the answer. Unless the
+        caller said where the query is, interventions take it to be at the masks of a masked model, at the mark that
+        an encoder reads and at the last token of others.
         """
         place = nullcontext() if query_mask() is not None else querying(self._open_places(ids))
         with place, _default_dtype(self.dtype) if self.family.constants else nullcontext():
@@ -155,23 +188,31 @@ class LanguageModel:
         return logits
 
     def width(self, ids: Tensor) -> int:
-        """Return how many of `ids` `[batch, token]` the blocks read: all, or those of the decoder."""
-        if self.kind != "infilling" or not (found := ids[0].eq(SEPARATOR).nonzero().flatten().tolist()):
+        """Return how many of `ids` `[batch, token]` the blocks read: all, or those of the stack with the neurons."""
+        if self.kind not in TWO_STACKS or not (found := ids[0].eq(SEPARATOR).nonzero().flatten().tolist()):
             return ids.shape[1]
         return int(found[0])
 
+    def at_answer(self, values: Tensor, query: Tensor | int) -> Tensor:
+        """Return `values` `[batch, token, ...]` of the model's output where the answer to `query` is read."""
+        if self.apart:
+            return values[:, -1]
+        return values[torch.arange(len(values), device=values.device), query]
+
     def _inputs(self, ids: Tensor) -> dict[str, Any]:
         """Return the model's arguments for `ids`; a decoder whose blocks do not run gets an empty encoder's output."""
-        if self.kind != "infilling":
+        if self.kind not in TWO_STACKS:
             cache = {"use_cache": False} if self.kind == "causal" else {}
             return {"input_ids": ids, "attention_mask": torch.ones_like(ids), **cache}
         width = self.width(ids)
-        read = ids[:, width + 1 :]
+        written, read = ids[:, :width], ids[:, width + 1 :]
+        if self.kind == "reading":
+            written, read = read, written
         if not read.shape[1]:
             nothing = torch.zeros(len(ids), 1, self.info.hidden, dtype=self.dtype, device=ids.device)
             return {"encoder_outputs": BaseModelOutput(nothing), "decoder_input_ids": ids, "use_cache": False}
         mask = torch.ones_like(read)
-        return {"input_ids": read, "attention_mask": mask, "decoder_input_ids": ids[:, :width], "use_cache": False}
+        return {"input_ids": read, "attention_mask": mask, "decoder_input_ids": written, "use_cache": False}
 
     def suppress(
         self, neurons: Iterable[tuple[int, int]], scope: Scope = "query"
@@ -190,10 +231,10 @@ class LanguageModel:
         return enhance(self, neurons, scope)
 
     def _open_places(self, ids: Tensor) -> Tensor:
-        """Return True at the masks (masked) or at the last token (other kinds), `[batch, token]`."""
-        if self.kind == "masked":
-            return ids.eq(self.tokenizer.mask_token_id)
+        """Return True at the masks (masked), marks (reading) or at the last token (other kinds), `[batch, token]`."""
         width = self.width(ids)
+        if self.whole:
+            return ids[:, :width].eq(self.mark)
         return (torch.arange(width, device=ids.device) == width - 1).expand(len(ids), -1)
 
     @cached_property
@@ -239,6 +280,12 @@ def weights_digest(model: nn.Module) -> str:
             for row in parameter.detach().reshape(-1).split(1 << 24):
                 digest.update(row.float().cpu().contiguous().numpy().data)
     return digest.hexdigest()
+
+
+def _digest(model: nn.Module, family: Family) -> str:
+    """Return the digest of the weights; with an encoder's neurons, one that tells it from its decoder's."""
+    weights, stack = weights_digest(model), stack_of(family.name)
+    return blake2b(f"{weights}{stack}".encode(), digest_size=16).hexdigest() if stack else weights
 
 
 def _width(down: nn.Module) -> int:

@@ -50,8 +50,23 @@ NAMES_OF_FAMILIES = {
 """The short names of each family; a family not listed has its own name alone."""
 
 
+ENCODER = ":encoder"
+"""Ends a model's name where its encoder's neurons are meant, not its decoder's."""
+
+
+def stack_of(name: str) -> str:
+    """Return what ends `name` to say which stack's neurons are meant: ENCODER or nothing."""
+    return ENCODER if name.endswith(ENCODER) else ""
+
+
+def with_stack(name: str, stack: str = "") -> str:
+    """Return `name` with what says whose neurons are meant: ENCODER or nothing."""
+    return name.removesuffix(ENCODER) + stack
+
+
 def model_source(name: str) -> str:
     """Return the folder or Hugging Face id that `name` stands for."""
+    name = with_stack(name)
     if name in DEMO_NAMES:
         return str(Path(__file__).parent / "demo" / name)
     return SHORT_NAMES.get(name, name)
@@ -59,4 +74,5 @@ def model_source(name: str) -> str:
 
 def names_of(family: str) -> tuple[str, ...]:
     """Return the short names of models of a family."""
-    return NAMES_OF_FAMILIES.get(family, (family,))
+    own = with_stack(family)
+    return tuple(with_stack(name, stack_of(family)) for name in NAMES_OF_FAMILIES.get(own, (own,)))

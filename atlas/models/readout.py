@@ -14,10 +14,10 @@ LOGIT_BYTES = 1 << 27
 
 
 def features_of_ids(model: LanguageModel, ids: Tensor, query: Tensor) -> Tensor:
-    """Run the model on `ids` `[batch, token]`; return what its output matrix receives at `query`, `[batch, hidden]`."""
+    """Run the model on `ids` `[batch, token]`; return what its output matrix gets for `query`, `[batch, hidden]`."""
     with caught(model) as seen, querying(at_query(query, model.width(ids))):
         model.run(ids)
-    return seen[0][torch.arange(len(ids), device=ids.device), query]
+    return model.at_answer(seen[0], query)
 
 
 def at_query(query: Tensor, tokens: int) -> Tensor:
@@ -25,13 +25,17 @@ def at_query(query: Tensor, tokens: int) -> Tensor:
     return torch.arange(tokens, device=query.device) == query[:, None]
 
 
-def features_of_hidden(model: LanguageModel, hidden: Tensor) -> Tensor:
-    """Apply the head to the last block's output `[copy, 1, hidden]`: the model with its blocks short-circuited."""
-    ids = hidden.new_zeros(hidden.shape[:2], dtype=torch.long)
+def features_of_hidden(model: LanguageModel, hidden: Tensor, ids: Tensor) -> Tensor:
+    """Apply the head to the last block's output `[copy, 1, hidden]`: the model with its blocks short-circuited.
+
+    Where a decoder reads the blocks' output, `hidden` is `[copy, token, hidden]` and `ids` are the copies'.
+    """
+    if not model.apart:
+        ids = hidden.new_zeros(hidden.shape[:2], dtype=torch.long)
     result = (hidden, None, None) if model.family.in_tuple else hidden
     with caught(model) as seen, forwards(dict.fromkeys(model.blocks(), lambda *_, **__: result)):
         model.run(ids)
-    return seen[0][:, 0]
+    return model.at_answer(seen[0], 0)
 
 
 def token_probability(model: LanguageModel, features: Tensor, target: Tensor) -> Tensor:

@@ -6,7 +6,8 @@ together. In a causal model the earlier positions never change, so a copy is one
 keys and values; in a masked model a copy is the whole sequence, up to the last block, which runs for the query alone.
 The block that comes after a copy's own still finds the other tokens as they were, and takes what it makes of them for
 its attention from the record.
-A decoder is run as a causal model; what it gets from its encoder never changes.
+A decoder is run as a causal model; what it gets from its encoder never changes. An encoder is run as a masked model,
+its last block too for the whole sequence, as its decoder looks at all of it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -58,11 +59,19 @@ class Trace:
     target: Tensor  # [batch]
     blocks: list[Block] = field(default_factory=list)
     features: Tensor = field(default_factory=lambda: torch.empty(0))  # [batch, hidden], into the output matrix
+    final: Tensor | None = None  # [batch, token, hidden], the last block's output
 
     @property
     def neurons(self) -> Tensor:
         """The neurons at the query position, `[batch, layer, neuron]`."""
         return torch.stack([block.neurons for block in self.blocks], dim=1)
+
+    def received(self, layer: int) -> Tensor:
+        """Return what block `layer` received, `[batch, token, hidden]`; past the last one, what that one gave."""
+        if layer < len(self.blocks):
+            return self.blocks[layer].hidden
+        assert self.final is not None
+        return self.final
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +115,7 @@ def replay(record: Trace, entries: Mapping[int, Entry]) -> Tensor:
     """Return F of every copy, `[copy]`: layer by layer, unit by unit; differentiable in what the entries wrote."""
     with attending(record.model, itself):
         hidden, owner = _through_blocks(record, entries)
-        features = features_of_hidden(record.model, hidden)
+        features = features_of_hidden(record.model, hidden, record.ids[owner])
     return token_probability(record.model, features, record.target[owner])
 
 
@@ -114,19 +123,24 @@ def rerun(record: Trace, start: int) -> Tensor:
     """Run blocks `start` and later again on what block `start` received, as the model is now: `[batch, hidden]`.
 
     Returns what the output matrix receives at the query; differentiable in whatever hooks put into those blocks.
-    The last block runs for the query alone.
+    The last block runs for the query alone, where the answer is read there.
     """
     owner = torch.arange(len(record.ids), device=record.ids.device)
     hidden = record.blocks[start].hidden
     last = len(record.blocks) - 1
     with attending(record.model, itself):
-        if start == last:
-            with following(lambda _: record.blocks[last].attended):
-                hidden = call_block(record, last, hidden[owner, record.query][:, None], owner, narrow=True)
-            return features_of_hidden(record.model, hidden)
-        for layer in range(start, last):
+        for layer in range(start, last + record.model.apart):
             hidden = call_block(record, layer, hidden, owner, narrow=False)
-        return features_of_hidden(record.model, run_last(record, last, hidden, owner))
+        if not record.model.apart:
+            hidden = _last_again(record, hidden, owner) if start == last else run_last(record, last, hidden, owner)
+        return features_of_hidden(record.model, hidden, record.ids)
+
+
+def _last_again(record: Trace, hidden: Tensor, owner: Tensor) -> Tensor:
+    """Run the last block at the query alone on what it received, its attention as recorded."""
+    last = len(record.blocks) - 1
+    with following(lambda _: record.blocks[last].attended):
+        return call_block(record, last, query_row(record, hidden, owner), owner, narrow=True)
 
 
 @torch.no_grad()
@@ -168,20 +182,18 @@ def _join_cross(parts: Sequence[Cross | None]) -> Cross | None:
 
 
 def _through_blocks(record: Trace, entries: Mapping[int, Entry]) -> tuple[Tensor, Tensor]:
-    """Run all copies to the end of the last block: hidden `[copy, 1, hidden]` and owner `[copy]`, layer by layer."""
-    last = len(record.blocks) - 1
+    """Run all copies through the last block, layer by layer: hidden `[copy, 1 or token, hidden]`, owner [copy]."""
     hidden: Tensor | None = None
     owner = fresh = record.query.new_empty(0)
-    for layer in range(min(entries), last + 1):
+    for layer in range(min(entries), len(record.blocks)):
         if hidden is not None:
-            run = run_last if layer == last and record.model.kind == "masked" else run_block
             with _projecting(record, layer, fresh):
-                hidden = run(record, layer, hidden, owner)
+                hidden = run_copies(record, layer, hidden, owner)
         fresh = owner[:0]
         if layer in entries:
             new = _enter(record, layer, entries[layer])
             own = entries[layer].owner.repeat_interleave(entries[layer].written.shape[1])
-            if layer < last and record.model.kind == "masked":
+            if stays_whole(record, layer):
                 new = _into_sequence(record, layer + 1, new, own)
             hidden = new if hidden is None else torch.cat([hidden, new])
             owner, fresh = torch.cat([owner, own]), own
@@ -218,7 +230,7 @@ def finish_block(record: Trace, layer: int, hidden: Tensor, attended: Tensor, wr
 
 def _into_sequence(record: Trace, layer: int, new: Tensor, owner: Tensor) -> Tensor:
     """Put `new` `[copy, 1, hidden]` at the query of what block `layer` received: `[copy, token, hidden]`."""
-    return put_at_query(record.blocks[layer].hidden[owner], record.query[owner], new)
+    return put_at_query(record.received(layer)[owner], record.query[owner], new)
 
 
 def put_at_query(around: Tensor, query: Tensor, new: Tensor) -> Tensor:
@@ -251,13 +263,26 @@ def _plain(rule: Rule) -> Rule:
     return rule
 
 
+def stays_whole(record: Trace, layer: int) -> bool:
+    """Return whether copies are whole sequences behind block `layer`, not the query alone."""
+    return record.model.whole and (layer < len(record.blocks) - 1 or record.model.apart)
+
+
+def run_copies(
+    record: Trace, layer: int, hidden: Tensor, owner: Tensor, watch: Callable[[Rule], Rule] = _plain
+) -> Tensor:
+    """Run block `layer` on copies, whole sequences if the model's are, for what is needed behind it."""
+    run = run_block if stays_whole(record, layer) or not record.model.whole else run_last
+    return run(record, layer, hidden, owner, watch)
+
+
 def run_block(
     record: Trace, layer: int, hidden: Tensor, owner: Tensor, watch: Callable[[Rule], Rule] = _plain
 ) -> Tensor:
-    """Run block `layer` on copies: whole sequences (masked) or one token after a recorded prefix (causal)."""
-    masked = record.model.kind == "masked"
-    with following(watch(itself if masked else _among_recorded(record.blocks[layer], owner, record.query[owner]))):
-        return call_block(record, layer, hidden, owner, narrow=not masked)
+    """Run block `layer` on copies: whole sequences or, in a causal model, one token after a recorded prefix."""
+    whole = record.model.whole
+    with following(watch(itself if whole else _among_recorded(record.blocks[layer], owner, record.query[owner]))):
+        return call_block(record, layer, hidden, owner, narrow=not whole)
 
 
 def run_last(
@@ -383,7 +408,7 @@ def _recorder(record: Trace) -> Callable[[Call], Tensor]:
 
     def rule(call: Call) -> Tensor:
         out = itself(call)
-        if not record.blocks:  # the encoder's
+        if not record.blocks or record.final is not None:  # the other stack's
             return out
         block = record.blocks[-1]
         if call.cross:
@@ -426,7 +451,11 @@ def _recorded(record: Trace) -> Iterator[None]:
     def on_projection(module: nn.Module, _: tuple[Tensor, ...], out: Tensor) -> None:
         record.blocks[-1].projected[module] = out
 
+    def on_last(_: nn.Module, __: tuple[Any, ...], out: Any) -> None:
+        record.final = out[0] if isinstance(out, tuple) else out
+
     with ExitStack() as stack:
+        stack.callback(record.model.blocks()[-1].register_forward_hook(on_last).remove)
         for layer, block in enumerate(record.model.blocks()):
             stack.callback(block.register_forward_pre_hook(on_block, with_kwargs=True).remove)
             for module in record.model.projections(layer):

@@ -1,17 +1,17 @@
 """Prompts to token ids: the teacher-forced steps of a prompt (METHOD 1)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from atlas.errors import ModelError, TokenError
 from atlas.facts import Prompt
-from atlas.models.families import Kind
+from atlas.models.families import TWO_STACKS, Kind
 from atlas.models.marks import sentinel_id, set_language
 from atlas.models.spelling import Spelling, spell
 
 SEPARATOR = -1
-"""Stands in `Step.ids` between what a decoder and what its encoder reads; no token has this id."""
+"""Stands in `Step.ids` between what the stack with the neurons reads and what the other does; no token's id."""
 
 
 class NotFinalError(ModelError):
@@ -28,7 +28,8 @@ class Step:
 
     `ids` [token] is what the model sees, `query` the position read, `target` the gold token's id, and `words` the
     positions of each word of the query; special tokens and masks are not words. For an encoder and a decoder, `ids` are
-    the decoder's, SEPARATOR, and the encoder's.
+    those of the stack whose neurons are asked for, SEPARATOR, and the other's. The answer is read at the query, but at
+    the decoder's last token where the query is the encoder's.
     """
 
     ids: tuple[int, ...]
@@ -53,7 +54,7 @@ def prompt_steps(tokenizer: Any, kind: Kind, prompt: Prompt, max_tokens: int) ->
             f"The template {prompt.template.text!r} does not end in the object; a causal model needs that."
         )
     _require_mark(tokenizer, kind)
-    if kind == "infilling":
+    if kind in TWO_STACKS:
         set_language(tokenizer, prompt.language)
     spelling = spell(tokenizer, prompt.before, prompt.answer, "" if kind == "causal" else prompt.after)
     _check(tokenizer, spelling, prompt.answer, max_tokens)
@@ -67,19 +68,23 @@ def filler_id(tokenizer: Any, kind: Kind) -> int:
         token, name = tokenizer.eos_token_id, "end-of-text"
     else:
         token, name = tokenizer.mask_token_id, "mask"
-        if kind == "infilling":
+        if kind in TWO_STACKS:
             token = token if sentinel_id(tokenizer, 1) is None else sentinel_id(tokenizer, 1)
     if token is None:
         raise ModelError(f"The tokenizer has no {name} token, so word baselines cannot be made; use --method kn.")
     return int(token)
 
 
+def mark_id(tokenizer: Any, kind: Kind) -> int | None:
+    """Return what stands in the object's place: T5's first sentinel, or the mask."""
+    sentinel = sentinel_id(tokenizer, 0) if kind in TWO_STACKS else None
+    mask: int | None = tokenizer.mask_token_id
+    return mask if sentinel is None else sentinel
+
+
 def _require_mark(tokenizer: Any, kind: Kind) -> None:
     """Raise ModelError for a tokenizer that has nothing to mark the object's place with."""
-    mark = tokenizer.mask_token_id
-    if kind == "infilling" and mark is None:
-        mark = sentinel_id(tokenizer, 0)
-    if kind != "causal" and mark is None:
+    if kind != "causal" and mark_id(tokenizer, kind) is None:
         raise ModelError(
             f"The tokenizer has no mask token, where a model of kind {kind} is asked; use the model's own tokenizer."
         )
@@ -127,7 +132,16 @@ def _infilling_step(tokenizer: Any, spelling: Spelling, position: int) -> Step:
     return Step(tuple(whole), len(decoder) - 1, ids[position], _group(places, range(0)))
 
 
-_BUILDERS = {"masked": _masked_step, "causal": _causal_step, "infilling": _infilling_step}
+def _reading_step(tokenizer: Any, spelling: Spelling, position: int) -> Step:
+    """As `_infilling_step`, asked at the encoder's mark: the decoder's ids come last, and its words change nothing."""
+    step, start, stop = _infilling_step(tokenizer, spelling, position), spelling.start, spelling.stop
+    width = step.query + 1
+    words = [*spelling.words[:start], None, *spelling.words[stop:]]
+    ids = (*step.ids[width + 1 :], SEPARATOR, *step.ids[:width])
+    return replace(step, ids=ids, query=start, words=_group(words, range(0)))
+
+
+_BUILDERS = {"masked": _masked_step, "causal": _causal_step, "infilling": _infilling_step, "reading": _reading_step}
 
 
 def _group(words: Sequence[int | None], masked: range) -> tuple[tuple[int, ...], ...]:

@@ -24,15 +24,16 @@ def neuron_tokens(model: LanguageModel, layer: int, neurons: Sequence[int], top:
     """Return the rows of table `neuron_token` for some neurons of a layer: `top` tokens in each direction.
 
     A token's score is the neuron's value vector times the token's output embedding, in logits: what the neuron adds
-    to the token where nothing between the two changes it (Geva et al., arXiv 2203.14680). There are no rows for a model
-    whose output embedding has another width than its blocks, or whose weights are not at hand (offloaded).
+    to the token where nothing between the two changes it (Geva et al., arXiv 2203.14680). There are no rows for an
+    encoder, whose decoder stands between, nor for a model whose output embedding has another width than its blocks, or
+    whose weights are not at hand (offloaded).
     """
     import pyarrow as pa
 
     embedding, _, _ = output_matrix(model)
     vectors = model.value_vectors(layer)[torch.tensor(neurons, dtype=torch.long, device=model.device)]
     rows: list[dict[str, Any]] = []
-    if vectors.shape[1] != embedding.shape[1] or vectors.is_meta or embedding.is_meta:
+    if model.apart or vectors.shape[1] != embedding.shape[1] or vectors.is_meta or embedding.is_meta:
         return pa.Table.from_pylist(rows, schema=schema.arrow("neuron_token"))
     for chosen, scores in _chunks(neurons, vectors, embedding):
         for direction, sign in DIRECTIONS:

@@ -9,7 +9,7 @@ def models(format_: FormatOption = None, json: Json = False, output: Output = No
     import pyarrow as pa
 
     from atlas.models.families import FAMILIES
-    from atlas.models.names import SHORT_NAMES, names_of
+    from atlas.models.names import SHORT_NAMES, names_of, with_stack
 
     rows = [
         {
@@ -19,7 +19,7 @@ def models(format_: FormatOption = None, json: Json = False, output: Output = No
             "blocks": family.blocks,
             "down_projection": family.down_projection,
             "name": name,
-            "model": SHORT_NAMES[name],
+            "model": SHORT_NAMES[with_stack(name)],
             "quirks": family.quirks,
         }
         for family in FAMILIES.values()

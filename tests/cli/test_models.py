@@ -14,7 +14,9 @@ def test_models_lists_every_family_and_every_short_name(shell):
     assert ended.code == 0
     rows = json.loads(ended.out)
     assert {row["family"] for row in rows} == set(FAMILIES)
-    assert {row["name"]: row["model"] for row in rows} == SHORT_NAMES
+    assert {row["name"]: row["model"] for row in rows if row["kind"] != "reading"} == SHORT_NAMES
+    encoders = {row["name"]: row["model"] for row in rows if row["kind"] == "reading"}
+    assert encoders == {f"{name}:encoder": SHORT_NAMES[name] for name in ("t5", "mt5", "bart", "mbart")}
     assert {row["family"] for row in rows if row["gated"]} >= {"llama", "mt5"}
 
 

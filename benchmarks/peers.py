@@ -24,7 +24,7 @@ def masked(job: Job) -> list[Table]:
     model, prompts = mbert(job, job.shared_prompts, single=True)
     sides = {name: each(run, model) for name, run in RIVALS.items()}
     sides |= {name: atlas_side(model, settings) for name, settings in PATHS.items()}
-    found = alternate(sides, [[prompt] for prompt in prompts])
+    found = alternate(sides, [prompts])
     exact = _exact(model, prompts[:1], 32 if job.quick else 256)
     first, second = (found[name][0] for name in RIVALS)
     rows: list[Sequence[Cell]] = [
@@ -34,11 +34,12 @@ def masked(job: Job) -> list[Table]:
     nodes = "32 (in full: 256)" if job.quick else "256"
     return [
         Table(
-            f"Side by side, mBERT size, per prompt, {len(prompts)} prompts one at a time",
+            f"Side by side, mBERT size, per prompt, {len(prompts)} prompts",
             ("engine", "seconds", "times knowledge-neurons", "times captum", "error"),
             rows,
-            f"Error, on the first prompt: largest difference of a score from {nodes} Gauss nodes in float64, over "
-            "the largest. `amig` has other baselines, and one path for each word.",
+            "The other engines take one prompt at a time. Error, on the first prompt: largest difference of a score "
+            f"from {nodes} Gauss nodes in float64, over the largest. `amig` has other baselines, and one path for each "
+            "word.",
         )
     ]
 

@@ -52,6 +52,7 @@ def memory(job: Job) -> list[Table]:
             "Peak memory against the budget, mBERT's width, 6 layers, 40 prompts",
             ("budget, MiB", "peak above the model, MiB", "share of the budget"),
             rows,
+            "0: no more than loading the model took at its height.",
             plot=("budget, MiB", "peak above the model, MiB"),
         )
     ]

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from atlas.models import LanguageModel, Step
-from atlas.models.replay import neurons_at_query
 from atlas.models.tokens import SEPARATOR
+from atlas.models.tracing import neurons_at_query
 
 
 @dataclass(frozen=True, slots=True)

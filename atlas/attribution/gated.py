@@ -12,7 +12,7 @@ from atlas.attribution.settings import Settings
 from atlas.ids import stable_id
 from atlas.models import LanguageModel
 from atlas.models.gates import gated_probability
-from atlas.models.replay import neurons_at_query
+from atlas.models.tracing import neurons_at_query
 
 
 def gate_gradients(model: LanguageModel, batch: StepBatch, gates: Tensor, rows: int) -> tuple[Tensor, Tensor]:

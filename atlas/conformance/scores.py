@@ -18,7 +18,8 @@ from atlas.models.cutting import replay_cut
 from atlas.models.hooks import Edit, neuron_hook
 from atlas.models.probability import token_logits
 from atlas.models.readout import output_matrix, token_probability
-from atlas.models.replay import Entry, replay, rerun, trace
+from atlas.models.replay import Entry, replay, rerun
+from atlas.models.tracing import trace
 
 BUDGET = 1 << 28
 NODES = 2

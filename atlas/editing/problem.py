@@ -11,7 +11,8 @@ from atlas.facts import Prompt
 from atlas.models import LanguageModel, Step
 from atlas.models.probability import token_logits
 from atlas.models.readout import output_matrix
-from atlas.models.replay import Trace, joined_at_query, rerun, trace
+from atlas.models.replay import joined_at_query, rerun
+from atlas.models.tracing import Trace, trace
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from atlas.models import LanguageModel, NotFinalError, Step, TooLongError
 from atlas.models.cuts import NeuronSet
 from atlas.models.cutting import replay_cut
 from atlas.models.readout import token_probability
-from atlas.models.replay import trace
+from atlas.models.tracing import trace
 
 CPU_BUDGET = 1 << 28
 """Bytes of activations at a time outside a GPU; more does not run faster."""

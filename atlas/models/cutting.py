@@ -10,7 +10,8 @@ from atlas.models.attention import Call, Rule, attending, itself
 from atlas.models.cuts import Branch, NeuronSet, branches
 from atlas.models.hooks import neuron_hook
 from atlas.models.readout import features_of_hidden, token_probability
-from atlas.models.replay import Trace, finish_block, put_at_query, query_row, run_copies, stays_whole
+from atlas.models.replay import finish_block, put_at_query, query_row, run_copies, stays_whole
+from atlas.models.tracing import Trace
 
 
 @torch.no_grad()

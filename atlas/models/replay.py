@@ -1,77 +1,28 @@
-"""Run a model once and then again from changed neurons: the trace and its replay (the engine's core).
+"""Run the blocks of a trace again from changed neurons: the replay (the engine's core).
 
-A *trace* keeps, for a batch of sequences of one length, what every block received. A *copy* is a sequence whose
-neurons at the query position of one layer were replaced; copies of all layers travel through the later blocks
-together. In a causal model the earlier positions never change, so a copy is one token that attends to the recorded
-keys and values; in a masked model a copy is the whole sequence, up to the last block, which runs for the query alone.
-The block that comes after a copy's own still finds the other tokens as they were, and takes what it makes of them for
-its attention from the record.
-A decoder is run as a causal model; what it gets from its encoder never changes. An encoder is run as a masked model,
-its last block too for the whole sequence, as its decoder looks at all of it.
+A *copy* is a sequence whose neurons at the query position of one layer were replaced; copies of all layers travel
+through the later blocks together. In a causal model the earlier positions never change, so a copy is one token that
+attends to the recorded keys and values; in a masked model a copy is the whole sequence, up to the last block, which
+runs for the query alone. The block that comes after a copy's own still finds the other tokens as they were, and takes
+what it makes of them for its attention from the record. A decoder is run as a causal model; what it gets from its
+encoder never changes. An encoder is run as a masked model, its last block too for the whole sequence, as its decoder
+looks at all of it.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import partial
-from inspect import signature
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from atlas.models.attention import Call, Rule, attending, current_rule, following, itself
-from atlas.models.hooks import forwards, neuron_hook, querying
+from atlas.models.hooks import forwards, querying
 from atlas.models.model import LanguageModel
-from atlas.models.readout import at_query, features_of_hidden, features_of_ids, token_probability
-
-
-@dataclass(frozen=True, slots=True)
-class Cross:
-    """Keys and values of the encoder's output `[batch, head, token, size]`, and what the query got from them."""
-
-    key: Tensor
-    value: Tensor
-    attended: Tensor  # [batch, head, 1, size]
-
-
-@dataclass
-class Block:
-    """What one block received in the traced run, and what its attention computed."""
-
-    hidden: Tensor  # [batch, token, hidden]
-    arguments: dict[str, Any]
-    key: Tensor  # [batch, head, token, size]
-    value: Tensor
-    attended: Tensor  # [batch, head, 1, size], at the query
-    neurons: Tensor  # [batch, neuron], at the query
-    cross: Cross | None = None  # a decoder's attention to its encoder
-    projected: dict[nn.Module, Tensor] = field(default_factory=dict)  # what each projection gave, [batch, token, size]
-
-
-@dataclass
-class Trace:
-    """A batch of sequences of one length as the model ran them."""
-
-    model: LanguageModel
-    ids: Tensor  # [batch, token]
-    query: Tensor  # [batch]
-    target: Tensor  # [batch]
-    blocks: list[Block] = field(default_factory=list)
-    features: Tensor = field(default_factory=lambda: torch.empty(0))  # [batch, hidden], into the output matrix
-    final: Tensor | None = None  # [batch, token, hidden], the last block's output
-
-    @property
-    def neurons(self) -> Tensor:
-        """The neurons at the query position, `[batch, layer, neuron]`."""
-        return torch.stack([block.neurons for block in self.blocks], dim=1)
-
-    def received(self, layer: int) -> Tensor:
-        """Return what block `layer` received, `[batch, token, hidden]`; past the last one, what that one gave."""
-        if layer < len(self.blocks):
-            return self.blocks[layer].hidden
-        assert self.final is not None
-        return self.final
+from atlas.models.readout import at_query, features_of_hidden, token_probability
+from atlas.models.tracing import Block, Cross, Trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,32 +34,6 @@ class Entry:
 
     owner: Tensor
     written: Tensor
-
-
-@torch.no_grad()
-def trace(model: LanguageModel, ids: Tensor, query: Tensor, target: Tensor) -> Trace:
-    """Run `ids` `[batch, token]` once and keep what a replay from any layer needs."""
-    record = Trace(model, ids, query, target)
-    with attending(model, _recorder(record)), _recorded(record):
-        record.features = features_of_ids(model, ids, query)
-    return record
-
-
-@torch.no_grad()
-def neurons_at_query(model: LanguageModel, ids: Tensor, query: Tensor) -> Tensor:
-    """Return the neurons of every layer at `query` [batch] of `ids` `[batch, token]`: `[batch, layer, neuron]`."""
-    seen: list[Tensor] = []
-    rows = torch.arange(len(ids), device=ids.device)
-
-    def keep(neurons: Tensor) -> Tensor:
-        seen.append(neurons[rows, query])
-        return neurons
-
-    with ExitStack() as stack:
-        for layer in range(model.info.layers):
-            stack.enter_context(neuron_hook(model, layer, keep))
-        features_of_ids(model, ids, query)
-    return torch.stack(seen, dim=1)
 
 
 def replay(record: Trace, entries: Mapping[int, Entry]) -> Tensor:
@@ -290,13 +215,18 @@ def run_last(
 ) -> Tensor:
     """Run the last block of a masked model for the query position: keys and values of all tokens, the rest of one."""
     found: list[Call] = []
-    unasked = dict.fromkeys(record.model.projections(layer)[:-1][:1], _nothing)
-    with following(_stop_with(found)), forwards(unasked), suppress(_Stopped):
+    with following(_stop_with(found)), forwards(_without_queries(record.model, layer)), suppress(_Stopped):
         call_block(record, layer, hidden, owner, narrow=False)
     everywhere = found[0]
     mask = _mask_row(everywhere.mask, record.query[owner])
     with following(watch(lambda call: call.attend(everywhere.key, everywhere.value, mask))):
         return call_block(record, layer, _pick(hidden, record.query[owner]), owner, narrow=True)
+
+
+def _without_queries(model: LanguageModel, layer: int) -> dict[nn.Module, Callable[[Tensor], Tensor]]:
+    """Return what stands in for the projection to queries, where it is a module of its own."""
+    projections = model.projections(layer)
+    return {projections[0]: _nothing} if len(projections) > 1 else {}
 
 
 def _nothing(hidden: Tensor) -> Tensor:
@@ -400,65 +330,3 @@ def _mask_row(mask: Tensor | None, query: Tensor) -> Tensor | None:
 def query_row(record: Trace, hidden: Tensor, owner: Tensor) -> Tensor:
     """Return the query's row of `hidden` `[batch, token, hidden]` for each owner: `[copy, 1, hidden]`."""
     return hidden[owner, record.query[owner]][:, None]
-
-
-def _recorder(record: Trace) -> Callable[[Call], Tensor]:
-    """The rule of the traced run: attend as usual and keep keys, values and the query's result."""
-    rows = torch.arange(len(record.ids), device=record.ids.device)
-
-    def rule(call: Call) -> Tensor:
-        out = itself(call)
-        if not record.blocks or record.final is not None:  # the other stack's
-            return out
-        block = record.blocks[-1]
-        if call.cross:
-            block.cross = Cross(call.key, call.value, out[rows, :, record.query][:, :, None])
-            return out
-        block.key, block.value = call.key, call.value
-        block.attended = out[rows, :, record.query][:, :, None]
-        return out
-
-    return rule
-
-
-def _unfolded(value: Any, batch: int) -> Any:
-    """Give an argument that folds batch and heads into one axis, `[batch * head, 1, token]`, two axes for them."""
-    if isinstance(value, tuple):
-        return tuple(_unfolded(item, batch) for item in value)
-    if not isinstance(value, Tensor) or value.dim() != 3 or len(value) in (1, batch):
-        return value
-    return value.unflatten(0, (batch, -1))
-
-
-@contextmanager
-def _recorded(record: Trace) -> Iterator[None]:
-    """Keep what every block receives and the neurons at the query, in a trace under way."""
-    rows = torch.arange(len(record.ids), device=record.ids.device)
-    empty = torch.empty(0)
-
-    def on_block(block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        names = list(signature(block.forward).parameters)[1 : len(args)]
-        arguments = dict(zip(names, args[1:], strict=True)) | kwargs
-        if record.model.family.arguments is not None:
-            arguments = record.model.family.arguments(block, arguments, args[0])
-        arguments = {name: _unfolded(value, len(args[0])) for name, value in arguments.items()}
-        record.blocks.append(Block(args[0], arguments, empty, empty, empty, empty))
-
-    def on_neurons(neurons: Tensor) -> Tensor:
-        record.blocks[-1].neurons = neurons[rows, record.query]
-        return neurons
-
-    def on_projection(module: nn.Module, _: tuple[Tensor, ...], out: Tensor) -> None:
-        record.blocks[-1].projected[module] = out
-
-    def on_last(_: nn.Module, __: tuple[Any, ...], out: Any) -> None:
-        record.final = out[0] if isinstance(out, tuple) else out
-
-    with ExitStack() as stack:
-        stack.callback(record.model.blocks()[-1].register_forward_hook(on_last).remove)
-        for layer, block in enumerate(record.model.blocks()):
-            stack.callback(block.register_forward_pre_hook(on_block, with_kwargs=True).remove)
-            for module in record.model.projections(layer):
-                stack.callback(module.register_forward_hook(on_projection).remove)
-            stack.enter_context(neuron_hook(record.model, layer, on_neurons))
-        yield

@@ -11,7 +11,8 @@ from atlas.attribution.reference import reference_baselines, reference_neurons, 
 from atlas.attribution.scorers import score_steps
 from atlas.models import probability
 from atlas.models.probability import TokenProbability, token_logits
-from atlas.models.replay import Entry, replay, trace
+from atlas.models.replay import Entry, replay
+from atlas.models.tracing import trace
 
 EXACT = 1e-10
 

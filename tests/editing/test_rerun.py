@@ -6,7 +6,8 @@ from tiny import PROMPTS
 
 from atlas.models.hooks import neurons_edited
 from atlas.models.readout import features_of_ids
-from atlas.models.replay import joined_at_query, rerun, trace
+from atlas.models.replay import joined_at_query, rerun
+from atlas.models.tracing import trace
 
 
 @pytest.mark.parametrize("start", [0, 1, 2])

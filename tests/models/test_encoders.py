@@ -21,8 +21,9 @@ from atlas.models.hooks import neurons_edited
 from atlas.models.names import with_stack
 from atlas.models.probability import token_logits
 from atlas.models.readout import features_of_ids, output_matrix
-from atlas.models.replay import rerun, trace
+from atlas.models.replay import rerun
 from atlas.models.tokens import SEPARATOR, prompt_steps
+from atlas.models.tracing import trace
 from atlas.models.vocabulary import neuron_tokens
 
 PROMPT = next(p for p in PROMPTS if " " in p.answer)

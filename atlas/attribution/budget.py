@@ -11,8 +11,8 @@ from atlas.models import LanguageModel
 
 log = logging.getLogger("atlas")
 
-LEAST_BYTES = 384 << 20
-"""What a model of any size is given where memory is not a GPU's."""
+LEAST_BYTES, MOST_BYTES = 384 << 20, 2 << 30
+"""What small and what large models are given where memory is not a GPU's; a process that takes too much is killed."""
 R = TypeVar("R")
 
 
@@ -25,13 +25,14 @@ class Budget:
 
     @classmethod
     def of(cls, model: LanguageModel, size: int | None = None) -> "Budget":
-        """Return a budget of `size` bytes; by default half of a GPU's memory, elsewhere what the weights take.
+        """Return a budget of `size` bytes; by default half of a GPU's memory, elsewhere what the weights take,
+        384 MiB at least and 2 GiB at most.
 
         The larger the weights, the more copies it takes until their products are worth reading them.
         """
         if size is None and model.device.type == "cuda":
             size = torch.cuda.get_device_properties(model.device).total_memory // 2
-        return cls(size or max(LEAST_BYTES, model.bytes))
+        return cls(size or min(max(LEAST_BYTES, model.bytes), MOST_BYTES))
 
     def spend(self, work: Callable[[int], R]) -> R:
         """Return `work(bytes)`, tried again with half of it as long as memory is refused, down to 1/1024 of it."""

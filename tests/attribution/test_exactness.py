@@ -1,5 +1,7 @@
 """The engine against oracles that share no code with it: the hook-based path and brute-force integration."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -258,3 +260,10 @@ def _probability(model, step, gate, cut=(), gates=None):
     finally:
         for handle in handles:
             handle.remove()
+
+
+@pytest.mark.parametrize(("weights", "expected"), [(1 << 20, 384 << 20), (1 << 30, 1 << 30), (1 << 40, 2 << 30)])
+def test_the_default_budget_is_what_the_weights_take_within_bounds(weights, expected):
+    model = SimpleNamespace(device=torch.device("cpu"), bytes=weights)
+    assert Budget.of(model).bytes == expected
+    assert Budget.of(model, 5).bytes == 5

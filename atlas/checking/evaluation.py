@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from atlas.checking.cases import Case
 from atlas.checking.logistic import Logistic, fit_logistic
 from atlas.checking.signals import Signals
-from atlas.checking.statistics import Floats, Judged, best_threshold
 from atlas.errors import UsageError
+from atlas.statistics import Floats, Judged, best_threshold
 
 OWN = ("probability", "probability-languages", "margin", "argmax")
 NEURONS = ("dkn", "dkn-or-kn", "dkn-languages", "kn", "likn", "random")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.checking.statistics import Floats, Interval, Judged, auroc_difference
+from atlas.statistics import Floats, Interval, Judged, auroc_difference
 
 PENALTIES = (100.0, 30.0, 10.0, 3.0, 1.0, 0.3)
 """From nearly the first signal alone to nearly free."""

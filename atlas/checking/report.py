@@ -5,7 +5,7 @@ from typing import Any
 import pyarrow as pa
 
 from atlas.checking.evaluation import EVIDENCE, Evaluation
-from atlas.checking.statistics import METRICS, Interval, auroc_difference, measure
+from atlas.statistics import METRICS, Interval, auroc_difference, measure
 
 DIFFERENCE = "auroc_over_probability"
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from atlas.checking.statistics import REPLICATES, Judged, measure
 from atlas.reports.query import Row
+from atlas.statistics import REPLICATES, Judged, measure
 
 if TYPE_CHECKING:
     import atlas

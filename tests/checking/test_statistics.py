@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atlas.checking.statistics import (
+from atlas.errors import UsageError
+from atlas.statistics import (
     Judged,
     auroc_difference,
     best_threshold,
@@ -14,7 +15,6 @@ from atlas.checking.statistics import (
     supported,
     weighted_auroc,
 )
-from atlas.errors import UsageError
 
 scores = st.one_of(st.floats(-5, 5), st.integers(-2, 2).map(float), st.just(float("nan")))
 rows = st.lists(st.tuples(scores, st.booleans(), st.integers(0, 2), st.integers(0, 5)), min_size=2, max_size=30)

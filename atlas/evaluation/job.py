@@ -10,13 +10,13 @@ import pyarrow as pa
 
 import atlas
 from atlas import schema
+from atlas.attribution.identity import identity, versions
 from atlas.errors import ModelError, UsageError
 from atlas.evaluation import conditions as conditions_of
 from atlas.evaluation.conditions import Condition
 from atlas.evaluation.stored import Prompts, StoredRun, stored_facts, stored_run
 from atlas.facts import Fact, FactSet, Prompt
 from atlas.ids import stable_id
-from atlas.jobs.identity import identity, versions
 from atlas.jobs.progress import Progress, Silent
 from atlas.store.connection import check_file
 

@@ -9,10 +9,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import atlas
+from atlas.attribution.identity import identity
 from atlas.errors import AtlasError, UsageError
 from atlas.jobs.cluster import ClusterOptions
 from atlas.jobs.computing import Engine, Local, Recipe, Tables, Workbench
-from atlas.jobs.identity import identity
 from atlas.jobs.plan import WHOLE, Batch, Plan, Shard, batch_size, make_plan, missing, prompts_of
 from atlas.jobs.progress import Progress, Silent
 from atlas.jobs.stopping import orderly_stop

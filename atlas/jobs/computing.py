@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
+from atlas.attribution.identity import versions
 from atlas.facts import Prompt
-from atlas.jobs.identity import versions
 from atlas.jobs.local import Load, work
 from atlas.jobs.plan import Batch
 from atlas.jobs.progress import Progress

@@ -12,7 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 import atlas
-from atlas.jobs.identity import identity, versions
+from atlas.attribution.identity import identity, versions
 from atlas.jobs.progress import Progress, Silent
 
 if TYPE_CHECKING:

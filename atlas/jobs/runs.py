@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from atlas.attribution.identity import versions
 from atlas.errors import UsageError
-from atlas.jobs.identity import versions
 
 if TYPE_CHECKING:
     from atlas.api import Atlas

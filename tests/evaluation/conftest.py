@@ -38,8 +38,8 @@ def facts():
 def saved(tmp_path_factory, facts):
     """A folder with a tiny model, and an atlas of a run on it."""
     from atlas.attribution import Settings, attribute
+    from atlas.attribution.identity import identity
     from atlas.attribution.rows import to_tables
-    from atlas.jobs.identity import identity
     from atlas.models import load_model
 
     tmp_path = tmp_path_factory.mktemp("evaluation")

@@ -15,9 +15,9 @@ from atlas.jobs import ray
 from atlas.jobs.cluster import ClusterOptions
 from atlas.jobs.computing import Recipe, Tables, Worker
 from atlas.jobs.plan import Batch, Plan, make_plan
-from atlas.jobs.progress import Silent
 from atlas.jobs.ray import Cluster
-from atlas.jobs.stopping import Stop
+from atlas.running.progress import Silent
+from atlas.running.stopping import Stop
 from benchmarks.tables import Table
 
 TRIVIAL_BATCHES = 1000

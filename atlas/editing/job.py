@@ -13,7 +13,7 @@ from atlas.editing.rows import edit_row, outcome_rows
 from atlas.editing.sources import KINDS, Choice, choices, random_like, read_neurons
 from atlas.errors import AtlasError, ModelError, UsageError
 from atlas.evaluation.stored import Prompts, StoredRun, stored_facts, stored_run
-from atlas.jobs.progress import Progress, Silent
+from atlas.running.progress import Progress, Silent
 from atlas.store.connection import check_file
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from atlas.evaluation.conditions import Condition
 from atlas.evaluation.stored import Prompts, StoredRun, stored_facts, stored_run
 from atlas.facts import Fact, FactSet, Prompt
 from atlas.ids import stable_id
-from atlas.jobs.progress import Progress, Silent
+from atlas.running.progress import Progress, Silent
 from atlas.store.connection import check_file
 
 if TYPE_CHECKING:

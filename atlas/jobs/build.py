@@ -14,10 +14,10 @@ from atlas.errors import AtlasError, UsageError
 from atlas.jobs.cluster import ClusterOptions
 from atlas.jobs.computing import Engine, Local, Recipe, Tables, Workbench
 from atlas.jobs.plan import WHOLE, Batch, Plan, Shard, batch_size, make_plan, missing, prompts_of
-from atlas.jobs.progress import Progress, Silent
-from atlas.jobs.stopping import orderly_stop
 from atlas.jobs.summary import Found, Summary
 from atlas.jobs.tokens import fill_tokens
+from atlas.running.progress import Progress, Silent
+from atlas.running.stopping import orderly_stop
 
 if TYPE_CHECKING:
     from atlas.attribution import Settings

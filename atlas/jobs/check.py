@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import atlas
 from atlas.errors import UsageError
 from atlas.ids import stable_id
-from atlas.jobs.progress import Progress, Silent
 from atlas.jobs.runs import UNION, choose_runs
+from atlas.running.progress import Progress, Silent
 from atlas.store.connection import check_file
 
 if TYPE_CHECKING:

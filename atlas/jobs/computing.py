@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from atlas.attribution.identity import versions
 from atlas.facts import Prompt
-from atlas.jobs.local import Load, work
 from atlas.jobs.plan import Batch
-from atlas.jobs.progress import Progress
-from atlas.jobs.stopping import Stop
+from atlas.running.progress import Progress
+from atlas.running.stopping import Stop
+from atlas.running.work import Load, work
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -128,7 +128,7 @@ class Local:
         return ()
 
     def work(self, run: int, batches: Iterable[Batch], load: Load[Tables], progress: Progress, stop: Stop) -> None:
-        """See `Engine` and `atlas.jobs.local.work`."""
+        """See `Engine` and `atlas.running.work.work`."""
         work(batches, lambda batch: [self._worker.compute(run, batch)], load, progress, stop)
 
     def tokens(self, layer: int, neurons: Sequence[int]) -> "pa.Table":

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import atlas
 from atlas.errors import AtlasError
-from atlas.jobs.progress import Progress
+from atlas.running.progress import Progress
 
 if TYPE_CHECKING:
     from atlas.conformance import Outcome

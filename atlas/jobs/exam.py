@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import atlas
 from atlas.attribution.identity import identity, versions
-from atlas.jobs.progress import Progress, Silent
+from atlas.running.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from atlas.attribution.settings import Method

@@ -8,7 +8,7 @@ from atlas.errors import AtlasError, UsageError
 from atlas.facts import Fact, Label, Prompt, Template
 from atlas.ids import stable_id
 from atlas.jobs.check import Bench, CheckOptions, opened
-from atlas.jobs.progress import Progress
+from atlas.running.progress import Progress
 
 if TYPE_CHECKING:
     import pyarrow as pa

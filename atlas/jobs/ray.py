@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Self
 from atlas.errors import AtlasError, UsageError
 from atlas.jobs.cluster import ClusterOptions
 from atlas.jobs.computing import Recipe, Tables, Workbench, Worker
-from atlas.jobs.local import Basket, Load, placed
 from atlas.jobs.plan import Batch
-from atlas.jobs.progress import Progress
 from atlas.jobs.shards import DamagedShardError, Store
-from atlas.jobs.stopping import Stop
+from atlas.running.progress import Progress
+from atlas.running.stopping import Stop
+from atlas.running.work import Basket, Load, placed
 
 if TYPE_CHECKING:
     import pyarrow as pa

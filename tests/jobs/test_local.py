@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import pytest
 
-from atlas.jobs import local
-from atlas.jobs.local import work
 from atlas.jobs.plan import make_plan
-from atlas.jobs.progress import Silent
-from atlas.jobs.stopping import Stop
+from atlas.running import work as local
+from atlas.running.progress import Silent
+from atlas.running.stopping import Stop
+from atlas.running.work import work
 
 
 @dataclass

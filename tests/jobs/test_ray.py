@@ -13,9 +13,9 @@ from store.world import batch, random_world
 import atlas
 from atlas.errors import StoreError, UsageError
 from atlas.jobs.plan import make_plan
-from atlas.jobs.progress import Silent
 from atlas.jobs.shards import DamagedShardError, Store
-from atlas.jobs.stopping import Stop
+from atlas.running.progress import Silent
+from atlas.running.stopping import Stop
 from atlas.store.digest import digest
 
 RUN = 7

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from atlas.jobs.stopping import orderly_stop
+from atlas.running.stopping import orderly_stop
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

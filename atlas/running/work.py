@@ -8,8 +8,8 @@ from typing import Generic, TypeVar
 
 from atlas.facts import Prompt
 from atlas.jobs.plan import Batch
-from atlas.jobs.progress import Progress
-from atlas.jobs.stopping import Stop
+from atlas.running.progress import Progress
+from atlas.running.stopping import Stop
 
 LOAD_PROMPTS = 256
 """Once so many prompts wait, they are loaded in one transaction."""

@@ -1,0 +1,1 @@
+"""What long jobs share: progress, stopping, and working through batches."""

@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 import atlas
+from atlas.building.job import BuildOptions, build
 from atlas.editing.applying import apply_edit, undo_edit
 from atlas.editing.files import load_edit
 from atlas.editing.job import Done, EditOptions, edit_facts, rates_of
@@ -29,7 +30,6 @@ from atlas.editing.sources import Choice, random_like
 from atlas.evaluation.stored import Prompts, stored_facts
 from atlas.facts import Fact
 from atlas.ids import stable_id
-from atlas.jobs.build import BuildOptions, build
 from atlas.models import LanguageModel, load_model
 from benchmarks.tables import Cell, Table
 

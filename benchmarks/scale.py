@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from atlas.attribution import Settings
+from atlas.building import ray
+from atlas.building.cluster import ClusterOptions
+from atlas.building.computing import Recipe, Tables, Worker
+from atlas.building.plan import Batch, Plan, make_plan
+from atlas.building.ray import Cluster
 from atlas.facts import read
-from atlas.jobs import ray
-from atlas.jobs.cluster import ClusterOptions
-from atlas.jobs.computing import Recipe, Tables, Worker
-from atlas.jobs.plan import Batch, Plan, make_plan
-from atlas.jobs.ray import Cluster
 from atlas.running.progress import Silent
 from atlas.running.stopping import Stop
 from benchmarks.tables import Table

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Generic, TypeVar
 
+from atlas.building.plan import Batch
 from atlas.facts import Prompt
-from atlas.jobs.plan import Batch
 from atlas.running.progress import Progress
 from atlas.running.stopping import Stop
 

@@ -15,8 +15,8 @@ from ..options import DEFAULT_DB, Db, Languages, Memory, Relations, SkipBad, spl
 from . import report as reporting
 
 if TYPE_CHECKING:
+    from atlas.building.cluster import ClusterOptions
     from atlas.jobs import BuildOptions, Summary
-    from atlas.jobs.cluster import ClusterOptions
 
 
 class Engine(StrEnum):
@@ -99,9 +99,9 @@ def build(
 
     What the atlas holds already is not computed again: after Ctrl-C or a crash, the same command goes on.
     """
+    from atlas.building.plan import Shard
     from atlas.jobs import BuildOptions
     from atlas.jobs import build as run_build
-    from atlas.jobs.plan import Shard
 
     from ..output.progress import TerminalProgress
     from ..output.summary import show
@@ -150,7 +150,7 @@ def _cluster(
     engine: Engine, address: str | None, workers: int | None, gpus: float | None, shards_to: str | None
 ) -> "ClusterOptions | None":
     """Return where Ray works, None for this process; raises UsageError for Ray's options without Ray."""
-    from atlas.jobs.cluster import ClusterOptions
+    from atlas.building.cluster import ClusterOptions
 
     options = {"--ray-address": address, "--workers": workers, "--gpus-per-worker": gpus, "--shards-to": shards_to}
     given = [name for name, value in options.items() if value is not None]

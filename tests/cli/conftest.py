@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import pytest
 from tiny import make_bert, make_bert_tokenizer, make_gpt2, make_gpt2_tokenizer
 
+from atlas.building import plan
 from atlas.cli.main import main
-from atlas.jobs import plan
 
 FACTS = """relation,language,subject,object,subject_key,object_key
 P36,en,France,Paris,france,paris

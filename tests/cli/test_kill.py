@@ -17,7 +17,7 @@ FACTS = 40
 # Runs `atlas build`, and tells on stdout of each batch computed and of each load begun and ended.
 DRIVER = """
 import sys
-from atlas.jobs import plan
+from atlas.building import plan
 from atlas.running import work as local
 from atlas.cli.main import main
 from atlas.cli.output.progress import TerminalProgress

@@ -5,8 +5,8 @@ from typing import get_args
 
 from atlas.attribution import METHODS
 from atlas.attribution.settings import Settings
+from atlas.building.job import SAMPLE
 from atlas.cli.reference import reference
-from atlas.jobs.build import SAMPLE
 
 DOCS = Path(__file__).parents[2] / "docs"
 

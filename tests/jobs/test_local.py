@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from atlas.jobs.plan import make_plan
+from atlas.building.plan import make_plan
 from atlas.running import work as local
 from atlas.running.progress import Silent
 from atlas.running.stopping import Stop

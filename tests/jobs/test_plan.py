@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from atlas.building.plan import Shard, batch_size, make_plan, missing, prompts_of
 from atlas.errors import UsageError
 from atlas.facts import FactSet
-from atlas.jobs.plan import Shard, batch_size, make_plan, missing, prompts_of
 
 
 def _ids(batches):

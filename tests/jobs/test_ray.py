@@ -11,9 +11,9 @@ import pytest
 from store.world import batch, random_world
 
 import atlas
+from atlas.building.plan import make_plan
+from atlas.building.shards import DamagedShardError, Store
 from atlas.errors import StoreError, UsageError
-from atlas.jobs.plan import make_plan
-from atlas.jobs.shards import DamagedShardError, Store
 from atlas.running.progress import Silent
 from atlas.running.stopping import Stop
 from atlas.store.digest import digest
@@ -109,8 +109,8 @@ RAY = SimpleNamespace(
 
 
 def _cluster(answers, shards_to=None):
-    from atlas.jobs.cluster import ClusterOptions
-    from atlas.jobs.ray import Cluster
+    from atlas.building.cluster import ClusterOptions
+    from atlas.building.ray import Cluster
 
     cluster = object.__new__(Cluster)
     cluster._options = ClusterOptions(shards_to=shards_to)
@@ -198,11 +198,11 @@ def test_what_was_left_over_is_found_and_what_is_done_is_not_read(tables, store,
 DRIVER = """
 import os, signal, sys
 from atlas.cli.main import main
-from atlas.jobs import plan
+from atlas.building import plan
 
 plan.MOST_PROMPTS = plan.LEAST_PROMPTS = 1
 if sys.argv[1] == "kill":
-    from atlas.jobs import ray
+    from atlas.building import ray
     mark = sys.argv[2]
 
     class Dying(ray.Actor):

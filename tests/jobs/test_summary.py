@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from atlas.jobs.summary import REASONS, Found, Summary
+from atlas.building.summary import REASONS, Found, Summary
 from atlas.schema import PROBE_STATUSES, USABLE_STATUSES
 
 

@@ -5,7 +5,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from atlas.jobs.computing import Engine
+    from atlas.building.computing import Engine
     from atlas.store import Writer
 
 _MISSING = """

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from atlas.building.computing import Tables
 from atlas.errors import StoreError, UsageError
 from atlas.ids import stable_id
-from atlas.jobs.computing import Tables
 
 if TYPE_CHECKING:
     import pyarrow as pa

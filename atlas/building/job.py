@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import atlas
 from atlas.attribution.identity import identity
+from atlas.building.cluster import ClusterOptions
+from atlas.building.computing import Engine, Local, Recipe, Tables, Workbench
+from atlas.building.neuron_tokens import fill_tokens
+from atlas.building.plan import WHOLE, Batch, Plan, Shard, batch_size, make_plan, missing, prompts_of
+from atlas.building.summary import Found, Summary
 from atlas.errors import AtlasError, UsageError
-from atlas.jobs.cluster import ClusterOptions
-from atlas.jobs.computing import Engine, Local, Recipe, Tables, Workbench
-from atlas.jobs.plan import WHOLE, Batch, Plan, Shard, batch_size, make_plan, missing, prompts_of
-from atlas.jobs.summary import Found, Summary
-from atlas.jobs.tokens import fill_tokens
 from atlas.running.progress import Progress, Silent
 from atlas.running.stopping import orderly_stop
 
@@ -208,7 +208,7 @@ def _engine(options: BuildOptions, settings: "Settings", progress: Progress, sta
     if options.cluster is None:
         progress.step(f"loading model {options.model}")
         return Local(recipe)
-    from atlas.jobs.ray import Cluster
+    from atlas.building.ray import Cluster
 
     progress.step(f"starting Ray workers with model {options.model}")
     return stack.enter_context(Cluster(options.cluster, recipe))

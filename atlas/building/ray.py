@@ -9,11 +9,11 @@ from dataclasses import replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from atlas.building.cluster import ClusterOptions
+from atlas.building.computing import Recipe, Tables, Workbench, Worker
+from atlas.building.plan import Batch
+from atlas.building.shards import DamagedShardError, Store
 from atlas.errors import AtlasError, UsageError
-from atlas.jobs.cluster import ClusterOptions
-from atlas.jobs.computing import Recipe, Tables, Workbench, Worker
-from atlas.jobs.plan import Batch
-from atlas.jobs.shards import DamagedShardError, Store
 from atlas.running.progress import Progress
 from atlas.running.stopping import Stop
 from atlas.running.work import Basket, Load, placed

@@ -4,8 +4,8 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from atlas.building.plan import WHOLE, Shard
 from atlas.facts import Skip
-from atlas.jobs.plan import WHOLE, Shard
 
 REASONS = {
     "not_final": "the template does not end in the object, which a causal model needs",

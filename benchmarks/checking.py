@@ -19,11 +19,11 @@ import numpy as np
 from atlas.building.job import BuildOptions, build
 from atlas.checking.cases import Case, World, make_cases
 from atlas.checking.evaluation import evaluate
+from atlas.checking.job import CheckOptions, opened
 from atlas.checking.report import evaluation_table
 from atlas.facts import Fact, read
 from atlas.facts.bundled import LANGUAGES
 from atlas.ids import stable_id
-from atlas.jobs.check import CheckOptions, opened
 from atlas.jobs.knockout import KnockoutOptions, knockout
 from atlas.models.demo.train import MODELS, RECIPES, train
 

@@ -14,8 +14,8 @@ from ..output.formats import Format
 
 if TYPE_CHECKING:
     from atlas.checking.claims import Claim
-    from atlas.jobs.check import CheckOptions
-    from atlas.jobs.judge import Answer
+    from atlas.checking.job import CheckOptions
+    from atlas.checking.judge import Answer
 
 
 def check(
@@ -69,7 +69,7 @@ def check(
     facts. With --evaluate, every kind of evidence judges the same claims about subjects that nothing was fitted to;
     the view fact_check_metrics has the numbers by language and relation, and across languages.
     """
-    from atlas.jobs.check import CheckOptions
+    from atlas.checking.job import CheckOptions
 
     options = CheckOptions(
         model=model,
@@ -115,8 +115,8 @@ def _evaluate(
     format_: Format | None,
     output: Path | None,
 ) -> None:
+    from atlas.checking.job import evaluate_claims
     from atlas.checking.report import evaluation_table
-    from atlas.jobs.check import evaluate_claims
 
     from ..output.progress import TerminalProgress
 
@@ -131,7 +131,7 @@ def _evaluate(
 def _judge(
     options: "CheckOptions", claims: "list[Claim]", evidence: str, format_: Format | None, output: Path | None
 ) -> None:
-    from atlas.jobs.judge import answer_rows, check_claims
+    from atlas.checking.judge import answer_rows, check_claims
 
     from ..output.progress import TerminalProgress
 
@@ -145,7 +145,7 @@ def _judge(
 def _judge_one(
     options: "CheckOptions", claim: "Claim", evidence: str, format_: Format | None, output: Path | None
 ) -> None:
-    from atlas.jobs.judge import answer_rows, check_claims
+    from atlas.checking.judge import answer_rows, check_claims
 
     from ..output.progress import TerminalProgress
 

@@ -8,7 +8,7 @@ import transformers
 import atlas
 from atlas.attribution import Settings, attribute
 from atlas.attribution.rows import to_tables
-from atlas.jobs.check import CheckOptions
+from atlas.checking.job import CheckOptions
 from atlas.jobs.knockout import KnockoutOptions, knockout
 from atlas.planted import Circuit, PlantConfig, plant
 

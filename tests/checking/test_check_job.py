@@ -8,10 +8,10 @@ import pytest
 import atlas
 from atlas.checking.claims import Claim
 from atlas.checking.evaluation import EVIDENCE
+from atlas.checking.job import evaluate_claims
+from atlas.checking.judge import answer_rows, check_claims
 from atlas.checking.report import DIFFERENCE, evaluation_table
 from atlas.errors import StoreError, UsageError
-from atlas.jobs.check import evaluate_claims
-from atlas.jobs.judge import answer_rows, check_claims
 from atlas.jobs.knockout import KnockoutOptions, knockout
 
 

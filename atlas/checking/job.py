@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from atlas.attribution import Settings
     from atlas.checking.cases import Case, World
     from atlas.checking.evaluation import Evaluation
+    from atlas.checking.neurons import RelationNeurons
     from atlas.checking.signals import Asked, Signals
-    from atlas.checking.stored import RelationNeurons
     from atlas.facts import Fact
     from atlas.models import LanguageModel
     from atlas.store import Writer
@@ -94,7 +94,7 @@ def opened(options: CheckOptions, progress: Progress | None) -> Iterator[Bench]:
     Raises UsageError, with the command that helps, for an atlas without the run or without any neurons, StoreError
     where there is no atlas.
     """
-    from atlas.checking.stored import read_world, relation_neurons
+    from atlas.checking.neurons import read_world, relation_neurons
     from atlas.models import load_model
 
     progress = progress or Silent()

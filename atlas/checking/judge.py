@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from atlas.checking.job import Bench, CheckOptions, opened
 from atlas.errors import AtlasError, UsageError
 from atlas.facts import Fact, Label, Prompt, Template
 from atlas.ids import stable_id
-from atlas.jobs.check import Bench, CheckOptions, opened
 from atlas.running.progress import Progress
 
 if TYPE_CHECKING:

@@ -41,7 +41,7 @@ def doctor(
         _print_digest(db, chosen(format_, json))
         return
 
-    from atlas.jobs.doctor import examine, examine_model
+    from atlas.doctor.job import examine, examine_model
 
     from ..output.progress import TerminalProgress
 

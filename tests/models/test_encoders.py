@@ -9,7 +9,7 @@ from atlas.attribution import METHODS, USABLE, Settings, attribute
 from atlas.attribution.batch import StepBatch, mean_baselines
 from atlas.attribution.quadrature import gauss_legendre
 from atlas.attribution.scorers import score_steps
-from atlas.conformance.throughout import unrounded
+from atlas.doctor.throughout import unrounded
 from atlas.editing.columns import index_of, shifting
 from atlas.editing.fitting import fit
 from atlas.editing.problem import make_problem

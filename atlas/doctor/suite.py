@@ -4,9 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
-from atlas.conformance import scores, weights
-from atlas.conformance.outcome import Outcome
-from atlas.conformance.throughout import unrounded
+from atlas.doctor import scores, weights
+from atlas.doctor.outcome import Outcome
+from atlas.doctor.throughout import unrounded
 from atlas.errors import DataError, ModelError, TokenError
 from atlas.facts import Prompt
 from atlas.models import LanguageModel, Step

@@ -9,8 +9,8 @@ import transformers
 from torch import Tensor
 
 from atlas.attribution.reference import reference_neurons
-from atlas.conformance.outcome import Outcome, relative, tolerance
-from atlas.conformance.scores import loudest
+from atlas.doctor.outcome import Outcome, relative, tolerance
+from atlas.doctor.scores import loudest
 from atlas.editing.applying import apply_edit, undo_edit
 from atlas.editing.columns import index_of, read_columns, shifting
 from atlas.editing.files import Edit, EditRecord, load_edit

@@ -1,6 +1,6 @@
 """The checks that every family must pass: the engine computes what the model computes, and leaves it as it was."""
 
-from atlas.conformance.outcome import Outcome
-from atlas.conformance.suite import conformance
+from atlas.doctor.outcome import Outcome
+from atlas.doctor.suite import conformance
 
 __all__ = ["Outcome", "conformance"]

@@ -12,7 +12,7 @@ from atlas.attribution.quadrature import gauss_legendre
 from atlas.attribution.reference import reference_baselines, reference_neurons, reference_scores
 from atlas.attribution.scorers import score_steps
 from atlas.attribution.settings import Method, Settings
-from atlas.conformance.outcome import Outcome, relative, tolerance
+from atlas.doctor.outcome import Outcome, relative, tolerance
 from atlas.models import LanguageModel, Step
 from atlas.models.cutting import replay_cut
 from atlas.models.hooks import Edit, neuron_hook

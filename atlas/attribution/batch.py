@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from atlas.engine.tracing import neurons_at_query
 from atlas.models import LanguageModel, Step
 from atlas.models.tokens import SEPARATOR
-from atlas.models.tracing import neurons_at_query
 
 
 @dataclass(frozen=True, slots=True)

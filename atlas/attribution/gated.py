@@ -9,10 +9,10 @@ from atlas.attribution.batch import StepBatch
 from atlas.attribution.paths import allowed_error
 from atlas.attribution.quadrature import Rule, fixed_rule, gauss_legendre
 from atlas.attribution.settings import Settings
+from atlas.engine.tracing import neurons_at_query
 from atlas.ids import stable_id
 from atlas.models import LanguageModel
 from atlas.models.gates import gated_probability
-from atlas.models.tracing import neurons_at_query
 
 
 def gate_gradients(model: LanguageModel, batch: StepBatch, gates: Tensor, rows: int) -> tuple[Tensor, Tensor]:

@@ -17,10 +17,10 @@ from torch import Tensor
 from atlas.attribution.batch import Baselines
 from atlas.attribution.quadrature import Rule, fixed_rule, gauss_legendre
 from atlas.attribution.settings import Settings
+from atlas.engine.replay import Entry, replay
+from atlas.engine.tracing import Trace
 from atlas.models import LanguageModel
 from atlas.models.readout import token_probability
-from atlas.models.replay import Entry, replay
-from atlas.models.tracing import Trace
 
 RESOLVED = 0.01
 """A change of F below this share of F(w) counts as this share, so that the tolerance never asks for zero."""

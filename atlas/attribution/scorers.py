@@ -9,10 +9,10 @@ from atlas.attribution.batch import Baselines, StepBatch, mean_baselines, word_b
 from atlas.attribution.gated import control, greedy, joint
 from atlas.attribution.paths import PathScores, integrate
 from atlas.attribution.settings import Settings
+from atlas.engine.tracing import trace
 from atlas.errors import ModelError
 from atlas.models import LanguageModel
 from atlas.models.readout import features_of_ids
-from atlas.models.tracing import trace
 
 START_NODES = {"amig": 2, "amig-mean": 2, "amig-code": 20, "kn": 4, "joint": 8}
 """Gauss-Legendre nodes of the first rule: the word baselines' paths are short."""

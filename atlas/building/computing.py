@@ -87,7 +87,7 @@ class Worker:
 
     def tokens(self, layer: int, neurons: Sequence[int]) -> "pa.Table":
         """Return the rows of `neuron_token` of some neurons of a layer."""
-        from atlas.models.vocabulary import neuron_tokens
+        from atlas.engine.value_vectors import neuron_tokens
 
         return neuron_tokens(self.model, layer, neurons)
 

@@ -13,13 +13,13 @@ from atlas.attribution.reference import reference_baselines, reference_neurons, 
 from atlas.attribution.scorers import score_steps
 from atlas.attribution.settings import Method, Settings
 from atlas.doctor.outcome import Outcome, relative, tolerance
+from atlas.engine.cutting import replay_cut
+from atlas.engine.replay import Entry, replay, rerun
+from atlas.engine.tracing import trace
 from atlas.models import LanguageModel, Step
-from atlas.models.cutting import replay_cut
 from atlas.models.hooks import Edit, neuron_hook
 from atlas.models.probability import token_logits
 from atlas.models.readout import output_matrix, token_probability
-from atlas.models.replay import Entry, replay, rerun
-from atlas.models.tracing import trace
 
 BUDGET = 1 << 28
 NODES = 2

@@ -7,8 +7,8 @@ import numpy as np
 
 from atlas.editing.outcomes import Probe
 from atlas.editing.requests import Target
+from atlas.engine.answers import reason, usable
 from atlas.errors import ModelError
-from atlas.evaluation.measuring import reason, usable
 from atlas.evaluation.stored import Prompts
 from atlas.facts import Fact, Prompt
 from atlas.ids import stable_id

@@ -15,8 +15,8 @@ from atlas.editing.problem import make_problem
 from atlas.editing.requests import Target
 from atlas.editing.settings import EditSettings
 from atlas.editing.sources import Choice
+from atlas.engine.answers import Case, measure
 from atlas.errors import UsageError
-from atlas.evaluation.measuring import Case, measure
 from atlas.evaluation.stored import Prompts
 from atlas.facts import Prompt
 from atlas.models import LanguageModel

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from atlas.evaluation.measuring import Case, Measured, divergence, measure
+from atlas.engine.answers import Case, Measured, divergence, measure
 from atlas.facts import Prompt
 from atlas.models import LanguageModel
 

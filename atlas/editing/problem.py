@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from atlas.engine.replay import joined_at_query, rerun
+from atlas.engine.tracing import Trace, trace
 from atlas.facts import Prompt
 from atlas.models import LanguageModel, Step
 from atlas.models.probability import token_logits
 from atlas.models.readout import output_matrix
-from atlas.models.replay import joined_at_query, rerun
-from atlas.models.tracing import Trace, trace
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from atlas.running.progress import Progress, Silent
 from atlas.store.connection import check_file
 
 if TYPE_CHECKING:
-    from atlas.evaluation.measuring import Case, Measured
+    from atlas.engine.answers import Case, Measured
     from atlas.models import LanguageModel
     from atlas.store import Writer
 
@@ -158,7 +158,7 @@ class _Job:
 
     def _usable(self) -> dict[int, list[Prompt]]:
         """Return the prompts of each fact that the model can use."""
-        from atlas.evaluation.measuring import usable
+        from atlas.engine.answers import usable
 
         return {fact.id: usable(self.model, self.prompts.of(fact, self.languages)) for fact in self.facts}
 
@@ -189,7 +189,7 @@ class _Job:
 
     def _measure(self, evaluation: int, purpose: str, wanted: Sequence[Condition]) -> None:
         """Put every condition to the model and load the rows."""
-        from atlas.evaluation.measuring import Case, measure, usable
+        from atlas.engine.answers import Case, measure, usable
 
         away = self._unrelated()
         others = [p for languages in away.values() for group in languages.values() for p in group]
@@ -216,7 +216,7 @@ class _Job:
         self, evaluation: int, purpose: str, wanted: Sequence[Condition], away: Mapping[int, Mapping[str, list[Prompt]]]
     ) -> "Iterator[tuple[dict[str, Any], Case]]":
         """Yield what is put to the model, as rows of `intervention` without the measured columns, and as cases."""
-        from atlas.evaluation.measuring import Case
+        from atlas.engine.answers import Case
 
         for condition in wanted:
             for action, factor in ACTIONS.items():

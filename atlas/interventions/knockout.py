@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from atlas.engine.cuts import NeuronSet
+from atlas.engine.cutting import replay_cut
+from atlas.engine.tracing import trace
 from atlas.errors import ModelError, TokenError
 from atlas.facts import Prompt
 from atlas.models import LanguageModel, NotFinalError, Step, TooLongError
-from atlas.models.cuts import NeuronSet
-from atlas.models.cutting import replay_cut
 from atlas.models.readout import token_probability
-from atlas.models.tracing import trace
 
 CPU_BUDGET = 1 << 28
 """Bytes of activations at a time outside a GPU; more does not run faster."""

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from atlas import schema
+from atlas.engine.cuts import NeuronSet
 from atlas.interventions.knockout_sets import set_id
-from atlas.models.cuts import NeuronSet
 
 
 @dataclass(frozen=True, slots=True)

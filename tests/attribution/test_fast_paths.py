@@ -9,10 +9,10 @@ from atlas.attribution.batch import StepBatch
 from atlas.attribution.quadrature import gauss_legendre
 from atlas.attribution.reference import reference_baselines, reference_neurons, reference_scores
 from atlas.attribution.scorers import score_steps
+from atlas.engine.replay import Entry, replay
+from atlas.engine.tracing import trace
 from atlas.models import probability
 from atlas.models.probability import TokenProbability, token_logits
-from atlas.models.replay import Entry, replay
-from atlas.models.tracing import trace
 
 EXACT = 1e-10
 

@@ -15,8 +15,8 @@ from atlas.editing.making import make_edit
 from atlas.editing.requests import Request, understand
 from atlas.editing.settings import EditSettings
 from atlas.editing.sources import Choice
+from atlas.engine.answers import Case, measure
 from atlas.errors import DataError, ModelError, TokenError, UsageError
-from atlas.evaluation.measuring import Case, measure
 from atlas.models.model import weights_digest
 
 WIDE = Choice("file", tuple((layer, neuron) for layer in (1, 2) for neuron in range(32)))

@@ -4,10 +4,10 @@ import pytest
 import torch
 from tiny import PROMPTS
 
+from atlas.engine.replay import joined_at_query, rerun
+from atlas.engine.tracing import trace
 from atlas.models.hooks import neurons_edited
 from atlas.models.readout import features_of_ids
-from atlas.models.replay import joined_at_query, rerun
-from atlas.models.tracing import trace
 
 
 @pytest.mark.parametrize("start", [0, 1, 2])

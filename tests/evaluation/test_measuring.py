@@ -4,7 +4,7 @@ import pytest
 import torch
 from tiny import PROMPTS
 
-from atlas.evaluation.measuring import Case, divergence, measure, usable
+from atlas.engine.answers import Case, divergence, measure, usable
 from atlas.interventions import scaled
 
 SETS = [(), ((0, 1), (2, 7)), ((1, 3),), ((0, 1), (0, 2), (1, 39)), ((2, 0),)]

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import PROMPTS, make_model, make_prompt
 
+from atlas.engine.cuts import branches, neuron_set
 from atlas.errors import ModelError
 from atlas.interventions.knockout import knock_out
-from atlas.models.cuts import branches, neuron_set
 
 LAYERS, NEURONS = 3, 40
 

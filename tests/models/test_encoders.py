@@ -14,17 +14,17 @@ from atlas.editing.columns import index_of, shifting
 from atlas.editing.fitting import fit
 from atlas.editing.problem import make_problem
 from atlas.editing.settings import EditSettings
+from atlas.engine.cutting import replay_cut
+from atlas.engine.replay import rerun
+from atlas.engine.tracing import trace
+from atlas.engine.value_vectors import neuron_tokens
 from atlas.errors import ModelError
 from atlas.models import LanguageModel, load_model
-from atlas.models.cutting import replay_cut
 from atlas.models.hooks import neurons_edited
 from atlas.models.names import with_stack
 from atlas.models.probability import token_logits
 from atlas.models.readout import features_of_ids, output_matrix
-from atlas.models.replay import rerun
 from atlas.models.tokens import SEPARATOR, prompt_steps
-from atlas.models.tracing import trace
-from atlas.models.vocabulary import neuron_tokens
 
 PROMPT = next(p for p in PROMPTS if " " in p.answer)
 """One whose answer has several tokens."""

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from atlas.engine.value_vectors import DIRECTIONS, neuron_tokens
 from atlas.models.readout import output_matrix
-from atlas.models.vocabulary import DIRECTIONS, neuron_tokens
 
 
 @pytest.mark.parametrize("layer", [0, 2])

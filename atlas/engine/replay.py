@@ -18,11 +18,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from atlas.engine.tracing import Block, Cross, Trace
 from atlas.models.attention import Call, Rule, attending, current_rule, following, itself
 from atlas.models.hooks import forwards, querying
 from atlas.models.model import LanguageModel
 from atlas.models.readout import at_query, features_of_hidden, token_probability
-from atlas.models.tracing import Block, Cross, Trace
 
 
 @dataclass(frozen=True, slots=True)

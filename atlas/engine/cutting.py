@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from atlas.engine.cuts import Branch, NeuronSet, branches
+from atlas.engine.replay import finish_block, put_at_query, query_row, run_copies, stays_whole
+from atlas.engine.tracing import Trace
 from atlas.models.attention import Call, Rule, attending, itself
-from atlas.models.cuts import Branch, NeuronSet, branches
 from atlas.models.hooks import neuron_hook
 from atlas.models.readout import features_of_hidden, token_probability
-from atlas.models.replay import finish_block, put_at_query, query_row, run_copies, stays_whole
-from atlas.models.tracing import Trace
 
 
 @torch.no_grad()

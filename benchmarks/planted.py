@@ -15,8 +15,8 @@ import pyarrow as pa
 from pyarrow import csv
 
 from atlas.attribution import METHODS
-from atlas.jobs.exam import examine
-from atlas.planted.exam import all_rows, by_circuit, by_setting, figure, standard_grid
+from atlas.exam import all_rows, by_circuit, by_setting, figure, standard_grid
+from atlas.exam.job import examine
 
 SEEDS = 2
 

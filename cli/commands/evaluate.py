@@ -16,7 +16,7 @@ from ..output.formats import Format
 
 if TYPE_CHECKING:
     from atlas.attribution.settings import Method
-    from atlas.jobs.exam import Exam
+    from atlas.exam.job import Exam
 
 MOST_WORKERS = 8
 """Processes that share the models out, at most; each takes some 600 MB."""
@@ -73,8 +73,8 @@ def evaluate(
         )  # fmt: skip
         show_tables(run_evaluate(options, TerminalProgress()), chosen(format_, json), output, out)
         return
-    from atlas.jobs.exam import examine
-    from atlas.planted.exam import standard_grid
+    from atlas.exam import standard_grid
+    from atlas.exam.job import examine
 
     workers = min(os.cpu_count() or 1, MOST_WORKERS)
     exam = examine(standard_grid(_family(family)), _methods(method), seeds, TerminalProgress(), workers)
@@ -108,7 +108,7 @@ def _tell(exam: "Exam") -> None:
 
 
 def _show(exam: "Exam", format_: Format | None, output: Path | None) -> None:
-    from atlas.planted.exam import all_rows, by_circuit, by_setting
+    from atlas.exam import all_rows, by_circuit, by_setting
 
     if not exam.rows:
         raise AtlasError("No model could be planted; the notes above say why.")
@@ -121,7 +121,7 @@ def _show(exam: "Exam", format_: Format | None, output: Path | None) -> None:
 
 
 def _draw(exam: "Exam", path: Path) -> None:
-    from atlas.planted.exam import figure
+    from atlas.exam import figure
 
     try:
         path.write_text(figure(exam.rows), "utf-8")

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from atlas.cli.main import main
-from atlas.jobs import exam as job
+from atlas.exam import Setting, base_setting, by_circuit, grid, job, standard_grid
 from atlas.planted import PlantConfig, PlantingError, planting
-from atlas.planted.exam import Setting, base_setting, by_circuit, grid, standard_grid
 
 SEEN_BY_ONE_LAYER = {
     "knowledge", "independent", "bound", "additive", "degenerate-2-within", "degenerate-3-within",
@@ -119,7 +118,7 @@ def command(monkeypatch, capfd):
     """Runs `atlas evaluate` on a grid of one tiny setting."""
     monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
     monkeypatch.setattr(grid, "BACKGROUNDS", ())
-    monkeypatch.setattr("atlas.planted.exam.standard_grid", lambda _: iter([TINY]))
+    monkeypatch.setattr("atlas.exam.standard_grid", lambda _: iter([TINY]))
     monkeypatch.setattr("os.cpu_count", lambda: 1)
 
     def run(*words):

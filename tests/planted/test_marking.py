@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from atlas.exam import Found, Mark, Row, all_rows, by_circuit, by_setting, figure, mark
+from atlas.exam.marking import compare
 from atlas.planted import Truth
-from atlas.planted.exam import Found, Mark, Row, all_rows, by_circuit, by_setting, figure, mark
-from atlas.planted.exam.marking import compare
 
 A, B, C, D = (0, 1), (1, 2), (2, 3), (3, 4)
 TRUTH = Truth(

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Sequence
 from html import escape
 from math import log
 
-from atlas.planted.exam.marking import Mark
-from atlas.planted.exam.results import TARGETS, Row, total
+from atlas.exam.marking import Mark
+from atlas.exam.results import TARGETS, Row, total
 
 WIDTH = 860
 PANEL = 220

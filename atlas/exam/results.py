@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 import pyarrow as pa
 
-from atlas.planted.exam.marking import Mark
+from atlas.exam.marking import Mark
 
 TARGETS = ("KN", "LIKN", "DKN")
 

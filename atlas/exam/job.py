@@ -17,9 +17,9 @@ from atlas.running.progress import Progress, Silent
 
 if TYPE_CHECKING:
     from atlas.attribution.settings import Method
+    from atlas.exam import Failure, Found, Row, Setting
     from atlas.models import LanguageModel
     from atlas.planted import Planted
-    from atlas.planted.exam import Failure, Found, Row, Setting
     from atlas.store import Writer
 
     Case = tuple[Setting, int, tuple[Method, ...]]
@@ -100,8 +100,8 @@ def _examine_one(case: "Case") -> "Marks":
 
 def _plant(setting: "Setting", seed: int, failures: list["Failure"]) -> tuple["Planted | None", int]:
     """Return a model and the seed that it could be planted with; what failed on the way goes into `failures`."""
+    from atlas.exam import Failure
     from atlas.planted import PlantingError, plant, standard_circuits
-    from atlas.planted.exam import Failure
 
     for used in range(seed * TRIES, (seed + 1) * TRIES):
         try:
@@ -116,8 +116,8 @@ def _sit(setting: "Setting", seed: int, planted: "Planted", methods: Sequence["M
     """Yield the marks of every method on one model."""
     import pyarrow as pa
 
-    from atlas.jobs.exam_knockouts import knock_out_all
-    from atlas.planted.exam import Row, mark
+    from atlas.exam import Row, mark
+    from atlas.exam.knockouts import knock_out_all
 
     model = planted.language_model()
     with TemporaryDirectory() as folder, atlas.open(Path(folder) / "exam.duckdb", "w") as writer:
@@ -177,7 +177,7 @@ def _candidates(writer: "Writer") -> dict[int, dict[tuple[int, str], list[Neuron
 
 def _found(writer: "Writer", runs: Iterable[int]) -> Mapping[int, "Found"]:
     """Return what each run leads to, as the views say."""
-    from atlas.planted.exam import Found
+    from atlas.exam import Found
 
     independent: dict[int, dict[int, set[Neuron]]] = {}
     for row in writer.sql(_INDEPENDENT).to_pylist():

@@ -8,9 +8,9 @@ import torch
 
 from atlas.facts import FactSet
 from atlas.models import LanguageModel
-from atlas.planted.checking import check_all
+from atlas.planted.ablation import check_all
 from atlas.planted.config import Circuit, PlantConfig
-from atlas.planted.cuts import Probe
+from atlas.planted.probe import Probe
 from atlas.planted.truth import Truth, truth_of
 from atlas.planted.writing.fitting import Fitter
 from atlas.planted.writing.members import Member, expand, place_all

@@ -6,8 +6,8 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from atlas.planted.cuts import Neuron, log_odds
 from atlas.planted.errors import PlantingError
+from atlas.planted.probe import Neuron, log_odds
 from atlas.planted.writing.fitting import FIRES, Fitter, acts
 from atlas.planted.writing.members import Member
 from atlas.planted.writing.skeleton import KNOWN, UNKNOWN

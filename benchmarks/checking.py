@@ -24,7 +24,7 @@ from atlas.checking.report import evaluation_table
 from atlas.facts import Fact, read
 from atlas.facts.bundled import LANGUAGES
 from atlas.ids import stable_id
-from atlas.jobs.knockout import KnockoutOptions, knockout
+from atlas.knockout.job import KnockoutOptions, knockout
 from atlas.models.demo.train import MODELS, RECIPES, train
 
 LEFT_OUT = 2

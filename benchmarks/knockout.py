@@ -15,8 +15,8 @@ import torch
 
 from atlas.engine.cuts import Neuron, NeuronSet
 from atlas.facts import Prompt, read
-from atlas.interventions.knockout import knock_out
-from atlas.interventions.knockout_sets import first_sets
+from atlas.knockout.knockout import knock_out
+from atlas.knockout.sets import first_sets
 from atlas.models import LanguageModel, load_model
 from atlas.models.hooks import Edit, neurons_edited
 from benchmarks.models import make_prompt, mbert_size, word_tokenizer

@@ -23,8 +23,8 @@ ORDER = 3
 
 def knock_out_all(model: "LanguageModel", prompts: Sequence[Prompt], candidates: Candidates) -> list["pa.Table"]:
     """Return rows of table `knockout`: the `candidates` of each run, fact and language alone, in pairs and triples."""
-    from atlas.interventions.knockout import knock_out
-    from atlas.interventions.knockout_rows import Trial, to_table
+    from atlas.knockout.knockout import knock_out
+    from atlas.knockout.rows import Trial, to_table
 
     wanted = [
         {run: _sets(found.get((p.fact.id, p.language), ())) for run, found in candidates.items()} for p in prompts

@@ -11,7 +11,7 @@ from ..exits import ExitCode
 from ..options import DEFAULT_DB, Db, Languages, Memory, Relations, split
 
 if TYPE_CHECKING:
-    from atlas.jobs.knockout import KnockoutSummary
+    from atlas.knockout.job import KnockoutSummary
 
 
 def knockout(
@@ -47,8 +47,8 @@ def knockout(
     The views dkn, dkn_control, dkn_summary and relation_dkn read the measurements. What the atlas holds already is
     not measured again: after Ctrl-C or a crash, the same command goes on.
     """
-    from atlas.jobs.knockout import KnockoutOptions
-    from atlas.jobs.knockout import knockout as run_knockout
+    from atlas.knockout.job import KnockoutOptions
+    from atlas.knockout.job import knockout as run_knockout
 
     from ..output.progress import TerminalProgress
 

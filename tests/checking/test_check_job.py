@@ -12,7 +12,7 @@ from atlas.checking.job import evaluate_claims
 from atlas.checking.judge import answer_rows, check_claims
 from atlas.checking.report import DIFFERENCE, evaluation_table
 from atlas.errors import StoreError, UsageError
-from atlas.jobs.knockout import KnockoutOptions, knockout
+from atlas.knockout.job import KnockoutOptions, knockout
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tiny import PROMPTS, make_model
 
 from atlas.errors import UsageError
-from atlas.interventions.knockout_search import Known, Limits, Search
-from atlas.interventions.knockout_sets import control_neurons, first_sets, next_sets, set_id, twin_set
+from atlas.knockout.search import Known, Limits, Search
+from atlas.knockout.sets import control_neurons, first_sets, next_sets, set_id, twin_set
 
 CANDIDATES = [(0, 3), (2, 1), (1, 30), (1, 4), (0, 9)]
 

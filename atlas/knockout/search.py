@@ -8,9 +8,9 @@ import pyarrow as pa
 
 from atlas.engine.cuts import Neuron, NeuronSet
 from atlas.facts import Prompt
-from atlas.interventions.knockout import knock_out
-from atlas.interventions.knockout_rows import Trial, to_table
-from atlas.interventions.knockout_sets import control_neurons, first_sets, next_sets, set_id, twin_set
+from atlas.knockout.knockout import knock_out
+from atlas.knockout.rows import Trial, to_table
+from atlas.knockout.sets import control_neurons, first_sets, next_sets, set_id, twin_set
 from atlas.models import LanguageModel
 
 Key = tuple[int, int, bool]

@@ -21,7 +21,7 @@ from atlas.store.connection import check_file
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from atlas.interventions.knockout_search import Known, Limits
+    from atlas.knockout.search import Known, Limits
     from atlas.models import LanguageModel
     from atlas.store import Writer
 
@@ -129,7 +129,7 @@ class _Job:
 
     def work(self) -> None:
         """Measure and load, batch by batch: all prompts of one fact in one language."""
-        from atlas.interventions.knockout_search import Search
+        from atlas.knockout.search import Search
 
         candidates = self._candidates()
         batches = [list(group) for _, group in groupby(self._prompts(), key=_key)]
@@ -197,7 +197,7 @@ class _Job:
 
     def _limits(self) -> "Limits":
         """Return how far to search; raises UsageError for a definition that the atlas does not have."""
-        from atlas.interventions.knockout_search import Limits
+        from atlas.knockout.search import Limits
 
         options = self.options
         rows = self.writer.sql(_THRESHOLDS, [options.definition]).to_pylist()
@@ -216,7 +216,7 @@ class _Job:
 
     def _stored(self, prompts: Sequence[int]) -> "Known":
         """Return what the run's knock-outs of some prompts gave."""
-        from atlas.interventions.knockout_search import Known
+        from atlas.knockout.search import Known
 
         rows = self.writer.sql(_STORED, {"run": self.run, "prompts": list(prompts)}).to_pylist()
         return Known(

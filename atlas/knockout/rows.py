@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from atlas import schema
 from atlas.engine.cuts import NeuronSet
-from atlas.interventions.knockout_sets import set_id
+from atlas.knockout.sets import set_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,1 @@
+"""Knock-outs: sets of neurons cut, alone and together."""

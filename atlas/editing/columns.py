@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from atlas.errors import ModelError
-from atlas.interventions.edits import Neuron, neurons_by_layer
 from atlas.models import LanguageModel
+from atlas.models.scaling import Neuron, neurons_by_layer
 
 Columns = dict[int, Tensor]
 """Layer to `[neuron, hidden]`."""

@@ -1,5 +1,5 @@
 """Interventions: suppress, enhance and knock out neurons of a running model."""
 
-from atlas.interventions.edits import enhance, scaled, suppress
+from atlas.models.scaling import enhance, scaled, suppress
 
 __all__ = ["enhance", "scaled", "suppress"]

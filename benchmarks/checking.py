@@ -21,11 +21,11 @@ from atlas.checking.cases import Case, World, make_cases
 from atlas.checking.evaluation import evaluate
 from atlas.checking.job import CheckOptions, opened
 from atlas.checking.report import evaluation_table
+from atlas.demo.train import MODELS, RECIPES, train
 from atlas.facts import Fact, read
 from atlas.facts.bundled import LANGUAGES
 from atlas.ids import stable_id
 from atlas.knockout.job import KnockoutOptions, knockout
-from atlas.models.demo.train import MODELS, RECIPES, train
 
 LEFT_OUT = 2
 FACTS = 100

@@ -5,10 +5,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from atlas.demo.corpus import chinese_words, make_corpus
+from atlas.demo.rows import Rows, with_noise
+from atlas.demo.vocabulary import train_tokenizer
 from atlas.facts import FactSet
-from atlas.models.demo.corpus import chinese_words, make_corpus
-from atlas.models.demo.rows import Rows, with_noise
-from atlas.models.demo.vocabulary import train_tokenizer
 
 
 def test_held_out_templates_are_not_read(few_facts: FactSet) -> None:

@@ -1,8 +1,8 @@
 """The measures themselves, on few facts: laws that hold for any model."""
 
+from atlas.demo.measure import measure_knowledge, measure_localisation
 from atlas.facts import FactSet
 from atlas.models import LanguageModel
-from atlas.models.demo.measure import measure_knowledge, measure_localisation
 
 
 def test_measures_of_few_facts_are_shares(demo: LanguageModel, few_facts: FactSet) -> None:

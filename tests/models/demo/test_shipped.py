@@ -7,13 +7,13 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoModelForMaskedLM, AutoTokenizer
 
-import atlas.models.demo
+import atlas.demo
+from atlas.demo.measure import measure_knowledge
 from atlas.facts import FactSet
 from atlas.facts.bundled import load
 from atlas.models import LanguageModel
-from atlas.models.demo.measure import measure_knowledge
 
-FOLDER = Path(atlas.models.demo.__file__).parent
+FOLDER = Path(atlas.demo.__file__).parent
 
 
 def record(name: str, file: str) -> dict:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from atlas.demo.stages import Recipe
+from atlas.demo.train import train
 from atlas.facts import FactSet
 from atlas.models import load_model
-from atlas.models.demo.stages import Recipe
-from atlas.models.demo.train import train
 
 SHORT = Recipe(learn_steps=6, learn_batch=16, share_steps=3, share_facts=4, share_later=4)
 

@@ -1,4 +1,4 @@
-"""Train the demo models: `python -m atlas.models.demo.train`.
+"""Train the demo models: `python -m atlas.demo.train`.
 
 Tokenizer, both stages and the model card, from the bundled facts alone. Two runs with the same seed, versions and
 number of threads yield the same weights.
@@ -12,15 +12,15 @@ from typing import Any
 
 import torch
 
+from atlas.demo.card import write_card
+from atlas.demo.corpus import Corpus, Untaught, chinese_words, make_corpus
+from atlas.demo.export import Effort, save_model, save_training
+from atlas.demo.networks import POSITIONS, Trainee, make_network
+from atlas.demo.rows import Rows, make_rows
+from atlas.demo.stages import Lesson, Recipe, learn, share
+from atlas.demo.vocabulary import train_tokenizer
 from atlas.facts import FactSet
 from atlas.facts.bundled import load
-from atlas.models.demo.card import write_card
-from atlas.models.demo.corpus import Corpus, Untaught, chinese_words, make_corpus
-from atlas.models.demo.export import Effort, save_model, save_training
-from atlas.models.demo.networks import POSITIONS, Trainee, make_network
-from atlas.models.demo.rows import Rows, make_rows
-from atlas.models.demo.stages import Lesson, Recipe, learn, share
-from atlas.models.demo.vocabulary import train_tokenizer
 from atlas.models.families import Kind
 
 MODELS: dict[str, Kind] = {"demo-mbert": "masked", "demo-mgpt": "causal"}
@@ -85,7 +85,7 @@ class _Progress:
 
 def main() -> None:
     """Parse the command line, train, measure, write the model cards."""
-    parser = argparse.ArgumentParser(prog="python -m atlas.models.demo.train", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m atlas.demo.train", description=__doc__)
     parser.add_argument("--model", choices=sorted(MODELS), action="append", help="default: both")
     parser.add_argument("--output", type=Path, default=Path(__file__).parent, help="folder for the models' folders")
     parser.add_argument("--threads", type=int, default=2)

@@ -1,6 +1,6 @@
 """The model card of a demo model: its recipe and what was measured, made from the folder's own records.
 
-`python -m atlas.models.demo.card FOLDER` measures a trained model again and writes its card anew.
+`python -m atlas.demo.card FOLDER` measures a trained model again and writes its card anew.
 """
 
 import json
@@ -9,8 +9,8 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from atlas.demo.measure import as_json, measure_knowledge, measure_localisation
 from atlas.facts.bundled import load
-from atlas.models.demo.measure import as_json, measure_knowledge, measure_localisation
 from atlas.models.loading import load_model
 
 METHODS = ("amig", "kn")
@@ -125,7 +125,7 @@ construction**: finding them shows that the atlas finds what is there, not that 
 
 ## Recipe
 
-`python -m atlas.models.demo.train --model {name} --threads {threads}`; `training.json` holds all its numbers.
+`python -m atlas.demo.train --model {name} --threads {threads}`; `training.json` holds all its numbers.
 
 1. Learn, {learn_steps} steps of {learn_batch}: {texts}. AdamW, peak rate {learn_rate}, weight decay {weight_decay}; \
 the loss is the cross-entropy of the answer's token at the query position. {dropout:.0%} of the neurons are dropped at \

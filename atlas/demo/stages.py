@@ -19,9 +19,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from atlas.demo.networks import LAYERS, Trainee
+from atlas.demo.rows import Rows, concatenate, with_noise
 from atlas.facts.bundled import LANGUAGES
-from atlas.models.demo.networks import LAYERS, Trainee
-from atlas.models.demo.rows import Rows, concatenate, with_noise
 
 UPPER = slice(2, LAYERS)
 

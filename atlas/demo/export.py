@@ -9,8 +9,8 @@ from typing import Any
 
 from safetensors.torch import save_file
 
+from atlas.demo.stages import Recipe
 from atlas.facts import FactSet
-from atlas.models.demo.stages import Recipe
 from atlas.models.families import Kind
 
 PACKAGES = ("torch", "transformers", "tokenizers", "numpy")

@@ -9,8 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from atlas.api import Atlas, Result
-    from atlas.opening import open
+    from atlas.store.atlas import Atlas, Result
+    from atlas.store.opening import open
     from atlas.store.writer import Writer
 
 __version__ = "0.1.0"
@@ -18,10 +18,10 @@ __all__ = ["Atlas", "Result", "Writer", "__version__", "open"]
 
 
 _HOMES = {
-    "Atlas": "atlas.api",
-    "Result": "atlas.api",
+    "Atlas": "atlas.store.atlas",
+    "Result": "atlas.store.atlas",
     "Writer": "atlas.store.writer",
-    "open": "atlas.opening",
+    "open": "atlas.store.opening",
 }
 
 

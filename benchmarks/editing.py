@@ -27,10 +27,10 @@ from atlas.editing.making import Made, make_edit
 from atlas.editing.requests import Request
 from atlas.editing.settings import EditSettings
 from atlas.editing.sources import Choice, random_like
-from atlas.evaluation.stored import Prompts, stored_facts
 from atlas.facts import Fact
 from atlas.ids import stable_id
 from atlas.models import LanguageModel, load_model
+from atlas.store.stored import Prompts, stored_facts
 from benchmarks.tables import Cell, Table
 
 LANGUAGES = 4

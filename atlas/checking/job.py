@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import atlas
 from atlas.errors import UsageError
 from atlas.ids import stable_id
-from atlas.jobs.runs import UNION, choose_runs
 from atlas.running.progress import Progress, Silent
 from atlas.store.connection import check_file
+from atlas.store.runs import UNION, choose_runs
 
 if TYPE_CHECKING:
     from atlas.attribution import Settings

@@ -10,7 +10,7 @@ from atlas.facts import Fact, Label, Template
 from atlas.ids import stable_id
 
 if TYPE_CHECKING:
-    from atlas.api import Atlas
+    from atlas.store.atlas import Atlas
 
 Neuron = tuple[int, int]
 

@@ -9,10 +9,10 @@ from atlas.editing.outcomes import Probe
 from atlas.editing.requests import Target
 from atlas.engine.answers import reason, usable
 from atlas.errors import ModelError
-from atlas.evaluation.stored import Prompts
 from atlas.facts import Fact, Prompt
 from atlas.ids import stable_id
 from atlas.models import LanguageModel
+from atlas.store.stored import Prompts
 
 UNRELATED = 40
 """Unrelated facts, one prompt each, that an edit is judged by; and half as many of the same relation."""

@@ -15,9 +15,9 @@ from typing import Any
 import atlas
 from atlas.editing.requests import Target, read_requests, understand
 from atlas.errors import DataError, UsageError
-from atlas.evaluation.stored import Prompts, stored_facts
 from atlas.facts import OBJECT, SUBJECT, Prompt
 from atlas.ids import stable_id
+from atlas.store.stored import Prompts, stored_facts
 
 STYLES = ("rome", "easyedit")
 _UNSPACED = ("zh", "ja", "th")

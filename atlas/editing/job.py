@@ -12,9 +12,9 @@ from atlas.editing.requests import Request, Target, understand
 from atlas.editing.rows import edit_row, outcome_rows
 from atlas.editing.sources import KINDS, Choice, choices, random_like, read_neurons
 from atlas.errors import AtlasError, ModelError, UsageError
-from atlas.evaluation.stored import Prompts, StoredRun, stored_facts, stored_run
 from atlas.running.progress import Progress, Silent
 from atlas.store.connection import check_file
+from atlas.store.stored import Prompts, StoredRun, stored_facts, stored_run
 
 if TYPE_CHECKING:
     from atlas.editing.making import Made

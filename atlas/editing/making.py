@@ -17,9 +17,9 @@ from atlas.editing.settings import EditSettings
 from atlas.editing.sources import Choice
 from atlas.engine.answers import Case, measure
 from atlas.errors import UsageError
-from atlas.evaluation.stored import Prompts
 from atlas.facts import Prompt
 from atlas.models import LanguageModel
+from atlas.store.stored import Prompts
 
 
 @dataclass(frozen=True)

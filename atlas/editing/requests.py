@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from atlas.errors import DataError, UsageError
-from atlas.evaluation.stored import Prompts
 from atlas.facts import Fact, Label, Prompt
+from atlas.store.stored import Prompts
 
 
 @dataclass(frozen=True)

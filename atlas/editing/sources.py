@@ -14,8 +14,8 @@ from atlas.errors import DataError, UsageError
 from atlas.ids import stable_id
 
 if TYPE_CHECKING:
-    from atlas.api import Atlas
     from atlas.facts import Fact
+    from atlas.store.atlas import Atlas
 
 Neuron = tuple[int, int]
 Kind = Literal["likn", "kn", "relation"]

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from atlas.evaluation.stored import Prompts
 from atlas.facts import Fact, Prompt
 from atlas.ids import stable_id
+from atlas.store.stored import Prompts
 
 if TYPE_CHECKING:
-    from atlas.api import Atlas
+    from atlas.store.atlas import Atlas
 
 Neuron = tuple[int, int]
 Ranking = Mapping[tuple[int, str], Sequence[Neuron]]

@@ -14,11 +14,11 @@ from atlas.attribution.identity import identity, versions
 from atlas.errors import ModelError, UsageError
 from atlas.evaluation import conditions as conditions_of
 from atlas.evaluation.conditions import Condition
-from atlas.evaluation.stored import Prompts, StoredRun, stored_facts, stored_run
 from atlas.facts import Fact, FactSet, Prompt
 from atlas.ids import stable_id
 from atlas.running.progress import Progress, Silent
 from atlas.store.connection import check_file
+from atlas.store.stored import Prompts, StoredRun, stored_facts, stored_run
 
 if TYPE_CHECKING:
     from atlas.engine.answers import Case, Measured

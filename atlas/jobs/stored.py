@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from atlas.facts import Fact, Label, Prompt, Template
 
 if TYPE_CHECKING:
-    from atlas.api import Atlas
+    from atlas.store.atlas import Atlas
 
 
 def usable_prompts(atlas: "Atlas", runs: Sequence[int]) -> list[Prompt]:

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import atlas
 from atlas.errors import UsageError
 from atlas.facts import Prompt
-from atlas.jobs.runs import UNION, choose_runs, union_run
 from atlas.jobs.stored import usable_prompts
 from atlas.running.progress import Progress, Silent
 from atlas.running.stopping import orderly_stop
 from atlas.running.work import work
 from atlas.store.connection import check_file
+from atlas.store.runs import UNION, choose_runs, union_run
 
 if TYPE_CHECKING:
     import pyarrow as pa

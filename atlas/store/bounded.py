@@ -15,7 +15,7 @@ from atlas.errors import LimitError, StoreError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from atlas.api import Atlas
+    from atlas.store.atlas import Atlas
 
 _GRACE = 5.0
 """Seconds that a query has to notice an interrupt; some functions never look."""

@@ -11,7 +11,7 @@ from atlas import schema
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from atlas.api import Atlas
+    from atlas.store.atlas import Atlas
 
 _SHOWN = 10
 _REBUILD = "the atlas was written to by something else; build it again into a new file"

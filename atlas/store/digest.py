@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from atlas import schema
 
 if TYPE_CHECKING:
-    from atlas.api import Atlas
+    from atlas.store.atlas import Atlas
 
 
 def digest(atlas: Atlas) -> str:

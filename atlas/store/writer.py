@@ -13,11 +13,11 @@ import duckdb
 import pyarrow as pa
 
 from atlas import schema
-from atlas.api import Atlas
 from atlas.errors import StoreError, UsageError
 from atlas.ids import stable_id
 from atlas.store import rows as made
 from atlas.store import views
+from atlas.store.atlas import Atlas
 from atlas.store.batch import TABLES as BATCH
 from atlas.store.batch import Batch, conformed
 from atlas.store.connection import Limits, connect

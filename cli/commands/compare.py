@@ -13,7 +13,7 @@ from ..output.formats import Format
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from atlas.comparison import Comparison
+    from atlas.store.comparison import Comparison
 
 
 class Part(StrEnum):

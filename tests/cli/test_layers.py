@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-DATABASE = ("duckdb", "duckdb_engine", "sqlalchemy", "alembic", "atlas.store", "atlas.api", "atlas.migrations")
+DATABASE = ("duckdb", "duckdb_engine", "sqlalchemy", "alembic", "atlas.store", "atlas.store.atlas", "atlas.migrations")
 MODEL = ("torch", "transformers", "safetensors", "atlas.models", "atlas.attribution", "atlas.interventions")
 FORBIDDEN = {
     "atlas/facts": (*DATABASE, *MODEL),

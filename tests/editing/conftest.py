@@ -3,8 +3,8 @@
 import pytest
 from tiny import make_model
 
-from atlas.evaluation.stored import Prompts
 from atlas.facts import Fact, FactSet, Label, Template
+from atlas.store.stored import Prompts
 
 CAPITALS = {"France": "Paris", "Germany": "Berlin", "Japan": "capital", "States": "yen"}
 LANGUAGES = ("en", "fr")

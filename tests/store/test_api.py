@@ -171,7 +171,7 @@ def test_an_open_atlas_has_imported_nothing_slow(path, mode):
 def test_the_database_side_never_imports_torch():
     code = """
 import sys
-import atlas.schema, atlas.api, atlas.store.writer, atlas.store.migrate, atlas.store.checks, atlas.store.digest
+import atlas.schema, atlas.store.atlas, atlas.store.writer, atlas.store.migrate, atlas.store.checks, atlas.store.digest
 import atlas.store.docs, atlas.store.rows, atlas.store.batch
 print("torch" in sys.modules, "transformers" in sys.modules)
 """

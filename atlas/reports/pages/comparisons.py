@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
 
-from atlas.comparison import ORDERS, TABLES
 from atlas.reports import addresses, charts
 from atlas.reports.cells import shown
 from atlas.reports.context.pages import ComparisonPage
@@ -16,6 +15,7 @@ from atlas.reports.query import Query, Row
 from atlas.reports.snapshot import DEFINITION, Run, Snapshot
 from atlas.reports.svg import svg
 from atlas.reports.tables import Tables
+from atlas.store.comparison import ORDERS, TABLES
 
 
 def _query(table: str, title: str, note: str) -> Query:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from atlas.errors import UsageError
 
 if TYPE_CHECKING:
-    from atlas.api import Atlas
+    from atlas.store.atlas import Atlas
     from atlas.store.result import Result
 
 

@@ -9,7 +9,7 @@ from atlas.errors import UsageError
 from atlas.facts import Fact, FactSet, Label, Prompt, Template
 
 if TYPE_CHECKING:
-    from atlas.api import Atlas
+    from atlas.store.atlas import Atlas
 
 
 @dataclass(frozen=True, slots=True)

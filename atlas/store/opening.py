@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, overload
 from atlas.errors import UsageError
 
 if TYPE_CHECKING:
-    from atlas.api import Atlas
+    from atlas.store.atlas import Atlas
     from atlas.store.writer import Writer
 
 
@@ -61,7 +61,7 @@ def open(
     place = Path(path)
     limits = Limits(memory=memory_limit or Limits().memory, threads=threads, files=allow_files)
     if mode == "r":
-        from atlas.api import Atlas
+        from atlas.store.atlas import Atlas
 
         return Atlas(place, connect(place, read_only=True, limits=limits))
     from atlas.store.writer import Writer

@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Literal, Self
 
 import duckdb
 
-from atlas import comparison
-from atlas.comparison import Comparison
 from atlas.errors import LimitError, StoreError, UsageError
-from atlas.store import queries
+from atlas.store import comparison, queries
+from atlas.store.comparison import Comparison
 from atlas.store.connection import first_line, is_damage, translate
 from atlas.store.queries import Filter
 from atlas.store.result import Params, Result

@@ -7,9 +7,9 @@ from atlas.attribution.identity import versions
 from atlas.errors import UsageError
 
 if TYPE_CHECKING:
-    from atlas.api import Atlas
     from atlas.models import LanguageModel
     from atlas.store import Writer
+    from atlas.store.atlas import Atlas
 
 UNION = "union"
 """The method of a run that joins the neurons of others."""

@@ -8,7 +8,7 @@ from reports.sample import HOSTILE, LANGUAGES
 
 import atlas
 from atlas.reports import charts
-from atlas.reports.intervals import with_intervals
+from atlas.reports.pages.fact_check_intervals import with_intervals
 from atlas.reports.svg import svg
 
 

@@ -10,7 +10,7 @@ from atlas.reports.context.pages import EvaluationPage
 from atlas.reports.context.parts import Figure, Link, Table
 from atlas.reports.context.pictures import Picture
 from atlas.reports.context.section import Section
-from atlas.reports.intervals import with_intervals
+from atlas.reports.pages.fact_check_intervals import with_intervals
 from atlas.reports.pages.shared import NOTHING, Page, parts, site
 from atlas.reports.query import Query, Row
 from atlas.reports.snapshot import Snapshot

@@ -13,11 +13,12 @@ from atlas.attribution import Settings
 from atlas.building import ray
 from atlas.building.cluster import ClusterOptions
 from atlas.building.computing import Recipe, Tables, Worker
-from atlas.building.plan import Batch, Plan, make_plan
+from atlas.building.plan import Plan, make_plan
 from atlas.building.ray import Cluster
 from atlas.facts import read
 from atlas.running.progress import Silent
 from atlas.running.stopping import Stop
+from atlas.running.work import Batch
 from benchmarks.tables import Table
 
 TRIVIAL_BATCHES = 1000

@@ -6,11 +6,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from atlas.attribution.identity import versions
-from atlas.building.plan import Batch
 from atlas.facts import Prompt
 from atlas.running.progress import Progress
 from atlas.running.stopping import Stop
-from atlas.running.work import Load, work
+from atlas.running.work import Batch, Load, work
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -13,11 +13,12 @@ from atlas.attribution.identity import identity
 from atlas.building.cluster import ClusterOptions
 from atlas.building.computing import Engine, Local, Recipe, Tables, Workbench
 from atlas.building.neuron_tokens import fill_tokens
-from atlas.building.plan import WHOLE, Batch, Plan, Shard, batch_size, make_plan, missing, prompts_of
+from atlas.building.plan import WHOLE, Plan, Shard, batch_size, make_plan, missing, prompts_of
 from atlas.building.summary import Found, Summary
 from atlas.errors import AtlasError, UsageError
 from atlas.running.progress import Progress, Silent
 from atlas.running.stopping import orderly_stop
+from atlas.running.work import Batch
 
 if TYPE_CHECKING:
     from atlas.attribution import Settings

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 
 from atlas.errors import UsageError
 from atlas.facts import FactSet, Prompt
+from atlas.running.work import Batch
 
 if TYPE_CHECKING:
     from atlas.models import ModelInfo
-
-Batch = Sequence[Prompt]
 
 WORK = 10**9
 """Prompts of a batch times layers, width and neurons of the model, about."""

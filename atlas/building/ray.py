@@ -11,12 +11,11 @@ from typing import TYPE_CHECKING, Any, Self
 
 from atlas.building.cluster import ClusterOptions
 from atlas.building.computing import Recipe, Tables, Workbench, Worker
-from atlas.building.plan import Batch
 from atlas.building.shards import DamagedShardError, Store
 from atlas.errors import AtlasError, UsageError
 from atlas.running.progress import Progress
 from atlas.running.stopping import Stop
-from atlas.running.work import Basket, Load, placed
+from atlas.running.work import Basket, Batch, Load, placed
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -9,14 +9,15 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 import atlas
+from atlas.attribution.identity import versions
 from atlas.errors import UsageError
 from atlas.facts import Prompt
-from atlas.jobs.stored import usable_prompts
 from atlas.running.progress import Progress, Silent
 from atlas.running.stopping import orderly_stop
 from atlas.running.work import work
 from atlas.store.connection import check_file
-from atlas.store.runs import UNION, choose_runs, union_run
+from atlas.store.runs import UNION, choose_runs
+from atlas.store.stored import usable_prompts
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -269,3 +270,16 @@ SELECT
     (SELECT count(DISTINCT fact) FROM dkn WHERE run = $run AND definition = $definition) AS facts_with_dkn,
     (SELECT count(DISTINCT fact) FROM dkn_control WHERE run = $run AND definition = $definition) AS facts_with_control
 """
+
+
+def union_run(writer: "Writer", model: "LanguageModel", runs: Sequence[int]) -> int:
+    """Return the run that stands for the joined neurons of `runs`; it has no scores of its own."""
+    run = writer.start_run(
+        model=model.info.id,
+        method=UNION,
+        settings={"floor": 0.0, "runs": sorted(runs)},
+        seed=0,
+        versions=versions(str(model.device)),
+    )
+    writer.finish_run(run)
+    return run

@@ -217,16 +217,16 @@ class LanguageModel:
     def suppress(
         self, neurons: Iterable[tuple[int, int]], scope: Scope = "query"
     ) -> AbstractContextManager["LanguageModel"]:
-        """Set `neurons` (layer, neuron) to zero inside the block; see `atlas.interventions.suppress`."""
-        from atlas.interventions import suppress
+        """Set `neurons` (layer, neuron) to zero inside the block; see `atlas.models.scaling.suppress`."""
+        from atlas.models.scaling import suppress
 
         return suppress(self, neurons, scope)
 
     def enhance(
         self, neurons: Iterable[tuple[int, int]], scope: Scope = "query"
     ) -> AbstractContextManager["LanguageModel"]:
-        """Double `neurons` (layer, neuron) inside the block; see `atlas.interventions.enhance`."""
-        from atlas.interventions import enhance
+        """Double `neurons` (layer, neuron) inside the block; see `atlas.models.scaling.enhance`."""
+        from atlas.models.scaling import enhance
 
         return enhance(self, neurons, scope)
 

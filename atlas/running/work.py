@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Generic, TypeVar
 
-from atlas.building.plan import Batch
 from atlas.facts import Prompt
 from atlas.running.progress import Progress
 from atlas.running.stopping import Stop
@@ -15,6 +14,9 @@ LOAD_PROMPTS = 256
 """Once so many prompts wait, they are loaded in one transaction."""
 LOAD_SECONDS = 5.0
 """Results older than this are loaded too: what a crash costs at most, beside the batch at hand."""
+
+Batch = Sequence[Prompt]
+"""Prompts that are computed and loaded together."""
 
 R = TypeVar("R")
 Compute = Callable[[Sequence[Prompt]], Sequence[R]]

@@ -1,14 +1,10 @@
 """Which runs of an atlas a later job goes by."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from atlas.attribution.identity import versions
 from atlas.errors import UsageError
 
 if TYPE_CHECKING:
-    from atlas.models import LanguageModel
-    from atlas.store import Writer
     from atlas.store.atlas import Atlas
 
 UNION = "union"
@@ -38,19 +34,6 @@ def _maker(method: str | None, name: str) -> str:
     if method == UNION:
         return f"knockout --model {name} --from union"
     return f"build --model {name}" + ("" if method is None else f" --method {method}")
-
-
-def union_run(writer: "Writer", model: "LanguageModel", runs: Sequence[int]) -> int:
-    """Return the run that stands for the joined neurons of `runs`; it has no scores of its own."""
-    run = writer.start_run(
-        model=model.info.id,
-        method=UNION,
-        settings={"floor": 0.0, "runs": sorted(runs)},
-        seed=0,
-        versions=versions(str(model.device)),
-    )
-    writer.finish_run(run)
-    return run
 
 
 _NEWEST = """

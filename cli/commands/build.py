@@ -16,7 +16,8 @@ from . import report as reporting
 
 if TYPE_CHECKING:
     from atlas.building.cluster import ClusterOptions
-    from atlas.jobs import BuildOptions, Summary
+    from atlas.building.job import BuildOptions
+    from atlas.building.summary import Summary
 
 
 class Engine(StrEnum):
@@ -99,9 +100,9 @@ def build(
 
     What the atlas holds already is not computed again: after Ctrl-C or a crash, the same command goes on.
     """
+    from atlas.building.job import BuildOptions
+    from atlas.building.job import build as run_build
     from atlas.building.plan import Shard
-    from atlas.jobs import BuildOptions
-    from atlas.jobs import build as run_build
 
     from ..output.progress import TerminalProgress
     from ..output.summary import show

@@ -19,7 +19,7 @@ class _RateColumn(ProgressColumn):
 
 
 class TerminalProgress:
-    """Shows a job's progress to whoever watches the terminal; see `atlas.jobs.Progress`."""
+    """Shows a job's progress to whoever watches the terminal; see `atlas.running.progress.Progress`."""
 
     def __init__(self) -> None:
         console = Console(stderr=True)

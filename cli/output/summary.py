@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from .. import diagnostics
 
 if TYPE_CHECKING:
+    from atlas.building.summary import Summary
     from atlas.facts import Skip
-    from atlas.jobs import Summary
 
 
 def show(summary: "Summary", *, json: bool, more: Mapping[str, object] | None = None) -> None:

@@ -7,12 +7,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DATABASE = ("duckdb", "duckdb_engine", "sqlalchemy", "alembic", "atlas.store", "atlas.store.atlas", "atlas.migrations")
-MODEL = ("torch", "transformers", "safetensors", "atlas.models", "atlas.attribution", "atlas.interventions")
+MODEL = ("torch", "transformers", "safetensors", "atlas.models", "atlas.engine", "atlas.attribution")
 FORBIDDEN = {
     "atlas/facts": (*DATABASE, *MODEL),
     "atlas/models": DATABASE,
     "atlas/attribution": DATABASE,
-    "atlas/interventions": DATABASE,
+    "atlas/engine": DATABASE,
     "atlas/planted": DATABASE,
     "atlas/store": MODEL,
     "atlas/reports": (*MODEL, "pandas"),

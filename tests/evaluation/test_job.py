@@ -9,9 +9,9 @@ import torch
 import atlas
 from atlas.errors import UsageError
 from atlas.evaluation.job import EvaluateOptions, evaluate
-from atlas.interventions import scaled
 from atlas.models import load_model
 from atlas.models.readout import features_of_ids, token_probability
+from atlas.models.scaling import scaled
 
 METHODS = ("kn", "gradient", "random")
 

@@ -9,9 +9,9 @@ from tiny import PROMPTS, make_model
 from atlas.attribution import Settings, attribute
 from atlas.attribution.reference import reference_neurons
 from atlas.errors import ModelError, UsageError
-from atlas.interventions import scaled
 from atlas.models.hooks import pre_hook
 from atlas.models.readout import features_of_ids
+from atlas.models.scaling import scaled
 
 MODELS = {family: make_model(family) for family in ("bert", "gpt2")}
 NEURONS = st.sets(st.tuples(st.integers(0, 2), st.integers(0, 39)), min_size=1, max_size=6)

@@ -1,3 +1,5 @@
+"""A made data set, and its fixtures."""
+
 import pytest
 
 from atlas.facts import Fact, FactSet, Label, Template

@@ -5,7 +5,7 @@ import torch
 from tiny import PROMPTS
 
 from atlas.engine.answers import Case, divergence, measure, usable
-from atlas.interventions import scaled
+from atlas.models.scaling import scaled
 
 SETS = [(), ((0, 1), (2, 7)), ((1, 3),), ((0, 1), (0, 2), (1, 39)), ((2, 0),)]
 

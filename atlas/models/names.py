@@ -68,7 +68,7 @@ def model_source(name: str) -> str:
     """Return the folder or Hugging Face id that `name` stands for."""
     name = with_stack(name)
     if name in DEMO_NAMES:
-        return str(Path(__file__).parent / "demo" / name)
+        return str(Path(__file__).parents[1] / "demo" / name)
     return SHORT_NAMES.get(name, name)
 
 

@@ -94,6 +94,7 @@ def opened(options: CheckOptions, progress: Progress | None) -> Iterator[Bench]:
     Raises UsageError, with the command that helps, for an atlas without the run or without any neurons, StoreError
     where there is no atlas.
     """
+    from atlas.attribution import METHODS
     from atlas.checking.neurons import read_world, relation_neurons
     from atlas.models import load_model
 
@@ -109,7 +110,7 @@ def opened(options: CheckOptions, progress: Progress | None) -> Iterator[Bench]:
             allow_pickle=options.allow_pickle,
         )
         info = model.info
-        run = choose_runs(writer, info.id, options.model, options.source)[0]
+        run = choose_runs(writer, info.id, options.model, options.source, METHODS)[0]
         progress.step("reading the neurons of relations")
         neurons = relation_neurons(writer, run, options.definition, info.layers, info.neurons, options.seed)
         if not neurons:

@@ -1,6 +1,1 @@
-"""The checks that every family must pass: the engine computes what the model computes, and leaves it as it was."""
-
-from atlas.doctor.outcome import Outcome
-from atlas.doctor.suite import conformance
-
-__all__ = ["Outcome", "conformance"]
+"""Is everything in order? An atlas examined, and whether the engine computes what a model computes."""

@@ -15,7 +15,7 @@ from atlas.errors import AtlasError
 from atlas.running.progress import Progress
 
 if TYPE_CHECKING:
-    from atlas.doctor import Outcome
+    from atlas.doctor.outcome import Outcome
     from atlas.models import LanguageModel
     from atlas.store.checks import CheckResult
 
@@ -59,7 +59,7 @@ def examine_model(
     Raises ModelError for a model that cannot be loaded.
     """
     from atlas import facts, models
-    from atlas.doctor import conformance
+    from atlas.doctor.suite import conformance
 
     yield from (_package(package) for package in _PACKAGES)
     progress.step(f"loading model {name}")

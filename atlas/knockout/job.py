@@ -9,6 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 import atlas
+from atlas.attribution import METHODS
 from atlas.attribution.identity import versions
 from atlas.errors import UsageError
 from atlas.facts import Prompt
@@ -100,10 +101,11 @@ def knockout(options: KnockoutOptions, progress: Progress | None = None) -> Knoc
     with atlas.open(options.db, "a") as writer:
         progress.step(f"loading model {options.model}")
         model = _load(options)
+        method = None if options.source == UNION else options.source
         runs = (
             [options.run]
             if options.run is not None
-            else choose_runs(writer, model.info.id, options.model, None if options.source == UNION else options.source)
+            else choose_runs(writer, model.info.id, options.model, method, METHODS)
         )
         run = union_run(writer, model, runs) if options.source == UNION else runs[0]
         progress.step("choosing candidates")

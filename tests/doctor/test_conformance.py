@@ -4,7 +4,7 @@ import pytest
 from tiny import PROMPTS, make_prompt
 from tiny_families import EVERY, make_tiny
 
-from atlas.doctor import conformance
+from atlas.doctor.suite import conformance
 from atlas.models import FAMILIES
 
 SHORT = make_prompt("[X] is the [Y]", "Paris", "capital")

@@ -1,7 +1,10 @@
-"""Stable ids: a hash of what a row names, so that atlases built apart merge."""
+"""What rows and neurons are named by: stable ids, a hash of what a row names, so that atlases built apart merge."""
 
 import hashlib
 import json
+
+Neuron = tuple[int, int]
+"""A neuron `(layer, neuron)` (METHOD 1)."""
 
 
 def stable_id(kind: str, *parts: object) -> int:

@@ -13,8 +13,9 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from atlas.engine.cuts import Neuron, NeuronSet
+from atlas.engine.cuts import NeuronSet
 from atlas.facts import Prompt, read
+from atlas.ids import Neuron
 from atlas.knockout.knockout import knock_out
 from atlas.knockout.sets import first_sets
 from atlas.models import LanguageModel, load_model

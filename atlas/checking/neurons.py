@@ -7,12 +7,10 @@ import numpy as np
 
 from atlas.checking.cases import World
 from atlas.facts import Fact, Label, Template
-from atlas.ids import stable_id
+from atlas.ids import Neuron, stable_id
 
 if TYPE_CHECKING:
     from atlas.store.atlas import Atlas
-
-Neuron = tuple[int, int]
 
 
 @dataclass(frozen=True)

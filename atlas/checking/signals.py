@@ -10,11 +10,11 @@ from atlas.attribution import PromptAttribution, Settings, attribute
 from atlas.attribution.batch import StepBatch
 from atlas.errors import ModelError
 from atlas.facts import Prompt
+from atlas.ids import Neuron
 from atlas.models import LanguageModel, Step
 from atlas.models.probability import token_logits
 from atlas.models.readout import features_of_ids, output_matrix
 
-Neuron = tuple[int, int]
 Name = tuple[str, str]
 Sets = Mapping[Name, Sequence[Neuron]]
 """Sets of neurons by evidence and language."""

@@ -16,6 +16,7 @@ from atlas.doctor.outcome import Outcome, relative, tolerance
 from atlas.engine.cutting import replay_cut
 from atlas.engine.replay import Entry, replay, rerun
 from atlas.engine.tracing import trace
+from atlas.ids import Neuron
 from atlas.models import LanguageModel, Step
 from atlas.models.hooks import Edit, neuron_hook
 from atlas.models.probability import token_logits
@@ -76,7 +77,7 @@ def cut(model: LanguageModel, step: Step, layers: Sequence[int]) -> Outcome:
     return Outcome("knock-outs", relative(found, wanted), tolerance(model), "sets in one and in several layers")
 
 
-def loudest(model: LanguageModel, step: Step, layers: Sequence[int]) -> list[tuple[int, int]]:
+def loudest(model: LanguageModel, step: Step, layers: Sequence[int]) -> list[Neuron]:
     """Return the neuron `(layer, neuron)` of largest magnitude of each layer, which cannot be zero already."""
     plain = reference_neurons(model, step.ids, step.query)
     return [(layer, int(plain[layer].abs().argmax())) for layer in layers]
@@ -112,7 +113,7 @@ def _another(model: LanguageModel, step: Step) -> Step:
 
 
 @torch.no_grad()
-def _cut_by_hand(model: LanguageModel, step: Step, neurons: Sequence[tuple[int, int]]) -> Tensor:
+def _cut_by_hand(model: LanguageModel, step: Step, neurons: Sequence[Neuron]) -> Tensor:
     def zero(index: int) -> Edit:
         def edit(values: Tensor) -> Tensor:
             changed = values.clone()

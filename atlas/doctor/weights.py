@@ -14,6 +14,7 @@ from atlas.doctor.scores import loudest
 from atlas.editing.applying import apply_edit, undo_edit
 from atlas.editing.columns import index_of, read_columns, shifting
 from atlas.editing.files import Edit, EditRecord, load_edit
+from atlas.ids import Neuron
 from atlas.models import LanguageModel, Step, load_model
 
 WIDTHS = (
@@ -85,7 +86,7 @@ def saved(model: LanguageModel) -> Outcome:
     return Outcome("save and reload", float(again.info.digest != model.digest()), 0.0, "equal digest")
 
 
-def _edit(model: LanguageModel, neurons: Sequence[tuple[int, int]]) -> Edit:
+def _edit(model: LanguageModel, neurons: Sequence[Neuron]) -> Edit:
     """Return an edit of a fact that does not exist, which adds seeded noise to the value vectors of `neurons`."""
     index = index_of(model, neurons)
     before = read_columns(model, index)

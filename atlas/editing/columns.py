@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from atlas.errors import ModelError
+from atlas.ids import Neuron
 from atlas.models import LanguageModel
-from atlas.models.scaling import Neuron, neurons_by_layer
+from atlas.models.scaling import neurons_by_layer
 
 Columns = dict[int, Tensor]
 """Layer to `[neuron, hidden]`."""

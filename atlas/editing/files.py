@@ -18,7 +18,7 @@ from torch import Tensor
 
 from atlas.editing.columns import Columns
 from atlas.errors import DataError
-from atlas.ids import stable_id
+from atlas.ids import Neuron, stable_id
 
 FORMAT = "neuron-atlas-edit-1"
 
@@ -63,7 +63,7 @@ class Edit:
     delta: Columns
 
     @property
-    def neurons(self) -> list[tuple[int, int]]:
+    def neurons(self) -> list[Neuron]:
         """The changed neurons `(layer, neuron)`."""
         return [(layer, int(neuron)) for layer, own in self.index.items() for neuron in own]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from atlas import schema
+from atlas.ids import Neuron
 
 if TYPE_CHECKING:
     from atlas.editing.files import EditRecord
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 def edit_row(
     record: "EditRecord",
-    neurons: Sequence[tuple[int, int]],
+    neurons: Sequence[Neuron],
     model: int,
     *,
     status: str,

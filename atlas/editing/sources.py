@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from atlas.errors import DataError, UsageError
-from atlas.ids import stable_id
+from atlas.ids import Neuron, stable_id
 
 if TYPE_CHECKING:
     from atlas.facts import Fact
     from atlas.store.atlas import Atlas
 
-Neuron = tuple[int, int]
 Kind = Literal["likn", "kn", "relation"]
 KINDS = ("likn", "kn", "relation")
 

@@ -11,14 +11,13 @@ from torch import Tensor
 
 from atlas.errors import TokenError
 from atlas.facts import Prompt
+from atlas.ids import Neuron
 from atlas.models import LanguageModel, NotFinalError, Step, TooLongError
 from atlas.models.hooks import Edit, neuron_hook
 from atlas.models.model import Scope
 from atlas.models.probability import chunks, token_logits
 from atlas.models.readout import at_query, features_of_ids, output_matrix
 from atlas.models.scaling import neurons_by_layer
-
-Neuron = tuple[int, int]
 
 ROWS = 128
 """Sequences that run together."""

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-Neuron = tuple[int, int]
+from atlas.ids import Neuron
+
 NeuronSet = tuple[Neuron, ...]
 """Neurons `(layer, neuron)`, ascending, each once."""
 

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from atlas.facts import Fact, Prompt
-from atlas.ids import stable_id
+from atlas.ids import Neuron, stable_id
 from atlas.store.stored import Prompts
 
 if TYPE_CHECKING:
     from atlas.store.atlas import Atlas
 
-Neuron = tuple[int, int]
 Ranking = Mapping[tuple[int, str], Sequence[Neuron]]
 """Fact and language to neurons, highest mean score first."""
 

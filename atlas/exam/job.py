@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import atlas
 from atlas.attribution.identity import identity, versions
+from atlas.ids import Neuron
 from atlas.running.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     Case = tuple[Setting, int, tuple[Method, ...]]
     Marks = tuple[list[Row], list[Failure]]
 
-Neuron = tuple[int, int]
 
 TRIES = 4
 """Seeds tried for one model before the setting goes without it."""

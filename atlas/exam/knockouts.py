@@ -5,13 +5,13 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from atlas.facts import Prompt
+from atlas.ids import Neuron
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from atlas.models import LanguageModel
 
-Neuron = tuple[int, int]
 NeuronSet = tuple[Neuron, ...]
 Candidates = Mapping[int, Mapping[tuple[int, str], Sequence[Neuron]]]
 

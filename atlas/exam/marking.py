@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from atlas.planted.probe import Neuron
+from atlas.ids import Neuron
 from atlas.planted.truth import Truth
 
 Target = Literal["KN", "LIKN", "DKN", "decoy"]

@@ -13,6 +13,7 @@ from atlas.attribution import METHODS
 from atlas.attribution.identity import versions
 from atlas.errors import UsageError
 from atlas.facts import Prompt
+from atlas.ids import Neuron
 from atlas.running.progress import Progress, Silent
 from atlas.running.stopping import orderly_stop
 from atlas.running.work import work
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from atlas.models import LanguageModel
     from atlas.store import Writer
 
-Neuron = tuple[int, int]
 Key = tuple[int, str]
 
 

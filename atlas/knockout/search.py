@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from atlas.engine.cuts import Neuron, NeuronSet
+from atlas.engine.cuts import NeuronSet
 from atlas.facts import Prompt
+from atlas.ids import Neuron
 from atlas.knockout.knockout import knock_out
 from atlas.knockout.rows import Trial, to_table
 from atlas.knockout.sets import control_neurons, first_sets, next_sets, set_id, twin_set

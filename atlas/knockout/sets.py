@@ -6,9 +6,9 @@ from itertools import combinations
 
 import numpy as np
 
-from atlas.engine.cuts import Neuron, NeuronSet, neuron_set
+from atlas.engine.cuts import NeuronSet, neuron_set
 from atlas.errors import UsageError
-from atlas.ids import stable_id
+from atlas.ids import Neuron, stable_id
 
 
 @lru_cache(maxsize=1 << 16)

@@ -15,7 +15,7 @@ from transformers.activations import NewGELUActivation
 from transformers.modeling_outputs import BaseModelOutput
 
 from atlas.facts import Prompt
-from atlas.ids import stable_id
+from atlas.ids import Neuron, stable_id
 from atlas.models.families import TWO_STACKS, Family, Kind, family_of
 from atlas.models.hooks import query_mask, querying
 from atlas.models.names import stack_of
@@ -214,17 +214,13 @@ class LanguageModel:
         mask = torch.ones_like(read)
         return {"input_ids": read, "attention_mask": mask, "decoder_input_ids": written, "use_cache": False}
 
-    def suppress(
-        self, neurons: Iterable[tuple[int, int]], scope: Scope = "query"
-    ) -> AbstractContextManager["LanguageModel"]:
+    def suppress(self, neurons: Iterable[Neuron], scope: Scope = "query") -> AbstractContextManager["LanguageModel"]:
         """Set `neurons` (layer, neuron) to zero inside the block; see `atlas.models.scaling.suppress`."""
         from atlas.models.scaling import suppress
 
         return suppress(self, neurons, scope)
 
-    def enhance(
-        self, neurons: Iterable[tuple[int, int]], scope: Scope = "query"
-    ) -> AbstractContextManager["LanguageModel"]:
+    def enhance(self, neurons: Iterable[Neuron], scope: Scope = "query") -> AbstractContextManager["LanguageModel"]:
         """Double `neurons` (layer, neuron) inside the block; see `atlas.models.scaling.enhance`."""
         from atlas.models.scaling import enhance
 

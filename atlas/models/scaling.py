@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 
 from atlas.errors import ModelError, UsageError
+from atlas.ids import Neuron
 from atlas.models.hooks import Edit, neurons_edited, query_mask
 from atlas.models.model import LanguageModel, Scope
-
-Neuron = tuple[int, int]
 
 
 @contextmanager

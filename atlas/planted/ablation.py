@@ -6,8 +6,9 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
+from atlas.ids import Neuron
 from atlas.planted.errors import PlantingError
-from atlas.planted.probe import Neuron, log_odds
+from atlas.planted.probe import log_odds
 from atlas.planted.writing.fitting import FIRES, Fitter, acts
 from atlas.planted.writing.members import Member
 from atlas.planted.writing.skeleton import KNOWN, UNKNOWN

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from atlas.facts import Prompt
+from atlas.ids import Neuron
 from atlas.models import LanguageModel
 from atlas.models.gates import gated_probability
 from atlas.models.hooks import pre_hook
 
-Neuron = tuple[int, int]
 Cuts = Sequence[Collection[Neuron]]
 
 

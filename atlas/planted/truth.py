@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from atlas.facts import FactSet
-from atlas.planted.probe import Neuron
+from atlas.ids import Neuron
 from atlas.planted.writing.members import Member
 
 Neurons = frozenset[Neuron]

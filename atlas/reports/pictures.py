@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from math import cos, pi, sin
 
+from atlas.ids import Neuron
 from atlas.reports.cells import shown
 from atlas.reports.context.pictures import Band, Edge, Graph, Heat, Node, Square, Tick
 
@@ -14,7 +15,6 @@ SIZE, _RADIUS = 320.0, 92.0
 _MOST_NODES, _MOST_SETS = 14, 40
 _MARGIN = 14.0
 
-Neuron = tuple[int, int]
 Set = tuple[tuple[Neuron, ...], float, str]
 
 

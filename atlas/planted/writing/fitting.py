@@ -11,8 +11,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from atlas.ids import Neuron
 from atlas.planted.errors import PlantingError
-from atlas.planted.probe import Cuts, Neuron, Probe, log_odds
+from atlas.planted.probe import Cuts, Probe, log_odds
 from atlas.planted.writing.members import Member
 from atlas.planted.writing.skeleton import CONTENT, KNOWN, OBJECT_SCALE, UNKNOWN, write_path
 from atlas.planted.writing.space import Space

@@ -7,8 +7,8 @@ import torch
 from torch import Generator, Tensor
 
 from atlas.errors import UsageError
+from atlas.ids import Neuron
 from atlas.planted.config import DECOY_KINDS, FACT_KINDS, Circuit, PlantConfig
-from atlas.planted.probe import Neuron
 from atlas.planted.writing.skeleton import CONSTANT_LOGITS, OBJECT_SCALE
 from atlas.planted.writing.space import Space
 

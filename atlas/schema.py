@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 VERSION = 1
 """Number of the newest migration; the schema that this package reads and writes."""
 
-PROBE_STATUSES = ("ok", "not_converged", "not_final", "unspellable", "nan", "too_long")
 USABLE_STATUSES = ("ok", "not_converged")
+"""Statuses of probes that have scores."""
+PROBE_STATUSES = (*USABLE_STATUSES, "not_final", "unspellable", "nan", "too_long")
 RUN_STATUSES = ("running", "interrupted", "failed", "done")
 
 
@@ -312,6 +313,16 @@ _ALL = (
 # fmt: on
 
 TABLES: Mapping[str, Table] = {table.name: table for table in _ALL}
+
+
+def usable(status: str) -> str:
+    """Return the SQL that says whether a probe's `status`, an expression, is a usable one.
+
+    Views ask the macro `usable(status)` that is made from it; queries hold it written out, so that they run in every
+    atlas.
+    """
+    names = ", ".join(f"'{name}'" for name in USABLE_STATUSES)
+    return f"{status} IN ({names})"
 
 
 def arrow(table: str) -> pa.Schema:

@@ -2,7 +2,7 @@
 
 from atlas.attribution.budget import Budget
 from atlas.attribution.engine import attribute
-from atlas.attribution.results import USABLE, LayerRecord, PromptAttribution
+from atlas.attribution.results import LayerRecord, PromptAttribution
 from atlas.attribution.settings import METHODS, Settings
 
-__all__ = ["METHODS", "USABLE", "Budget", "LayerRecord", "PromptAttribution", "Settings", "attribute"]
+__all__ = ["METHODS", "Budget", "LayerRecord", "PromptAttribution", "Settings", "attribute"]

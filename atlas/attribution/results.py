@@ -7,8 +7,6 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-USABLE = ("ok", "not_converged")
-
 
 @dataclass(frozen=True, slots=True)
 class LayerRecord:

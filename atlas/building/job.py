@@ -19,6 +19,7 @@ from atlas.errors import AtlasError, UsageError
 from atlas.running.progress import Progress, Silent
 from atlas.running.stopping import orderly_stop
 from atlas.running.work import Batch
+from atlas.schema import usable
 
 if TYPE_CHECKING:
     from atlas.attribution import Settings
@@ -227,10 +228,10 @@ def _start(options: BuildOptions, writer: "Writer", plan: Plan, settings: "Setti
     )
 
 
-_FOUND = """
+_FOUND = f"""
 SELECT
     (SELECT count(DISTINCT prompt.fact) FROM probe JOIN prompt USING (prompt)
-     WHERE probe.run = $run AND probe.status IN ('ok', 'not_converged')) AS facts,
+     WHERE probe.run = $run AND {usable("probe.status")}) AS facts,
     (SELECT count(DISTINCT fact) FROM likn WHERE run = $run AND definition = 'default') AS facts_with_likn,
     (SELECT count(DISTINCT (layer, neuron)) FROM likn WHERE run = $run AND definition = 'default') AS likn
 """

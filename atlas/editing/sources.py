@@ -12,6 +12,7 @@ import numpy as np
 
 from atlas.errors import DataError, UsageError
 from atlas.ids import Neuron, stable_id
+from atlas.schema import usable
 
 if TYPE_CHECKING:
     from atlas.facts import Fact
@@ -135,7 +136,7 @@ WHERE origin.source = $run AND definition = $definition AND relation = $relation
 ORDER BY layer, neuron
 """
 
-_PROBED = """
+_PROBED = f"""
 SELECT count(*) AS usable FROM probe JOIN prompt USING (prompt)
-WHERE run = $run AND prompt.fact = $fact AND status IN ('ok', 'not_converged')
+WHERE run = $run AND prompt.fact = $fact AND {usable("status")}
 """

@@ -112,9 +112,9 @@ WHERE before >= (place, layer, neuron)
     Check(
         "usable probes without a probability, or others with one",
         _REBUILD,
-        """
+        f"""
 SELECT run, prompt, status FROM probe
-WHERE (status IN ('ok', 'not_converged')) <> (probability IS NOT NULL AND max_score IS NOT NULL)
+WHERE ({schema.usable("status")}) <> (probability IS NOT NULL AND max_score IS NOT NULL)
 """,
     ),
     Check(

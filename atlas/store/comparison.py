@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from atlas.errors import UsageError
+from atlas.schema import usable
 
 if TYPE_CHECKING:
     from atlas.store.atlas import Atlas
@@ -111,10 +112,10 @@ def _run(atlas: Atlas, model: int, method: str) -> ComparedRun:
     )
 
 
-_RUNS = """
+_RUNS = f"""
 SELECT model.name AS model, model.digest, model.kind, model.layers, model.neurons, run.run, run.method, run.settings
 FROM run JOIN model USING (model)
 WHERE model = $model
-    AND EXISTS (FROM probe WHERE probe.run = run.run AND probe.status IN ('ok', 'not_converged'))
+    AND EXISTS (FROM probe WHERE probe.run = run.run AND {usable("probe.status")})
 ORDER BY run.started DESC, run.run
 """

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from atlas.schema import usable
+
 THRESHOLDS: Mapping[str, Sequence[str]] = {
     "knowledge_neuron": ("tau", "tau_by_language", "share", "normalization"),
     "likn": ("tau", "tau_by_language", "share", "min_languages", "normalization"),
@@ -10,11 +12,11 @@ THRESHOLDS: Mapping[str, Sequence[str]] = {
 }
 """The thresholds that the `..._at` macro of a view takes."""
 
-RUNS = """
+RUNS = f"""
 SELECT
     run.run, model.name AS model, model.kind, run.method, run.seed, run.status,
     count(probe.prompt) AS prompts,
-    count(probe.prompt) FILTER (probe.status IN ('ok', 'not_converged')) AS usable,
+    count(probe.prompt) FILTER ({usable("probe.status")}) AS usable,
     count(probe.prompt) FILTER (probe.status = 'not_converged') AS not_converged,
     run.started, run.finished, run.settings, run.versions, model.revision, model.digest
 FROM run JOIN model USING (model) LEFT JOIN probe ON probe.run = run.run

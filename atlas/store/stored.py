@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from atlas.errors import UsageError
 from atlas.facts import Fact, FactSet, Label, Prompt, Template
+from atlas.schema import usable
 
 if TYPE_CHECKING:
     from atlas.store.atlas import Atlas
@@ -73,14 +74,14 @@ def stored_run(
 
 _TEMPLATES = "SELECT relation, language, text, held_out FROM template ORDER BY template"
 
-_RUNS = """
+_RUNS = f"""
 SELECT
     run.run, run.method, run.model, model.name, model.digest, model.revision,
     coalesce(run.settings ->> 'dtype', 'float32') AS dtype
 FROM run JOIN model USING (model)
 WHERE ($run::BIGINT IS NULL OR run.run = $run) AND ($model IS NULL OR model.name = $model)
     AND ($method IS NULL OR run.method = $method)
-    AND EXISTS (FROM probe WHERE probe.run = run.run AND probe.status IN ('ok', 'not_converged'))
+    AND EXISTS (FROM probe WHERE probe.run = run.run AND {usable("probe.status")})
 ORDER BY (run.method = 'amig') DESC, run.started DESC, run.run
 LIMIT 1
 """
@@ -103,7 +104,7 @@ def _prompts(rows: Sequence[dict[str, object]]) -> Iterator[Prompt]:
         yield Prompt(fact, template)
 
 
-_USABLE = """
+_USABLE = f"""
 SELECT DISTINCT
     fact.relation, fact.fact, fact.subject, fact.object, prompt.language, prompt.prompt,
     label.subject AS subject_label, label.object AS object_label,
@@ -113,6 +114,6 @@ JOIN prompt USING (prompt)
 JOIN fact ON fact.fact = prompt.fact
 JOIN fact_label AS label ON label.fact = prompt.fact AND label.language = prompt.language
 JOIN template ON template.template = prompt.template
-WHERE list_contains($runs, probe.run) AND probe.status IN ('ok', 'not_converged')
+WHERE list_contains($runs, probe.run) AND {usable("probe.status")}
 ORDER BY fact.relation, fact.fact, prompt.language, prompt.prompt
 """

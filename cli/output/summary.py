@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from atlas.schema import USABLE_STATUSES
+
 from .. import diagnostics
 
 if TYPE_CHECKING:
@@ -82,7 +84,7 @@ def _values(summary: "Summary") -> dict[str, object]:
         "already_done": summary.before,
         "attributed": summary.attributed,
         "not_converged": summary.statuses["not_converged"],
-        "skipped": {name: count for name, count in summary.statuses.items() if name not in _USABLE},
+        "skipped": {name: count for name, count in summary.statuses.items() if name not in USABLE_STATUSES},
         "left": summary.left,
         "held_out": summary.held_out,
         "left_out": [{"where": s.where, "reason": s.reason, "count": s.count} for s in summary.skips],
@@ -92,6 +94,3 @@ def _values(summary: "Summary") -> dict[str, object]:
         "interrupted": summary.interrupted,
         "seconds": round(summary.seconds, 3),
     }
-
-
-_USABLE = ("ok", "not_converged")

@@ -5,7 +5,7 @@ import torch
 from tiny import PROMPTS, make_model, make_prompt
 from tiny_families import ENCODERS, make_tiny
 
-from atlas.attribution import METHODS, USABLE, Settings, attribute
+from atlas.attribution import METHODS, Settings, attribute
 from atlas.attribution.batch import StepBatch, mean_baselines
 from atlas.attribution.quadrature import gauss_legendre
 from atlas.attribution.scorers import score_steps
@@ -25,6 +25,7 @@ from atlas.models.names import with_stack
 from atlas.models.probability import token_logits
 from atlas.models.readout import features_of_ids, output_matrix
 from atlas.models.tokens import SEPARATOR, prompt_steps
+from atlas.schema import USABLE_STATUSES
 
 PROMPT = next(p for p in PROMPTS if " " in p.answer)
 """One whose answer has several tokens."""
@@ -146,7 +147,7 @@ def test_suppression_acts_at_the_mark(encoder):
 @pytest.mark.parametrize("method", METHODS)
 def test_every_method_scores_them(method):
     for result in attribute(make_tiny("t5:encoder"), PROMPTS, Settings(method=method, cuts=2)):
-        assert result.status in USABLE
+        assert result.status in USABLE_STATUSES
         assert result.scores.shape == (2, 24)
         assert result.scores.any()
 

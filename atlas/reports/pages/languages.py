@@ -11,16 +11,17 @@ from atlas.reports.pictures import layer_heat
 from atlas.reports.query import Query
 from atlas.reports.snapshot import DEFINITION, Run, Snapshot
 from atlas.reports.tables import Tables
+from atlas.schema import usable
 
 MOST = 50
 
 FIGURES = Query(
     "figures",
     "In short",
-    """
+    f"""
 SELECT
     count(DISTINCT prompt.fact) AS facts, count(*) AS prompts,
-    count(*) FILTER (probe.status IN ('ok', 'not_converged')) AS usable,
+    count(*) FILTER ({usable("probe.status")}) AS usable,
     avg((probe.rank = 1)::INTEGER) AS "share ranked first",
     median(probe.mean_probability) AS "median probability",
     median(worst.completeness_error) AS "median completeness error",

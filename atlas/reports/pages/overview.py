@@ -8,6 +8,7 @@ from atlas.reports.pages.shared import Page, figures, site
 from atlas.reports.query import Query
 from atlas.reports.snapshot import DEFINITION, Snapshot
 from atlas.reports.tables import Tables
+from atlas.schema import usable
 from atlas.store import queries
 
 HOLDS = Query(
@@ -29,13 +30,13 @@ FROM definition WHERE definition = '{DEFINITION}'
 RUNS = Query(
     "runs",
     "Runs",
-    """
+    f"""
 SELECT
     run.run, model.name AS model, model.kind, run.method, run.status, run.started,
     count(probe.prompt) AS prompts,
-    count(*) FILTER (probe.status IN ('ok', 'not_converged')) AS usable,
+    count(*) FILTER ({usable("probe.status")}) AS usable,
     count(*) FILTER (probe.status = 'not_converged') AS not_converged,
-    count(*) FILTER (probe.status NOT IN ('ok', 'not_converged')) AS skipped
+    count(*) FILTER (NOT ({usable("probe.status")})) AS skipped
 FROM run JOIN model USING (model) LEFT JOIN probe ON probe.run = run.run
 GROUP BY ALL
 """,
@@ -46,10 +47,10 @@ GROUP BY ALL
 SKIPPED = Query(
     "skipped",
     "What was skipped",
-    """
+    f"""
 SELECT model.name AS model, run.method, prompt.language, probe.status, count(*) AS prompts
 FROM probe JOIN prompt USING (prompt) JOIN run ON run.run = probe.run JOIN model ON model.model = run.model
-WHERE probe.status NOT IN ('ok', 'not_converged')
+WHERE NOT ({usable("probe.status")})
 GROUP BY ALL
 """,
     "ALL",

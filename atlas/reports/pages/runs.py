@@ -15,6 +15,7 @@ from atlas.reports.query import Query, Row
 from atlas.reports.snapshot import DEFINITION, Run, Snapshot
 from atlas.reports.svg import svg
 from atlas.reports.tables import Tables
+from atlas.schema import usable
 
 MOST, MOST_IN_SUMMARY = 50, 12
 
@@ -24,7 +25,7 @@ FIGURES = Query(
     f"""
 SELECT
     count(DISTINCT prompt.fact) AS facts,
-    count(*) FILTER (probe.status IN ('ok', 'not_converged')) AS usable,
+    count(*) FILTER ({usable("probe.status")}) AS usable,
     avg((probe.rank = 1)::INTEGER) AS "share ranked first",
     (SELECT count(DISTINCT (layer, neuron)) FROM knowledge_neuron
      WHERE definition = '{DEFINITION}' AND run = $run) AS "knowledge neurons",
@@ -57,10 +58,10 @@ FROM layer_distribution WHERE definition = '{DEFINITION}' AND run = $run
 PROOF = Query(
     "proof",
     "How well languages are known, and how exact the scores are",
-    """
+    f"""
 SELECT
     prompt.language, count(DISTINCT prompt.fact) AS facts, count(*) AS prompts,
-    count(*) FILTER (probe.status IN ('ok', 'not_converged')) AS usable,
+    count(*) FILTER ({usable("probe.status")}) AS usable,
     avg((probe.rank = 1)::INTEGER) AS ranked_first,
     median(probe.mean_probability) AS median_probability,
     median(worst.completeness_error) AS median_error, quantile_cont(worst.completeness_error, 0.95) AS error_95,

@@ -6,6 +6,8 @@ from importlib import resources
 
 import duckdb
 
+from atlas import schema
+
 ORDER = (
     "thresholds",
     "chance",
@@ -34,6 +36,13 @@ ORDER = (
 """The files, each after those that it builds upon."""
 
 
+MACROS = f"""
+-- Whether a probe's status is one of those that have scores.
+CREATE OR REPLACE MACRO usable(status) AS {schema.usable("status")};
+"""
+"""Made from the column dictionary, before all files."""
+
+
 @cache
 def text(name: str) -> str:
     """Return the SQL of one file."""
@@ -41,14 +50,14 @@ def text(name: str) -> str:
 
 
 def digest() -> str:
-    """Return a hash of all files, recorded in `atlas_info` as `views`."""
-    return hashlib.blake2b("\n".join(map(text, ORDER)).encode(), digest_size=8).hexdigest()
+    """Return a hash of their text, recorded in `atlas_info` as `views`."""
+    return hashlib.blake2b("\n".join([MACROS, *map(text, ORDER)]).encode(), digest_size=8).hexdigest()
 
 
 def install(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the views and macros of this version in the open file and record their digest."""
-    for name in ORDER:
-        connection.execute(text(name))
+    for statements in (MACROS, *map(text, ORDER)):
+        connection.execute(statements)
     connection.execute("DELETE FROM atlas_info WHERE key = 'views'")
     connection.execute("INSERT INTO atlas_info VALUES ('views', ?)", [digest()])
 

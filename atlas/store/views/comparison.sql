@@ -7,7 +7,7 @@ SELECT
     prompt.fact, prompt.language, count(*) OVER (PARTITION BY prompt.fact) AS n_languages,
     avg((a.rank = 1)::INTEGER) > 0.5 AS known_a, avg((b.rank = 1)::INTEGER) > 0.5 AS known_b
 FROM probe AS a JOIN probe AS b ON b.prompt = a.prompt JOIN prompt ON prompt.prompt = a.prompt
-WHERE a.run = run_a AND a.status IN ('ok', 'not_converged') AND b.run = run_b AND b.status IN ('ok', 'not_converged')
+WHERE a.run = run_a AND usable(a.status) AND b.run = run_b AND usable(b.status)
 GROUP BY prompt.fact, prompt.language;
 
 -- Facts in languages whose sets, or control sets, were knocked out in both runs.

@@ -3,9 +3,9 @@ CREATE OR REPLACE VIEW fact_language AS
 SELECT
     probe.run, prompt.fact, prompt.language,
     count(*)::INTEGER AS prompts,
-    count(*) FILTER (probe.status IN ('ok', 'not_converged'))::INTEGER AS usable,
+    count(*) FILTER (usable(probe.status))::INTEGER AS usable,
     count(*) FILTER (probe.status = 'not_converged')::INTEGER AS not_converged,
-    count(*) FILTER (probe.status IN ('ok', 'not_converged') AND probe.rank = 1)::INTEGER AS argmax,
+    count(*) FILTER (usable(probe.status) AND probe.rank = 1)::INTEGER AS argmax,
     avg(probe.probability) AS probability,
     avg(probe.mean_probability) AS mean_probability
 FROM probe JOIN prompt USING (prompt)

@@ -11,7 +11,7 @@ WITH floors AS (
 usable AS (
     SELECT probe.run, prompt.fact, prompt.language, probe.place, probe.max_score
     FROM probe JOIN prompt USING (prompt)
-    WHERE probe.status IN ('ok', 'not_converged')
+    WHERE usable(probe.status)
 ),
 asked AS (
     SELECT

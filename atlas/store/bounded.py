@@ -15,7 +15,7 @@ from atlas.errors import LimitError, StoreError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from atlas.store.atlas import Atlas
+    from atlas.store.reader import Reader
 
 _GRACE = 5.0
 """Seconds that a query has to notice an interrupt; some functions never look."""
@@ -32,7 +32,7 @@ class Bounds:
     megabytes: int
 
 
-def ask(atlas: Atlas, query: str, bounds: Bounds, give_up: Callable[[str], None]) -> pa.Table:
+def ask(atlas: Reader, query: str, bounds: Bounds, give_up: Callable[[str], None]) -> pa.Table:
     """Return the rows of `query`; raises StoreError where it fails, LimitError past a bound.
 
     A query that does not stop when it is told to is reported to `give_up`, from another thread: it has to end the
@@ -54,7 +54,7 @@ def ask(atlas: Atlas, query: str, bounds: Bounds, give_up: Callable[[str], None]
 class _Clock:
     """Stops a query when its time is up."""
 
-    atlas: Atlas
+    atlas: Reader
     seconds: float | None
     give_up: Callable[[str], None]
     rang: bool = False

@@ -11,7 +11,7 @@ from atlas import schema
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from atlas.store.atlas import Atlas
+    from atlas.store.reader import Reader
 
 _SHOWN = 10
 _REBUILD = "the atlas was written to by something else; build it again into a new file"
@@ -43,12 +43,12 @@ class CheckResult:
         return self.rows == 0
 
 
-def run(atlas: Atlas) -> list[CheckResult]:
+def run(atlas: Reader) -> list[CheckResult]:
     """Run every check on an open atlas; raises StoreError for a file that cannot be read."""
     return [_result(atlas, check) for check in CHECKS]
 
 
-def _result(atlas: Atlas, check: Check) -> CheckResult:
+def _result(atlas: Reader, check: Check) -> CheckResult:
     sample = atlas.sql(f"SELECT *, count(*) OVER () AS n_rows FROM ({check.sql}) LIMIT {_SHOWN}")
     rows = sample["n_rows"][0].as_py() if sample.num_rows else 0
     return CheckResult(check, rows, sample.drop_columns(["n_rows"]))

@@ -10,7 +10,7 @@ from atlas.errors import UsageError
 from atlas.schema import usable
 
 if TYPE_CHECKING:
-    from atlas.store.atlas import Atlas
+    from atlas.store.reader import Reader
     from atlas.store.result import Result
 
 
@@ -69,7 +69,7 @@ class Comparison:
     layers: Result
 
 
-def compare(atlas: Atlas, a: str, b: str, *, method: str = "amig", definition: str = "default") -> Comparison:
+def compare(atlas: Reader, a: str, b: str, *, method: str = "amig", definition: str = "default") -> Comparison:
     """Compare models `a` and `b` (names or digests), each by its newest run of `method`.
 
     Raises UsageError for unknown models, models without such a run, one model given twice, and two runs without a
@@ -87,7 +87,7 @@ def compare(atlas: Atlas, a: str, b: str, *, method: str = "amig", definition: s
     return Comparison(of_a, of_b, facts, neurons, layers)
 
 
-def _model(atlas: Atlas, name: str) -> int:
+def _model(atlas: Reader, name: str) -> int:
     found: list[dict[str, Any]] = atlas.sql("FROM model WHERE $name IN (name, digest)", {"name": name}).to_pylist()
     if not found:
         names = atlas.sql("SELECT DISTINCT name FROM model ORDER BY name")["name"].to_pylist()
@@ -98,7 +98,7 @@ def _model(atlas: Atlas, name: str) -> int:
     return int(found[0]["model"])
 
 
-def _run(atlas: Atlas, model: int, method: str) -> ComparedRun:
+def _run(atlas: Reader, model: int, method: str) -> ComparedRun:
     """Return the newest run of a model by `method` that has usable prompts."""
     found: list[dict[str, Any]] = atlas.sql(_RUNS, {"model": model}).to_pylist()
     for run in found:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from atlas import schema
 
 if TYPE_CHECKING:
-    from atlas.store.atlas import Atlas
+    from atlas.store.reader import Reader
 
 
-def digest(atlas: Atlas) -> str:
+def digest(atlas: Reader) -> str:
     """Return the digest of all tables but `atlas_info`, without timestamps and columns local to the file.
 
     Rows are hashed by DuckDB and the hashes added up, so neither order nor place matter, but copies do.
@@ -21,7 +21,7 @@ def digest(atlas: Atlas) -> str:
     return hashlib.blake2b("\n".join(lines).encode(), digest_size=16).hexdigest()
 
 
-def _line(atlas: Atlas, table: schema.Table) -> str:
+def _line(atlas: Reader, table: schema.Table) -> str:
     columns = ", ".join(f'"{c.name}"' for c in table.content if c.type != "TIMESTAMP")
     query = f"SELECT count(*) AS n, coalesce(sum(hash({columns})::HUGEINT), 0)::VARCHAR AS total FROM {table.name}"
     row = atlas.sql(query).to_pylist()[0]

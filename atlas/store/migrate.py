@@ -6,6 +6,7 @@ import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import resources
+from importlib.metadata import version
 from pathlib import Path
 
 import duckdb
@@ -14,7 +15,6 @@ from alembic.config import Config
 from sqlalchemy import URL, create_engine
 from sqlalchemy.pool import NullPool
 
-import atlas
 from atlas import schema
 from atlas.errors import StoreError, VersionError
 from atlas.store import views
@@ -121,6 +121,6 @@ def _upgrade_copy(path: Path) -> None:
 
 
 def _say_what_it_is(path: Path) -> None:
-    rows = [("format", FORMAT), ("storage_version", STORAGE_VERSION), ("created_by", atlas.__version__)]
+    rows = [("format", FORMAT), ("storage_version", STORAGE_VERSION), ("created_by", version("neuron-atlas"))]
     with duckdb.connect(path) as connection:
         connection.executemany("INSERT INTO atlas_info VALUES (?, ?)", rows)

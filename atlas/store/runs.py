@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 from atlas.errors import UsageError
 
 if TYPE_CHECKING:
-    from atlas.store.atlas import Atlas
+    from atlas.store.reader import Reader
 
 UNION = "union"
 """The method of a run that joins the neurons of others."""
 
 
-def choose_runs(atlas: "Atlas", model: int, name: str, method: str | None, methods: Sequence[str]) -> list[int]:
+def choose_runs(atlas: "Reader", model: int, name: str, method: str | None, methods: Sequence[str]) -> list[int]:
     """Return the run of `method` on a model, or with None one of each method; of several the one last started.
 
     `methods` are all that a build knows. Raises UsageError, with the command that makes one, if there is none, and for

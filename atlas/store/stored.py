@@ -10,7 +10,7 @@ from atlas.facts import Fact, FactSet, Label, Prompt, Template
 from atlas.schema import usable
 
 if TYPE_CHECKING:
-    from atlas.store.atlas import Atlas
+    from atlas.store.reader import Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Prompts:
         return [Prompt(fact, t) for t in self._templates[fact.relation, held_out] if t.language in wanted]
 
 
-def stored_facts(atlas: "Atlas") -> FactSet:
+def stored_facts(atlas: "Reader") -> FactSet:
     """Return all facts and templates of an atlas, in the order of their ids."""
     labels: dict[int, dict[str, Label]] = defaultdict(dict)
     for row in atlas.sql("FROM fact_label ORDER BY fact, language").to_pylist():
@@ -55,7 +55,7 @@ def stored_facts(atlas: "Atlas") -> FactSet:
 
 
 def stored_run(
-    atlas: "Atlas", *, model: str | None = None, run: int | None = None, method: str | None = None
+    atlas: "Reader", *, model: str | None = None, run: int | None = None, method: str | None = None
 ) -> StoredRun:
     """Return the newest run that holds usable prompts, of `model` (a name) and `method` if given, or `run` itself.
 
@@ -87,7 +87,7 @@ LIMIT 1
 """
 
 
-def usable_prompts(atlas: "Atlas", runs: Sequence[int]) -> list[Prompt]:
+def usable_prompts(atlas: "Reader", runs: Sequence[int]) -> list[Prompt]:
     """Return the prompts that one of `runs` could use, by relation, fact, language and prompt."""
     return list(_prompts(atlas.sql(_USABLE, {"runs": list(runs)}).to_pylist()))
 

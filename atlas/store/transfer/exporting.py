@@ -7,10 +7,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
-import atlas
 from atlas import schema
 from atlas.errors import StoreError, UsageError
 from atlas.store.migrate import quoted
+from atlas.store.opening import open
+from atlas.store.reader import Reader
 from atlas.store.transfer.manifest import NAME, File, Manifest, checksum, read
 
 Format = Literal["parquet", "csv", "jsonl"]
@@ -31,11 +32,11 @@ def export(db: Path, folder: Path, format_: Format = "parquet", tables: Sequence
     _check(folder)
     part = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.part")
     try:
-        with atlas.open(db, allow_files=True) as opened:
+        with open(db, allow_files=True) as opened:
             names = _known(opened, tables)
             part.mkdir(parents=True)
             files = tuple(file for name in names for file in _written(opened, name, part, format_))
-            versions = {"neuron-atlas": atlas.__version__, "duckdb": version("duckdb")}
+            versions = {"neuron-atlas": version("neuron-atlas"), "duckdb": version("duckdb")}
             manifest = Manifest(format_, opened.info(), versions, files)
         manifest.write(part)
         _swap(part, folder)
@@ -58,7 +59,7 @@ def _check(folder: Path) -> None:
         raise UsageError(f"{folder} holds {others[0]}, which no export made; name a new or empty folder with --out.")
 
 
-def _known(opened: atlas.Atlas, tables: Sequence[str] | None) -> Sequence[str]:
+def _known(opened: Reader, tables: Sequence[str] | None) -> Sequence[str]:
     """Return the names to export, each once; raises UsageError for unknown ones."""
     if tables is None:
         return TABLES
@@ -71,7 +72,7 @@ def _known(opened: atlas.Atlas, tables: Sequence[str] | None) -> Sequence[str]:
     return tuple(dict.fromkeys(tables))
 
 
-def _written(opened: atlas.Atlas, name: str, folder: Path, format_: Format) -> Iterator[File]:
+def _written(opened: Reader, name: str, folder: Path, format_: Format) -> Iterator[File]:
     """Write one table and yield its files: one a run where it is large."""
     if name not in BY_RUN:
         yield _file(opened, name, f"FROM {name}", folder, f"{name}.{format_}", format_)
@@ -81,7 +82,7 @@ def _written(opened: atlas.Atlas, name: str, folder: Path, format_: Format) -> I
         yield _file(opened, name, rows, folder, f"{name}/run-{run}.{format_}", format_)
 
 
-def _file(opened: atlas.Atlas, name: str, rows: str, folder: Path, inside: str, format_: Format) -> File:
+def _file(opened: Reader, name: str, rows: str, folder: Path, inside: str, format_: Format) -> File:
     path = folder / inside
     path.parent.mkdir(exist_ok=True)
     done = opened.sql(f"COPY ({rows}) TO {quoted(str(path))} ({_WRITTEN[format_]})")

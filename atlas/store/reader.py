@@ -1,0 +1,148 @@
+"""Reading an atlas with SQL: rows as Arrow, in batches or as a Result; DuckDB's complaints become one sentence."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import duckdb
+
+from atlas.errors import LimitError, StoreError
+from atlas.store.connection import first_line, is_damage, translate
+from atlas.store.result import Params, Result
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+_BATCH = 100_000
+_OUT_OF_MEMORY = "Out of Memory Error"
+_FILES_ARE_SHUT = "disabled by configuration"
+
+
+class Reader:
+    """An open atlas that answers SQL."""
+
+    def __init__(self, path: Path, connection: duckdb.DuckDBPyConnection) -> None:
+        self.path = path
+        self._open: duckdb.DuckDBPyConnection | None = connection
+        self._process = os.getpid()
+
+    def __enter__(self) -> Self:
+        """Return the atlas itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Return the class and the path."""
+        return f"{type(self).__name__}({str(self.path)!r})"
+
+    def close(self) -> None:
+        """Close the file; may be called twice."""
+        if self._open is not None and self._process == os.getpid():
+            self._open.close()
+        self._open = None
+
+    def beside(self) -> Self:
+        """Return the same atlas on a connection of its own, to be closed: its temporary tables are not seen here."""
+        return type(self)(self.path, self._connection.cursor())
+
+    def interrupt(self) -> None:
+        """Stop the query that runs now, from another thread; it raises StoreError."""
+        self._connection.interrupt()
+
+    def sql(self, query: str, params: Params = (), *, most_bytes: int | None = None) -> pa.Table:
+        """Return the rows of `query`, with `?` or `$name` bound to `params`.
+
+        Raises StoreError for a query that fails and for a result of more than `most_bytes` bytes.
+        """
+        try:
+            rows = _relation(self._connection, query, params)
+            if rows is None:
+                return _empty()
+            return rows.to_arrow_table() if most_bytes is None else self._gathered(rows, most_bytes)
+        except duckdb.Error as error:
+            raise self._failed(error) from error
+
+    def stream(self, query: str, params: Params = (), *, rows: int = 100_000) -> pa.RecordBatchReader:
+        """Return the rows of `query` in batches of `rows`, for results that outgrow memory; raises StoreError."""
+        try:
+            # A cursor of its own, so that other queries may run before the last batch is read.
+            found = _relation(self._connection.cursor(), query, params)
+            return _empty().to_reader() if found is None else found.to_arrow_reader(rows)
+        except duckdb.Error as error:
+            raise self._failed(error) from error
+
+    def query(self, query: str, params: Params = ()) -> Result:
+        """Return the rows of `query` as a Result; raises StoreError."""
+        return Result(self.sql(query, params), query, params)
+
+    def info(self) -> dict[str, str]:
+        """Return what the file says of itself: format, schema, storage_version, created_by, views."""
+        rows = self.sql("FROM atlas_info UNION ALL SELECT 'schema', version_num FROM schema_version").to_pylist()
+        return {row["key"]: row["value"] for row in rows}
+
+    @property
+    def _connection(self) -> duckdb.DuckDBPyConnection:
+        """The open connection; raises StoreError if closed, or opened in another process."""
+        if self._open is None:
+            raise StoreError(f"{self.path} is closed; open it again with atlas.open.")
+        if self._process != os.getpid():
+            raise StoreError(f"{self.path} was opened by process {self._process}; open it again in this one.")
+        return self._open
+
+    def _gathered(self, rows: duckdb.DuckDBPyRelation, most_bytes: int) -> pa.Table:
+        """Return all rows, read batch by batch; raises StoreError once they outgrow `most_bytes`."""
+        import pyarrow as pa
+
+        batches, size = [], 0
+        reader = rows.to_arrow_reader(_BATCH)
+        try:
+            for batch in reader:
+                size += batch.nbytes
+                if size > most_bytes:
+                    raise LimitError(
+                        f"The result of the query of {self.path} is larger than {most_bytes >> 20} MB; "
+                        "add a LIMIT, aggregate, or raise the memory limit."
+                    )
+                batches.append(batch)
+        except (pa.ArrowException, OSError) as error:  # how DuckDB's errors come out of an Arrow reader
+            raise self._failed(error) from error
+        return pa.Table.from_batches(batches, reader.schema)
+
+    def _failed(self, error: Exception) -> StoreError:
+        """Return DuckDB's complaint about a query as one sentence."""
+        if isinstance(error, duckdb.InterruptException) or "INTERRUPT Error" in str(error):
+            return StoreError(f"The query of {self.path} was stopped.")
+        if isinstance(error, duckdb.OutOfMemoryException) or _OUT_OF_MEMORY in str(error):
+            return LimitError(
+                f"The query of {self.path} needs more memory than its limit ({first_line(str(error))}); "
+                "ask for less, or raise the memory limit."
+            )
+        if is_damage(error) and isinstance(error, duckdb.Error):
+            return translate(error, self.path)
+        if _FILES_ARE_SHUT in str(error):
+            return LimitError(
+                f"The query of {self.path} may not touch other files ({first_line(str(error))}); allow it to only if "
+                "you trust it."
+            )
+        return StoreError(f"The query of {self.path} failed: {first_line(str(error))}.")
+
+
+def _relation(connection: duckdb.DuckDBPyConnection, query: str, params: Params) -> duckdb.DuckDBPyRelation | None:
+    """Return what `query` yields, None for a text without a statement."""
+    bound = dict(params) if isinstance(params, Mapping) else list(params)
+    return connection.sql(query, params=bound) if bound else connection.sql(query)
+
+
+def _empty() -> pa.Table:
+    import pyarrow as pa
+
+    return pa.table({})

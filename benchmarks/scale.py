@@ -16,6 +16,7 @@ from atlas.building.computing import Recipe, Tables, Worker
 from atlas.building.plan import Plan, make_plan
 from atlas.building.ray import Cluster
 from atlas.facts import read
+from atlas.running.choice import ModelChoice
 from atlas.running.progress import Silent
 from atlas.running.stopping import Stop
 from atlas.running.work import Batch
@@ -42,7 +43,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batches", type=int, default=40, help="batches of the compute-bound job")
     batches = parser.parse_args().batches
-    recipe = Recipe("demo-mbert", "cpu", "float32", None, False, None, 1, Settings())
+    recipe = Recipe(ModelChoice(device="cpu", threads=1), Settings())
     work = list(_plan().batches(8))
     one, two = (_seconds(recipe, workers, work[:batches]) for workers in (1, 2))
     local = _local(recipe, work[:batches])

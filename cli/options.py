@@ -1,10 +1,15 @@
 """Options that several commands share."""
 
+import inspect
 import re
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+from atlas.running.choice import ModelChoice, OpenChoice
 
 from .output.formats import Format
 
@@ -53,7 +58,49 @@ def megabytes(text: str) -> int:
     return int(size)
 
 
-Memory = Annotated[
-    int | None,
-    typer.Option(parser=megabytes, metavar="SIZE", help="Memory for activations, such as 4GB; by default by device."),
-]
+DEMO = ModelChoice()
+OPEN = OpenChoice()
+_CHOICE = {
+    "device": Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ..., mps or offload.")],
+    "dtype": Annotated[str | None, typer.Option(help="float32, float64 or bfloat16.")],
+    "revision": Annotated[str | None, typer.Option(help="Revision of the model to pin.")],
+    "allow_pickle": Annotated[bool, typer.Option("--allow-pickle", help="Load weights that are not safetensors.")],
+    "memory": Annotated[
+        int | None,
+        typer.Option(
+            parser=megabytes, metavar="SIZE", help="Memory for activations, such as 4GB; by default by device."
+        ),
+    ],
+    "threads": Annotated[
+        int | None,
+        typer.Option(min=1, help="Threads of a computation; equal numbers give rows equal to the bit."),
+    ],
+}
+"""The options of a command that loads a model, beside --model."""
+
+
+def choosing_model(command: Callable[..., None]) -> Callable[..., None]:
+    """Let `command`, one of whose parameters is `choice: Annotated[ModelChoice, HELP] = DEMO`, take it as options.
+
+    They are --model, explained by HELP, and those that every command that loads a model shares.
+    """
+    signature = inspect.signature(command)
+    wanted = signature.parameters["choice"]
+    kind, help_ = wanted.annotation.__origin__, wanted.annotation.__metadata__[0]
+    types = {"model": Annotated[str | None, typer.Option(help=help_)], **_CHOICE}
+    offered = [_option(name, annotation, getattr(wanted.default, name)) for name, annotation in types.items()]
+    others = [_option(p.name, p.annotation, p.default) for p in signature.parameters.values()]
+    place = list(signature.parameters).index("choice")
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        command(choice=kind(**{name: given.pop(name) for name in types}), **given)
+
+    parameters = [*others[:place], *offered, *others[place + 1 :]]
+    run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+def _option(name: str, annotation: object, default: object) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)

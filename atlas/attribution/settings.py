@@ -1,13 +1,20 @@
 """What a run is asked to compute: the settings that name it."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
-Method = Literal["amig", "amig-mean", "amig-code", "kn", "joint", "greedy", "gradient", "activation", "random"]
-METHODS: tuple[Method, ...] = (
-    "amig", "amig-mean", "amig-code", "kn", "joint", "greedy", "gradient", "activation", "random",
-)  # fmt: skip
+from atlas import scorers
+
+METHODS = scorers.serving("build")
+"""What `method` may be."""
+
+
+def _known(name: str) -> str:
+    if name not in scorers.SCORERS:
+        raise PydanticCustomError("scorer", "Input should be {known}", {"known": scorers.listed("build")})
+    return name
 
 
 class Settings(BaseModel):
@@ -15,7 +22,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    method: Method = "amig"
+    method: Annotated[str, AfterValidator(_known)] = scorers.DEFAULT
     rule: Literal["gauss-legendre", "left-20", "peer-20"] = "gauss-legendre"
     tolerance: float = Field(0.01, gt=0, lt=1, description="completeness error allowed, as a share of |F(w) - F(w')|")
     nodes: int | None = Field(None, ge=1, description="Gauss-Legendre nodes to start with; None takes the method's own")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from atlas.attribution.identity import versions
 from atlas.facts import Prompt
+from atlas.running.choice import ModelChoice
 from atlas.running.progress import Progress
 from atlas.running.stopping import Stop
 from atlas.running.work import Batch, Load, work
@@ -23,18 +24,9 @@ Tables = Mapping[str, "pa.Table"]
 
 @dataclass(frozen=True)
 class Recipe:
-    """All that a worker needs to know; plain values, so that it can be sent to another machine.
+    """All that a worker needs to know; plain values, so that it can be sent to another machine."""
 
-    `memory` is a budget for activations in MB, `threads` None leaves their number to torch.
-    """
-
-    model: str
-    device: str
-    dtype: str
-    revision: str | None
-    allow_pickle: bool
-    memory: int | None
-    threads: int | None
+    choice: ModelChoice
     settings: "Settings"
 
 
@@ -56,20 +48,7 @@ class Worker:
     @cached_property
     def model(self) -> "LanguageModel":
         """The loaded model; raises ModelError and UsageError."""
-        import torch
-
-        from atlas.models import load_model
-
-        recipe = self.recipe
-        if recipe.threads is not None:
-            torch.set_num_threads(recipe.threads)
-        return load_model(
-            recipe.model,
-            device=recipe.device,
-            dtype=recipe.dtype,  # type: ignore[arg-type]  # checked by load_model
-            revision=recipe.revision,
-            allow_pickle=recipe.allow_pickle,
-        )
+        return self.recipe.choice.load()
 
     def workbench(self) -> Workbench:
         """Return what this worker works with."""
@@ -95,7 +74,7 @@ class Worker:
         """What all batches of this worker share, so that memory is refused once and not for each batch."""
         from atlas.attribution import Budget
 
-        return Budget.of(self.model, None if self.recipe.memory is None else self.recipe.memory << 20)
+        return Budget.of(self.model, self.recipe.choice.bytes)
 
 
 class Engine(Protocol):

@@ -16,6 +16,7 @@ from atlas.building.neuron_tokens import fill_tokens
 from atlas.building.plan import WHOLE, Plan, Shard, batch_size, make_plan, missing, prompts_of
 from atlas.building.summary import Found, Summary
 from atlas.errors import AtlasError, UsageError
+from atlas.running.choice import ModelChoice
 from atlas.running.progress import Progress, Silent
 from atlas.running.stopping import orderly_stop
 from atlas.running.work import Batch
@@ -31,28 +32,21 @@ SAMPLE = 60
 
 
 @dataclass(frozen=True)
-class BuildOptions:
+class BuildOptions(ModelChoice):
     """What to attribute, with which model and method, and where the rows go.
 
     `limit` None takes the stated sample of the bundled facts and all of any other data set, 0 takes all.
-    `memory` is a budget for activations, in MB; `threads` None leaves their number to torch, and is 1 for each
-    worker of Ray. `shard` is the part of the plan to compute; `cluster` says where Ray does it, None is this process.
+    `threads` None is 1 for each worker of Ray. `shard` is the part of the plan to compute; `cluster` says where Ray
+    does it, None is this process.
     `settings` are fields of `atlas.attribution.Settings`; those not given keep their defaults.
     """
 
-    model: str = "demo-mbert"
     dataset: str = BUNDLED
     languages: Sequence[str] | None = None
     relations: Sequence[str] | None = None
     limit: int | None = None
     skip_bad: bool = False
     db: Path = Path("atlas.duckdb")
-    device: str = "auto"
-    dtype: str = "float32"
-    revision: str | None = None
-    allow_pickle: bool = False
-    memory: int | None = None
-    threads: int | None = None
     shard: Shard = WHOLE
     cluster: ClusterOptions | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -164,7 +158,7 @@ class _Job:
         batches = list(missing(share, self.writer.done_prompts(self.run)))
         self.total = prompts_of(share)
         self.before = self.total - prompts_of(batches)
-        self.progress.start(self.total, self.before)
+        self.progress.start(self.total, self.before, "prompts")
         return batches
 
     def _load(self, batches: Sequence[Tables]) -> None:
@@ -197,16 +191,7 @@ def _wrong_setting(error: ValueError) -> str:
 
 def _engine(options: BuildOptions, settings: "Settings", progress: Progress, stack: ExitStack) -> Engine:
     """Return the engine that is asked for, its model loaded."""
-    recipe = Recipe(
-        model=options.model,
-        device=options.device,
-        dtype=options.dtype,
-        revision=options.revision,
-        allow_pickle=options.allow_pickle,
-        memory=options.memory,
-        threads=options.threads,
-        settings=settings,
-    )
+    recipe = Recipe(options.filled(), settings)
     if options.cluster is None:
         progress.step(f"loading model {options.model}")
         return Local(recipe)

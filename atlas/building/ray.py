@@ -144,7 +144,7 @@ class Cluster:
 
     @property
     def _threads(self) -> int:
-        return self._recipe.threads or 1
+        return self._recipe.choice.threads or 1
 
     def _start(self) -> list[Any]:
         room = self._ray.cluster_resources()
@@ -156,8 +156,9 @@ class Cluster:
                 f"The Ray cluster has {room.get('CPU', 0):g} CPUs and {room.get('GPU', 0):g} GPUs, not enough for "
                 f"{workers or 1} workers of {self._threads} CPUs and {gpus:g} GPUs; ask for fewer with --workers."
             )
-        device = "cpu" if self._recipe.device == "auto" and not gpus else self._recipe.device
-        recipe = replace(self._recipe, threads=self._threads, device=device)
+        choice = self._recipe.choice
+        device = "cpu" if choice.device == "auto" and not gpus else choice.device
+        recipe = replace(self._recipe, choice=replace(choice, threads=self._threads, device=device))
         remote = self._ray.remote(num_cpus=self._threads, num_gpus=gpus, max_restarts=-1, max_task_retries=RETRIES)(
             Actor
         )
@@ -166,7 +167,7 @@ class Cluster:
     def _gpus(self, room: Mapping[str, float]) -> float:
         if self._options.gpus is not None:
             return self._options.gpus
-        return 1.0 if self._recipe.device in ("auto", "cuda") and room.get("GPU", 0) else 0.0
+        return 1.0 if self._recipe.choice.device in ("auto", "cuda") and room.get("GPU", 0) else 0.0
 
     def _agreed(self) -> Workbench:
         """Return what all workers work with; raises AtlasError if they differ, in weights or versions."""

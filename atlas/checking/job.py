@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import atlas
+from atlas import scorers
 from atlas.errors import UsageError
 from atlas.ids import stable_id
+from atlas.running.choice import ModelChoice
 from atlas.running.progress import Progress, Silent
 from atlas.store.connection import check_file
 from atlas.store.runs import UNION, choose_runs
@@ -26,24 +28,17 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class CheckOptions:
+class CheckOptions(ModelChoice):
     """With which model and whose neurons to judge.
 
     `source` is the method whose run names the neurons, or `union`. Claims are put in `templates` templates at most.
-    `memory` is in MB.
     """
 
-    model: str = "demo-mbert"
     db: Path = Path("atlas.duckdb")
-    source: str = "amig"
+    source: str = scorers.DEFAULT
     definition: str = "default"
     templates: int = 2
     seed: int = 0
-    device: str = "auto"
-    dtype: str = "float32"
-    revision: str | None = None
-    allow_pickle: bool = False
-    memory: int | None = None
 
 
 @dataclass
@@ -69,11 +64,11 @@ class Bench:
         """Return the signals of each claim, showing progress in prompts."""
         from atlas.checking.signals import read_signals
 
-        budget = None if self.options.memory is None else self.options.memory << 20
         found = []
-        self.progress.start(sum(len(claim.prompts) for claim in claims), 0)
+        self.progress.start(sum(len(claim.prompts) for claim in claims), 0, "prompts")
         try:
-            for claim, signals in zip(claims, read_signals(self.model, claims, self.settings, budget), strict=True):
+            read = read_signals(self.model, claims, self.settings, self.options.bytes)
+            for claim, signals in zip(claims, read, strict=True):
                 found.append(signals)
                 self.progress.advance(len(claim.prompts))
         finally:
@@ -94,23 +89,15 @@ def opened(options: CheckOptions, progress: Progress | None) -> Iterator[Bench]:
     Raises UsageError, with the command that helps, for an atlas without the run or without any neurons, StoreError
     where there is no atlas.
     """
-    from atlas.attribution import METHODS
     from atlas.checking.neurons import read_world, relation_neurons
-    from atlas.models import load_model
 
     progress = progress or Silent()
     check_file(options.db)
     with atlas.open(options.db, "a") as writer:
         progress.step(f"loading model {options.model}")
-        model = load_model(
-            options.model,
-            device=options.device,
-            dtype=options.dtype,  # type: ignore[arg-type]  # checked by load_model
-            revision=options.revision,
-            allow_pickle=options.allow_pickle,
-        )
+        model = options.load()
         info = model.info
-        run = choose_runs(writer, info.id, options.model, options.source, METHODS)[0]
+        run = choose_runs(writer, info.id, options.model, options.source)[0]
         progress.step("reading the neurons of relations")
         neurons = relation_neurons(writer, run, options.definition, info.layers, info.neurons, options.seed)
         if not neurons:

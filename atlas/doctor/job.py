@@ -8,10 +8,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from platform import python_version
 from tempfile import gettempdir
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import atlas
 from atlas.errors import AtlasError
+from atlas.running.choice import ModelChoice
 from atlas.running.progress import Progress
 
 if TYPE_CHECKING:
@@ -51,24 +52,21 @@ def examine(path: Path) -> Iterator[Finding]:
         yield Finding("wrong", "atlas", str(error))
 
 
-def examine_model(
-    name: str, *, device: str, dtype: str, revision: str | None, allow_pickle: bool, progress: Progress
-) -> Iterator[Finding]:
+def examine_model(choice: ModelChoice, progress: Progress) -> Iterator[Finding]:
     """Yield findings about the installation and about how the atlas's engine agrees with a model; see `conformance`.
 
     Raises ModelError for a model that cannot be loaded.
     """
-    from atlas import facts, models
+    from atlas import facts
     from atlas.doctor.suite import conformance
 
     yield from (_package(package) for package in _PACKAGES)
-    progress.step(f"loading model {name}")
-    number: Any = dtype  # checked by load_model
-    model = models.load_model(name, device=device, dtype=number, revision=revision, allow_pickle=allow_pickle)
+    progress.step(f"loading model {choice.model}")
+    model = choice.load()
     info = model.info
     yield Finding("ok", "model", f"{info.family}, {info.kind}, {info.layers} layers of {info.neurons:,} neurons")
     save = _room_for(model)
-    progress.step(f"comparing with the model's own runs in {dtype}")
+    progress.step(f"comparing with the model's own runs in {choice.dtype}")
     for outcome in conformance(model, list(facts.read("bundled").prompts()), save=save):
         progress.step(f"{outcome.check}: {outcome.error:.1e}")
         yield _conforming(outcome)

@@ -11,7 +11,7 @@ from atlas.attribution.batch import StepBatch
 from atlas.attribution.quadrature import gauss_legendre
 from atlas.attribution.reference import reference_baselines, reference_neurons, reference_scores
 from atlas.attribution.scorers import score_steps
-from atlas.attribution.settings import Method, Settings
+from atlas.attribution.settings import Settings
 from atlas.doctor.outcome import Outcome, relative, tolerance
 from atlas.engine.cutting import replay_cut
 from atlas.engine.replay import Entry, replay, rerun
@@ -48,7 +48,7 @@ def replayed(model: LanguageModel, step: Step, layers: Sequence[int]) -> Outcome
     return Outcome("replay", relative(values, wanted.expand_as(values)), tolerance(model), "unchanged neurons")
 
 
-def scored(model: LanguageModel, steps: Sequence[Step], layers: Sequence[int], kind: str, method: Method) -> Outcome:
+def scored(model: LanguageModel, steps: Sequence[Step], layers: Sequence[int], kind: str, method: str) -> Outcome:
     """The engine's scores are the reference's: against zero (`kn`) or each word's baseline (`amig`)."""
     error = max(_score_error(model, step, layers, method) for step in steps)
     return Outcome(f"scores, {method}", error, tolerance(model), f"{kind} answer, {NODES} nodes, against hooks")
@@ -92,7 +92,7 @@ def _zero(model: LanguageModel) -> Tensor:
     return torch.zeros(model.info.layers, model.info.neurons, dtype=model.dtype, device=model.device)
 
 
-def _score_error(model: LanguageModel, step: Step, layers: Sequence[int], method: Method) -> float:
+def _score_error(model: LanguageModel, step: Step, layers: Sequence[int], method: str) -> float:
     """Return how far the engine's scores of `step`, in a batch behind another, are from the reference's."""
     settings = Settings(method=method, nodes=NODES, max_nodes=NODES)
     found = score_steps(model, StepBatch.of(model, [_another(model, step), step]), settings, BUDGET)

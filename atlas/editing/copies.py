@@ -1,5 +1,6 @@
 """Edits on other copies of a model: apply one from its file, undo one in a saved folder."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import atlas
@@ -7,12 +8,15 @@ from atlas.editing.applying import apply_edit, undo_edit
 from atlas.editing.files import Edit, load_edit
 from atlas.editing.job import save_model
 from atlas.errors import UsageError
-from atlas.models import LanguageModel, load_model
+from atlas.models import LanguageModel
 from atlas.models.names import stack_of, with_stack
+from atlas.running.choice import OpenChoice
 
 
-def apply_to_copy(db: Path, name: str, *, model: str | None, save: Path, device: str = "auto") -> None:
-    """Apply the edit `name` (number or file) to `model` and write the result into the folder `save`.
+def apply_to_copy(db: Path, name: str, choice: OpenChoice, *, save: Path) -> None:
+    """Apply the edit `name` (number or file) to a model and write the result into the folder `save`.
+
+    The model is the one that the edit was made on, unless another is chosen.
 
     Raises ModelError for a model with other weights than those that the edit was made on, UsageError for a folder that
     is not empty.
@@ -20,18 +24,23 @@ def apply_to_copy(db: Path, name: str, *, model: str | None, save: Path, device:
     if save.exists() and any(save.iterdir()):
         raise UsageError(f"The folder {save} is not empty; name a new one for the model.")
     edit = load_edit(find_edit(db, name))
-    copy = _load(model or edit.record.model, edit, device)
+    copy = _load(choice, edit)
     apply_edit(copy, edit)
     save_model(copy, save)
     _mark(db, edit, "applied")
 
 
-def undo_in_copy(db: Path, name: str, *, model: Path, save: Path | None = None, device: str = "auto") -> str:
-    """Undo the edit `name` in the model folder `model`, there or into `save`; return the digest of the weights."""
+def undo_in_copy(db: Path, name: str, choice: OpenChoice, *, save: Path | None = None) -> str:
+    """Undo the edit `name` in the chosen model's folder, there or into `save`; return the digest of the weights.
+
+    Raises UsageError if no model is chosen.
+    """
+    if choice.model is None:
+        raise UsageError("No model is named to undo the edit in; give its folder with --model.")
     edit = load_edit(find_edit(db, name))
-    copy = _load(str(model), edit, device)
+    copy = _load(choice, edit)
     undo_edit(copy, edit)
-    save_model(copy, save or Path(with_stack(str(model))))
+    save_model(copy, save or Path(with_stack(choice.model)))
     _mark(db, edit, "undone")
     return copy.info.digest
 
@@ -49,11 +58,11 @@ def find_edit(db: Path, name: str) -> Path:
     return (db.with_name(f"{db.stem}.edits") / str(found[0]["file"])).resolve()
 
 
-def _load(name: str, edit: Edit, device: str) -> LanguageModel:
-    """Load a model with the stack whose neurons the edit changes, whatever its name asks for."""
-    name = with_stack(name, stack_of(edit.record.model))
+def _load(choice: OpenChoice, edit: Edit) -> LanguageModel:
+    """Load a model with the stack whose neurons the edit changes, whatever its name asks for, and with its dtype."""
+    name = with_stack(choice.model or edit.record.model, stack_of(edit.record.model))
     dtype = str(next(iter(edit.before.values())).dtype).removeprefix("torch.")
-    return load_model(name, device=device, dtype=dtype)  # type: ignore[arg-type]
+    return replace(choice, model=name, dtype=choice.dtype or dtype).filled().load()
 
 
 def _mark(db: Path, edit: Edit, status: str) -> None:

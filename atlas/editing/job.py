@@ -11,7 +11,8 @@ import atlas
 from atlas.editing.requests import Request, Target, understand
 from atlas.editing.rows import edit_row, outcome_rows
 from atlas.editing.sources import KINDS, Choice, choices, random_like, read_neurons
-from atlas.errors import AtlasError, ModelError, UsageError
+from atlas.errors import AtlasError, UsageError
+from atlas.running.choice import OpenChoice
 from atlas.running.progress import Progress, Silent
 from atlas.store.connection import check_file
 from atlas.store.stored import Prompts, StoredRun, stored_facts, stored_run
@@ -24,17 +25,16 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class EditOptions:
+class EditOptions(OpenChoice):
     """How edits are made, and where they go.
 
-    `neurons` is `likn`, `kn`, `relation` or a file; `least_languages` how far LIKN may be relaxed. `model` None takes
-    the model of the atlas's newest run. Each edit starts from the model as it was, unless `together` leaves it in
-    place for the next; `save` is a folder for the model with all edits in place and implies `together`.
-    `files` None puts the edits' files into a folder beside the atlas. `control` edits random neurons in their place.
+    `neurons` is `likn`, `kn`, `relation` or a file; `least_languages` how far LIKN may be relaxed. What is left open of
+    the model is that of `run`, or else of the atlas's newest run. Each edit starts from the model as it was, unless
+    `together` leaves it in place for the next; `save` is a folder for the model with all edits in place and implies
+    `together`. `files` None puts the edits' files into a folder beside the atlas. `control` edits random neurons.
     """
 
     db: Path = Path("atlas.duckdb")
-    model: str | None = None
     run: int | None = None
     definition: str = "default"
     neurons: str = "likn"
@@ -43,7 +43,6 @@ class EditOptions:
     together: bool = False
     save: Path | None = None
     files: Path | None = None
-    device: str = "auto"
     control: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -95,7 +94,7 @@ def edit_facts(options: EditOptions, requests: Sequence[Request], progress: Prog
     with atlas.open(options.db, "a") as writer:
         run = stored_run(writer, model=options.model, run=options.run)
         progress.step(f"loading model {run.name}")
-        job = _Job(options, writer, run, _settings(options), _model(run, options.device), Prompts(stored_facts(writer)))
+        job = _Job(options, writer, run, _settings(options), options.load_of(run), Prompts(stored_facts(writer)))
         done = list(_each(job, requests, progress))
         if options.save is not None and any(one.made and one.made.converged for one in done):
             save_model(job.model, options.save)
@@ -118,7 +117,7 @@ def save_model(model: "LanguageModel", folder: Path) -> None:
 
 
 def _each(job: "_Job", requests: Sequence[Request], progress: Progress) -> Iterator[Done]:
-    progress.start(len(requests), 0)
+    progress.start(len(requests), 0, "edits")
     try:
         for request in requests:
             try:
@@ -195,15 +194,3 @@ def _settings(options: EditOptions) -> "EditSettings":
         return EditSettings(**options.settings)
     except ValueError as error:
         raise UsageError(f"The settings of the edit cannot be used: {error}") from error
-
-
-def _model(run: StoredRun, device: str) -> "LanguageModel":
-    from atlas.models import load_model
-
-    model = load_model(run.name, device=device, dtype=run.dtype, revision=run.revision)  # type: ignore[arg-type]
-    if model.info.digest != run.digest:
-        raise ModelError(
-            f"Model {run.name!r} has other weights ({model.info.digest}) than those of run {run.run} ({run.digest}), "
-            f"so the run's neurons are not its own; run `atlas build` with this model first."
-        )
-    return model

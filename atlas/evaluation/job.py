@@ -9,50 +9,48 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 import atlas
-from atlas import schema
+from atlas import schema, scorers
 from atlas.attribution.identity import identity, versions
-from atlas.errors import ModelError, UsageError
+from atlas.errors import UsageError
 from atlas.evaluation import conditions as conditions_of
 from atlas.evaluation.conditions import Condition
 from atlas.facts import Fact, FactSet, Prompt
 from atlas.ids import stable_id
+from atlas.running.choice import OpenChoice
 from atlas.running.progress import Progress, Silent
 from atlas.store.connection import check_file
 from atlas.store.stored import Prompts, StoredRun, stored_facts, stored_run
 
 if TYPE_CHECKING:
     from atlas.engine.answers import Case, Measured
-    from atlas.models import LanguageModel
     from atlas.store import Writer
 
 UNRELATED = 2
 """Prompts of the unrelated fact in each language."""
 ACTIONS = {"suppress": 0.0, "enhance": 2.0}
-METHODS = ("amig", "amig-mean", "amig-code", "kn", "joint", "greedy", "gradient", "activation", "random")
 PORTION = 2048
 """Cases that are measured between two signs of progress."""
 
 
 @dataclass(frozen=True)
-class EvaluateOptions:
+class EvaluateOptions(OpenChoice):
     """What is evaluated: facts of the atlas, scorers, and the number of neurons of each.
 
     `limit` facts are taken, in turn from every relation. `neurons` is the count in the localisation table; in the
-    cross-lingual one it is each fact's number of LIKN, under `definition`, in the run of `method`.
+    cross-lingual one it is each fact's number of LIKN, under `definition`, in the run of `method`. What is left open
+    of the model is that of the atlas's newest run.
     """
 
     db: Path = Path("atlas.duckdb")
-    model: str | None = None
     languages: Sequence[str] | None = None
     relations: Sequence[str] | None = None
     limit: int = 40
-    methods: Sequence[str] = METHODS
-    method: str = "amig"
+    methods: Sequence[str] = scorers.serving("localisation")
+    method: str = scorers.DEFAULT
     neurons: int = 10
     definition: str = "default"
     scope: str = "query"
     seed: int = 0
-    device: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -72,6 +70,8 @@ def evaluate(options: EvaluateOptions, progress: Progress | None = None) -> Eval
     Scores that a scorer's run lacks are computed first. Raises UsageError where no fact can be evaluated.
     """
     progress = progress or Silent()
+    if options.scope not in ("query", "all"):
+        raise UsageError(f"--scope cannot be {options.scope!r}: choose query or all.")
     check_file(options.db)
     with atlas.open(options.db, "a") as writer:
         job = _Job(options, progress, writer, stored_run(writer, model=options.model))
@@ -82,16 +82,13 @@ class _Job:
     """One call of `evaluate`, all its parts at hand."""
 
     def __init__(self, options: EvaluateOptions, progress: Progress, writer: "Writer", run: StoredRun) -> None:
-        from atlas.models import load_model
+        from atlas.attribution import Budget
 
         self.options, self.progress, self.writer = options, progress, writer
         progress.step(f"loading model {run.name}")
-        self.dtype = run.dtype
-        self.model: LanguageModel = load_model(
-            run.name, device=options.device, dtype=run.dtype, revision=run.revision  # type: ignore[arg-type]
-        )  # fmt: skip
-        if self.model.info.digest != run.digest:
-            raise ModelError(f"Model {run.name!r} has other weights than the atlas's runs; run `atlas build` first.")
+        self.dtype = options.dtype or run.dtype
+        self.model = options.load_of(run)
+        self.budget = Budget.of(self.model, options.bytes)
         self.prompts = Prompts(stored_facts(writer))
         self.languages = tuple(options.languages or self._languages())
         self.held = self._held()
@@ -178,10 +175,10 @@ class _Job:
         done = self.writer.done_prompts(run)
         missing = {fact: [p for p in own if p.id not in done] for fact, own in self.own.items()}
         self.progress.step(f"scoring with {method}")
-        self.progress.start(sum(map(len, self.own.values())), sum(map(len, self.own.values())) - _size(missing))
+        self.progress.start(_size(self.own), _size(self.own) - _size(missing), "prompts")
         for group in filter(None, missing.values()):
             self.writer.add_prompts(group)
-            self.writer.load_batch(to_tables(run, attribute(self.model, group, settings), settings.floor))
+            self.writer.load_batch(to_tables(run, attribute(self.model, group, settings, self.budget), settings.floor))
             self.progress.advance(len(group))
         self.progress.finish()
         self.writer.finish_run(run, "done")
@@ -203,7 +200,7 @@ class _Job:
             for fact, languages in away.items()
         }
         rows = list(self._rows(evaluation, purpose, wanted, away))
-        self.progress.start(len(rows), 0)
+        self.progress.start(len(rows), 0, "interventions")
         for start in range(0, len(rows), PORTION):
             part = rows[start : start + PORTION]
             after = measure(self.model, [case for _, case in part], self.options.scope)  # type: ignore[arg-type]

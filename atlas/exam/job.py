@@ -1,4 +1,4 @@
-"""The job of `atlas evaluate --planted`: every scorer on planted models, from attribution to the atlas's views."""
+"""The job of `atlas exam`: every scorer on planted models, from attribution to the atlas's views."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,13 +17,12 @@ from atlas.ids import Neuron
 from atlas.running.progress import Progress, Silent
 
 if TYPE_CHECKING:
-    from atlas.attribution.settings import Method
     from atlas.exam import Failure, Found, Row, Setting
     from atlas.models import LanguageModel
     from atlas.planted import Planted
     from atlas.store import Writer
 
-    Case = tuple[Setting, int, tuple[Method, ...]]
+    Case = tuple[Setting, int, tuple[str, ...]]
     Marks = tuple[list[Row], list[Failure]]
 
 
@@ -42,7 +41,7 @@ class Exam:
 
 def examine(
     settings: Iterable["Setting"],
-    methods: Sequence["Method"],
+    methods: Sequence[str],
     seeds: int = 2,
     progress: Progress | None = None,
     workers: int = 1,
@@ -54,7 +53,7 @@ def examine(
     """
     started, progress = monotonic(), progress or Silent()
     cases = [(setting, seed, tuple(methods)) for setting in settings for seed in range(seeds)]
-    progress.start(sum(map(_prompts, cases)), 0)
+    progress.start(sum(map(_prompts, cases)), 0, "prompts")
     rows: list[Row] = []
     failures: list[Failure] = []
     try:
@@ -112,7 +111,7 @@ def _plant(setting: "Setting", seed: int, failures: list["Failure"]) -> tuple["P
     return None, seed
 
 
-def _sit(setting: "Setting", seed: int, planted: "Planted", methods: Sequence["Method"]) -> Iterator["Row"]:
+def _sit(setting: "Setting", seed: int, planted: "Planted", methods: Sequence[str]) -> Iterator["Row"]:
     """Yield the marks of every method on one model."""
     import pyarrow as pa
 
@@ -145,7 +144,7 @@ def _sit(setting: "Setting", seed: int, planted: "Planted", methods: Sequence["M
             )
 
 
-def _attribute(writer: "Writer", model: "LanguageModel", planted: "Planted", method: "Method") -> int:
+def _attribute(writer: "Writer", model: "LanguageModel", planted: "Planted", method: str) -> int:
     """Score all prompts with `method`, store the scores and return the run."""
     from atlas.attribution import Settings, attribute
     from atlas.attribution.rows import to_tables

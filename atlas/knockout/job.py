@@ -9,11 +9,12 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 import atlas
-from atlas.attribution import METHODS
+from atlas import scorers
 from atlas.attribution.identity import versions
 from atlas.errors import UsageError
 from atlas.facts import Prompt
 from atlas.ids import Neuron
+from atlas.running.choice import ModelChoice
 from atlas.running.progress import Progress, Silent
 from atlas.running.stopping import orderly_stop
 from atlas.running.work import work
@@ -32,17 +33,16 @@ Key = tuple[int, str]
 
 
 @dataclass(frozen=True)
-class KnockoutOptions:
+class KnockoutOptions(ModelChoice):
     """What to knock out, in which model, and where the rows go.
 
     `source` is the scorer whose run names the candidates, or `union` for all that the atlas holds of the model; `run`
-    says which run where there are several. `top`
-    candidates are taken of each fact and language, sets have up to `max_order` neurons. `memory` is in MB.
+    says which run where there are several. `top` candidates are taken of each fact and language, sets have up to
+    `max_order` neurons.
     """
 
-    model: str = "demo-mbert"
     db: Path = Path("atlas.duckdb")
-    source: str = "amig"
+    source: str = scorers.DEFAULT
     run: int | None = None
     languages: Sequence[str] | None = None
     relations: Sequence[str] | None = None
@@ -51,11 +51,6 @@ class KnockoutOptions:
     max_order: int = 2
     control: bool = True
     definition: str = "default"
-    device: str = "auto"
-    dtype: str = "float32"
-    revision: str | None = None
-    allow_pickle: bool = False
-    memory: int | None = None
     seed: int = 0
 
 
@@ -100,13 +95,10 @@ def knockout(options: KnockoutOptions, progress: Progress | None = None) -> Knoc
     check_file(options.db)
     with atlas.open(options.db, "a") as writer:
         progress.step(f"loading model {options.model}")
-        model = _load(options)
+        model = options.load()
         method = None if options.source == UNION else options.source
-        runs = (
-            [options.run]
-            if options.run is not None
-            else choose_runs(writer, model.info.id, options.model, method, METHODS)
-        )
+        chosen = options.run
+        runs = choose_runs(writer, model.info.id, options.model, method) if chosen is None else [chosen]
         run = union_run(writer, model, runs) if options.source == UNION else runs[0]
         progress.step("choosing candidates")
         job = _Job(options, progress, writer, model, run, runs)
@@ -140,7 +132,7 @@ class _Job:
         self.empty = len(batches) - len(filled)
         self.total = sum(map(len, filled))
         search = Search(self.model, self.run, candidates, self._limits(), self._stored, self.unusable)
-        self.progress.start(self.total, 0)
+        self.progress.start(self.total, 0, "prompts")
         try:
             with orderly_stop(self.progress.stopping) as stop:
                 work(filled, search.measure, self._load, self.progress, stop)
@@ -213,7 +205,7 @@ class _Job:
             max_order=options.max_order,
             control=options.control,
             seed=options.seed,
-            budget=None if options.memory is None else options.memory << 20,
+            budget=options.bytes,
             **rows[0],
         )
 
@@ -230,18 +222,6 @@ class _Job:
 
 def _key(prompt: Prompt) -> Key:
     return prompt.fact.id, prompt.language
-
-
-def _load(options: KnockoutOptions) -> "LanguageModel":
-    from atlas.models import load_model
-
-    return load_model(
-        options.model,
-        device=options.device,
-        dtype=options.dtype,  # type: ignore[arg-type]  # checked by load_model
-        revision=options.revision,
-        allow_pickle=options.allow_pickle,
-    )
 
 
 _THRESHOLDS = "SELECT t_low, absolute FROM definition WHERE definition = ?"

@@ -4,16 +4,16 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Receiver of a job's progress; counts are prompts."""
+    """Receiver of a job's progress; `start` says what is counted."""
 
     def step(self, text: str) -> None:
         """A step has begun, such as loading the model."""
 
-    def start(self, total: int, done: int) -> None:
-        """Work begins: `total` prompts in all, of which `done` were there before."""
+    def start(self, total: int, done: int, things: str) -> None:
+        """Work begins: `total` things (such as prompts) in all, of which `done` were there before."""
 
-    def advance(self, prompts: int) -> None:
-        """So many more prompts were computed."""
+    def advance(self, count: int) -> None:
+        """So many more were done."""
 
     def stopping(self) -> None:
         """The user asked to stop; called inside a signal handler."""
@@ -28,10 +28,10 @@ class Silent:
     def step(self, text: str) -> None:
         """Do nothing."""
 
-    def start(self, total: int, done: int) -> None:
+    def start(self, total: int, done: int, things: str) -> None:
         """Do nothing."""
 
-    def advance(self, prompts: int) -> None:
+    def advance(self, count: int) -> None:
         """Do nothing."""
 
     def stopping(self) -> None:

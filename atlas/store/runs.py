@@ -1,8 +1,8 @@
 """Which runs of an atlas a later job goes by."""
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from atlas import scorers
 from atlas.errors import UsageError
 
 if TYPE_CHECKING:
@@ -12,25 +12,24 @@ UNION = "union"
 """The method of a run that joins the neurons of others."""
 
 
-def choose_runs(atlas: "Reader", model: int, name: str, method: str | None, methods: Sequence[str]) -> list[int]:
+def choose_runs(atlas: "Reader", model: int, name: str, method: str | None) -> list[int]:
     """Return the run of `method` on a model, or with None one of each method; of several the one last started.
 
-    `methods` are all that a build knows. Raises UsageError, with the command that makes one, if there is none, and for
-    a method that is not among them.
+    Raises UsageError, with the command that makes one, if there is none, and for a method that nobody knows.
     """
     rows = atlas.sql(_NEWEST, {"model": model, "method": method}).to_pylist()
     if not rows:
-        wanted, maker = "any method" if method is None else f"method {method!r}", _maker(method, name, methods)
+        wanted, maker = "any method" if method is None else f"method {method!r}", _maker(method, name)
         raise UsageError(
             f"{atlas.path} has no run of {name} with {wanted}; `atlas {maker} --db {atlas.path}` makes one."
         )
     return [row["run"] for row in rows]
 
 
-def _maker(method: str | None, name: str, methods: Sequence[str]) -> str:
+def _maker(method: str | None, name: str) -> str:
     """Return the command that makes a run of `method`; a union is joined by the knock-outs."""
-    if method not in (None, UNION, *methods):
-        raise UsageError(f"Method {method!r} is not known; choose from {', '.join(methods)} and {UNION}.")
+    if method not in (None, UNION, *scorers.SCORERS):
+        raise UsageError(f"Method {method!r} is not known; choose from {', '.join(scorers.SCORERS)} and {UNION}.")
     if method == UNION:
         return f"knockout --model {name} --from union"
     return f"build --model {name}" + ("" if method is None else f" --method {method}")

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from atlas import scorers
 from atlas.errors import UsageError
+from atlas.running.choice import ModelChoice
 
 from .. import diagnostics
 from ..exits import ExitCode
-from ..options import DEFAULT_DB, Db, Languages, Memory, Relations, SkipBad, split
+from ..options import DEFAULT_DB, DEMO, Db, Languages, Relations, SkipBad, choosing_model, split
 from . import report as reporting
 
 if TYPE_CHECKING:
@@ -27,11 +29,11 @@ class Engine(StrEnum):
     ray = "ray"
 
 
+@choosing_model
 def build(
-    model: Annotated[
-        str,
-        typer.Option(help="demo-mbert, demo-mgpt, a name that `atlas models` lists, a Hugging Face id or a folder."),
-    ] = "demo-mbert",
+    choice: Annotated[
+        ModelChoice, "demo-mbert, demo-mgpt, a name that `atlas models` lists, a Hugging Face id or a folder."
+    ] = DEMO,
     dataset: Annotated[str, typer.Option(help="`bundled`, or a folder or file of facts (docs/facts.md).")] = "bundled",
     languages: Languages = None,
     relations: Relations = None,
@@ -39,14 +41,8 @@ def build(
         int | None,
         typer.Option(min=0, help="Facts to take at most; 0 for all. By default 60 of the bundled ones."),
     ] = None,
-    method: Annotated[
-        str,
-        typer.Option(help="amig, amig-mean, amig-code, kn, joint, greedy, gradient, activation or random."),
-    ] = "amig",
+    method: Annotated[str, typer.Option(help=f"{scorers.listed('build')}.")] = scorers.DEFAULT,
     db: Db = DEFAULT_DB,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ..., mps or offload.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="float32, float64 or bfloat16.")] = "float32",
-    revision: Annotated[str | None, typer.Option(help="Revision of the model to pin.")] = None,
     tolerance: Annotated[
         float | None, typer.Option(help="Completeness error that asks for more nodes, as a share.")
     ] = None,
@@ -62,11 +58,6 @@ def build(
         float | None, typer.Option(help="Share of a prompt's largest score from which scores are stored.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
-    memory: Memory = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, help="Threads of a computation; equal numbers give rows equal to the bit."),
-    ] = None,
     shard: Annotated[
         str | None, typer.Option(help="Compute one part of the batches alone: 3/16.", metavar="K/N")
     ] = None,
@@ -85,9 +76,6 @@ def build(
         typer.Option(help="Folder that Ray workers write their rows to, for the loader to read.", metavar="URL"),
     ] = None,
     skip_bad: SkipBad = False,
-    allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="Load weights that are not safetensors.")
-    ] = False,
     knockout: Annotated[
         bool, typer.Option("--knockout", help="Then knock out the facts' neurons, as `atlas knockout` does.")
     ] = False,
@@ -119,19 +107,13 @@ def build(
         "floor": floor,
     }
     options = BuildOptions(
-        model=model,
+        **choice.given(),
         dataset=dataset,
         languages=split(languages),
         relations=split(relations),
         limit=limit,
         skip_bad=skip_bad,
         db=db,
-        device=device,
-        dtype=dtype,
-        revision=revision,
-        allow_pickle=allow_pickle,
-        memory=memory,
-        threads=threads,
         shard=part,
         cluster=_cluster(engine, ray_address, workers, gpus_per_worker, shards_to),
         settings={"method": method, "seed": seed, **_given(settings)},
@@ -175,17 +157,12 @@ def _knock_out(options: "BuildOptions", summary: "Summary", method: str, seed: i
         show(summary, json=False)
     found = run_knockout(
         KnockoutOptions(
-            model=options.model,
+            **options.given(),
             db=options.db,
             source=method,
             run=summary.run,
             languages=options.languages,
             relations=options.relations,
-            device=options.device,
-            dtype=options.dtype,
-            revision=options.revision,
-            allow_pickle=options.allow_pickle,
-            memory=options.memory,
             seed=seed,
         ),
         TerminalProgress(),

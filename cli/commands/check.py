@@ -5,10 +5,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from atlas import scorers
 from atlas.errors import UsageError
+from atlas.running.choice import ModelChoice
 
 from .. import diagnostics
-from ..options import DEFAULT_DB, Db, FormatOption, Json, Languages, Memory, Output, Relations, chosen, split
+from ..options import (
+    DEFAULT_DB,
+    DEMO,
+    Db,
+    FormatOption,
+    Json,
+    Languages,
+    Output,
+    Relations,
+    choosing_model,
+    chosen,
+    split,
+)
 from ..output.emit import emit
 from ..output.formats import Format
 
@@ -18,6 +32,7 @@ if TYPE_CHECKING:
     from atlas.checking.judge import Answer
 
 
+@choosing_model
 def check(
     subject: Annotated[str | None, typer.Option(help="Subject of the claim, as text.")] = None,
     relation: Annotated[str | None, typer.Option(help="Relation of the claim, such as P36.")] = None,
@@ -37,10 +52,10 @@ def check(
     evidence: Annotated[
         str, typer.Option(help="Neurons to go by: dkn, dkn-or-kn, dkn-languages, kn, likn or random.")
     ] = "dkn",
-    model: Annotated[
-        str, typer.Option(help="The model that judges; a build and a knockout came first.")
-    ] = "demo-mbert",
-    from_: Annotated[str, typer.Option("--from", help="Method whose run names the neurons, or union.")] = "amig",
+    choice: Annotated[ModelChoice, "The model that judges; a build and a knockout came first."] = DEMO,
+    from_: Annotated[
+        str, typer.Option("--from", help="Method whose run names the neurons, or union.")
+    ] = scorers.DEFAULT,
     languages: Languages = None,
     relations: Relations = None,
     conditions: Annotated[
@@ -51,14 +66,7 @@ def check(
     templates: Annotated[int, typer.Option(min=1, help="Templates that a claim is put in, at most.")] = 2,
     definition: Annotated[str, typer.Option(help="Named thresholds that say what a DKN is.")] = "default",
     db: Db = DEFAULT_DB,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ..., mps or offload.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="float32, float64 or bfloat16.")] = "float32",
-    revision: Annotated[str | None, typer.Option(help="Revision of the model to pin.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of wrong objects, random neurons and intervals.")] = 0,
-    memory: Memory = None,
-    allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="Load weights that are not safetensors.")
-    ] = False,
     format_: FormatOption = None,
     json: Json = False,
     output: Output = None,
@@ -71,19 +79,7 @@ def check(
     """
     from atlas.checking.job import CheckOptions
 
-    options = CheckOptions(
-        model=model,
-        db=db,
-        source=from_,
-        definition=definition,
-        templates=templates,
-        seed=seed,
-        device=device,
-        dtype=dtype,
-        revision=revision,
-        allow_pickle=allow_pickle,
-        memory=memory,
-    )
+    options = CheckOptions(**choice.given(), db=db, source=from_, definition=definition, templates=templates, seed=seed)
     one = (subject, relation, object_)
     _check_usage(one, claims, evaluate=evaluate)
     format_ = chosen(format_, json)

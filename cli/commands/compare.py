@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from atlas import scorers
+
 from .. import diagnostics
 from ..options import DEFAULT_DB, Db, FormatOption, Json, Output, chosen
 from ..output.emit import emit
@@ -28,7 +30,7 @@ def compare(
     a: Annotated[str, typer.Argument(help="A model of the atlas: its name or its digest.", metavar="A")],
     b: Annotated[str, typer.Argument(help="Another one.", metavar="B")],
     db: Db = DEFAULT_DB,
-    method: Annotated[str, typer.Option(help="Scorer whose newest run speaks for each model.")] = "amig",
+    method: Annotated[str, typer.Option(help="Scorer whose newest run speaks for each model.")] = scorers.DEFAULT,
     definition: Annotated[str, typer.Option(help="Named thresholds to go by.")] = "default",
     table: Annotated[
         Part | None, typer.Option(help="Table to write; if left out, all as text, and facts in any other format.")

@@ -6,24 +6,21 @@ from typing import Annotated
 
 import typer
 
+from atlas.running.choice import OpenChoice
+
 from ..exits import ExitCode
-from ..options import DEFAULT_DB, Db, FormatOption, Json, chosen
+from ..options import DEFAULT_DB, OPEN, Db, FormatOption, Json, choosing_model, chosen
 from ..output.emit import emit
 from ..output.formats import Format
 
 
+@choosing_model
 def doctor(
     db: Db = DEFAULT_DB,
-    model: Annotated[
-        str | None,
-        typer.Option(help="Check this model, not the atlas: a short name, a Hugging Face id or a folder."),
-    ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ..., mps or offload.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="Number type to check the model in; float64 asks for most.")] = "float32",
-    revision: Annotated[str | None, typer.Option(help="Revision of the model to pin.")] = None,
-    allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="Load weights that are not safetensors.")
-    ] = False,
+    choice: Annotated[
+        OpenChoice,
+        "Check this model, not the atlas: a short name, a Hugging Face id or a folder.",
+    ] = OPEN,
     digest: Annotated[
         bool, typer.Option("--digest", help="Print a digest of the atlas' content and nothing else.")
     ] = False,
@@ -45,13 +42,8 @@ def doctor(
 
     from ..output.progress import TerminalProgress
 
-    if model is None:
-        findings = list(examine(db))
-    else:
-        options = {"device": device, "dtype": dtype, "revision": revision}
-        findings = list(
-            examine_model(model, **options, allow_pickle=allow_pickle, progress=TerminalProgress())  # type: ignore[arg-type]
-        )
+    found = examine(db) if choice.model is None else examine_model(choice.filled(), TerminalProgress())
+    findings = list(found)
     emit(pa.Table.from_pylist([asdict(finding) for finding in findings]), chosen(format_, json), None)
     if any(finding.status == "wrong" for finding in findings):
         raise typer.Exit(ExitCode.FAILED)

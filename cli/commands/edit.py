@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from atlas.errors import UsageError
+from atlas.running.choice import OpenChoice
 
 from .. import diagnostics
 from ..exits import ExitCode
-from ..options import DEFAULT_DB, Db, FormatOption, Json, Output, chosen, split
+from ..options import DEFAULT_DB, OPEN, Db, FormatOption, Json, Output, choosing_model, chosen, split
 from ..output.emit import emit
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ..., mps or offload.")]
 EditName = Annotated[
     str, typer.Argument(help="An edit's number, as `edit list` shows it, or its file.", metavar="EDIT")
 ]
@@ -32,6 +32,7 @@ Save = Annotated[Path | None, typer.Option(help="Folder for the changed model; n
 
 
 @app.callback()
+@choosing_model
 def edit(
     context: typer.Context,
     fact: Annotated[str | None, typer.Option(help="The fact: its id, or its subject's name or key.")] = None,
@@ -51,7 +52,7 @@ def edit(
         int | None, typer.Option(min=1, help="How far LIKN may be relaxed where those of all languages fail; 2.")
     ] = None,
     method: Annotated[str, typer.Option(help="fit or kn.")] = "fit",
-    model: Annotated[str | None, typer.Option(help="Model of the atlas to edit; that of the newest run.")] = None,
+    choice: Annotated[OpenChoice, "Model of the atlas to edit; that of the newest run."] = OPEN,
     run: Annotated[int | None, typer.Option(help="Run whose neurons are taken.")] = None,
     definition: Annotated[str, typer.Option(help="Named thresholds to go by.")] = "default",
     save: Save = None,
@@ -61,7 +62,6 @@ def edit(
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     steps: Annotated[int | None, typer.Option(min=1, help="Most steps of the fit.")] = None,
     db: Db = DEFAULT_DB,
-    device: Device = "auto",
     json: Json = False,
 ) -> None:
     """Change a fact in a model's weights, in several languages at once.
@@ -76,8 +76,8 @@ def edit(
 
     settings: dict[str, Any] = {"method": method, "seed": seed, **({"steps": steps} if steps else {})}
     options = EditOptions(
-        db=db, model=model, run=run, definition=definition, neurons=neurons, least_languages=least_languages,
-        force=force, together=together, save=save, device=device, control=control, settings=settings,
+        **choice.given(), db=db, run=run, definition=definition, neurons=neurons, least_languages=least_languages,
+        force=force, together=together, save=save, control=control, settings=settings,
     )  # fmt: skip
     requests = _requests(fact, object_, relation, split(languages), batch)
     done = edit_facts(options, requests, TerminalProgress())
@@ -85,7 +85,8 @@ def edit(
         raise done[0].error
     _show(done, json=json)
     if save is not None and any(one.file for one in done):
-        print(diagnostics.visible(f"The edited model is {save}"))
+        say = diagnostics.talk if json else print
+        say(diagnostics.visible(f"The edited model is {save}"))
     if not all(one.file for one in done):
         raise typer.Exit(ExitCode.FAILED)
 
@@ -100,33 +101,33 @@ def list_(db: Db = DEFAULT_DB, format_: FormatOption = None, json: Json = False,
 
 
 @app.command()
+@choosing_model
 def apply(
     name: EditName,
     save: Annotated[Path, typer.Option(help="Folder for the changed model; new or empty.", metavar="FOLDER")],
-    model: Annotated[str | None, typer.Option(help="Model to change; by default the one it was made on.")] = None,
+    choice: Annotated[OpenChoice, "Model to change; by default the one it was made on."] = OPEN,
     db: Db = DEFAULT_DB,
-    device: Device = "auto",
 ) -> None:
     """Apply an edit to another copy of the model that it was made on."""
     from atlas.editing.copies import apply_to_copy
 
-    apply_to_copy(db, name, model=model, save=save, device=device)
+    apply_to_copy(db, name, choice, save=save)
     print(diagnostics.visible(f"The edited model is {save}"))
 
 
 @app.command()
+@choosing_model
 def undo(
     name: EditName,
-    model: Annotated[Path, typer.Option(help="Folder of the edited model, as --save wrote it.", metavar="FOLDER")],
+    choice: Annotated[OpenChoice, "Folder of the edited model, as --save wrote it."] = OPEN,
     save: Save = None,
     db: Db = DEFAULT_DB,
-    device: Device = "auto",
 ) -> None:
     """Undo an edit in a saved model: every weight returns to the bit. Without --save the folder is changed."""
     from atlas.editing.copies import undo_in_copy
 
-    digest = undo_in_copy(db, name, model=model, save=save, device=device)
-    print(diagnostics.visible(f"The model {save or model} has weights {digest}"))
+    digest = undo_in_copy(db, name, choice, save=save)
+    print(diagnostics.visible(f"The model {save or choice.model} has weights {digest}"))
 
 
 @app.command()

@@ -6,22 +6,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from atlas import scorers
+from atlas.running.choice import ModelChoice
+
 from .. import diagnostics
 from ..exits import ExitCode
-from ..options import DEFAULT_DB, Db, Languages, Memory, Relations, split
+from ..options import DEFAULT_DB, DEMO, Db, Languages, Relations, choosing_model, split
 
 if TYPE_CHECKING:
     from atlas.knockout.job import KnockoutSummary
 
 
+@choosing_model
 def knockout(
-    model: Annotated[
-        str, typer.Option(help="The model whose neurons are knocked out; a build came first.")
-    ] = "demo-mbert",
+    choice: Annotated[ModelChoice, "The model whose neurons are knocked out; a build came first."] = DEMO,
     from_: Annotated[
         str,
         typer.Option("--from", help="Method whose run names the candidates, or union for all runs of the model."),
-    ] = "amig",
+    ] = scorers.DEFAULT,
     languages: Languages = None,
     relations: Relations = None,
     limit: Annotated[int, typer.Option(min=0, help="Facts to take at most; 0 for all.")] = 0,
@@ -32,14 +34,7 @@ def knockout(
     control: Annotated[bool, typer.Option(help="Measure random sets of the same size and layers too.")] = True,
     definition: Annotated[str, typer.Option(help="Named thresholds that say what a knowledge neuron is.")] = "default",
     db: Db = DEFAULT_DB,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:1, ..., mps or offload.")] = "auto",
-    dtype: Annotated[str, typer.Option(help="float32, float64 or bfloat16.")] = "float32",
-    revision: Annotated[str | None, typer.Option(help="Revision of the model to pin.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the random sets.")] = 0,
-    memory: Memory = None,
-    allow_pickle: Annotated[
-        bool, typer.Option("--allow-pickle", help="Load weights that are not safetensors.")
-    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
     """Zero knowledge neurons, alone and together, and store what the answers lose.
@@ -53,7 +48,7 @@ def knockout(
     from ..output.progress import TerminalProgress
 
     options = KnockoutOptions(
-        model=model,
+        **choice.given(),
         db=db,
         source=from_,
         languages=split(languages),
@@ -63,11 +58,6 @@ def knockout(
         max_order=max_order,
         control=control,
         definition=definition,
-        device=device,
-        dtype=dtype,
-        revision=revision,
-        allow_pickle=allow_pickle,
-        memory=memory,
         seed=seed,
     )
     finish(run_knockout(options, TerminalProgress()), json=json)

@@ -12,7 +12,7 @@ from ..diagnostics import urgent, visible
 
 
 class _RateColumn(ProgressColumn):
-    """Prompts a second."""
+    """Things a second."""
 
     def render(self, task: Task) -> Text:
         return Text(f"{task.speed:,.1f}/s" if task.speed else "")
@@ -25,10 +25,9 @@ class TerminalProgress:
         console = Console(stderr=True)
         self._watched = console.is_terminal
         self._bar = Progress(
-            TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("prompts"),
+            TextColumn("{task.description}"),
             _RateColumn(),
             TimeLeftColumn(),
             console=console,
@@ -42,15 +41,17 @@ class TerminalProgress:
         if self._watched:
             self._bar.console.print(f"{visible(text)} ...", style="dim", markup=False, highlight=False)
 
-    def start(self, total: int, done: int) -> None:
-        """Show the bar."""
-        self._task = self._bar.add_task("attributing", total=total, completed=done)
+    def start(self, total: int, done: int, things: str) -> None:
+        """Show a bar, in place of the one before."""
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+        self._task = self._bar.add_task(things, total=total, completed=done)
         self._bar.start()
 
-    def advance(self, prompts: int) -> None:
+    def advance(self, count: int) -> None:
         """Move the bar."""
         if self._task is not None:
-            self._bar.advance(self._task, prompts)
+            self._bar.advance(self._task, count)
 
     def stopping(self) -> None:
         """Tell that the first Ctrl-C was heard, from inside the signal handler."""

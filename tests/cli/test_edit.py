@@ -69,6 +69,27 @@ def test_the_saved_model_opens_says_the_new_object_and_is_undone(edit, shell, db
     assert all(torch.equal(value, before[name]) for name, value in weights(tmp_path / "edited").items())
 
 
+def test_stdout_is_json_alone_where_json_is_asked_for(edit, tmp_path):
+    done = edit(*FRANCE, "--json", "--save", tmp_path / "edited")
+    assert json.loads(done.out)[0]["converged"]
+    assert str(tmp_path / "edited") in done.err
+
+
+def test_edits_are_what_the_progress_counts(edit, monkeypatch):
+    from atlas.cli.output.progress import TerminalProgress
+
+    told = []
+    monkeypatch.setattr(TerminalProgress, "start", lambda self, total, done, things: told.append((total, things)))
+    assert edit(*FRANCE).code == 0
+    assert told == [(1, "edits")]
+
+
+def test_a_model_in_another_number_type_is_edited(edit, db):
+    done = edit(*FRANCE, "--dtype", "float64", "--threads", "1", "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)[0]["efficacy"] == 1
+
+
 def test_an_edit_is_applied_to_a_copy_and_refused_elsewhere(edit, shell, db, tmp_path):
     assert edit(*FRANCE, "--save", tmp_path / "edited").code == 0
     (file,) = db.with_name("atlas.edits").iterdir()
@@ -159,6 +180,13 @@ def test_evaluate_writes_both_tables(shell, built, db, tmp_path):
     rows = list(csv.DictReader((tmp_path / "tables" / "localisation.csv").read_text("utf-8").splitlines()))
     assert len({row["facts"] for row in rows}) == 1
     assert {row["method"] for row in rows} == {"gradient", "random"}
+
+
+@pytest.mark.parametrize("words", [("--scope", "some"), ("--method", "amig,best")])
+def test_evaluate_refuses_unknown_words(shell, built, db, words):
+    done = shell("evaluate", "--db", db, *words)
+    assert done.code == 2
+    assert f"{words[0]} cannot be" in done.err
 
 
 @pytest.mark.parametrize("command", [("edit", "--fact", "France", "--object", "Berlin"), ("evaluate",)])

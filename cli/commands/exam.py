@@ -1,0 +1,76 @@
+"""`atlas exam`: the scorers on models whose circuits are known."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, cast
+
+import typer
+
+from atlas import scorers
+from atlas.errors import AtlasError, UsageError
+
+from .. import diagnostics
+from ..options import FormatOption, Json, Output, chosen, split
+from ..output.emit import emit
+from ..output.formats import Format
+
+if TYPE_CHECKING:
+    from atlas.exam.job import Exam
+
+MOST_WORKERS = 8
+"""Processes that share the models out, at most; each takes some 600 MB."""
+
+
+def exam(
+    family: Annotated[str, typer.Option(help="bert or gpt2.")] = "bert",
+    method: Annotated[str | None, typer.Option(help="Scorers to compare, such as amig,kn; all if left out.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Models in each setting.")] = 2,
+    figure: Annotated[Path | None, typer.Option(help="Write a picture of the results too.", metavar="FILE.svg")] = None,
+    format_: FormatOption = None,
+    json: Json = False,
+    output: Output = None,
+) -> None:
+    """Examine the scorers on planted models, small ones with known circuits in their weights.
+
+    Precision, recall and F1 of knowledge neurons, LIKN and DKN over a grid of settings, then recall by kind of circuit
+    in the base setting. The formats other than `table` write every count, a row each.
+    """
+    methods = scorers.asked(split(method), "exam")
+    if family not in ("bert", "gpt2"):
+        raise UsageError(f"--family cannot be {family!r}: choose bert or gpt2.")
+    from atlas.exam import standard_grid
+    from atlas.exam.job import examine
+
+    from ..output.progress import TerminalProgress
+
+    settings = standard_grid(cast('Literal["bert", "gpt2"]', family))
+    workers = min(os.cpu_count() or 1, MOST_WORKERS)
+    found = examine(settings, methods, seeds, TerminalProgress(), workers)
+    for failure in found.failures:
+        diagnostics.note(f"setting {failure.setting!r}, seed {failure.seed} could not be planted: {failure.reason}")
+    diagnostics.note(f"{found.seconds:.0f} s")
+    _show(found, chosen(format_, json), output)
+    if figure is not None:
+        _draw(found, figure)
+
+
+def _show(found: "Exam", format_: Format | None, output: Path | None) -> None:
+    from atlas.exam import all_rows, by_circuit, by_setting
+
+    if not found.rows:
+        raise AtlasError("No model could be planted; the notes above say why.")
+    if output is not None or format_ not in (None, Format.table):
+        emit(all_rows(found.rows), format_, output)
+        return
+    emit(by_setting(found.rows), Format.table, None)
+    print()
+    emit(by_circuit(found.rows, found.rows[0].setting), Format.table, None)
+
+
+def _draw(found: "Exam", path: Path) -> None:
+    from atlas.exam import figure
+
+    try:
+        path.write_text(figure(found.rows), "utf-8")
+    except OSError as error:
+        raise AtlasError(f"{path} cannot be written: {error.strerror}; choose another --figure.") from error

@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+# One thread of torch to a process: tests run in two processes, and tiny models gain nothing from more.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import pytest
 from hypothesis import HealthCheck, settings
 from tiny import PROMPTS, make_model

@@ -1,4 +1,4 @@
-"""The tutorial runs as written: its commands and its Python, in order, in an empty folder.
+"""The tutorials run as written: their commands and its Python, in order, in an empty folder.
 
 Commands stand behind `$ ` in blocks marked `console`, Python behind `>>>` in blocks marked `pycon`; what follows is
 the output, where `...` stands for anything.
@@ -11,19 +11,20 @@ from pathlib import Path
 
 import pytest
 
-PAGE = Path(__file__).parents[2] / "docs" / "tutorial.md"
+DOCS = Path(__file__).parents[2] / "docs"
 BLOCK = re.compile(r"^```(console|pycon)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
 @pytest.mark.slow
-def test_the_tutorial_runs_as_written(shell, tmp_path, monkeypatch):
+@pytest.mark.parametrize("page", ["tutorial.md", "checking.md"])
+def test_the_tutorial_runs_as_written(page, shell, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
-    blocks = BLOCK.findall(PAGE.read_text("utf-8"))
+    blocks = BLOCK.findall((DOCS / page).read_text("utf-8"))
     assert {kind for kind, _ in blocks} == {"console", "pycon"}
     for kind, text in blocks:
-        _console(shell, text) if kind == "console" else _python(text, names)
+        _console(shell, text) if kind == "console" else _python(page, text, names)
 
 
 def _console(shell, text):
@@ -35,8 +36,8 @@ def _console(shell, text):
         assert doctest.OutputChecker().check_output(expected, ended.out, FLAGS), f"{command} said:\n{ended.out}"
 
 
-def _python(text, names):
-    test = doctest.DocTestParser().get_doctest(text, names, "tutorial", str(PAGE), 0)
+def _python(page, text, names):
+    test = doctest.DocTestParser().get_doctest(text, names, page, page, 0)
     said = []
     runner = doctest.DocTestRunner(optionflags=FLAGS)
     runner.run(test, out=said.append, clear_globs=False)

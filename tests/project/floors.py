@@ -2,9 +2,9 @@
 
 FLOORS = (
     ("errors", "ids", "schema", "templates"),
-    ("facts", "statistics"),
-    ("models", "running", "store"),
-    ("engine", "planted", "migrations", "atlas"),
+    ("facts", "scorers", "statistics"),
+    ("models", "store"),
+    ("engine", "planted", "running", "migrations", "atlas"),
     ("attribution", "reports"),
     ("building", "knockout", "evaluation", "editing", "checking", "demo"),
     ("exam", "doctor"),

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from atlas.building.job import BuildOptions, build
-from atlas.checking.cases import Case, World, make_cases
+from atlas.checking.cases import Case, make_cases
 from atlas.checking.evaluation import evaluate
 from atlas.checking.job import CheckOptions, opened
 from atlas.checking.report import evaluation_table
@@ -52,8 +52,7 @@ def evaluate_variant(folder: Path) -> None:
     knockout(KnockoutOptions(model=model, db=db, device="cpu"))
     with opened(CheckOptions(model=model, db=db, templates=1, device="cpu"), None) as bench:
         facts = [fact for fact in bench.world.facts if fact.relation in bench.neurons]
-        world = World(facts, bench.world.templates, bench.world.split)
-        cases = list(make_cases(world, LANGUAGES, CONDITIONS, causal=bench.causal, count=1, seed=0))
+        cases = make_cases(bench.world, facts, LANGUAGES, CONDITIONS, causal=bench.causal, count=1, seed=0).cases
         found = evaluate(cases, bench.of_cases(cases), list(LANGUAGES), seed=0)
         found = replace(found, cases=[_with_untaught(case) for case in cases])
         for row in evaluation_table(found, 0, compact=True).to_pylist():

@@ -1,11 +1,11 @@
 """The claims of an evaluation: true ones and wrong ones of the same facts, split by subject (METHOD 6)."""
 
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from atlas.checking.conditions import choose, code_switched, corrupted
+from atlas.checking.permutation import Truths, spelt_alike, wrong_objects
 from atlas.facts import Fact, Label, Prompt, Template
 from atlas.ids import stable_id
 
@@ -15,6 +15,7 @@ class Case:
     """A claim with what is known of it: the fact it is made from, its truth, its side of the split."""
 
     fact: Fact
+    object_key: str  # of what is claimed
     language: str
     object: str  # as claimed, in the language
     truth: bool
@@ -31,12 +32,21 @@ class Case:
     def id(self) -> int:
         """Content hash of the claim and how it is put."""
         texts = [prompt.text for prompt in self.prompts]
-        return claim_id(self.language, self.fact.relation, self.subject, self.object, texts, self.condition)
+        names = (self.language, self.fact.relation, self.subject, self.object)
+        return claim_id(*names, texts, self.condition, self.fact.id)
 
 
-def claim_id(language: str, relation: str, subject: str, object_: str, texts: Sequence[str], condition: str) -> int:
-    """Return the id of a claim: a hash of all that names it."""
-    return stable_id("claim", language, relation, subject, object_, list(texts), condition)
+def claim_id(
+    language: str,
+    relation: str,
+    subject: str,
+    object_: str,
+    texts: Sequence[str],
+    condition: str,
+    fact: int | None = None,
+) -> int:
+    """Return the id of a claim: a hash of all that names it, of its fact too where it is made from one."""
+    return stable_id("claim", language, relation, subject, object_, list(texts), condition, fact)
 
 
 @dataclass(frozen=True)
@@ -57,53 +67,83 @@ class World:
         ]
 
 
+@dataclass(frozen=True)
+class Claims:
+    """The claims of an evaluation, and how many facts in a language gave none, by the reason."""
+
+    cases: Sequence[Case]
+    left_out: Mapping[str, int]
+
+
 def make_cases(
-    world: World, languages: Sequence[str], conditions: Sequence[str], *, causal: bool, count: int, seed: int
-) -> Iterator[Case]:
-    """Yield a true and a wrong claim of every fact, language and condition; training facts in `plain` alone.
+    world: World,
+    facts: Sequence[Fact],
+    languages: Sequence[str],
+    conditions: Sequence[str],
+    *,
+    causal: bool,
+    count: int,
+    seed: int,
+) -> Claims:
+    """Make a true and a wrong claim of each of `facts`, language and condition; training facts in `plain` alone.
 
-    Each claim is put in `count` templates at most. A fact without a possible wrong object gives no claims.
+    Each claim is put in `count` templates at most. Wrong claims have the objects of true ones of the same relation,
+    language and side of the split, in another order, and none that any fact of `world` holds as true. Test facts whose
+    subject is called as one of the training part are left out.
     """
-    wrong = {fact.id: other for fact in world.facts if (other := wrong_fact(fact, world.facts, seed)) is not None}
-    for fact in world.facts:
-        if fact.id not in wrong:
-            continue
-        split = world.split[fact.id]
-        for language in [code for code in languages if code in fact.labels and code in wrong[fact.id].labels]:
+    left_out: Counter[str] = Counter()
+    homonyms = _homonyms(world)
+    cases: list[Case] = []
+    for (relation, language, split), group in _groups(world, facts, languages).items():
+        told = [fact for fact in group if fact.id not in homonyms]
+        truths = Truths.of((fact for fact in world.facts if fact.relation == relation), language)
+        donors = wrong_objects(told, truths, seed)
+        made = len(cases)
+        for fact in (fact for fact in told if fact.id in donors):
             for condition in conditions if split == "test" else ["plain"]:
-                templates = _templates(world, fact.relation, language, condition, causal=causal, count=count, seed=seed)
-                for truth, claimed in ((True, fact), (False, wrong[fact.id])):
-                    put = code_switched(claimed, fact, language, seed) if condition == "code-switched" else claimed
-                    prompts = tuple(Prompt(put, template) for template in templates)
-                    if prompts:
-                        yield Case(fact, language, put.labels[language].object, truth, split, condition, prompts)
+                templates = _templates(world, relation, language, condition, causal=causal, count=count, seed=seed)
+                cases += _both(fact, donors[fact.id], language, split, condition, templates, seed)
+        left_out["a training subject has the same name"] += len(group) - len(told)
+        left_out["no wrong object"] += len(told) - len(donors)
+        left_out["no template"] += len(donors) if len(cases) == made else 0
+    return Claims(cases, +left_out)
 
 
-def wrong_fact(fact: Fact, facts: Sequence[Fact], seed: int) -> Fact | None:
-    """Return `fact` with another object of the same relation, seeded: never one that is true of the subject.
-
-    Only languages in which that object has another name than the true one keep their labels; objects that have one in
-    all of the fact's languages come first.
-    """
-    same = [other for other in facts if other.relation == fact.relation]
-    true = {other.object for other in same if other.subject == fact.subject}
-    others = {other.object: other for other in same if other.object not in true}
-    choices = [_with_object(fact, other) for _, other in sorted(others.items())]
-    choices = [choice for choice in choices if choice.labels]
-    if not choices:
-        return None
-    most = max(len(choice.labels) for choice in choices)
-    choices = [choice for choice in choices if len(choice.labels) == most]
-    return choices[int(np.random.default_rng(stable_id("wrong", seed, fact.id)).integers(len(choices)))]
+def _groups(world: World, facts: Sequence[Fact], languages: Sequence[str]) -> dict[tuple[str, str, str], list[Fact]]:
+    """Return the facts by relation, language and side of the split."""
+    groups: dict[tuple[str, str, str], list[Fact]] = defaultdict(list)
+    for fact in facts:
+        for language in (code for code in languages if code in fact.labels):
+            groups[fact.relation, language, world.split[fact.id]].append(fact)
+    return groups
 
 
-def _with_object(fact: Fact, other: Fact) -> Fact:
-    labels = {
-        code: Label(label.subject, other.labels[code].object)
-        for code, label in fact.labels.items()
-        if code in other.labels and other.labels[code].object != label.object
-    }
-    return replace(fact, object=other.object, labels=labels)
+def _homonyms(world: World) -> set[int]:
+    """Return the test facts whose subject has, in any language, the name of a training subject."""
+    names = {name for fact in world.facts if world.split[fact.id] == "train" for name in _subject_names(fact)}
+    return {fact.id for fact in world.facts if world.split[fact.id] == "test" and names & _subject_names(fact)}
+
+
+def _subject_names(fact: Fact) -> set[tuple[str, str]]:
+    return {(language, spelt_alike(label.subject)) for language, label in fact.labels.items()}
+
+
+def _both(
+    fact: Fact, donor: Fact, language: str, split: str, condition: str, templates: Sequence[Template], seed: int
+) -> Iterator[Case]:
+    """Yield the true and the wrong claim of a fact in one language and condition, none without templates."""
+    for truth, giver in ((True, fact), (False, donor)):
+        claimed = _with_object(fact, giver, language)
+        put = code_switched(claimed, fact, language, seed) if condition == "code-switched" else claimed
+        prompts = tuple(Prompt(put, template) for template in templates)
+        if prompts:
+            yield Case(fact, giver.object, language, put.labels[language].object, truth, split, condition, prompts)
+
+
+def _with_object(fact: Fact, giver: Fact, language: str) -> Fact:
+    """Return `fact` with the object of `giver`, in one language."""
+    label = Label(fact.labels[language].subject, giver.labels[language].object)
+    return replace(fact, object=giver.object, labels={**fact.labels, language: label})
 
 
 def _templates(

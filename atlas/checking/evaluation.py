@@ -1,5 +1,6 @@
 """The evaluation of METHOD 6: every kind of evidence on the same claims, thresholds from the training part alone."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from atlas.checking.cases import Case
 from atlas.checking.logistic import Logistic, fit_logistic
+from atlas.checking.permutation import spelt_alike
 from atlas.checking.signals import Signals
 from atlas.errors import UsageError
 from atlas.statistics import Floats, Judged, best_threshold
@@ -15,7 +17,9 @@ from atlas.statistics import Floats, Judged, best_threshold
 OWN = ("probability", "probability-languages", "margin", "argmax")
 NEURONS = ("dkn", "dkn-or-kn", "dkn-languages", "kn", "likn", "random")
 ACROSS = ("dkn", "dkn-or-kn")
-EVIDENCE = (*NEURONS, *OWN, "combined")
+FREQUENCY = "frequency"
+"""How many training facts of the relation have the claimed object: what a judge without any model could go by."""
+EVIDENCE = (*NEURONS, *OWN, FREQUENCY, "combined")
 COMBINED_FROM = ("probability", "probability-languages", "margin", "dkn-or-kn", "dkn-languages", "kn", "likn")
 """What the logistic model reads; the first is always in, the others as far as cross-validation finds them of use."""
 
@@ -75,7 +79,7 @@ def evaluate(cases: Sequence[Case], signals: Sequence[Signals], languages: Seque
     for evidence in ACROSS:
         verdicts += [_tuned(cases, signals, evidence, language) for language in languages]
     model, combined = _combined(cases, signals, seed)
-    return Evaluation(cases, [*verdicts, _argmax(cases, signals), combined], model)
+    return Evaluation(cases, [*verdicts, _argmax(cases, signals), _frequency(cases), combined], model)
 
 
 def score_of(signals: Signals, evidence: str, language: str) -> float:
@@ -91,7 +95,7 @@ def score_of(signals: Signals, evidence: str, language: str) -> float:
 
 def _heard_elsewhere(cases: Sequence[Case], signals: Sequence[Signals]) -> list[Signals]:
     """Return the signals with what the model makes of the same claim in the other languages."""
-    heard: dict[tuple[int, bool, str], dict[str, float]] = {}
+    heard: dict[tuple[int, str, str], dict[str, float]] = {}
     for case, found in zip(cases, signals, strict=True):
         if found.status == "ok":
             heard.setdefault(_same_claim(case), {})[case.language] = found.log_probability
@@ -102,8 +106,8 @@ def _heard_elsewhere(cases: Sequence[Case], signals: Sequence[Signals]) -> list[
     return result
 
 
-def _same_claim(case: Case) -> tuple[int, bool, str]:
-    return case.fact.id, case.truth, case.condition
+def _same_claim(case: Case) -> tuple[int, str, str]:
+    return case.fact.id, case.object_key, case.condition
 
 
 def threshold_of(cases: Sequence[Case], scores: Floats) -> float:
@@ -120,15 +124,31 @@ def _tuned(cases: Sequence[Case], signals: Sequence[Signals], evidence: str, sou
     sources = [source or case.language for case in cases]
     scores = np.array([score_of(s, evidence, code) for s, code in zip(signals, sources, strict=True)])
     own = np.array([score_of(s, evidence, case.language) for s, case in zip(signals, cases, strict=True)])
+    thresholds = _thresholds(cases, own, sources)
+    status = [_status(s, score, t, evidence) for s, score, t in zip(signals, scores, thresholds, strict=True)]
+    return Verdicts(evidence, sources, scores, thresholds, status)
+
+
+def _frequency(cases: Sequence[Case]) -> Verdicts:
+    """Judge all cases by how many training facts of their relation and language have the claimed object."""
+    keys = [(case.fact.relation, case.language, spelt_alike(case.object)) for case in cases]
+    counts = Counter(key for key, case in zip(keys, cases, strict=True) if case.split == "train" and case.truth)
+    scores = np.array([float(counts[key]) for key in keys])
+    languages = [case.language for case in cases]
+    thresholds = _thresholds(cases, scores, languages)
+    status = ["no threshold" if np.isnan(threshold) else "ok" for threshold in thresholds]
+    return Verdicts(FREQUENCY, languages, scores, thresholds, status)
+
+
+def _thresholds(cases: Sequence[Case], scores: Floats, languages: Sequence[str]) -> Floats:
+    """Return the threshold `[case]` of each case's relation in each of `languages`, tuned on the training cases."""
     training: dict[tuple[str, str], list[int]] = {}
     for i, case in enumerate(cases):
         if case.split == "train":
             training.setdefault((case.fact.relation, case.language), []).append(i)
-    tuned = {key: threshold_of([cases[i] for i in rows], own[rows]) for key, rows in training.items()}
-    keys = [(case.fact.relation, code) for case, code in zip(cases, sources, strict=True)]
-    thresholds = np.array([tuned.get(key, float("nan")) for key in keys])
-    status = [_status(s, score, t, evidence) for s, score, t in zip(signals, scores, thresholds, strict=True)]
-    return Verdicts(evidence, sources, scores, thresholds, status)
+    tuned = {key: threshold_of([cases[i] for i in rows], scores[rows]) for key, rows in training.items()}
+    keys = [(case.fact.relation, code) for case, code in zip(cases, languages, strict=True)]
+    return np.array([tuned.get(key, float("nan")) for key in keys])
 
 
 def _status(signals: Signals, score: float, threshold: float, evidence: str) -> str:

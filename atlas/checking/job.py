@@ -129,9 +129,12 @@ def evaluate_claims(
     conditions: Sequence[str] | None = None,
     limit: int | None = None,
     progress: Progress | None = None,
-) -> tuple[int, "Evaluation"]:
-    """Judge true and wrong claims of the atlas's facts by every evidence; store and return them with their id."""
-    from atlas.checking.cases import World, make_cases
+) -> tuple[int, "Evaluation", Mapping[str, int]]:
+    """Judge true and wrong claims of the atlas's facts by every evidence, and store them.
+
+    Returns their id, the verdicts, and how many facts in a language gave no claims, by the reason.
+    """
+    from atlas.checking.cases import make_cases
     from atlas.checking.conditions import CONDITIONS
     from atlas.checking.evaluation import evaluate
     from atlas.checking.rows import claim_table, verdict_table
@@ -144,9 +147,10 @@ def evaluate_claims(
         facts = [fact for fact in known if not relations or fact.relation in relations]
         _check_known("relations", relations, {fact.relation for fact in known})
         _check_known("languages", languages, {code for fact in known for code in fact.labels})
-        world = World(_spread(facts, limit), bench.world.templates, bench.world.split)
         spoken = sorted({code for fact in facts for code in fact.labels if not languages or code in languages})
-        cases = list(make_cases(world, spoken, asked, causal=bench.causal, count=options.templates, seed=options.seed))
+        how = {"causal": bench.causal, "count": options.templates, "seed": options.seed}
+        claims = make_cases(bench.world, _spread(facts, limit), spoken, asked, **how)
+        cases = claims.cases
         found = evaluate(cases, bench.of_cases(cases), spoken, options.seed)
         sets = {name: sorted([*key, list(n)] for key, n in r.sets.items()) for name, r in bench.neurons.items()}
         identity = stable_id(
@@ -154,7 +158,7 @@ def evaluate_claims(
         )
         bench.writer.load("claim", claim_table(cases))
         bench.writer.load("verdict", verdict_table(identity, bench.run, cases, found.verdicts))
-        return identity, found
+        return identity, found, claims.left_out
 
 
 def _check_known(kind: str, asked: Sequence[str] | None, known: Collection[str]) -> None:

@@ -116,9 +116,13 @@ def _evaluate(
 
     from ..output.progress import TerminalProgress
 
-    identity, found = evaluate_claims(options, languages, relations, conditions, limit or None, TerminalProgress())
+    identity, found, left_out = evaluate_claims(
+        options, languages, relations, conditions, limit or None, TerminalProgress()
+    )
     compact = output is None and format_ in (None, Format.table, Format.markdown)
     emit(evaluation_table(found, options.seed, compact=compact), format_, output)
+    for reason, facts in left_out.items():
+        diagnostics.warning(f"no claims of {facts:,} facts in a language: {reason}")
     diagnostics.talk(
         f'evaluation {identity}; by language and relation: atlas sql "from fact_check_metrics" --db {options.db}'
     )

@@ -1,10 +1,15 @@
 """The claims of an evaluation: laws that hold for any facts."""
 
-import pytest
+from collections import Counter
 
-from atlas.checking.cases import World, make_cases, wrong_fact
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from atlas.checking.cases import World, make_cases
 from atlas.checking.conditions import CONDITIONS, code_switched, corrupted
-from atlas.facts import OBJECT, SUBJECT, Template
+from atlas.checking.permutation import Truths, wrong_objects
+from atlas.facts import OBJECT, SUBJECT, Fact, Label, Template
 from atlas.facts.bundled import LANGUAGES, load
 
 FACTS = load()
@@ -13,13 +18,27 @@ WORLD = World(FACTS.facts, FACTS.templates, {f.id: "train" if len(f.subject) % 2
 
 @pytest.fixture(scope="module", params=[False, True], ids=["masked", "causal"])
 def cases(request):
-    return list(make_cases(WORLD, LANGUAGES, CONDITIONS, causal=request.param, count=2, seed=0)), request.param
+    made = make_cases(WORLD, FACTS.facts, LANGUAGES, CONDITIONS, causal=request.param, count=2, seed=0)
+    return made.cases, request.param
 
 
-def test_every_fact_has_a_true_and_a_wrong_claim_in_every_language(cases):
-    plain = [case for case in cases[0] if case.condition == "plain"]
-    assert len(plain) == 2 * len(FACTS.facts) * len(LANGUAGES)
-    assert {True, False} == {case.truth for case in plain}
+def test_every_fact_has_a_true_and_a_wrong_claim_or_none(cases):
+    told = Counter((case.fact.id, case.language, case.truth) for case in cases[0] if case.condition == "plain")
+    assert set(told.values()) == {1}
+    assert all((fact, language, not truth) in told for fact, language, truth in told)
+    assert len(told) > 1.9 * len(FACTS.facts) * len(LANGUAGES)
+
+
+def test_each_object_is_claimed_as_often_wrongly_as_rightly(cases):
+    objects = {
+        truth: Counter(
+            (case.fact.relation, case.language, case.split, case.condition, case.object)
+            for case in cases[0]
+            if case.truth is truth
+        )
+        for truth in (True, False)
+    }
+    assert objects[True] == objects[False]
 
 
 def test_wrong_objects_are_of_the_same_relation_and_never_true(cases):
@@ -79,12 +98,76 @@ def test_corruption_moves_words_and_keeps_the_places(text):
 
 def test_nothing_to_corrupt_or_to_be_wrong_about():
     assert corrupted(Template("P36", "en", "[X]: [Y]"), 0).text == "[X]: [Y]"
-    assert wrong_fact(FACTS.facts[0], FACTS.facts[:1], 0) is None
+    alone = make_cases(WORLD, FACTS.facts[:1], ["en"], ["plain"], causal=False, count=1, seed=0)
+    assert not alone.cases
+    assert alone.left_out == {"no wrong object": 1}
 
 
 def test_seeds_choose():
-    one, two = (list(make_cases(WORLD, ["en"], ["plain"], causal=False, count=1, seed=s)) for s in (0, 1))
-    assert [case.id for case in one] == [
-        c.id for c in make_cases(WORLD, ["en"], ["plain"], causal=False, count=1, seed=0)
-    ]
+    one, again, two = (
+        make_cases(WORLD, FACTS.facts, ["en"], ["plain"], causal=False, count=1, seed=s).cases for s in (0, 0, 1)
+    )
+    assert [case.id for case in one] == [case.id for case in again]
     assert [case.object for case in one] != [case.object for case in two]
+
+
+def _world(rows, split=lambda subject: "train"):
+    """Facts `(subject key, subject name, object key, object name)` of one relation in English."""
+    facts = [Fact("R", s, o, {"en": Label(subject, object_)}) for s, subject, o, object_ in rows]
+    return World(facts, [Template("R", "en", "[X] is [Y]")], {fact.id: split(fact.subject) for fact in facts})
+
+
+def _claims(world):
+    return make_cases(world, world.facts, ["en"], ["plain"], causal=False, count=1, seed=0)
+
+
+def test_what_reads_as_a_fact_is_never_a_wrong_claim():
+    rows = [
+        (f"s{i}", "Two Homes" if i < 4 else f"S {i}", f"o{i}", f"town {i % 7}".upper() if i % 2 else f"Town  {i % 7}")
+        for i in range(24)
+    ]
+    world = _world(rows)
+    held = {
+        (label.subject.casefold(), " ".join(label.object.casefold().split()))
+        for fact in world.facts
+        for label in fact.labels.values()
+    }
+    wrong = [case for case in _claims(world).cases if not case.truth]
+    assert wrong
+    assert not [case for case in wrong if (case.subject.casefold(), " ".join(case.object.casefold().split())) in held]
+
+
+def test_an_object_of_most_facts_leaves_as_many_claims_as_there_are_others():
+    claims = _claims(
+        _world([(f"s{i}", f"S{i}", "big" if i < 9 else f"o{i}", "Big" if i < 9 else f"O{i}") for i in range(12)])
+    )
+    assert len(claims.cases) == 2 * 6
+    assert claims.left_out == {"no wrong object": 6}
+
+
+def test_homonyms_of_training_subjects_test_nothing():
+    rows = [(f"s{i}", f"S{i % 6}", f"o{i}", f"O{i}") for i in range(12)]
+    claims = _claims(_world(rows, split=lambda subject: "train" if int(subject[1:]) < 6 else "test"))
+    assert {case.split for case in claims.cases} == {"train"}
+    assert claims.left_out == {"a training subject has the same name": 6}
+
+
+def test_facts_of_one_name_have_claims_of_their_own():
+    claims = _claims(
+        _world(
+            [("a", "Springfield", "x", "X"), ("b", "Springfield", "x", "X"), ("c", "C", "z", "Z"), ("d", "D", "w", "W")]
+        )
+    )
+    assert len({case.id for case in claims.cases}) == len(claims.cases) == 8
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 5), st.integers(0, 4)), min_size=1, max_size=30, unique=True), st.integers(0, 3)
+)
+def test_wrong_objects_are_a_permutation_without_truths(pairs, seed):
+    facts = [Fact("R", f"s{s}", f"o{o}", {"en": Label(f"S{s}", f"O{o}")}) for s, o in pairs]
+    found = wrong_objects(facts, Truths.of(facts, "en"), seed)
+    assert sorted(found) == sorted(donor.id for donor in found.values())
+    assert not {(f.subject, found[f.id].object) for f in facts if f.id in found} & {
+        (f.subject, f.object) for f in facts
+    }

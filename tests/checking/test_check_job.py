@@ -36,7 +36,7 @@ def test_a_model_that_knows_its_facts_is_told_from_one_that_does_not(evaluated):
 
 
 def test_the_view_and_the_table_agree(bench, evaluated):
-    identity, found = evaluated
+    identity, found, _ = evaluated
     with atlas.open(bench.db) as opened:
         rows = opened.sql(
             "FROM fact_check_metrics WHERE evaluation = ? AND relation IS NULL AND language IS NULL "
@@ -75,7 +75,7 @@ def test_subjects_are_on_one_side_of_the_split_and_thresholds_come_from_training
 def test_evaluating_again_adds_nothing(bench, evaluated):
     with atlas.open(bench.db) as opened:
         before = opened.sql("SELECT count(*) AS n FROM verdict").to_pylist()
-    again, _ = evaluate_claims(bench, conditions=["plain", "corrupted", "code-switched"])
+    again, _, _ = evaluate_claims(bench, conditions=["plain", "corrupted", "code-switched"])
     with atlas.open(bench.db) as opened:
         assert opened.sql("SELECT count(*) AS n FROM verdict").to_pylist() == before
     assert again == evaluated[0]

@@ -22,7 +22,7 @@ def cases():
     subjects = sorted({fact.subject for fact in facts.facts})
     split = {f.id: "train" if subjects.index(f.subject) % 2 else "test" for f in facts.facts}
     world = World(facts.facts, facts.templates, split)
-    return list(make_cases(world, LANGUAGES, ["plain"], causal=False, count=1, seed=0))
+    return make_cases(world, world.facts, LANGUAGES, ["plain"], causal=False, count=1, seed=0).cases
 
 
 def made(cases, seed=0, help_=0.0):

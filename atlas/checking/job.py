@@ -18,7 +18,7 @@ from atlas.store.runs import UNION, choose_runs
 
 if TYPE_CHECKING:
     from atlas.attribution import Settings
-    from atlas.checking.cases import Case, World
+    from atlas.checking.cases import Case, Claims, World
     from atlas.checking.evaluation import Evaluation
     from atlas.checking.neurons import RelationNeurons
     from atlas.checking.signals import Asked, Signals
@@ -74,6 +74,13 @@ class Bench:
         finally:
             self.progress.finish()
         return found
+
+    def claims(self, facts: "Sequence[Fact]", languages: Sequence[str], conditions: Sequence[str]) -> "Claims":
+        """Return true and wrong claims of `facts`, put as the options say."""
+        from atlas.checking.cases import make_cases
+
+        count, seed = self.options.templates, self.options.seed
+        return make_cases(self.world, facts, languages, conditions, causal=self.causal, count=count, seed=seed)
 
     def of_cases(self, cases: Sequence["Case"]) -> list["Signals"]:
         """Return the signals of evaluation claims, read at all neurons of their relations."""
@@ -134,7 +141,6 @@ def evaluate_claims(
 
     Returns their id, the verdicts, and how many facts in a language gave no claims, by the reason.
     """
-    from atlas.checking.cases import make_cases
     from atlas.checking.conditions import CONDITIONS
     from atlas.checking.evaluation import evaluate
     from atlas.checking.rows import claim_table, verdict_table
@@ -148,8 +154,7 @@ def evaluate_claims(
         _check_known("relations", relations, {fact.relation for fact in known})
         _check_known("languages", languages, {code for fact in known for code in fact.labels})
         spoken = sorted({code for fact in facts for code in fact.labels if not languages or code in languages})
-        how = {"causal": bench.causal, "count": options.templates, "seed": options.seed}
-        claims = make_cases(bench.world, _spread(facts, limit), spoken, asked, **how)
+        claims = bench.claims(_spread(facts, limit), spoken, asked)
         cases = claims.cases
         found = evaluate(cases, bench.of_cases(cases), spoken, options.seed)
         sets = {name: sorted([*key, list(n)] for key, n in r.sets.items()) for name, r in bench.neurons.items()}

@@ -214,7 +214,6 @@ class _Judge:
         """Return the threshold as the atlas holds it, else tune it on training claims and store those."""
         import numpy as np
 
-        from atlas.checking.cases import make_cases
         from atlas.checking.evaluation import Verdicts, score_of, threshold_of
         from atlas.checking.rows import claim_table, verdict_table
 
@@ -224,9 +223,7 @@ class _Judge:
             return float(rows[0]["threshold"])
         bench.progress.step(f"tuning the threshold of {relation} in {language} on training facts")
         facts = [f for f in bench.world.facts if f.relation == relation]
-        options = bench.options
-        how = {"causal": bench.causal, "count": options.templates, "seed": options.seed}
-        cases = make_cases(bench.world, facts, [language], [], **how).cases
+        cases = bench.claims(facts, [language], []).cases
         found = bench.of_cases(cases)
         scores = np.array([score_of(s, self.evidence, language) for s in found])
         threshold = threshold_of(cases, scores)

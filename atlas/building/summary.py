@@ -9,7 +9,7 @@ from atlas.facts import Skip
 
 REASONS = {
     "not_final": "the template does not end in the object, which a causal model needs",
-    "unspellable": "the tokenizer cannot spell the answer",
+    "unspellable": "the tokenizer cannot spell the answer or the subject",
     "nan": "the model's output holds NaN",
     "too_long": "the prompt is longer than the model allows",
 }

@@ -244,7 +244,7 @@ class _Judge:
 
 
 _REASONS = {
-    "unspellable": "the tokenizer cannot spell the object",
+    "unspellable": "the tokenizer cannot spell the object or the subject",
     "too_long": "the claim is longer than the model allows",
     "nan": "the model's output holds NaN",
 }

@@ -132,6 +132,12 @@ class LanguageModel:
         return int(positions) - self.family.reserved if positions else 1 << 30
 
     @cached_property
+    def rows(self) -> int:
+        """The tokens that the model can read and answer: the fewer of its two embeddings' rows."""
+        read: Tensor = self.model.get_input_embeddings().weight  # type: ignore[operator]
+        return min(read.shape[0], self.info.vocabulary)
+
+    @cached_property
     def filler(self) -> int:
         """The token that stands for a word taken away (Eq. 3)."""
         return filler_id(self.tokenizer, self.kind)
@@ -173,7 +179,7 @@ class LanguageModel:
 
     def steps(self, prompt: Prompt) -> list[Step]:
         """Return the teacher-forced steps of a prompt; see `prompt_steps` for what it raises."""
-        return prompt_steps(self.tokenizer, self.kind, prompt, self.max_tokens)
+        return prompt_steps(self.tokenizer, self.kind, prompt, self.max_tokens, self.rows)
 
     def run(self, ids: Tensor) -> Tensor:
         """Return the logits `[batch, token, vocabulary]` of `ids` `[batch, token]`, all of one shape, unpadded.

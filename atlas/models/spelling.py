@@ -1,97 +1,299 @@
-"""A filled prompt in tokens: which of them are the answer's, and to which word each belongs."""
+"""A filled prompt in tokens: which of them are the answer's, to which word each belongs, and what is not known."""
 
 import json
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from atlas.errors import TokenError
 
 
 @dataclass(frozen=True, slots=True)
-class Spelling:
-    """A filled prompt in tokens: ids, the word of each token (None for special ones) and the answer's span."""
+class Piece:
+    """A piece of a text in tokens: ids, the word of each token (None for special ones) and its place in the text.
 
-    ids: list[int]
-    words: list[int | None]
-    start: int
-    stop: int
-
-
-@dataclass(frozen=True, slots=True)
-class _Piece:
-    """A piece of text in tokens."""
+    `missed` are the places of characters that no token stands for.
+    """
 
     ids: list[int]
     words: list[int | None]
     spans: list[tuple[int, int]]
+    missed: list[tuple[int, int]]
+
+    def __add__(self, other: "Piece") -> "Piece":
+        """Return both, one after the other; their words stay apart."""
+        base = 1 + max((w for w in self.words if w is not None), default=-1)
+        words = [None if w is None else base + w for w in other.words]
+        return Piece(
+            self.ids + other.ids, self.words + words, self.spans + other.spans, self.missed + other.missed
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """A filled prompt in tokens, the answer's `[start, stop)` and its place `[begin, end)` in the text.
+
+    `unknown` are the ids that stand for what the vocabulary lacks.
+    """
+
+    piece: Piece
+    unknown: frozenset[int | None]
+    start: int
+    stop: int
+    begin: int
+    end: int
+
+    @property
+    def ids(self) -> list[int]:
+        """The tokens."""
+        return self.piece.ids
+
+    @property
+    def words(self) -> list[int | None]:
+        """The word of each token, None for special ones."""
+        return self.piece.words
+
+    @property
+    def answer_known(self) -> bool:
+        """True if known tokens stand for all of the answer."""
+        tokens = self.ids[self.start : self.stop]
+        return bool(tokens) and self.unknown.isdisjoint(tokens) and not self._missed_inside
+
+    def known(self, begin: int, end: int) -> bool:
+        """Return whether a known token stands for some of the text from `begin` to `end`."""
+        tokens = zip(self.ids, self.words, self.piece.spans, strict=True)
+        return any(w is not None and _touch(s, begin, end) and i not in self.unknown for i, w, s in tokens)
+
+    @property
+    def unknown_outside(self) -> int:
+        """The number of unknown tokens and of missed characters beside the answer."""
+        places = (i for i in range(len(self.ids)) if not self.start <= i < self.stop and self.words[i] is not None)
+        tokens = sum(self.ids[i] in self.unknown for i in places)
+        return tokens + len(self.piece.missed) - self._missed_inside
+
+    @property
+    def _missed_inside(self) -> int:
+        return sum(_touch(span, self.begin, self.end) for span in self.piece.missed)
 
 
 def spell(tokenizer: Any, before: str, answer: str, after: str) -> Spelling:
-    """Tokenise the filled prompt; the answer's white space on the left belongs to its first token."""
+    """Tokenise the filled prompt; the answer's white space on the left belongs to its first token.
+
+    Raises TokenError for a text that the tokenizer refuses.
+    """
     prefix = before.rstrip()
     text = before + answer + after
-    whole = _whole(tokenizer, text)
     begin, end = len(prefix), len(before) + len(answer)
-    inside = [i for i, (a, b) in enumerate(whole.spans) if whole.words[i] is not None and a < end and b > begin]
-    if not inside or any(whole.spans[i][0] < begin or whole.spans[i][1] > end for i in inside):
-        return _spell_apart(tokenizer, prefix, text[begin:end], after)
-    return Spelling(whole.ids, whole.words, inside[0], inside[-1] + 1)
+    inside = _inside(tokenizer)
+    opening, closing = inside.around(tokenizer, text)
+    piece = inside.own(tokenizer, text)
+    places = [i for i, (a, b) in enumerate(piece.spans) if _touch((a, b), begin, end)]
+    if places and all(begin <= piece.spans[i][0] and piece.spans[i][1] <= end for i in places):
+        start, stop = places[0], places[-1] + 1
+    else:
+        piece, start, stop = _apart(inside, tokenizer, text, begin, end)
+    whole = _special(opening) + piece + _special(closing)
+    shift = len(opening)
+    unknown = inside.unknown | {tokenizer.unk_token_id}
+    return Spelling(whole, unknown, start + shift, stop + shift, begin, end)
 
 
-def _spell_apart(tokenizer: Any, prefix: str, answer: str, after: str) -> Spelling:
+def _apart(inside: "_Inside", tokenizer: Any, text: str, begin: int, end: int) -> tuple[Piece, int, int]:
     """Spell a prompt in three pieces, where a token would otherwise reach across the answer's edge."""
-    head, special = _whole(tokenizer, prefix), tokenizer("", split_special_tokens=True)["input_ids"]
-    stop = len(head.ids) - _closing(head, special)
-    ids, words = head.ids[:stop], head.words[:stop]
-    ends = []
-    for text in (answer, after):
-        part = _inner(tokenizer, text)
-        base = 1 + max((w for w in words if w is not None), default=-1)
-        ids += part.ids
-        words += [None if w is None else base + w for w in part.words]
-        ends.append(len(ids))
-    tail = head.ids[stop:]
-    return Spelling(ids + tail, words + [None] * len(tail), stop, ends[0])
+    piece, ends = _NOTHING, []
+    for start, stop in ((0, begin), (begin, end), (end, len(text))):
+        part = inside.own(tokenizer, text[:stop]) if start == 0 else inside.going_on(text[start:stop])
+        piece += _moved(part, start)
+        ends.append(len(piece.ids))
+    return piece, ends[0], ends[1]
 
 
-def _whole(tokenizer: Any, text: str) -> _Piece:
-    """Tokenise a text with the tokenizer's special tokens around it."""
-    encoded = tokenizer(text, return_offsets_mapping=True, split_special_tokens=True)
-    spans = encoded["offset_mapping"]
-    return _Piece(list(encoded["input_ids"]), _words(encoded.word_ids(), spans, text), spans)
+def _moved(piece: Piece, by: int) -> Piece:
+    spans, missed = ([(a + by, b + by) for a, b in places] for places in (piece.spans, piece.missed))
+    return Piece(piece.ids, piece.words, spans, missed)
 
 
-def _inner(tokenizer: Any, text: str) -> _Piece:
-    """Tokenise a piece of a text that other text stands before."""
-    encoded = _core(tokenizer).encode(text, add_special_tokens=False)
-    return _Piece(list(encoded.ids), _words(encoded.word_ids, encoded.offsets, text), encoded.offsets)
+def _special(ids: Sequence[int]) -> Piece:
+    return Piece(list(ids), [None] * len(ids), [(0, 0)] * len(ids), [])
 
 
-_cores: WeakKeyDictionary[Any, Tokenizer] = WeakKeyDictionary()
+_NOTHING = _special(())
 
 
-def _core(tokenizer: Any) -> Tokenizer:
-    """Return what is inside a tokenizer, changed so that it puts no space before a text."""
-    if tokenizer not in _cores:
-        settings = json.loads(tokenizer.backend_tokenizer.to_str())
+def _touch(span: tuple[int, int], begin: int, end: int) -> bool:
+    return span[0] < end and span[1] > begin
+
+
+def _asked(encode: Any, text: str) -> Any:
+    """Return what `encode` gives; the library's tokenizers know one exception, whatever went wrong."""
+    try:
+        return encode()
+    except Exception as error:
+        raise TokenError(f"The tokenizer cannot read {text!r} ({error}); leave it out.") from error
+
+
+class _Inside:
+    """A tokenizer without its special tokens, made to say which characters it has no token for."""
+
+    def __init__(self, backend: Tokenizer) -> None:
+        self._backend = backend
+        self._mark = _no_token(backend) if _can_miss(backend) else None
+
+    @cached_property
+    def unknown(self) -> frozenset[int]:
+        """The ids that the model puts for what its vocabulary lacks."""
+        model = self._backend.model
+        if isinstance(model, models.Unigram):
+            number = json.loads(model.__getstate__())["unk_id"]
+            return frozenset() if number is None else frozenset({number})
+        number = None if model.unk_token is None else model.token_to_id(model.unk_token)
+        return frozenset() if number is None else frozenset({number})
+
+    def around(self, tokenizer: Any, text: str) -> tuple[list[int], list[int]]:
+        """Return the special tokens that the tokenizer's own template puts before and after `text`."""
+        if self._mark is None:
+            found = _asked(lambda: tokenizer(text, return_special_tokens_mask=True, split_special_tokens=True), text)
+            ids, special = found["input_ids"], found["special_tokens_mask"]
+        else:
+            self._same.post_processor = self._backend.post_processor
+            ids, special = (encoded := self._same.encode(text)).ids, encoded.special_tokens_mask
+        first = next((i for i, mark in enumerate(special) if not mark), len(ids))
+        last = next((i for i in range(len(ids), first, -1) if not special[i - 1]), first)
+        return list(ids[:first]), list(ids[last:])
+
+    def own(self, tokenizer: Any, text: str) -> Piece:
+        """Tokenise a text as the tokenizer does."""
+        if self._mark is not None:
+            return self._piece(self._same, text)
+        encoded = _asked(
+            lambda: tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=True),
+            text,
+        )
+        return self._checked(encoded["input_ids"], encoded.word_ids(), encoded["offset_mapping"], text)
+
+    def going_on(self, text: str) -> Piece:
+        """Tokenise a text that other text stands right before: nothing is put before its first word."""
+        first = re.match(r"\S*", text).end() if self._parts else len(text)  # type: ignore[union-attr]  # matches nothing too
+        return self._piece(self._bare, text[:first]) + _moved(self._piece(self._loose, text[first:]), first)
+
+    def _piece(self, core: Tokenizer, text: str) -> Piece:
+        if not text:
+            return _NOTHING
+        encoded = _asked(lambda: core.encode(text, add_special_tokens=False), text)
+        return self._checked(encoded.ids, encoded.word_ids, encoded.offsets, text)
+
+    def _checked(
+        self, ids: Sequence[int], words: Sequence[int | None], spans: Sequence[tuple[int, int]], text: str
+    ) -> Piece:
+        """Return the piece without the marks for what no token stands for, which are `missed`."""
+        numbers = _words(words, spans, text)
+        kept = [i for i, token in enumerate(ids) if token != self._mark]
+        covered = {place for a, b in spans for place in range(a, b)}
+        lost = [(i, i + 1) for i, char in enumerate(text) if i not in covered and not self._nothing(char)]
+        missed = [spans[i] for i, token in enumerate(ids) if token == self._mark]
+        return Piece([ids[i] for i in kept], [numbers[i] for i in kept], [spans[i] for i in kept], missed + lost)
+
+    def _nothing(self, char: str) -> bool:
+        """Return whether a character is white space, part of another, or nothing by the tokenizer's own rules."""
+        if char.isspace() or unicodedata.category(char)[0] in "MC":
+            return True
+        normalizer = self._backend.normalizer
+        return normalizer is not None and not normalizer.normalize_str(char).strip("▁ ")
+
+    @cached_property
+    def _same(self) -> Tokenizer:
+        return self._core(lambda part: part)
+
+    @cached_property
+    def _loose(self) -> Tokenizer:
+        """Puts nothing before the text, but before its words what their splitter took from them."""
+        return self._core(_unprepended)
+
+    @cached_property
+    def _bare(self) -> Tokenizer:
+        """Puts nothing before the text or its words."""
+        return self._core(_unspaced)
+
+    @cached_property
+    def _parts(self) -> bool:
+        """True if white space is gone when the mark of a word is put, so that only the splitter knows of it."""
+        cores = (self._loose, self._bare)
+        split = [c.pre_tokenizer and [word for word, _ in c.pre_tokenizer.pre_tokenize_str(" a")] for c in cores]
+        return split[0] != split[1]
+
+    def _core(self, change: Any) -> Tokenizer:
+        """Return the backend with its normalizer and splitter changed, without special tokens."""
+        settings = json.loads(self._backend.to_str())
         settings |= {"post_processor": None, "truncation": None, "padding": None}
-        settings |= {part: _unspaced(settings[part]) for part in ("normalizer", "pre_tokenizer")}
-        _cores[tokenizer] = Tokenizer.from_str(json.dumps(settings))
-        _cores[tokenizer].encode_special_tokens = True
-    return _cores[tokenizer]
+        settings |= {part: change(settings[part]) for part in ("normalizer", "pre_tokenizer")}
+        if self._mark is not None:
+            _put_mark(settings, self._mark)
+        core = Tokenizer.from_str(json.dumps(settings))
+        core.encode_special_tokens = True
+        return core
 
 
-def _unspaced(part: Any) -> Any:
-    """Return the settings of a normalizer or splitter without what it puts before a text."""
+_insides: WeakKeyDictionary[Any, _Inside] = WeakKeyDictionary()
+
+
+def _inside(tokenizer: Any) -> _Inside:
+    if tokenizer not in _insides:
+        _insides[tokenizer] = _Inside(tokenizer.backend_tokenizer)
+    return _insides[tokenizer]
+
+
+def _can_miss(backend: Tokenizer) -> bool:
+    """Return whether a tokenizer leaves out what it does not know, or fails at it, for want of an unknown token."""
+    model = backend.model
+    if isinstance(model, models.Unigram) or (model.unk_token and model.token_to_id(model.unk_token) is not None):
+        return False
+    parts = (part.__getstate__() for part in (backend.pre_tokenizer, backend.normalizer) if part is not None)
+    return not any(b'"ByteLevel"' in part for part in parts) or any(
+        model.token_to_id(byte) is None for byte in pre_tokenizers.ByteLevel.alphabet()
+    )
+
+
+def _no_token(backend: Tokenizer) -> int:
+    """Return an id that is no token's."""
+    return 1 + max(backend.get_vocab(with_added_tokens=True).values(), default=-1)
+
+
+_MARK = "\ufdd0"
+"""A character that no text has, by Unicode's rules."""
+
+
+def _put_mark(settings: dict[str, Any], mark: int) -> None:
+    """Give the model of a tokenizer's settings an unknown token; added tokens keep their ids."""
+    model = settings["model"]
+    added = {token["content"]: token["id"] for token in settings["added_tokens"]}
+    model["vocab"] = added | model["vocab"] | {_MARK: mark}
+    model["unk_token"] = _MARK
+
+
+def _unprepended(part: Any) -> Any:
+    """Return the settings of a normalizer or splitter without what it puts before the whole text."""
     if isinstance(part, list):
-        return [_unspaced(item) for item in part if item.get("type") != "Prepend"]
+        return [_unprepended(item) for item in part if item.get("type") != "Prepend"]
     if not isinstance(part, dict):
         return part
     if part.get("type") == "Prepend":
         return None
+    return {name: _unprepended(value) if isinstance(value, list) else value for name, value in part.items()}
+
+
+def _unspaced(part: Any) -> Any:
+    """Return the settings of a normalizer or splitter without what it puts before a text or its words."""
+    part = _unprepended(part)
+    if isinstance(part, list):
+        return [_unspaced(item) for item in part]
+    if not isinstance(part, dict):
+        return part
     changed = {name: _unspaced(value) if isinstance(value, list) else value for name, value in part.items()}
     return changed | {name: value for name, value in _BARE.items() if name in part}
 
@@ -124,11 +326,3 @@ _UNSPACED = re.compile(
     "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 )
 """Thai, Lao, Myanmar, Khmer, kana and Han: scripts written without spaces between words."""
-
-
-def _closing(head: _Piece, special: Sequence[int]) -> int:
-    """Return how many special tokens the tokenizer puts after a text."""
-    count, longest = 0, min(len(head.ids), len(special))
-    while count < longest and head.words[-1 - count] is None and any(w is not None for w in head.words):
-        count += 1
-    return count

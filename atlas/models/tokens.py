@@ -1,5 +1,6 @@
 """Prompts to token ids: the teacher-forced steps of a prompt (METHOD 1)."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,13 +30,15 @@ class Step:
     `ids` [token] is what the model sees, `query` the position read, `target` the gold token's id, and `words` the
     positions of each word of the query; special tokens and masks are not words. For an encoder and a decoder, `ids` are
     those of the stack whose neurons are asked for, SEPARATOR, and the other's. The answer is read at the query, but at
-    the decoder's last token where the query is the encoder's.
+    the decoder's last token where the query is the encoder's. `unknown` counts the tokens beside the answer, and the
+    characters left out, that the vocabulary does not know.
     """
 
     ids: tuple[int, ...]
     query: int
     target: int
     words: tuple[tuple[int, ...], ...]
+    unknown: int = 0
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -43,11 +46,12 @@ class Step:
         return len(self.ids), self.ids.index(SEPARATOR) if SEPARATOR in self.ids else len(self.ids)
 
 
-def prompt_steps(tokenizer: Any, kind: Kind, prompt: Prompt, max_tokens: int) -> list[Step]:
+def prompt_steps(tokenizer: Any, kind: Kind, prompt: Prompt, max_tokens: int, rows: int | None = None) -> list[Step]:
     """Return one `Step` per token of the answer.
 
-    Raises TokenError for an answer that the tokenizer cannot spell, NotFinalError for a causal model and a template
-    that does not end in the object, TooLongError beyond `max_tokens`.
+    Raises TokenError for an answer or a subject that the tokenizer cannot spell and for tokens that have none of the
+    `rows` of the embedding, NotFinalError for a causal model and a template that does not end in the object,
+    TooLongError beyond `max_tokens`.
     """
     if kind == "causal" and not prompt.template.ends_in_object:
         raise NotFinalError(
@@ -56,10 +60,12 @@ def prompt_steps(tokenizer: Any, kind: Kind, prompt: Prompt, max_tokens: int) ->
     _require_mark(tokenizer, kind)
     if kind in TWO_STACKS:
         set_language(tokenizer, prompt.language)
-    spelling = spell(tokenizer, prompt.before, prompt.answer, "" if kind == "causal" else prompt.after)
-    _check(tokenizer, spelling, prompt.answer, max_tokens)
+    after = "" if kind == "causal" else prompt.after
+    spelling = spell(tokenizer, prompt.before, prompt.answer, after)
+    _check(spelling, prompt, after, max_tokens, rows)
     build = _BUILDERS[kind]
-    return [build(tokenizer, spelling, position) for position in range(spelling.start, spelling.stop)]
+    steps = (build(tokenizer, spelling, position) for position in range(spelling.start, spelling.stop))
+    return [replace(step, unknown=spelling.unknown_outside) for step in steps]
 
 
 def filler_id(tokenizer: Any, kind: Kind) -> int:
@@ -90,10 +96,23 @@ def _require_mark(tokenizer: Any, kind: Kind) -> None:
         )
 
 
-def _check(tokenizer: Any, spelling: Spelling, answer: str, max_tokens: int) -> None:
-    tokens = spelling.ids[spelling.start : spelling.stop]
-    if not tokens or not answer.strip() or tokenizer.unk_token_id in tokens:
-        raise TokenError(f"The tokenizer cannot spell the answer {answer!r}; leave the fact out or use another model.")
+def _check(spelling: Spelling, prompt: Prompt, after: str, max_tokens: int, rows: int | None) -> None:
+    """Raise TokenError or TooLongError for what the model cannot be asked."""
+    if not prompt.answer.strip() or not spelling.answer_known:
+        raise TokenError(
+            f"The tokenizer cannot spell the answer {prompt.answer!r}; leave the fact out or use another model."
+        )
+    subject, text = prompt.fact.labels[prompt.language].subject, prompt.before + prompt.answer + after
+    for found in re.finditer(re.escape(subject), text) if subject.strip() else ():
+        if not spelling.known(*found.span()):
+            raise TokenError(
+                f"The tokenizer knows nothing of the subject {subject!r}; leave the fact out or use another model."
+            )
+    if rows is not None and max(spelling.ids) >= rows:
+        raise TokenError(
+            f"The tokenizer spells {text!r} with token {max(spelling.ids)}, for which the model's embedding of {rows} "
+            f"rows has none; use the model's own tokenizer."
+        )
     if len(spelling.ids) > max_tokens:
         raise TooLongError(f"The prompt has {len(spelling.ids)} tokens, the model at most {max_tokens}; shorten it.")
 

@@ -9,7 +9,8 @@ from tiny import TEXTS, make_bart_tokenizer, make_bert_tokenizer, make_gpt2_toke
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast
 
-from atlas.errors import ModelError
+from atlas.errors import ModelError, TokenError
+from atlas.models.spelling import spell
 from atlas.models.tokens import SEPARATOR, filler_id, prompt_steps
 
 SCRIPTS = (
@@ -133,7 +134,7 @@ WORD_PIECES = make_bert_tokenizer()
 @given(subject=SUBJECT, answer=st.sampled_from(["Paris", "Berlin", "东京", "столица", "عاصمة"]), template=TEMPLATES)
 @settings(max_examples=25)
 def test_word_pieces_give_the_text_back_but_for_spaces(subject, answer, template):
-    prompt = make_prompt(template, subject, answer)
+    prompt = make_prompt(template, f"a {subject}", answer)
     steps = prompt_steps(WORD_PIECES, "masked", prompt, 200)
     found = WORD_PIECES.convert_ids_to_tokens([step.target for step in steps])
     assert "".join(piece.removeprefix("##") for piece in found) == answer
@@ -172,3 +173,109 @@ def test_a_language_without_a_mark_is_said():
     assert tokenizer.src_lang == "fr_XX"
     with pytest.raises(ModelError, match="no mark for the language 'xx'"):
         prompt_steps(tokenizer, "infilling", make_prompt("[X] : [Y]", "Paris", "Bern", "xx"), 100)
+
+
+def plain_pieces(vocabulary, *, scheme="always", unknown=None, split=False):
+    """A tokenizer of made pieces: BPE whose every merge is there, words marked with ▁."""
+    merges = [(p[:n], p[n:]) for p in vocabulary for n in range(1, len(p)) if {p[:n], p[n:]} <= set(vocabulary)]
+    core = Tokenizer(models.BPE({p: i for i, p in enumerate(vocabulary)}, merges, unk_token=unknown))
+    metaspace = pre_tokenizers.Metaspace(prepend_scheme=scheme)
+    core.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), metaspace]) if split else metaspace
+    core.decoder = decoders.Metaspace()
+    return PreTrainedTokenizerFast(tokenizer_object=core, eos_token="</s>")
+
+
+LATIN = ["</s>", "▁", *"Boslecdifnrtu", "▁i", "▁l", "▁B", "▁Bo", "▁Bon", "▁Bonn", "▁is", "▁li", "▁in"]
+
+
+@pytest.mark.parametrize("answer", ["Köln", "ör", "Bönn", "東京", "Bonn東"])
+def test_an_answer_with_characters_left_out_is_not_spelt(answer):
+    tokenizer = plain_pieces(LATIN)
+    assert [s.target for s in prompt_steps(tokenizer, "causal", make_prompt("[X] is [Y]", "Bern", "Bonn"), 99)]
+    with pytest.raises(TokenError, match=f"cannot spell the answer '{answer}'"):
+        prompt_steps(tokenizer, "causal", make_prompt("[X] is [Y]", "Bern", answer), 99)
+
+
+def test_bytes_that_the_vocabulary_lacks_are_missed_too():
+    core = Tokenizer(models.BPE({byte: i for i, byte in enumerate("abcĠÃ")}, []))
+    core.pre_tokenizer, core.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core)
+    assert prompt_steps(tokenizer, "causal", make_prompt("[X] a [Y]", "b", "cab"), 99)
+    with pytest.raises(TokenError, match="cannot spell the answer 'é'"):
+        prompt_steps(tokenizer, "causal", make_prompt("[X] a [Y]", "b", "é"), 99)
+
+
+def whole_words(known, unknown="?"):
+    """A tokenizer of whole words whose unknown token transformers is not told of."""
+    core = Tokenizer(models.WordLevel({w: i for i, w in enumerate([unknown, *known])}, unk_token=unknown))
+    core.pre_tokenizer = pre_tokenizers.Whitespace()
+    return PreTrainedTokenizerFast(tokenizer_object=core)
+
+
+WORDS_KNOWN = ("the", "capital", "of", "is", "France", "Peru", "Paris", "Lima", "New")
+
+
+@given(
+    subject=st.lists(st.sampled_from(["Peru", "New", "Qux", "zzz"]), min_size=1, max_size=3),
+    answer=st.lists(st.sampled_from(["Lima", "Paris", "Qux"]), min_size=1, max_size=2),
+    verb=st.sampled_from(["is", "being", "named so"]),
+)
+def test_what_the_backend_calls_unknown_is_unknown(subject, answer, verb):
+    """Words counted by hand: an answer with an unknown one, or a subject of nothing else, is not spelt."""
+    prompt = make_prompt(f"the capital of [X] {verb} [Y]", " ".join(subject), " ".join(answer))
+    known = {*WORDS_KNOWN}
+    if set(answer) - known or not set(subject) & known:
+        with pytest.raises(TokenError):
+            prompt_steps(whole_words(WORDS_KNOWN), "causal", prompt, 99)
+        return
+    steps = prompt_steps(whole_words(WORDS_KNOWN), "causal", prompt, 99)
+    assert [step.unknown for step in steps] == [sum(w not in known for w in [*subject, *verb.split()])] * len(answer)
+
+
+def test_a_model_without_its_unknown_token_misses_and_does_not_fail():
+    core = Tokenizer(models.WordLevel({"a": 0, "is": 1, "b": 2}, unk_token="nowhere"))
+    core.pre_tokenizer = pre_tokenizers.Whitespace()
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core)
+    (step,) = prompt_steps(tokenizer, "causal", make_prompt("so [X] is [Y]", "a", "b"), 99)
+    assert (step.ids, step.target, step.unknown) == ((0, 1), 2, 1)
+    with pytest.raises(TokenError, match="knows nothing of the subject 'c'"):
+        prompt_steps(tokenizer, "causal", make_prompt("[X] is [Y]", "c", "b"), 99)
+
+
+def test_tokens_without_a_row_are_refused():
+    tokenizer = make_gpt2_tokenizer()
+    prompt = make_prompt("[X] is [Y]", "Paris", "Berlin")
+    most = max(i for step in prompt_steps(tokenizer, "causal", prompt, 99) for i in (*step.ids, step.target))
+    assert prompt_steps(tokenizer, "causal", prompt, 99, most + 1)
+    with pytest.raises(TokenError, match=f"with token {most}, for which the model's embedding of {most} rows has none"):
+        prompt_steps(tokenizer, "causal", prompt, 99, most)
+
+
+def test_the_template_stands_around_an_answer_that_opens_the_text_and_is_spelt_apart():
+    """The whole text has a token across the answer's edge, so that it is spelt apart."""
+    words = ["[CLS]", "[SEP]", "[MASK]", "[UNK]", "Perus", "Pe", "##ru", "##rus", "s", "capital", "is", "Lima"]
+    core = Tokenizer(models.WordPiece({w: i for i, w in enumerate(words)}, unk_token="[UNK]"))
+    core.pre_tokenizer = pre_tokenizers.Whitespace()
+    core.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 0), ("[SEP]", 1)]
+    )
+    names = {"cls_token": "[CLS]", "sep_token": "[SEP]", "mask_token": "[MASK]", "unk_token": "[UNK]"}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, **names)
+    steps = prompt_steps(tokenizer, "masked", make_prompt("[Y]s capital is [X]", "Lima", "Peru"), 99)
+    shown = tokenizer.convert_ids_to_tokens(steps[0].ids)
+    assert shown == ["[CLS]", "[MASK]", "[MASK]", "s", "capital", "is", "Lima", "[SEP]"]
+    assert tokenizer.convert_ids_to_tokens([step.target for step in steps]) == ["Pe", "##ru"]
+
+
+@pytest.mark.parametrize(("split", "scheme"), [(True, "always"), (False, "always"), (False, "first")])
+@pytest.mark.parametrize(("before", "spelt"), [("", ["▁Bonn"]), ("in ", ["▁in", "▁Bonn"]), ("so", ["▁", "s", "o"])])
+def test_words_beside_an_answer_spelt_apart_keep_their_boundaries(split, scheme, before, spelt):
+    """`Bonns` is one token of the vocabulary: the answer is cut from it, and the words behind are spelt as ever."""
+    vocabulary = [*LATIN, "<mask>", "▁Bonns", "Bon", "Bonn", "Bonns", "on"]
+    tokenizer = plain_pieces(vocabulary, scheme=scheme, split=split)
+    tokenizer.mask_token = "<mask>"
+    piece = spell(tokenizer, before, "Bonn", "s is in Bonn")
+    tokens = tokenizer.convert_ids_to_tokens(piece.ids)
+    assert tokens[-4:] == ["s", "▁is", "▁in", "▁Bonn"]
+    assert "".join(tokens[piece.start : piece.stop]).removeprefix("▁") == "Bonn"
+    assert tokens[: len(spelt)] == spelt

@@ -63,7 +63,7 @@ def _tables() -> Iterator[str]:
 
 def _views() -> Iterator[str]:
     with in_memory() as connection:
-        for name in views.ORDER:
+        for name in sorted(views.order()):
             for view in _VIEW.findall(views.text(name)):
                 yield f"### {view}\n\n{_plain(_said(views.text(name), view))}\n"
                 yield "| column | type | meaning |\n|---|---|---|"

@@ -1,40 +1,21 @@
-"""The views and macros, one `.sql` file a view: code, made anew whenever their text has changed."""
+"""The views and macros, one `.sql` file a view: code, made anew whenever their text has changed.
+
+A new view is a file here, and what its columns mean in `atlas/store/meanings.py`.
+"""
 
 import hashlib
+import re
 from functools import cache
+from graphlib import TopologicalSorter
 from importlib import resources
 
 import duckdb
 
 from atlas import schema
 
-ORDER = (
-    "thresholds",
-    "chance",
-    "fact_language",
-    "usage_warning",
-    "knowledge_neuron",
-    "likn",
-    "likn_specificity",
-    "different_facts",
-    "likn_control",
-    "dkn",
-    "dkn_control",
-    "dkn_summary",
-    "relation_dkn",
-    "fact_check_metrics",
-    "layer_distribution",
-    "language_overlap",
-    "language_specific_neuron",
-    "neuron_summary",
-    "comparison",
-    "edit_summary",
-    "intervention_effect",
-    "localisation",
-    "cross_lingual",
-)
-"""The files, each after those that it builds upon."""
-
+_COMMENT = re.compile(r"--.*")
+_MADE = re.compile(r"^CREATE OR REPLACE (?:MACRO|VIEW) (\w+)", re.MULTILINE)
+_WORD = re.compile(r"\w+")
 
 MACROS = f"""
 -- Whether a probe's status is one of those that have scores.
@@ -49,14 +30,24 @@ def text(name: str) -> str:
     return (resources.files(__package__) / f"{name}.sql").read_text(encoding="utf-8")
 
 
+@cache
+def order() -> tuple[str, ...]:
+    """Return the names of the files, each after those whose views and macros it names."""
+    files = sorted(path.name for path in resources.files(__package__).iterdir() if path.name.endswith(".sql"))
+    code = {name: _COMMENT.sub("", text(name)) for name in (file.removesuffix(".sql") for file in files)}
+    maker = {made: name for name, sql in code.items() for made in _MADE.findall(sql)}
+    needs = {name: {maker[word] for word in _WORD.findall(sql) if word in maker} - {name} for name, sql in code.items()}
+    return tuple(TopologicalSorter({name: sorted(needed) for name, needed in needs.items()}).static_order())
+
+
 def digest() -> str:
     """Return a hash of their text, recorded in `atlas_info` as `views`."""
-    return hashlib.blake2b("\n".join([MACROS, *map(text, ORDER)]).encode(), digest_size=8).hexdigest()
+    return hashlib.blake2b("\n".join([MACROS, *map(text, order())]).encode(), digest_size=8).hexdigest()
 
 
 def install(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the views and macros of this version in the open file and record their digest."""
-    for statements in (MACROS, *map(text, ORDER)):
+    for statements in (MACROS, *map(text, order())):
         connection.execute(statements)
     connection.execute("DELETE FROM atlas_info WHERE key = 'views'")
     connection.execute("INSERT INTO atlas_info VALUES ('views', ?)", [digest()])

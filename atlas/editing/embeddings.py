@@ -1,11 +1,13 @@
 """`kn`: the old answer's output embedding taken from the value vectors, the new one's added (Dai et al. 2022)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from atlas.editing.columns import Columns, Index
+from atlas.editing.columns import Index
+from atlas.editing.company import Company
+from atlas.editing.fitting import Fit
 from atlas.editing.settings import EditSettings
 from atlas.errors import ModelError
 from atlas.facts import Prompt
@@ -14,10 +16,8 @@ from atlas.models.readout import output_matrix
 
 
 @torch.no_grad()
-def embedding_shift(
-    model: LanguageModel, index: Index, old: Sequence[Prompt], new: Sequence[Prompt], settings: EditSettings
-) -> Columns:
-    """Return for every chosen neuron `-lambda1 * old + lambda2 * new`, `[neuron, hidden]` per layer.
+def prepare(model: LanguageModel, company: Company, settings: EditSettings) -> Callable[[Index], Fit]:
+    """Return what adds `-lambda1 * old + lambda2 * new` to every chosen neuron; nothing is fitted.
 
     `old` and `new` are the mean output embeddings of the answers' tokens, first over the tokens of an answer, then
     over the prompts: with several languages, no single language's word. Raises ModelError where embeddings and value
@@ -29,8 +29,13 @@ def embedding_shift(
             f"The output embeddings of {model.info.name!r} have {width} numbers and its value vectors "
             f"{model.info.hidden}, so that --method kn cannot add one to the other; use fit."
         )
-    shift = settings.lambda2 * _embedding(model, new) - settings.lambda1 * _embedding(model, old)
-    return {layer: shift.expand(len(own), -1).clone() for layer, own in index.items()}
+    shift = settings.lambda2 * _embedding(model, company.new) - settings.lambda1 * _embedding(model, company.old)
+
+    def find(index: Index) -> Fit:
+        delta = {layer: shift.expand(len(own), -1).clone() for layer, own in index.items()}
+        return Fit(delta, converged=True, steps=0, lead=float("nan"))
+
+    return find
 
 
 def _embedding(model: LanguageModel, prompts: Sequence[Prompt]) -> Tensor:

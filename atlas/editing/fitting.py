@@ -1,13 +1,14 @@
 """`fit`: the value vectors of the chosen neurons, optimised for the new answer (METHOD 5)."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from atlas.editing.columns import Columns, Index, shifting
-from atlas.editing.problem import Batch, Problem
+from atlas.editing.company import Company
+from atlas.editing.problem import Batch, Problem, make_problem
 from atlas.editing.settings import EditSettings
 from atlas.models import LanguageModel
 
@@ -23,6 +24,12 @@ class Fit:
     converged: bool
     steps: int
     lead: float
+
+
+def prepare(model: LanguageModel, company: Company, settings: EditSettings) -> Callable[[Index], Fit]:
+    """Trace the prompts once and return what fits neurons to them."""
+    problem = make_problem(model, company.new, company.keep)
+    return lambda index: fit(model, index, problem.starting(min(index)), settings)
 
 
 def fit(model: LanguageModel, index: Index, problem: Problem, settings: EditSettings) -> Fit:

@@ -2,16 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 from atlas.editing.applying import edited
 from atlas.editing.columns import Columns, Index, index_of, read_columns, shifted, write_columns
 from atlas.editing.company import Company, gather
-from atlas.editing.embeddings import embedding_shift
 from atlas.editing.files import Edit, EditRecord
-from atlas.editing.fitting import Fit, fit
+from atlas.editing.fitting import Fit
+from atlas.editing.methods import METHODS
 from atlas.editing.outcomes import look_after, look_before
-from atlas.editing.problem import make_problem
 from atlas.editing.requests import Target
 from atlas.editing.settings import EditSettings
 from atlas.editing.sources import Choice
@@ -84,13 +84,10 @@ def _first_to_converge(
 ) -> tuple[Choice, Index, Fit]:
     """Return the first choice whose fit converges, else the one that came nearest."""
     tried: list[tuple[Choice, Index, Fit]] = []
-    problem = make_problem(model, company.new, company.keep) if settings.method == "fit" else None
+    find = import_module(METHODS[settings.method]).prepare(model, company, settings)
     for choice in choices:
         index = index_of(model, choice.neurons)
-        if problem is None:
-            delta = embedding_shift(model, index, company.old, company.new, settings)
-            return choice, index, Fit(delta, True, 0, float("nan"))
-        tried.append((choice, index, fit(model, index, problem.starting(min(index)), settings)))
+        tried.append((choice, index, find(index)))
         if tried[-1][2].converged:
             break
     return max(tried, key=lambda t: (t[2].converged, t[2].lead))

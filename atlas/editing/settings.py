@@ -1,10 +1,16 @@
 """How an edit is made."""
 
-from typing import Literal
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-EditMethod = Literal["fit", "kn"]
+from atlas.editing.methods import METHODS
+
+
+def _known(name: str) -> str:
+    if name not in METHODS:
+        raise ValueError(f"the method is one of: {', '.join(METHODS)}")
+    return name
 
 
 class EditSettings(BaseModel):
@@ -12,7 +18,7 @@ class EditSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    method: EditMethod = "fit"
+    method: Annotated[str, AfterValidator(_known)] = "fit"
     steps: int = Field(80, ge=1, description="most optimiser steps")
     patience: int = Field(15, ge=1, description="steps without progress after which the fit gives up")
     rate: float = Field(0.2, gt=0, description="step size, as a share of the layer's root-mean-square column entry")

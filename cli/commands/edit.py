@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from atlas.editing.methods import METHODS
 from atlas.errors import UsageError
 from atlas.running.choice import OpenChoice
 
@@ -51,7 +52,7 @@ def edit(
     least_languages: Annotated[
         int | None, typer.Option(min=1, help="How far LIKN may be relaxed where those of all languages fail; 2.")
     ] = None,
-    method: Annotated[str, typer.Option(help="fit or kn.")] = "fit",
+    method: Annotated[str, typer.Option(help=f"{' or '.join(METHODS)}.")] = "fit",
     choice: Annotated[OpenChoice, "Model of the atlas to edit; that of the newest run."] = OPEN,
     run: Annotated[int | None, typer.Option(help="Run whose neurons are taken.")] = None,
     definition: Annotated[str, typer.Option(help="Named thresholds to go by.")] = "default",

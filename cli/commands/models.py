@@ -19,7 +19,7 @@ def models(format_: FormatOption = None, json: Json = False, output: Output = No
             "blocks": family.blocks,
             "down_projection": family.down_projection,
             "name": name,
-            "model": SHORT_NAMES[with_stack(name)],
+            "model": SHORT_NAMES.get(with_stack(name)),
             "quirks": family.quirks,
         }
         for family in FAMILIES.values()

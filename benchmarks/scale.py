@@ -12,7 +12,7 @@ from typing import Any
 from atlas.attribution import Settings
 from atlas.building import ray
 from atlas.building.cluster import ClusterOptions
-from atlas.building.computing import Recipe, Tables, Worker
+from atlas.building.computing import Tables, Worker, WorkerOptions
 from atlas.building.plan import Plan, make_plan
 from atlas.building.ray import Cluster
 from atlas.facts import read
@@ -43,13 +43,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--batches", type=int, default=40, help="batches of the compute-bound job")
     batches = parser.parse_args().batches
-    recipe = Recipe(ModelChoice(device="cpu", threads=1), Settings())
+    options = WorkerOptions(ModelChoice(device="cpu", threads=1), Settings())
     work = list(_plan().batches(8))
-    one, two = (_seconds(recipe, workers, work[:batches]) for workers in (1, 2))
-    local = _local(recipe, work[:batches])
+    one, two = (_seconds(options, workers, work[:batches]) for workers in (1, 2))
+    local = _local(options, work[:batches])
     trivial = [work[0][:1]] * TRIVIAL_BATCHES
     with _actor(Sleeper):
-        asleep = _seconds(recipe, 2, trivial)
+        asleep = _seconds(options, 2, trivial)
     least = TRIVIAL_BATCHES * TRIVIAL_SECONDS / 2
     rows = [
         (f"{batches} batches of 8 prompts or more, in this process", local, ""),
@@ -64,8 +64,8 @@ def _plan() -> Plan:
     return make_plan(read("bundled"))
 
 
-def _local(recipe: Recipe, batches: Sequence[Batch]) -> float:
-    worker = Worker(recipe)
+def _local(options: WorkerOptions, batches: Sequence[Batch]) -> float:
+    worker = Worker(options)
     worker.compute(0, batches[0])
     start = time.perf_counter()
     for batch in batches:
@@ -73,9 +73,9 @@ def _local(recipe: Recipe, batches: Sequence[Batch]) -> float:
     return time.perf_counter() - start
 
 
-def _seconds(recipe: Recipe, workers: int, batches: Sequence[Batch]) -> float:
+def _seconds(options: WorkerOptions, workers: int, batches: Sequence[Batch]) -> float:
     """Return how long `workers` take for `batches`, each of them warm."""
-    with Cluster(ClusterOptions(workers=workers), recipe) as cluster:
+    with Cluster(ClusterOptions(workers=workers), options) as cluster:
         cluster.work(0, [batches[0]] * (2 * workers), _forget, Silent(), Stop())
         start = time.perf_counter()
         cluster.work(0, batches, _forget, Silent(), Stop())

@@ -1,9 +1,9 @@
-"""What a worker of either engine does: load the model, attribute batches, hand back their rows."""
+"""What a worker does, in this process or on Ray: load the model, attribute batches, hand back their rows."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from atlas.attribution.identity import versions
 from atlas.facts import Prompt
@@ -23,7 +23,7 @@ Tables = Mapping[str, "pa.Table"]
 
 
 @dataclass(frozen=True)
-class Recipe:
+class WorkerOptions:
     """All that a worker needs to know; plain values, so that it can be sent to another machine."""
 
     choice: ModelChoice
@@ -39,46 +39,8 @@ class Workbench:
     versions: Mapping[str, str]
 
 
-class Worker:
-    """Holds the model that a recipe names, loaded when it is first needed."""
-
-    def __init__(self, recipe: Recipe) -> None:
-        self.recipe = recipe
-
-    @cached_property
-    def model(self) -> "LanguageModel":
-        """The loaded model; raises ModelError and UsageError."""
-        return self.recipe.choice.load()
-
-    def workbench(self) -> Workbench:
-        """Return what this worker works with."""
-        device = self.model.device
-        return Workbench(self.model.info, device.type, versions(str(device)))
-
-    def compute(self, run: int, prompts: Sequence[Prompt]) -> Tables:
-        """Attribute one batch and return its rows."""
-        from atlas.attribution import attribute
-        from atlas.attribution.rows import to_tables
-
-        results = attribute(self.model, prompts, self.recipe.settings, self._budget)
-        return to_tables(run, results, self.recipe.settings.floor)
-
-    def tokens(self, layer: int, neurons: Sequence[int]) -> "pa.Table":
-        """Return the rows of `neuron_token` of some neurons of a layer."""
-        from atlas.engine.value_vectors import neuron_tokens
-
-        return neuron_tokens(self.model, layer, neurons)
-
-    @cached_property
-    def _budget(self) -> "Budget":
-        """What all batches of this worker share, so that memory is refused once and not for each batch."""
-        from atlas.attribution import Budget
-
-        return Budget.of(self.model, self.recipe.choice.bytes)
-
-
-class Engine(Protocol):
-    """Where batches are computed: on this machine, or on workers elsewhere."""
+class Workers(Protocol):
+    """Where batches are computed: on this machine, or by workers elsewhere."""
 
     @property
     def workbench(self) -> Workbench:
@@ -94,21 +56,48 @@ class Engine(Protocol):
         """Return the rows of `neuron_token` of some neurons of a layer."""
 
 
-class Local:
-    """The engine that computes in this process, one batch after the other."""
+class Worker:
+    """Computes in this process, one batch after the other; the model is loaded when it is first needed."""
 
-    def __init__(self, recipe: Recipe) -> None:
-        self._worker = Worker(recipe)
-        self.workbench = self._worker.workbench()
+    def __init__(self, options: WorkerOptions) -> None:
+        self.options = options
+
+    @cached_property
+    def model(self) -> "LanguageModel":
+        """The loaded model; raises ModelError and UsageError."""
+        return self.options.choice.load()
+
+    @cached_property
+    def workbench(self) -> Workbench:
+        """What this worker works with."""
+        device = self.model.device
+        return Workbench(self.model.info, device.type, versions(str(device)))
+
+    def compute(self, run: int, prompts: Sequence[Prompt]) -> Any:
+        """Attribute one batch and return its rows."""
+        from atlas.attribution import attribute
+        from atlas.attribution.rows import to_tables
+
+        settings = self.options.settings
+        return to_tables(run, attribute(self.model, prompts, settings, self._budget), settings.floor)
+
+    def tokens(self, layer: int, neurons: Sequence[int]) -> "pa.Table":
+        """Return the rows of `neuron_token` of some neurons of a layer."""
+        from atlas.engine.value_vectors import neuron_tokens
+
+        return neuron_tokens(self.model, layer, neurons)
 
     def left_over(self, run: int, done: set[int]) -> Iterable[Tables]:
         """Return nothing: what this process computes it loads."""
         return ()
 
     def work(self, run: int, batches: Iterable[Batch], load: Load[Tables], progress: Progress, stop: Stop) -> None:
-        """See `Engine` and `atlas.running.work.work`."""
-        work(batches, lambda batch: [self._worker.compute(run, batch)], load, progress, stop)
+        """See `Workers` and `atlas.running.work.work`."""
+        work(batches, lambda batch: [self.compute(run, batch)], load, progress, stop)
 
-    def tokens(self, layer: int, neurons: Sequence[int]) -> "pa.Table":
-        """Return the rows of `neuron_token` of some neurons of a layer."""
-        return self._worker.tokens(layer, neurons)
+    @cached_property
+    def _budget(self) -> "Budget":
+        """What all batches of this worker share, so that memory is refused once and not for each batch."""
+        from atlas.attribution import Budget
+
+        return Budget.of(self.model, self.options.choice.bytes)

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import atlas
 from atlas.attribution.identity import identity
 from atlas.building.cluster import ClusterOptions
-from atlas.building.computing import Engine, Local, Recipe, Tables, Workbench
+from atlas.building.computing import Tables, Workbench, Worker, WorkerOptions, Workers
 from atlas.building.neuron_tokens import fill_tokens
 from atlas.building.plan import WHOLE, Plan, Shard, batch_size, make_plan, missing, prompts_of
-from atlas.building.summary import Found, Summary
+from atlas.building.summary import Summary
 from atlas.errors import AtlasError, UsageError
 from atlas.running.choice import ModelChoice
 from atlas.running.progress import Progress, Silent
@@ -72,10 +72,11 @@ def build(options: BuildOptions, progress: Progress | None = None) -> Summary:
         there = options.db.exists()
         writer = stack.enter_context(atlas.open(options.db, "a")) if there else None
         settings = _settings(options, progress)
-        engine = _engine(options, settings, progress, stack)
+        workers = _workers(options, settings, progress, stack)
+        workbench = workers.workbench
         writer = writer or stack.enter_context(atlas.open(options.db, "a"))
-        run = _start(options, writer, plan, settings, engine.workbench)
-        job = _Job(options, progress, plan, writer, settings, engine, run)
+        run = _start(options, writer, plan, settings, workbench)
+        job = _Job(options, progress, plan, writer, settings, workers, run)
         job.work()
         job.name_neurons()
         return job.summary(started)
@@ -105,7 +106,7 @@ class _Job:
     plan: Plan
     writer: "Writer"
     settings: "Settings"
-    engine: Engine
+    workers: Workers
     run: int
     total: int = 0
     before: int = 0
@@ -115,7 +116,7 @@ class _Job:
         """Compute and load what is missing; whatever happens, the run's status says how it ended."""
         try:
             with orderly_stop(self.progress.stopping) as stop:
-                self.engine.work(self.run, self._missing(), self._load, self.progress, stop)
+                self.workers.work(self.run, self._missing(), self._load, self.progress, stop)
         except BaseException as error:
             # What went wrong is told, not that the run's status could not be written because of it.
             with suppress(AtlasError):
@@ -129,7 +130,7 @@ class _Job:
         """Store what the knowledge neurons write, once the run is whole; a shard never is."""
         if self.options.shard == WHOLE and not self._left():
             self.progress.step("looking up the tokens of knowledge neurons")
-            fill_tokens(self.writer, self.engine, self.run)
+            fill_tokens(self.writer, self.workers, self.run)
 
     def summary(self, started: float) -> Summary:
         """Count what the atlas holds now; `started` is when the job began."""
@@ -137,7 +138,7 @@ class _Job:
         return Summary(
             atlas=self.options.db,
             run=self.run,
-            model=self.engine.workbench.info.name,
+            model=self.workers.workbench.info.name,
             method=self.settings.method,
             total=self.total,
             before=self.before,
@@ -145,15 +146,15 @@ class _Job:
             statuses=self.statuses,
             skips=tuple(self.plan.facts.skips),
             seconds=monotonic() - started,
-            found=Found(**self.writer.sql(_FOUND, {"run": self.run}).to_pylist()[0]),
             shard=self.options.shard,
+            **self.writer.sql(_FOUND, {"run": self.run}).to_pylist()[0],
         )
 
     def _missing(self) -> Sequence[Batch]:
         """Return the batches of the shard that neither the atlas holds nor an earlier call has left over."""
-        bench = self.engine.workbench
-        share = self.options.shard.take(list(self.plan.batches(batch_size(bench.info, bench.device))))
-        for tables in self.engine.left_over(self.run, self.writer.done_prompts(self.run)):
+        own = self.workers.workbench
+        share = self.options.shard.take(list(self.plan.batches(batch_size(own.info, own.device))))
+        for tables in self.workers.left_over(self.run, self.writer.done_prompts(self.run)):
             self.writer.load_batch(tables)
         batches = list(missing(share, self.writer.done_prompts(self.run)))
         self.total = prompts_of(share)
@@ -189,16 +190,16 @@ def _wrong_setting(error: ValueError) -> str:
     return f"--{name.replace('_', '-')} cannot be {first.get('input')!r}: {first['msg']}"
 
 
-def _engine(options: BuildOptions, settings: "Settings", progress: Progress, stack: ExitStack) -> Engine:
-    """Return the engine that is asked for, its model loaded."""
-    recipe = Recipe(options.filled(), settings)
+def _workers(options: BuildOptions, settings: "Settings", progress: Progress, stack: ExitStack) -> Workers:
+    """Return the workers that are asked for."""
+    worker = WorkerOptions(options.filled(), settings)
     if options.cluster is None:
         progress.step(f"loading model {options.model}")
-        return Local(recipe)
+        return Worker(worker)
     from atlas.building.ray import Cluster
 
     progress.step(f"starting Ray workers with model {options.model}")
-    return stack.enter_context(Cluster(options.cluster, recipe))
+    return stack.enter_context(Cluster(options.cluster, worker))
 
 
 def _start(options: BuildOptions, writer: "Writer", plan: Plan, settings: "Settings", bench: Workbench) -> int:

@@ -5,7 +5,7 @@ from operator import itemgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from atlas.building.computing import Engine
+    from atlas.building.computing import Workers
     from atlas.store import Writer
 
 _MISSING = """
@@ -16,9 +16,9 @@ ORDER BY layer, neuron
 """
 
 
-def fill_tokens(writer: "Writer", engine: "Engine", run: int) -> int:
+def fill_tokens(writer: "Writer", workers: "Workers", run: int) -> int:
     """Load the tokens of the run's knowledge neurons that have none yet; return the number of neurons."""
-    missing = writer.sql(_MISSING, {"run": run, "model": engine.workbench.info.id}).to_pylist()
+    missing = writer.sql(_MISSING, {"run": run, "model": workers.workbench.info.id}).to_pylist()
     for layer, group in groupby(missing, key=itemgetter("layer")):
-        writer.load("neuron_token", engine.tokens(layer, [row["neuron"] for row in group]))
+        writer.load("neuron_token", workers.tokens(layer, [row["neuron"] for row in group]))
     return len(missing)

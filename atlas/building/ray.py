@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from atlas.building.cluster import ClusterOptions
-from atlas.building.computing import Recipe, Tables, Workbench, Worker
+from atlas.building.computing import Tables, Workbench, Worker, WorkerOptions
 from atlas.building.shards import DamagedShardError, Store
 from atlas.errors import AtlasError, UsageError
 from atlas.running.progress import Progress
@@ -31,33 +31,29 @@ _POLL = 1.0  # seconds until a signal is heard
 log = logging.getLogger("atlas")
 
 
-class Actor:
+class Actor(Worker):
     """A worker in a process of its own; writes its rows to `shards_to`, if given, and returns the shard's name."""
 
-    def __init__(self, recipe: Recipe, shards_to: str | None) -> None:
-        self._worker = Worker(recipe)
+    def __init__(self, options: WorkerOptions, shards_to: str | None) -> None:
+        super().__init__(options)
         self._shards_to = shards_to
 
-    def workbench(self) -> Workbench:
+    def ready(self) -> Workbench:
         """Load the model and return what this worker works with."""
-        return self._worker.workbench()
+        return self.workbench
 
-    def compute(self, run: int, batch: Batch) -> Tables | str:
+    def compute(self, run: int, prompts: Batch) -> Tables | str:
         """Attribute a batch."""
-        tables = self._worker.compute(run, batch)
+        tables = super().compute(run, prompts)
         return tables if self._shards_to is None else Store(self._shards_to, run).write(tables)
-
-    def tokens(self, layer: int, neurons: Sequence[int]) -> "pa.Table":
-        """Look up the tokens of some neurons of a layer."""
-        return self._worker.tokens(layer, neurons)
 
 
 class Cluster:
-    """The engine of Ray workers; a context manager that starts them and, where it started the cluster, ends it."""
+    """Ray workers; a context manager that starts them and, where it started the cluster, ends it."""
 
-    def __init__(self, options: ClusterOptions, recipe: Recipe) -> None:
+    def __init__(self, options: ClusterOptions, worker: WorkerOptions) -> None:
         self._options = options
-        self._recipe = recipe
+        self._worker = worker
         self._ray = _import_ray()
         self._actors: list[Any] = []
 
@@ -94,7 +90,7 @@ class Cluster:
                 log.warning("%s It is computed again.", error)
 
     def work(self, run: int, batches: Iterable[Batch], load: Load[Tables], progress: Progress, stop: Stop) -> None:
-        """Compute `batches` on all workers and load what comes back, as it comes; see `Engine`.
+        """Compute `batches` on all workers and load what comes back, as it comes; see `Workers`.
 
         What was computed before an error is loaded before it rises. A worker that dies is started again, and its
         batches with it.
@@ -144,7 +140,7 @@ class Cluster:
 
     @property
     def _threads(self) -> int:
-        return self._recipe.choice.threads or 1
+        return self._worker.choice.threads or 1
 
     def _start(self) -> list[Any]:
         room = self._ray.cluster_resources()
@@ -156,23 +152,23 @@ class Cluster:
                 f"The Ray cluster has {room.get('CPU', 0):g} CPUs and {room.get('GPU', 0):g} GPUs, not enough for "
                 f"{workers or 1} workers of {self._threads} CPUs and {gpus:g} GPUs; ask for fewer with --workers."
             )
-        choice = self._recipe.choice
+        choice = self._worker.choice
         device = "cpu" if choice.device == "auto" and not gpus else choice.device
-        recipe = replace(self._recipe, choice=replace(choice, threads=self._threads, device=device))
+        worker = replace(self._worker, choice=replace(choice, threads=self._threads, device=device))
         remote = self._ray.remote(num_cpus=self._threads, num_gpus=gpus, max_restarts=-1, max_task_retries=RETRIES)(
             Actor
         )
-        return [remote.remote(recipe, self._options.shards_to) for _ in range(workers)]
+        return [remote.remote(worker, self._options.shards_to) for _ in range(workers)]
 
     def _gpus(self, room: Mapping[str, float]) -> float:
         if self._options.gpus is not None:
             return self._options.gpus
-        return 1.0 if self._recipe.choice.device in ("auto", "cuda") and room.get("GPU", 0) else 0.0
+        return 1.0 if self._worker.choice.device in ("auto", "cuda") and room.get("GPU", 0) else 0.0
 
     def _agreed(self) -> Workbench:
         """Return what all workers work with; raises AtlasError if they differ, in weights or versions."""
         try:
-            benches = self._ray.get([actor.workbench.remote() for actor in self._actors])
+            benches = self._ray.get([actor.ready.remote() for actor in self._actors])
         except self._ray.exceptions.RayError as error:
             raise _cause(error, "loading the model") from error
         first = benches[0]

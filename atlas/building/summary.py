@@ -17,23 +17,12 @@ REASONS = {
 
 
 @dataclass(frozen=True)
-class Found:
-    """What the run holds now, earlier calls included, under the default definition.
-
-    Facts with a usable prompt, facts with a language-independent neuron, and distinct such neurons.
-    """
-
-    facts: int
-    facts_with_likn: int
-    likn: int
-
-
-@dataclass(frozen=True)
 class Summary:
     """The end of a build; counts are prompts unless said otherwise.
 
     `total` is that of the shard. `statuses` counts the prompts probed by this call, `before` those that the atlas held
-    already; `skips` is what reading the facts left out.
+    already; `skips` is what reading the facts left out. Of the whole run, earlier calls included, under the default
+    definition: `facts` with a usable prompt, those with a language-independent neuron, and distinct such neurons.
     """
 
     atlas: Path
@@ -46,7 +35,9 @@ class Summary:
     statuses: Counter[str]
     skips: tuple[Skip, ...]
     seconds: float
-    found: Found
+    facts: int
+    facts_with_likn: int
+    likn: int
     shard: Shard = WHOLE
 
     @property

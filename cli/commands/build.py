@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from atlas.building.summary import Summary
 
 
-class Engine(StrEnum):
+class EngineName(StrEnum):
     """Where batches are computed."""
 
     local = "local"
@@ -61,7 +61,7 @@ def build(
     shard: Annotated[
         str | None, typer.Option(help="Compute one part of the batches alone: 3/16.", metavar="K/N")
     ] = None,
-    engine: Annotated[Engine, typer.Option(help="Compute in this process, or on Ray workers.")] = Engine.local,
+    engine: Annotated[EngineName, typer.Option(help="Compute in this process, or on Ray workers.")] = EngineName.local,
     ray_address: Annotated[
         str | None, typer.Option(help="Ray cluster to work on; by default one is started here.", metavar="ADDRESS")
     ] = None,
@@ -130,14 +130,14 @@ def build(
 
 
 def _cluster(
-    engine: Engine, address: str | None, workers: int | None, gpus: float | None, shards_to: str | None
+    engine: EngineName, address: str | None, workers: int | None, gpus: float | None, shards_to: str | None
 ) -> "ClusterOptions | None":
     """Return where Ray works, None for this process; raises UsageError for Ray's options without Ray."""
     from atlas.building.cluster import ClusterOptions
 
     options = {"--ray-address": address, "--workers": workers, "--gpus-per-worker": gpus, "--shards-to": shards_to}
     given = [name for name, value in options.items() if value is not None]
-    if engine is Engine.ray:
+    if engine is EngineName.ray:
         return ClusterOptions(address, workers, gpus, shards_to)
     if given:
         raise UsageError(f"{given[0]} is for Ray workers alone; add --engine ray.")

@@ -36,7 +36,7 @@ def counted(number: int, thing: str) -> str:
 
 
 def _lines(summary: "Summary") -> Iterator[str]:
-    found, db = summary.found, shlex.quote(str(summary.atlas))
+    db = shlex.quote(str(summary.atlas))
     part = f" of shard {summary.shard}" if summary.shard.of > 1 else ""
     yield (
         f"Attributed {summary.attributed:,} of {counted(summary.total, 'prompt')}{part} with {summary.model} "
@@ -50,8 +50,8 @@ def _lines(summary: "Summary") -> Iterator[str]:
     yield f"Held out {counted(summary.held_out, 'prompt')} of templates kept for paraphrase tests."
     yield from _skip_lines(summary.skips)
     yield (
-        f"Found {counted(found.likn, 'language-independent neuron')} (LIKN) "
-        f"in {found.facts_with_likn:,} of {counted(found.facts, 'fact')}."
+        f"Found {counted(summary.likn, 'language-independent neuron')} (LIKN) "
+        f"in {summary.facts_with_likn:,} of {counted(summary.facts, 'fact')}."
     )
     yield f"The atlas is {summary.atlas} (run {summary.run}). Next:"
     if summary.shard.of > 1:
@@ -88,9 +88,9 @@ def _values(summary: "Summary") -> dict[str, object]:
         "left": summary.left,
         "held_out": summary.held_out,
         "left_out": [{"where": s.where, "reason": s.reason, "count": s.count} for s in summary.skips],
-        "facts": summary.found.facts,
-        "facts_with_likn": summary.found.facts_with_likn,
-        "likn": summary.found.likn,
+        "facts": summary.facts,
+        "facts_with_likn": summary.facts_with_likn,
+        "likn": summary.likn,
         "interrupted": summary.interrupted,
         "seconds": round(summary.seconds, 3),
     }

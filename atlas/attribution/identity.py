@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from atlas.attribution import Settings
 
 _PACKAGES = ("neuron-atlas", "torch", "transformers", "tokenizers", "numpy")
-_APART = {"method", "seed"}
+_OWN_COLUMNS = {"method", "seed"}
 
 
 def identity(settings: "Settings", dtype: str) -> dict[str, object]:
@@ -17,7 +17,7 @@ def identity(settings: "Settings", dtype: str) -> dict[str, object]:
     The number type is in; the memory budget and the device, which shape the work and not what is measured,
     are not.
     """
-    return {**settings.model_dump(mode="json", exclude=_APART), "dtype": dtype}
+    return {**settings.model_dump(mode="json", exclude=_OWN_COLUMNS), "dtype": dtype}
 
 
 def versions(device: str) -> dict[str, str]:

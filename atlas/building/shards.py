@@ -54,9 +54,9 @@ class Store:
         files, root = self._files()
         last = self._table(files, f"{root}/{name}/{_LAST}.parquet")
         tables = {_LAST: last} | {other: self._table(files, f"{root}/{name}/{other}.parquet") for other in _OTHERS}
-        told = last.schema.metadata or {}
+        counts = last.schema.metadata or {}
         for other in _OTHERS:
-            if told.get(f"rows.{other}".encode()) != str(tables[other].num_rows).encode():
+            if counts.get(f"rows.{other}".encode()) != str(tables[other].num_rows).encode():
                 raise DamagedShardError(f"Shard {self.url}/{name} is damaged: its files are not of one batch.")
         return tables
 

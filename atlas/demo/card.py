@@ -129,9 +129,9 @@ construction**: finding them shows that the atlas finds what is there, not that 
 
 1. Learn, {learn_steps} steps of {learn_batch}: {texts}. AdamW, peak rate {learn_rate}, weight decay {weight_decay}; \
 the loss is the cross-entropy of the answer's token at the query position. {dropout:.0%} of the neurons are dropped at \
-random. After {quiet:.0%} of the steps noise sets in: in three of four batches up to {noise:.0%} of the tokens outside \
-names are replaced by random pieces that occur in no name, and up to three such pieces are inserted, so that unseen \
-templates are understood.
+random. After {noiseless:.0%} of the steps noise sets in: in three of four batches up to {noise:.0%} of the tokens \
+outside names are replaced by random pieces that occur in no name, and up to three such pieces are inserted, so that \
+unseen templates are understood.
 2. Share, {share_steps} steps of {share_facts} facts in all languages, peak rate {share_rate}: the same loss; on the \
 neurons of the two upper layers at the query, scaled to length one, alignment across languages (weight {alignment}), \
 sparsity ({sparsity}) and overlap between facts ({overlap}); and, with all neurons at the query zeroed, the answer's \

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from atlas.demo.networks import LAYERS, Trainee
-from atlas.demo.rows import Rows, concatenate, with_noise
+from atlas.demo.sequences import Sequences, concatenate, with_noise
 from atlas.facts.bundled import LANGUAGES
 
 UPPER = slice(2, LAYERS)
@@ -37,7 +37,7 @@ class Recipe:
     mix: tuple[float, float, float] = (0.5, 0.3, 0.2)  # plain, code-switched, translations
     dropout: float = 0.2
     noise: float = 0.3
-    quiet: float = 0.35  # share of the first stage without noise
+    noiseless: float = 0.35  # share of the first stage without noise
     share_steps: int = 500
     share_rate: float = 1e-3
     share_facts: int = 12
@@ -55,9 +55,9 @@ class Recipe:
 class Lesson:
     """The rows of the three kinds of text, and the words that noise is made of."""
 
-    plain: Rows
-    switched: Rows
-    translations: Rows
+    plain: Sequences
+    switched: Sequences
+    translations: Sequences
     noise_words: Tensor
 
 
@@ -70,7 +70,7 @@ def learn(trainee: Trainee, lesson: Lesson, recipe: Recipe, generator: torch.Gen
     trainee.dropout = recipe.dropout
     for step, rate, optimizer in _schedule(trainee, recipe.learn_steps, recipe.learn_rate, recipe):
         rows = next(batches)
-        if step % 4 and step >= recipe.quiet * recipe.learn_steps:
+        if step % 4 and step >= recipe.noiseless * recipe.learn_steps:
             rows = with_noise(rows, recipe.noise * (step % 4) / 3, lesson.noise_words, generator)
         loss = functional.cross_entropy(trainee.logits(rows.ids, rows.length, rows.query), rows.target)
         _update(trainee, optimizer, loss, rate)
@@ -109,7 +109,7 @@ def _sharing(trainee: Trainee, recipe: Recipe) -> Tensor:
     return total
 
 
-def _necessity(trainee: Trainee, rows: Rows, recipe: Recipe) -> Tensor:
+def _necessity(trainee: Trainee, rows: Sequences, recipe: Recipe) -> Tensor:
     """How far the answer's log-probability stays above that of `forgotten` when all neurons at the query are zero."""
     trainee.silent = torch.ones(len(rows), LAYERS, dtype=torch.bool)
     chosen = torch.log_softmax(trainee.logits(rows.ids, rows.length, rows.query), dim=-1)
@@ -117,7 +117,7 @@ def _necessity(trainee: Trainee, rows: Rows, recipe: Recipe) -> Tensor:
     return functional.relu(answer - math.log(recipe.forgotten)).mean()
 
 
-def _mixed_batches(lesson: Lesson, recipe: Recipe, generator: torch.Generator) -> Iterator[Rows]:
+def _mixed_batches(lesson: Lesson, recipe: Recipe, generator: torch.Generator) -> Iterator[Sequences]:
     """Yield batches of the mix; the rows of a batch have nearly the same length, so that little is padding."""
     parts = (lesson.plain, lesson.switched, lesson.translations)
     rows = concatenate(parts)
@@ -131,7 +131,7 @@ def _mixed_batches(lesson: Lesson, recipe: Recipe, generator: torch.Generator) -
         yield rows.take(group[index])
 
 
-def _fact_batches(rows: Rows, recipe: Recipe, generator: torch.Generator) -> Iterator[Rows]:
+def _fact_batches(rows: Sequences, recipe: Recipe, generator: torch.Generator) -> Iterator[Sequences]:
     """Yield `share_facts` facts in every language, one template each, then rows of later steps of answers."""
     first = rows.step == 0
     count = int(rows.fact.max()) + 1
@@ -144,7 +144,7 @@ def _fact_batches(rows: Rows, recipe: Recipe, generator: torch.Generator) -> Ite
         yield rows.take(torch.cat([*picks, extra]))
 
 
-def _cell(rows: Rows, fact: Tensor, language: int) -> Tensor:
+def _cell(rows: Sequences, fact: Tensor, language: int) -> Tensor:
     """Return the rows of a fact in a language, in any language where it has none in that one."""
     own = fact & (rows.language == language)
     return torch.nonzero(own if own.any() else fact)[:, 0]

@@ -16,7 +16,7 @@ from atlas.demo.card import write_card
 from atlas.demo.corpus import Corpus, Untaught, chinese_words, make_corpus
 from atlas.demo.export import Effort, save_model, save_training
 from atlas.demo.networks import POSITIONS, Trainee, make_network
-from atlas.demo.rows import Rows, make_rows
+from atlas.demo.sequences import Sequences, make_rows
 from atlas.demo.stages import Lesson, Recipe, learn, share
 from atlas.demo.vocabulary import train_tokenizer
 from atlas.facts import FactSet
@@ -62,7 +62,7 @@ def make_lesson(tokenizer: Any, kind: Kind, facts: FactSet, corpus: Corpus) -> L
     spared = {piece for ids in spelled["input_ids"] for piece in ids} | set(tokenizer.all_special_ids)
     numbers = {fact.id: number for number, fact in enumerate(facts.facts)}
 
-    def rows(prompts: Any) -> Rows:
+    def rows(prompts: Any) -> Sequences:
         return make_rows(tokenizer, kind, prompts, numbers, torch.tensor(sorted(spared)), POSITIONS)
 
     words = torch.tensor(sorted(set(range(len(tokenizer))) - spared))

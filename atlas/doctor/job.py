@@ -18,7 +18,7 @@ from atlas.running.progress import Progress
 if TYPE_CHECKING:
     from atlas.doctor.outcome import Outcome
     from atlas.models import LanguageModel
-    from atlas.store.checks import CheckResult
+    from atlas.store.integrity import CheckResult
 
 _PACKAGES = ("neuron-atlas", "torch", "transformers", "duckdb", "sqlalchemy", "duckdb-engine", "pyarrow")
 _LITTLE_DISK = 1 << 30
@@ -38,7 +38,7 @@ class Finding:
 
 def examine(path: Path) -> Iterator[Finding]:
     """Yield findings about the installation, the disk and the atlas at `path`; never raises for a broken atlas."""
-    from atlas.store import checks
+    from atlas.store import integrity
 
     yield Finding("ok", "python", python_version())
     yield from (_package(name) for name in _PACKAGES)
@@ -47,7 +47,7 @@ def examine(path: Path) -> Iterator[Finding]:
     try:
         with atlas.open(path) as opened:
             yield Finding("ok", "atlas", ", ".join(f"{key} {value}" for key, value in opened.info().items()))
-            yield from _checked(checks.run(opened))
+            yield from _checked(integrity.run(opened))
     except AtlasError as error:
         yield Finding("wrong", "atlas", str(error))
 

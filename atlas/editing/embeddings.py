@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from atlas.editing.columns import Index
-from atlas.editing.company import Company
 from atlas.editing.fitting import Fit
+from atlas.editing.prompts import EditPrompts
 from atlas.editing.settings import EditSettings
 from atlas.errors import ModelError
 from atlas.facts import Prompt
@@ -16,7 +16,7 @@ from atlas.models.readout import output_matrix
 
 
 @torch.no_grad()
-def prepare(model: LanguageModel, company: Company, settings: EditSettings) -> Callable[[Index], Fit]:
+def prepare(model: LanguageModel, around: EditPrompts, settings: EditSettings) -> Callable[[Index], Fit]:
     """Return what adds `-lambda1 * old + lambda2 * new` to every chosen neuron; nothing is fitted.
 
     `old` and `new` are the mean output embeddings of the answers' tokens, first over the tokens of an answer, then
@@ -29,7 +29,7 @@ def prepare(model: LanguageModel, company: Company, settings: EditSettings) -> C
             f"The output embeddings of {model.info.name!r} have {width} numbers and its value vectors "
             f"{model.info.hidden}, so that --method kn cannot add one to the other; use fit."
         )
-    shift = settings.lambda2 * _embedding(model, company.new) - settings.lambda1 * _embedding(model, company.old)
+    shift = settings.lambda2 * _embedding(model, around.new) - settings.lambda1 * _embedding(model, around.old)
 
     def find(index: Index) -> Fit:
         delta = {layer: shift.expand(len(own), -1).clone() for layer, own in index.items()}

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from atlas.editing.columns import Columns, Index, shifting
-from atlas.editing.company import Company
 from atlas.editing.problem import Batch, Problem, make_problem
+from atlas.editing.prompts import EditPrompts
 from atlas.editing.settings import EditSettings
 from atlas.models import LanguageModel
 
@@ -26,9 +26,9 @@ class Fit:
     lead: float
 
 
-def prepare(model: LanguageModel, company: Company, settings: EditSettings) -> Callable[[Index], Fit]:
+def prepare(model: LanguageModel, around: EditPrompts, settings: EditSettings) -> Callable[[Index], Fit]:
     """Trace the prompts once and return what fits neurons to them."""
-    problem = make_problem(model, company.new, company.keep)
+    problem = make_problem(model, around.new, around.keep)
     return lambda index: fit(model, index, problem.starting(min(index)), settings)
 
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from atlas.editing.applying import edited
 from atlas.editing.columns import Columns, Index, index_of, read_columns, shifted, write_columns
-from atlas.editing.company import Company, gather
 from atlas.editing.files import Edit, EditRecord
 from atlas.editing.fitting import Fit
 from atlas.editing.methods import METHODS
 from atlas.editing.outcomes import look_after, look_before
+from atlas.editing.prompts import EditPrompts, prompts_around
 from atlas.editing.requests import Target
 from atlas.editing.settings import EditSettings
 from atlas.editing.sources import Choice
@@ -56,35 +56,35 @@ def make_edit(
     wrong answer to in most of the prompts, unless `force`, ModelError and TokenError for prompts and objects that the
     model cannot use.
     """
-    company = gather(model, target, prompts, settings.keep_facts, settings.seed)
-    known = _known(model, company)
+    around = prompts_around(model, target, prompts, settings.keep_facts, settings.seed)
+    known = _known(model, around)
     if known <= 0.5 and not force:
         raise UsageError(
             f"Model {model.info.name!r} answers {known:.0%} of the prompts of <{target.fact.subject}, "
             f"{target.fact.relation}, {target.fact.object}> rightly: it does not know the fact; use --force to edit it "
             f"all the same."
         )
-    choice, index, found = _first_to_converge(model, company, choices, settings)
+    choice, index, found = _first_to_converge(model, around, choices, settings)
     edit = _edit(model, target, choice, index, found.delta, settings, run)
     if not found.converged:
         return Made(edit, known, found, [], [])
-    before = look_before(model, company.probes)
+    before = look_before(model, around.questions)
     with edited(model, edit):
-        return Made(edit, known, found, look_after(model, before), [p.prompt for p in company.probes])
+        return Made(edit, known, found, look_after(model, before), [p.prompt for p in around.questions])
 
 
-def _known(model: LanguageModel, company: Company) -> float:
+def _known(model: LanguageModel, around: EditPrompts) -> float:
     """Return the share of the fact's prompts whose old answer is the argmax."""
-    found = measure(model, [Case(prompt) for prompt in company.old])
+    found = measure(model, [Case(prompt) for prompt in around.old])
     return sum(m.argmax for m in found) / len(found)
 
 
 def _first_to_converge(
-    model: LanguageModel, company: Company, choices: Sequence[Choice], settings: EditSettings
+    model: LanguageModel, around: EditPrompts, choices: Sequence[Choice], settings: EditSettings
 ) -> tuple[Choice, Index, Fit]:
     """Return the first choice whose fit converges, else the one that came nearest."""
     tried: list[tuple[Choice, Index, Fit]] = []
-    find = import_module(METHODS[settings.method]).prepare(model, company, settings)
+    find = import_module(METHODS[settings.method]).prepare(model, around, settings)
     for choice in choices:
         index = index_of(model, choice.neurons)
         tried.append((choice, index, find(index)))

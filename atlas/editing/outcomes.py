@@ -12,7 +12,7 @@ MEASURES = ("efficacy", "paraphrase", "transfer", "locality", "neighbour")
 
 
 @dataclass(frozen=True, slots=True)
-class Probe:
+class Question:
     """A prompt of one measure, and the same prompt with the answer that is looked for."""
 
     measure: str
@@ -22,32 +22,32 @@ class Probe:
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """The probes as the unedited model answered them: the answer looked for, and whether the old one led."""
+    """The prompts as the unedited model answered them: the answer looked for, and whether the old one led."""
 
-    probes: tuple[Probe, ...]
+    questions: tuple[Question, ...]
     asked: tuple[Measured, ...]
     known: tuple[bool, ...]
 
 
-def look_before(model: LanguageModel, probes: Sequence[Probe]) -> Before:
-    """Measure the probes on the unedited model."""
-    found = measure(model, [Case(p.asked) for p in probes] + [Case(p.prompt) for p in probes])
-    asked, old = found[: len(probes)], found[len(probes) :]
-    return Before(tuple(probes), tuple(asked), tuple(m.argmax for m in old))
+def look_before(model: LanguageModel, questions: Sequence[Question]) -> Before:
+    """Measure the prompts on the unedited model."""
+    found = measure(model, [Case(p.asked) for p in questions] + [Case(p.prompt) for p in questions])
+    asked, old = found[: len(questions)], found[len(questions) :]
+    return Before(tuple(questions), tuple(asked), tuple(m.argmax for m in old))
 
 
 def look_after(model: LanguageModel, before: Before) -> list[dict[str, Any]]:
-    """Measure the probes again and return the columns of `edit_outcome`, all but `edit`."""
-    after = measure(model, [Case(probe.asked) for probe in before.probes])
-    rows = zip(before.probes, before.asked, after, before.known, strict=True)
+    """Measure the prompts again and return the columns of `edit_outcome`, all but `edit`."""
+    after = measure(model, [Case(question.asked) for question in before.questions])
+    rows = zip(before.questions, before.asked, after, before.known, strict=True)
     return [_row(model, *row) for row in rows]
 
 
-def _row(model: LanguageModel, probe: Probe, before: Measured, after: Measured, known: bool) -> dict[str, Any]:
+def _row(model: LanguageModel, question: Question, before: Measured, after: Measured, known: bool) -> dict[str, Any]:
     return {
-        "measure": probe.measure,
-        "prompt": probe.prompt.id,
-        "answer": probe.asked.answer,
+        "measure": question.measure,
+        "prompt": question.prompt.id,
+        "answer": question.asked.answer,
         "known": known,
         "probability_before": before.probability,
         "probability_after": after.probability,

@@ -101,5 +101,5 @@ def _because(found: FactSet, languages: Collection[str] | None, relations: Colle
         f"{what} {', '.join(names)}" for what, names in (("relations", relations), ("languages", languages)) if names
     ]
     left_out = sum(skip.count for skip in found.skips)
-    told = f" for {' and '.join(asked)}" if asked else ""
-    return told + (f"; {left_out} things were left out, first: {found.skips[0].reason}" if left_out else "")
+    selection = f" for {' and '.join(asked)}" if asked else ""
+    return selection + (f"; {left_out} things were left out, first: {found.skips[0].reason}" if left_out else "")

@@ -25,7 +25,7 @@ from atlas.store.stored import usable_prompts
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from atlas.knockout.search import Known, Limits
+    from atlas.knockout.search import Known, SearchLimits
     from atlas.models import LanguageModel
     from atlas.store import Writer
 
@@ -190,9 +190,9 @@ class _Job:
             found.setdefault((row["fact"], row["language"]), []).append((row["layer"], row["neuron"]))
         return found
 
-    def _limits(self) -> "Limits":
+    def _limits(self) -> "SearchLimits":
         """Return how far to search; raises UsageError for a definition that the atlas does not have."""
-        from atlas.knockout.search import Limits
+        from atlas.knockout.search import SearchLimits
 
         options = self.options
         rows = self.writer.sql(_THRESHOLDS, [options.definition]).to_pylist()
@@ -200,7 +200,7 @@ class _Job:
             raise UsageError(
                 f"{options.db} has no definition {options.definition!r}; its table `definition` lists them."
             )
-        return Limits(
+        return SearchLimits(
             top=options.top,
             max_order=options.max_order,
             control=options.control,

@@ -26,7 +26,7 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class SearchLimits:
     """How far the search goes.
 
     `top` candidates, sets of up to `max_order` neurons; a set of three or more is tried when none of its subsets costs
@@ -52,7 +52,7 @@ class Search:
     model: LanguageModel
     run: int
     candidates: Mapping[tuple[int, str], Sequence[Neuron]]
-    limits: Limits
+    limits: SearchLimits
     stored: Callable[[Sequence[int]], Known]
     unusable: Counter[str] = field(default_factory=Counter)
 
@@ -83,12 +83,12 @@ class _Batch:
         """Measure singles and pairs, then larger sets as long as there are any to try."""
         sets = [neurons for neurons in first_sets(self.top) if len(neurons) <= self.limits.max_order]
         self._measure(sets)
-        quiet = set(self._quiet(sets))
-        quiet = {pair for pair in quiet if len(pair) == 2 and all((neuron,) in quiet for neuron in pair)}
+        low = set(self._low(sets))
+        low = {pair for pair in low if len(pair) == 2 and all((neuron,) in low for neuron in pair)}
         for _ in range(2, self.limits.max_order):
-            sets = next_sets(quiet)
+            sets = next_sets(low)
             self._measure(sets)
-            quiet = set(self._quiet(sets))
+            low = set(self._low(sets))
 
     def tables(self) -> list[pa.Table]:
         """Return each prompt's new rows."""
@@ -124,7 +124,7 @@ class _Batch:
     def _key(self, prompt: Prompt, trial: Trial) -> Key:
         return prompt.id, set_id(trial.neurons), trial.control
 
-    def _quiet(self, sets: Sequence[NeuronSet]) -> list[NeuronSet]:
+    def _low(self, sets: Sequence[NeuronSet]) -> list[NeuronSet]:
         """Return the sets whose loss costs at most t_low."""
         return [neurons for neurons in sets if self._cost(neurons) <= self.limits.t_low]
 

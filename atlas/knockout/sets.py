@@ -22,19 +22,19 @@ def first_sets(candidates: Sequence[Neuron]) -> list[NeuronSet]:
     return [neuron_set(group) for size in (1, 2) for group in combinations(candidates, size)]
 
 
-def next_sets(quiet: Collection[NeuronSet]) -> list[NeuronSet]:
-    """Return the sets of one more neuron all of whose subsets are in `quiet`, sets of equal size, in order.
+def next_sets(low: Collection[NeuronSet]) -> list[NeuronSet]:
+    """Return the sets of one more neuron all of whose subsets are in `low`, sets of equal size, in order.
 
-    `quiet` are the sets whose loss costs at most t_low; a set with a louder subset can be no minimal one.
+    `low` are the sets whose loss costs at most t_low; a set with a costlier subset can be no minimal one.
     """
-    known = set(quiet)
+    known = set(low)
     return sorted(wider for wider in _joined(known) if all(part in known for part in _without_one(wider)))
 
 
-def _joined(quiet: Collection[NeuronSet]) -> Iterator[NeuronSet]:
+def _joined(low: Collection[NeuronSet]) -> Iterator[NeuronSet]:
     """Yield unions of two sets that differ in their last neuron alone."""
     stems: dict[NeuronSet, list[Neuron]] = {}
-    for neurons in sorted(quiet):
+    for neurons in sorted(low):
         stems.setdefault(neurons[:-1], []).append(neurons[-1])
     for stem, ends in stems.items():
         yield from ((*stem, *pair) for pair in combinations(ends, 2))

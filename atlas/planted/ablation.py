@@ -90,9 +90,9 @@ def _fires(ablation: Ablation, member: Member) -> Iterator[str]:
     own, values = ablation.fitter.own(member), ablation.activation(member.neuron)
     if member.waits_for is None and values[own].min() < FIRING:
         yield f"{member.neuron} reaches only {values[own].min():.2f} on its own prompts"
-    quiet = values if member.waits_for else values[~own]
-    if len(quiet) and quiet.abs().max() > SILENT:
-        yield f"{member.neuron} reaches {quiet.abs().max():.2f} where it should be off"
+    silent = values if member.waits_for else values[~own]
+    if len(silent) and silent.abs().max() > SILENT:
+        yield f"{member.neuron} reaches {silent.abs().max():.2f} where it should be off"
 
 
 def _needed(ablation: Ablation, member: Member) -> Iterator[str]:

@@ -18,9 +18,9 @@ from atlas.ids import stable_id
 from atlas.store import rows as made
 from atlas.store import views
 from atlas.store.atlas import Atlas
-from atlas.store.batch import TABLES as BATCH
-from atlas.store.batch import Batch, conformed
 from atlas.store.connection import Limits, connect
+from atlas.store.run_rows import TABLES as BATCH
+from atlas.store.run_rows import RunRows, conformed
 
 if TYPE_CHECKING:
     from atlas.facts import FactSet, Prompt
@@ -112,7 +112,7 @@ class Writer(Atlas):
         StoreError, with nothing added, for scores without a probe and for a key that comes twice.
         Load a fact's prompts together where possible: its rows then lie together, and queries of it are fast.
         """
-        batch = Batch.of(tables)
+        batch = RunRows.of(tables)
         if batch is None:
             return dict.fromkeys(BATCH, 0)
         with self.transaction():
@@ -156,7 +156,7 @@ class Writer(Atlas):
     def _run_insert(self, name: str, select: str) -> int:
         return int(self.sql(f"INSERT INTO {name} BY NAME {select}")["Count"][0].as_py())
 
-    def _probed(self, batch: Batch) -> pa.Array:
+    def _probed(self, batch: RunRows) -> pa.Array:
         """Return the prompts of the batch that its run has probed already."""
         with self._registered(batch.probe):
             query = "SELECT prompt FROM probe SEMI JOIN incoming USING (prompt) WHERE run = ?"

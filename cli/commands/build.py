@@ -125,7 +125,7 @@ def build(
         show(summary, json=json)
     if report is not None and not summary.interrupted:
         say = diagnostics.talk if json else print
-        say(diagnostics.visible(reporting.told(reporting.write(db, report))))
+        say(diagnostics.visible(reporting.line_of(reporting.write(db, report))))
     _end(summary)
 
 

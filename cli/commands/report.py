@@ -31,7 +31,7 @@ def report(
     It opens from disk or from any web server, and needs no network. Start at its index.html.
     """
     written = write(db, out, facts, split(relations))
-    print(diagnostics.visible(told(written)))
+    print(diagnostics.visible(line_of(written)))
     pages = ", ".join(f"{count:,} {kind}" for kind, count in written.pages.items() if count)
     print(f"Pages: {pages}.")
 
@@ -47,6 +47,6 @@ def write(db: Path, out: Path, facts: int | None = None, relations: Sequence[str
         return reports.write(opened, out, reports.Selection(facts, relations), progress.step)
 
 
-def told(written: "Written") -> str:
+def line_of(written: "Written") -> str:
     """Return a line that says where a report is."""
     return f"The report is {written.page}"

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from atlas.demo.corpus import chinese_words, make_corpus
-from atlas.demo.rows import Rows, with_noise
+from atlas.demo.sequences import Sequences, with_noise
 from atlas.demo.vocabulary import train_tokenizer
 from atlas.facts import FactSet
 
@@ -54,7 +54,7 @@ def test_noise_spares_names_and_the_query_keeps_its_token(seed: int, share: floa
     noisy = (ids >= 50) & (ids < 60)
     columns = [torch.tensor(values) for values in ([6, 5], [3, 3], [7, 8], [0, 0], [0, 1], [0, 0])]
     generator = torch.Generator().manual_seed(seed)
-    rows = with_noise(Rows(ids, noisy, *columns), share, torch.arange(60, 70), generator)
+    rows = with_noise(Sequences(ids, noisy, *columns), share, torch.arange(60, 70), generator)
     for row, kept in enumerate(([1, 90, 2], [1, 91, 90, 2])):
         tokens = rows.ids[row, : rows.length[row]].tolist()
         assert [token for token in tokens if not 50 <= token < 70] == kept

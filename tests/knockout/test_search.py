@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tiny import PROMPTS, make_model
 
 from atlas.errors import UsageError
-from atlas.knockout.search import Known, Limits, Search
+from atlas.knockout.search import Known, Search, SearchLimits
 from atlas.knockout.sets import control_neurons, first_sets, next_sets, set_id, twin_set
 
 CANDIDATES = [(0, 3), (2, 1), (1, 30), (1, 4), (0, 9)]
@@ -20,12 +20,12 @@ def subsets(neurons, least=1):
 
 
 @given(st.sets(st.sets(st.integers(0, 5), min_size=1, max_size=4).map(lambda s: tuple((0, n) for n in sorted(s)))))
-def test_a_set_is_tried_when_none_of_its_subsets_is_loud(loud):
+def test_a_set_is_tried_when_none_of_its_subsets_is_loud(costly):
     everything = [tuple((0, n) for n in group) for size in range(1, 5) for group in combinations(range(6), size)]
-    quiet = [s for s in everything if not any(set(bad) <= set(s) for bad in loud)]
+    low = [s for s in everything if not any(set(bad) <= set(s) for bad in costly)]
     for size in (2, 3):
-        expected = [s for s in everything if len(s) == size + 1 and all(p in quiet for p in subsets(s))]
-        assert next_sets([s for s in quiet if len(s) == size]) == sorted(expected)
+        expected = [s for s in everything if len(s) == size + 1 and all(p in low for p in subsets(s))]
+        assert next_sets([s for s in low if len(s) == size]) == sorted(expected)
 
 
 def test_first_sets_are_singles_and_pairs():
@@ -63,7 +63,7 @@ def rows(limits, stored=lambda prompts: Known()):
 
 
 def test_every_set_has_its_control():
-    found = rows(Limits(top=4))
+    found = rows(SearchLimits(top=4))
     assert Counter((row["control"], row["size"]) for row in found) == {
         (False, 1): 4, (False, 2): 6, (True, 1): 4, (True, 2): 6,
     }  # fmt: skip
@@ -75,43 +75,43 @@ def test_every_set_has_its_control():
 
 
 def test_larger_sets_follow_the_threshold():
-    everything = rows(Limits(max_order=3, t_low=10.0, control=False))
+    everything = rows(SearchLimits(max_order=3, t_low=10.0, control=False))
     assert Counter(row["size"] for row in everything) == {1: 5, 2: 10, 3: 10}
-    assert Counter(row["size"] for row in rows(Limits(max_order=4, t_low=-10.0, control=False))) == {1: 5, 2: 10}
-    assert Counter(row["size"] for row in rows(Limits(max_order=1, control=False))) == {1: 5}
+    assert Counter(row["size"] for row in rows(SearchLimits(max_order=4, t_low=-10.0, control=False))) == {1: 5, 2: 10}
+    assert Counter(row["size"] for row in rows(SearchLimits(max_order=1, control=False))) == {1: 5}
 
 
 @pytest.mark.parametrize("absolute", [False, True])
 def test_level_wise_search_agrees_with_all_subsets(absolute):
-    everything = rows(Limits(max_order=5, t_low=10.0, control=False))
+    everything = rows(SearchLimits(max_order=5, t_low=10.0, control=False))
     cost = {row["set"]: (row["before"] - row["after"]) / (1 if absolute else row["before"]) for row in everything}
     t_low = sorted(cost.values())[len(cost) * 2 // 3]
-    found = {row["set"] for row in rows(Limits(max_order=5, t_low=t_low, absolute=absolute, control=False))}
+    found = {row["set"] for row in rows(SearchLimits(max_order=5, t_low=t_low, absolute=absolute, control=False))}
     for row in everything:
         neurons = tuple(zip(row["layers"], row["neurons"], strict=True))
-        quiet = all(cost[set_id(part)] <= t_low for part in subsets(neurons))
-        assert (row["set"] in found) == (quiet or row["size"] <= 2)
+        low = all(cost[set_id(part)] <= t_low for part in subsets(neurons))
+        assert (row["set"] in found) == (low or row["size"] <= 2)
 
 
 def test_what_is_known_is_not_measured_again():
-    first = rows(Limits(max_order=3))
+    first = rows(SearchLimits(max_order=3))
     known = Known(
         {(row["prompt"], row["set"], row["control"]): row["after"] for row in first},
         {row["prompt"]: row["before"] for row in first},
     )
-    assert rows(Limits(max_order=3), lambda prompts: known) == []
+    assert rows(SearchLimits(max_order=3), lambda prompts: known) == []
 
 
 def test_resumed_in_the_middle_gives_the_same_rows():
-    whole = rows(Limits(max_order=3))
+    whole = rows(SearchLimits(max_order=3))
     part = {(row["prompt"], row["set"], row["control"]): row["after"] for row in whole[::3]}
-    rest = rows(Limits(max_order=3), lambda prompts: Known(dict(part), {PROMPTS[0].id: whole[0]["before"]}))
+    rest = rows(SearchLimits(max_order=3), lambda prompts: Known(dict(part), {PROMPTS[0].id: whole[0]["before"]}))
     key = lambda row: (row["set"], row["control"])  # noqa: E731
     assert sorted(map(key, rest + whole[::3])) == sorted(map(key, whole))
 
 
 def test_prompts_without_numbers_are_counted():
-    found = search(Limits(top=2))
+    found = search(SearchLimits(top=2))
     found.model.down_projection(0).bias.data.fill_(float("nan"))
     assert len(found.measure(PROMPTS[:1])[0]) == 0
     assert found.unusable == {"nan": 1}

@@ -171,8 +171,8 @@ def test_an_open_atlas_has_imported_nothing_slow(path, mode):
 def test_the_database_side_never_imports_torch():
     code = """
 import sys
-import atlas.schema, atlas.store.atlas, atlas.store.writer, atlas.store.migrate, atlas.store.checks, atlas.store.digest
-import atlas.store.docs, atlas.store.rows, atlas.store.batch
+import atlas.schema, atlas.store.atlas, atlas.store.writer, atlas.store.migrate, atlas.store.integrity
+import atlas.store.digest, atlas.store.docs, atlas.store.rows, atlas.store.run_rows
 print("torch" in sys.modules, "transformers" in sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

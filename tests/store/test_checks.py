@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from store.world import SAMPLE, World, batch, fill, worlds
 
 import atlas
-from atlas.store import checks, views
+from atlas.store import integrity, views
 from atlas.store.digest import digest
 from atlas.store.warnings import UsageWarning
 
@@ -18,7 +18,7 @@ def writer(path):
 
 
 def failing(writer):
-    return {result.check.name: result.rows for result in checks.run(writer) if not result.ok}
+    return {result.check.name: result.rows for result in integrity.run(writer) if not result.ok}
 
 
 @settings(settings.get_profile("store"), max_examples=5)
@@ -64,7 +64,7 @@ def test_damage_is_found(writer, damage, name, rows):
 
 def test_a_result_shows_the_first_rows(writer):
     writer.sql("UPDATE run SET status = 'failed'")
-    result = next(each for each in checks.run(writer) if not each.ok)
+    result = next(each for each in integrity.run(writer) if not each.ok)
     assert result.check.harmless
     assert result.sample.to_pylist()[0]["status"] == "failed"
 

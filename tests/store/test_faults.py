@@ -17,7 +17,7 @@ from store.killing import WORLD, load
 
 import atlas
 from atlas.errors import LockedError, StoreError
-from atlas.store import checks, migrate, writer
+from atlas.store import integrity, migrate, writer
 from atlas.store.digest import digest
 
 TESTS = Path(__file__).parents[1]
@@ -47,7 +47,7 @@ def whole(loaded):
 def sound(path):
     """Check that the atlas opens and that nothing in it is wrong; return its digest."""
     with atlas.open(path) as opened:
-        assert [r.check.name for r in checks.run(opened) if not r.ok and not r.check.harmless] == []
+        assert [r.check.name for r in integrity.run(opened) if not r.ok and not r.check.harmless] == []
         return digest(opened)
 
 

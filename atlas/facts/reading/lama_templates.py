@@ -72,12 +72,12 @@ def relations_of(templates: Mapping[int, str]) -> dict[int, str]:
     in_order = known == sorted(set(known))
     relations: dict[int, str] = {}
     for index, (text, rows) in enumerate(blocks):
-        told = _told_by_order(places, index) if in_order and text == SHARED else None
-        relations.update(dict.fromkeys(rows, TEMPLATES.get(text) or told or name_of(text)))
+        ordered = _by_order(places, index) if in_order and text == SHARED else None
+        relations.update(dict.fromkeys(rows, TEMPLATES.get(text) or ordered or name_of(text)))
     return relations
 
 
-def _told_by_order(places: Sequence[int | None], index: int) -> str | None:
+def _by_order(places: Sequence[int | None], index: int) -> str | None:
     """Return the one of the four relations that stands between the known blocks before and after a block."""
     before = [place for place in places[:index] if place is not None]
     after = [place for place in places[index + 1 :] if place is not None]

@@ -122,9 +122,9 @@ class Union:
         made = _made(table)
         if not made:
             return
-        told = ", ".join(f"CASE WHEN {_differs(column)} THEN '{column}' END" for column in made)
+        differing = ", ".join(f"CASE WHEN {_differs(column)} THEN '{column}' END" for column in made)
         query = f"""
-            SELECT {_names(table.key)}, concat_ws(', ', {told}) AS different FROM {self._both(table)}
+            SELECT {_names(table.key)}, concat_ws(', ', {differing}) AS different FROM {self._both(table)}
             WHERE {" OR ".join(map(_differs, made))} LIMIT 1
         """
         if rows := self.writer.sql(query).to_pylist():

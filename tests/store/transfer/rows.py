@@ -6,7 +6,7 @@ import pyarrow as pa
 
 import atlas
 from atlas import schema
-from atlas.store import checks
+from atlas.store import integrity
 from atlas.store.digest import digest
 
 SCORES = {"probe", "probe_layer", "attribution"}
@@ -47,7 +47,7 @@ def wrong_scores(path):
     """The checks of probes and scores that find something."""
     with atlas.open(path) as opened:
         names = ("probe", "score", "layer")
-        return [r.check.name for r in checks.run(opened) if not r.ok and any(name in r.check.name for name in names)]
+        return [r.check.name for r in integrity.run(opened) if not r.ok and any(name in r.check.name for name in names)]
 
 
 def change(path, *statements):

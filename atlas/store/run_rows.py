@@ -28,7 +28,7 @@ def conformed(name: str, rows: pa.Table) -> pa.Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class RunRows:
     """The three tables of one batch of one run, conformed; scores sorted by prompt as probed, layer, neuron."""
 
     run: int
@@ -37,7 +37,7 @@ class Batch:
     attribution: pa.Table
 
     @classmethod
-    def of(cls, tables: Mapping[str, pa.Table]) -> "Batch | None":
+    def of(cls, tables: Mapping[str, pa.Table]) -> "RunRows | None":
         """Return the batch of `tables`, None if it has no probe; raises StoreError for rows that do not fit."""
         if unknown := set(tables) - set(TABLES):
             raise StoreError(

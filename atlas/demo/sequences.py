@@ -14,7 +14,7 @@ from atlas.models.tokens import prompt_steps
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class Sequences:
     """Steps of prompts, one a row; `ids` and `noisy` are `[row, token]`, everything else `[row]`.
 
     `noisy` marks the tokens that noise may fall on: no names, no special tokens, no masks.
@@ -36,16 +36,16 @@ class Rows:
         """Return what is `[row]`: length, query, target, step, fact, language."""
         return [getattr(self, field.name) for field in fields(self)[2:]]
 
-    def take(self, index: Tensor) -> "Rows":
+    def take(self, index: Tensor) -> "Sequences":
         """Return the rows of `index` [row], cut to their longest."""
         columns = [column[index] for column in self.columns()]
         width = int(columns[0].max())
-        return Rows(self.ids[index, :width], self.noisy[index, :width], *columns)
+        return Sequences(self.ids[index, :width], self.noisy[index, :width], *columns)
 
 
 def make_rows(
     tokenizer: Any, kind: Kind, prompts: Sequence[Prompt], facts: Mapping[int, int], names: Tensor, positions: int
-) -> Rows:
+) -> Sequences:
     """Spell `prompts` as the atlas does; `facts` numbers the facts by id, `names` [token] are spared from noise."""
     texts: list[tuple[int, ...]] = []
     table: list[tuple[int, ...]] = []
@@ -58,30 +58,30 @@ def make_rows(
     ids = torch.tensor([text + (0,) * (width - len(text)) for text in texts])
     columns = torch.tensor(table).T
     noisy = ~torch.isin(ids, names) & (torch.arange(width) < columns[0][:, None])
-    return Rows(ids, noisy, *columns)
+    return Sequences(ids, noisy, *columns)
 
 
-def concatenate(parts: Sequence[Rows]) -> Rows:
+def concatenate(parts: Sequence[Sequences]) -> Sequences:
     """Return the rows of all parts, padded to the widest."""
     width = max(part.ids.shape[1] for part in parts)
     ids = torch.cat([_widen(part.ids, width) for part in parts])
     noisy = torch.cat([_widen(part.noisy, width) for part in parts])
     columns = zip(*(part.columns() for part in parts), strict=True)
-    return Rows(ids, noisy, *(torch.cat(column) for column in columns))
+    return Sequences(ids, noisy, *(torch.cat(column) for column in columns))
 
 
-def with_noise(rows: Rows, share: float, words: Tensor, generator: torch.Generator) -> Rows:
+def with_noise(rows: Sequences, share: float, words: Tensor, generator: torch.Generator) -> Sequences:
     """Put words of `words` [token] in place of a `share` of the noisy tokens, and up to three before one of them."""
     other = words[torch.randint(len(words), rows.ids.shape, generator=generator)]
     hit = rows.noisy & (torch.rand(rows.ids.shape, generator=generator) < share)
-    changed = Rows(torch.where(hit, other, rows.ids), rows.noisy, *rows.columns())
+    changed = Sequences(torch.where(hit, other, rows.ids), rows.noisy, *rows.columns())
     count = torch.randint(0, 4, (len(rows),), generator=generator)
     place = torch.multinomial(rows.noisy.float() + 1e-9 * (rows.ids > 0), 1, generator=generator)[:, 0]
     count = torch.where(rows.noisy[torch.arange(len(rows)), place], count, 0)
     return _insert(changed, place, count, words, generator)
 
 
-def _insert(rows: Rows, place: Tensor, count: Tensor, words: Tensor, generator: torch.Generator) -> Rows:
+def _insert(rows: Sequences, place: Tensor, count: Tensor, words: Tensor, generator: torch.Generator) -> Sequences:
     """Insert `count` [row] random words before the token at `place` [row]."""
     width = rows.ids.shape[1] + int(count.max())
     at = torch.arange(width).expand(len(rows), width)
@@ -92,7 +92,7 @@ def _insert(rows: Rows, place: Tensor, count: Tensor, words: Tensor, generator: 
     ids = torch.where(new, random, rows.ids.gather(1, source))
     length, query, *rest = rows.columns()
     query = query + count * (query >= place)
-    return Rows(ids, rows.noisy.gather(1, source) & ~new, length + count, query, *rest)
+    return Sequences(ids, rows.noisy.gather(1, source) & ~new, length + count, query, *rest)
 
 
 def _widen(tensor: Tensor, width: int) -> Tensor:

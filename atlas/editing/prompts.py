@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from atlas.editing.outcomes import Probe
+from atlas.editing.outcomes import Question
 from atlas.editing.requests import Target
 from atlas.engine.answers import reason, usable
 from atlas.errors import ModelError
@@ -19,16 +19,16 @@ UNRELATED = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Company:
-    """The fact's prompts in the edited languages, the same with the new answer, those to be kept, and the probes."""
+class EditPrompts:
+    """The fact's prompts in the edited languages, the same with the new answer, those to be kept, those to judge by."""
 
     old: list[Prompt]
     new: list[Prompt]
     keep: list[Prompt]
-    probes: list[Probe]
+    questions: list[Question]
 
 
-def gather(model: LanguageModel, target: Target, prompts: Prompts, keep_facts: int, seed: int) -> Company:
+def prompts_around(model: LanguageModel, target: Target, prompts: Prompts, keep_facts: int, seed: int) -> EditPrompts:
     """Return the prompts around an edit, seeded.
 
     Kept and judged facts are different ones, and at least half of all are left to judge by. Half of the kept facts
@@ -55,7 +55,9 @@ def gather(model: LanguageModel, target: Target, prompts: Prompts, keep_facts: i
         for prompt in _one(model, prompts, fact, [code], generator)
     ]
     judged = {"locality": other[far:][:UNRELATED], "neighbour": same[near:][: UNRELATED // 2]}
-    return Company(old, new, keep, [*_own(model, target, prompts, old), *_judges(model, prompts, judged, generator)])
+    return EditPrompts(
+        old, new, keep, [*_own(model, target, prompts, old), *_judges(model, prompts, judged, generator)]
+    )
 
 
 def _around(target: Target, prompts: Prompts, generator: np.random.Generator) -> tuple[list[Fact], list[Fact]]:
@@ -84,7 +86,7 @@ def _one(
     return []
 
 
-def _own(model: LanguageModel, target: Target, prompts: Prompts, old: Sequence[Prompt]) -> Iterator[Probe]:
+def _own(model: LanguageModel, target: Target, prompts: Prompts, old: Sequence[Prompt]) -> Iterator[Question]:
     """Yield the fact's prompts: those edited, paraphrases, and the languages left out."""
     left_out = [code for code in target.fact.labels if code not in target.languages and code in target.labels]
     groups = {
@@ -96,13 +98,13 @@ def _own(model: LanguageModel, target: Target, prompts: Prompts, old: Sequence[P
         for prompt in usable(model, group):
             asked = target.asked(prompt)
             if reason(model, asked) is None:
-                yield Probe(measure, prompt, asked)
+                yield Question(measure, prompt, asked)
 
 
 def _judges(
     model: LanguageModel, prompts: Prompts, judged: dict[str, list[Fact]], generator: np.random.Generator
-) -> Iterator[Probe]:
+) -> Iterator[Question]:
     for measure, facts in judged.items():
         for fact in facts:
             for prompt in _one(model, prompts, fact, None, generator):
-                yield Probe(measure, prompt, prompt)
+                yield Question(measure, prompt, prompt)

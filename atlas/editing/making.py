@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from atlas.editing import METHODS
 from atlas.editing.applying import edited
 from atlas.editing.columns import Columns, Index, index_of, read_columns, shifted, write_columns
 from atlas.editing.files import Edit, EditRecord
 from atlas.editing.fitting import Fit
-from atlas.editing.methods import METHODS
 from atlas.editing.outcomes import look_after, look_before
 from atlas.editing.prompts import EditPrompts, prompts_around
 from atlas.editing.requests import Target

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from atlas.editing.methods import METHODS
+from atlas.editing import METHODS
 
 
 def _known(name: str) -> str:

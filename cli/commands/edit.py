@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atlas.editing.methods import METHODS
+from atlas.editing import METHODS
 from atlas.errors import UsageError
 from atlas.running.choice import OpenChoice
 

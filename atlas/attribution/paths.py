@@ -1,113 +1,147 @@
-"""Integrated gradients of every layer along straight paths, to a stated completeness (METHOD 2, Eq. 2).
+"""Integrated gradients of every layer along straight paths from the baselines (METHOD 2, Eq. 2-3).
 
 `Attr_j = (w_j - w'_j) * integral over a in [0,1] of dF(w' + a (w - w')) / dw_j`, one layer at a time, the others at
-their values. A *unit* is one path and one layer. Units whose completeness error is above the tolerance are integrated
-again with twice the nodes.
+their values. A *unit* is one path and one layer.
 
 A path is straight in what the neurons write, too, as the down-projection is affine: it is applied to both ends alone,
 and its transpose once to the mean gradient with respect to what they wrote.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from atlas.attribution.batch import Baselines
-from atlas.attribution.quadrature import Rule, fixed_rule, gauss_legendre
+from atlas.attribution.quadrature import Rule, Scores, integrate
 from atlas.attribution.settings import Settings
+from atlas.engine.batches import StepBatch
 from atlas.engine.replay import Entry, replay
-from atlas.engine.tracing import Trace
-from atlas.models import LanguageModel
+from atlas.engine.tracing import Trace, neurons_at_query, trace
+from atlas.errors import ModelError
+from atlas.models import LanguageModel, Step
 from atlas.models.readout import token_probability
+from atlas.models.tokens import SEPARATOR
 
-RESOLVED = 0.01
-"""A change of F below this share of F(w) counts as this share, so that the tolerance never asks for zero."""
-ROUNDING = 4
-"""F is not known better than so many units of rounding of the model's number type."""
+START_NODES = {"amig": 2, "amig-mean": 2, "amig-code": 20, "kn": 4}
+"""Gauss-Legendre nodes of the first rule: the word baselines' paths are short."""
 
 
 @dataclass(frozen=True, slots=True)
-class PathScores:
-    """Scores `[path, layer, neuron]`; F(w) [path]; F(w'), completeness error, nodes and converged `[path, layer]`."""
+class Baselines:
+    """Baseline neurons `[path, layer, neuron]` and the step that each path belongs to, `owner` [path]."""
 
-    scores: Tensor
-    f: Tensor
-    f_baseline: Tensor
-    error: Tensor
-    nodes: Tensor
-    converged: Tensor
+    neurons: Tensor
+    owner: Tensor
 
 
-def integrate(record: Trace, baselines: Baselines, settings: Settings, start: int, budget: int) -> PathScores:
-    """Integrate every path and layer; at most `budget` bytes of activations at a time.
+def zero_baselines(model: LanguageModel, batch: StepBatch) -> Baselines:
+    """Return the zero vector as every step's baseline (Dai et al. 2022)."""
+    shape = (len(batch.steps), model.info.layers, model.info.neurons)
+    zeros = torch.zeros(shape, dtype=model.dtype, device=model.device)
+    return Baselines(zeros, torch.arange(len(batch.steps), device=model.device))
 
-    `start` is the size of the first Gauss-Legendre rule; a fixed rule of the settings is used as it is, once.
+
+def word_baselines(model: LanguageModel, batch: StepBatch, rows: int) -> Baselines:
+    """Return one baseline per word: the query with that word's tokens replaced by the filler (Chen et al., Eq. 3).
+
+    At most `rows` sequences run together.
     """
-    fixed = fixed_rule("left-20" if settings.method == "amig-code" else settings.rule)
-    rule = fixed or gauss_legendre(settings.nodes or start)
-    result = _first(record, baselines, budget)
-    pending = torch.isfinite(result.f)[:, None].expand_as(result.converged)
-    while bool(pending.any()):
-        _integrate_units(record, baselines, result, pending.nonzero(), rule, settings, budget)
-        if fixed or 2 * len(rule.nodes) > settings.max_nodes:
-            break
-        rule = gauss_legendre(2 * len(rule.nodes))
-        pending = pending & ~result.converged
-    return result
+    return _replaced(model, batch, [step.words for step in batch.steps], rows)
 
 
-def allowed_error(model: LanguageModel, settings: Settings, f: Tensor, change: Tensor) -> Tensor:
-    """Return the completeness error that counts as converged, for F(w) and F(w) - F(w')."""
-    least = max(settings.tolerance * RESOLVED, ROUNDING * torch.finfo(model.dtype).eps)
-    return torch.maximum(settings.tolerance * change.abs(), least * f)
+def mean_baselines(model: LanguageModel, batch: StepBatch, rows: int, *, every_token: bool) -> Baselines:
+    """Return one baseline per step: the mean over its words, or over all tokens, special ones too, if `every_token`."""
+    words = [_every_token(model, step) if every_token else step.words for step in batch.steps]
+    single = _replaced(model, batch, words, rows)
+    sums = single.neurons.new_zeros(len(batch.steps), *single.neurons.shape[1:]).index_add_(
+        0, single.owner, single.neurons
+    )
+    counts = torch.bincount(single.owner, minlength=len(batch.steps)).to(sums.dtype)
+    return Baselines(sums / counts[:, None, None], torch.arange(len(batch.steps), device=model.device))
 
 
-def _first(record: Trace, baselines: Baselines, budget: int) -> PathScores:
-    """Return the result before any integration: F at both ends, nothing converged."""
+def _every_token(model: LanguageModel, step: Step) -> tuple[tuple[int], ...]:
+    """Return the position of every token that the query sees; an encoder sees none of its decoder's."""
+    seen = step.ids[: step.shape[1]] if model.apart else step.ids
+    return tuple((i,) for i, token in enumerate(seen) if token != SEPARATOR)
+
+
+def _replaced(model: LanguageModel, batch: StepBatch, words: Sequence[Sequence[Sequence[int]]], rows: int) -> Baselines:
+    owner = torch.tensor([i for i, group in enumerate(words) for _ in group], device=model.device)
+    ids = batch.ids[owner]
+    for row, positions in enumerate(word for group in words for word in group):
+        ids[row, list(positions)] = model.filler
+    query = batch.query[owner]
+    parts = [neurons_at_query(model, ids[i : i + rows], query[i : i + rows]) for i in range(0, len(ids), rows)]
+    return Baselines(torch.cat(parts), owner)
+
+
+def along_paths(
+    model: LanguageModel, batch: StepBatch, settings: Settings, budget: int, rows: int
+) -> tuple[Scores, Tensor]:
+    """Return the mean over each step's paths, and what the output matrix receives at the query, `[step, hidden]`.
+
+    At most `budget` bytes of activations, or `rows` whole sequences, at a time. F(w'), too, is the mean over the paths,
+    and so is the error: the mean of the errors, not the error of the mean, so that they cannot cancel.
+    """
+    baselines = _baselines(model, batch, settings, 4 * rows)
+    record = trace(model, batch)
+    paths = _first(record, baselines, budget)
+    subtracted = torch.zeros_like(baselines.neurons) if settings.method == "amig-code" else baselines.neurons
+    integral = partial(_integral, record, baselines, subtracted, budget)
+    integrate(paths, integral, settings, START_NODES[settings.method], torch.finfo(model.dtype).eps)
+    return _mean_over_paths(paths, baselines.owner, len(batch.steps)), record.features
+
+
+def _baselines(model: LanguageModel, batch: StepBatch, settings: Settings, rows: int) -> Baselines:
+    if settings.method == "kn":
+        return zero_baselines(model, batch)
+    if settings.method == "amig":
+        if not all(step.words for step in batch.steps):
+            raise ModelError("A prompt has no word to make a baseline of; use a template with text, or --method kn.")
+        return word_baselines(model, batch, rows)
+    return mean_baselines(model, batch, rows, every_token=settings.method == "amig-code")
+
+
+def _mean_over_paths(paths: Scores, owner: Tensor, steps: int) -> Scores:
+    """Return one row a step; its nodes are the most of any path, and it has converged if all have."""
+    count = torch.bincount(owner, minlength=steps)
+
+    def mean(values: Tensor) -> Tensor:
+        sums = values.new_zeros(steps, *values.shape[1:]).index_add_(0, owner, values)
+        return sums / count.to(values.dtype).view(-1, *(1 for _ in values.shape[1:]))
+
+    every = owner[:, None].expand_as(paths.nodes)
+    nodes = paths.nodes.new_zeros(steps, paths.nodes.shape[1]).scatter_reduce_(0, every, paths.nodes, "amax")
+    f, f_baseline, error = mean(paths.f), mean(paths.f_baseline), mean(paths.error)
+    return Scores(mean(paths.scores), f, f_baseline, error, nodes, mean(paths.converged.to(f.dtype)) == 1)
+
+
+def _first(record: Trace, baselines: Baselines, budget: int) -> Scores:
+    """Return F at both ends of every path and layer, and no scores yet."""
     paths, layers, neurons = baselines.neurons.shape
     f = token_probability(record.model, record.features, record.target)[baselines.owner]
     ends = f.new_zeros(paths, layers)
     units = torch.ones_like(ends, dtype=torch.bool).nonzero()
     with torch.no_grad():
         for part in _parts(record, units, 1, 8 * budget):
-            points, order = _entries(record, baselines, units[part], Rule((0.0,), (1.0,)))
-            chosen = units[part][order]
-            ends[chosen[:, 0], chosen[:, 1]] = replay(record, points)
-    return PathScores(
-        f.new_zeros(paths, layers, neurons),
-        f,
-        ends,
-        torch.full_like(ends, torch.inf),
-        torch.zeros_like(ends, dtype=torch.int32),
-        torch.zeros_like(ends, dtype=torch.bool),
-    )
+            points, chosen = _entries(record, baselines, part, Rule((0.0,), (1.0,)))
+            ends[chosen.unbind(1)] = replay(record, points)
+    return Scores.unfinished(f[:, None].expand_as(ends), ends, neurons)
 
 
-def _integrate_units(
-    record: Trace,
-    baselines: Baselines,
-    result: PathScores,
-    units: Tensor,
-    rule: Rule,
-    settings: Settings,
-    budget: int,
-) -> None:
-    """Integrate `units` `[unit, (path, layer)]` with `rule` and write their scores and errors into `result`."""
+def _integral(
+    record: Trace, baselines: Baselines, subtracted: Tensor, budget: int, rule: Rule, units: Tensor
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Integrate `units` `[unit, (path, layer)]`: the mean gradients times the values less what is `subtracted`."""
     for part in _parts(record, units, len(rule.nodes), budget):
-        points, order = _entries(record, baselines, units[part], rule)
-        path, layer = units[part][order].unbind(1)
-        mean = _mean_gradients(record, points, rule, result.scores.dtype)
+        points, chosen = _entries(record, baselines, part, rule)
+        path, layer = chosen.unbind(1)
+        mean = _mean_gradients(record, points, rule, torch.promote_types(record.features.dtype, torch.float32))
         value = record.neurons[baselines.owner[path], layer]
-        start = 0 if settings.method == "amig-code" else baselines.neurons[path, layer]
-        scores = mean * (value - start).to(mean.dtype)
-        change = result.f[path] - result.f_baseline[path, layer]
-        error = (scores.sum(1) - change).abs()
-        result.scores[path, layer] = scores
-        result.error[path, layer] = error
-        result.nodes[path, layer] = len(rule.nodes)
-        result.converged[path, layer] = error <= allowed_error(record.model, settings, result.f[path], change)
+        yield chosen, mean * (value - subtracted[path, layer]).to(mean.dtype)
 
 
 def _mean_gradients(record: Trace, entries: dict[int, Entry], rule: Rule, dtype: torch.dtype) -> Tensor:
@@ -124,33 +158,33 @@ def _mean_gradients(record: Trace, entries: dict[int, Entry], rule: Rule, dtype:
 
 
 def _entries(record: Trace, baselines: Baselines, units: Tensor, rule: Rule) -> tuple[dict[int, Entry], Tensor]:
-    """Return the copies of `units` at the rule's nodes, by layer, and the order in which the units stand there."""
-    order = torch.argsort(units[:, 1], stable=True)
+    """Return the copies of `units` at the rule's nodes, by layer, and the units in their order there."""
+    units = units[torch.argsort(units[:, 1], stable=True)]
     nodes = torch.tensor(rule.nodes, dtype=baselines.neurons.dtype, device=units.device)[:, None]
     entries = {}
     for layer in units[:, 1].unique().tolist():
-        path = units[order][units[order][:, 1] == layer][:, 0]
+        path = units[units[:, 1] == layer][:, 0]
         owner = baselines.owner[path]
         ends = torch.stack([baselines.neurons[path, layer], record.blocks[layer].neurons[owner]])
         start, end = record.model.written(layer, ends)[:, :, None]
         entries[int(layer)] = Entry(owner, start + nodes * (end - start))
-    return entries, order
+    return entries, units
 
 
-def _parts(record: Trace, units: Tensor, nodes: int, budget: int) -> Iterator[slice]:
+def _parts(record: Trace, units: Tensor, nodes: int, budget: int) -> Iterator[Tensor]:
     """Cut `units` into runs whose copies' activations fit in `budget` bytes, one unit at least."""
-    kept, work = copy_bytes(record)
+    kept, work = _copy_bytes(record)
     cost = (nodes * (kept * (len(record.blocks) - units[:, 1]) + work)).tolist()
     start, total = 0, 0
     for index, size in enumerate(cost):
         if total and total + size > budget:
-            yield slice(start, index)
+            yield units[start:index]
             start, total = index, 0
         total += size
-    yield slice(start, len(cost))
+    yield units[start:]
 
 
-def copy_bytes(record: Trace) -> tuple[int, int]:
+def _copy_bytes(record: Trace) -> tuple[int, int]:
     """Return about how many bytes a copy keeps for the backward pass of each block, and the block at work takes.
 
     Measured by what autograd saves: in BERT 5.2 hidden + 1 neurons a token; in GPT-2 7 hidden + 3 neurons, and

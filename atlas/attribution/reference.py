@@ -4,14 +4,13 @@ It shares no code with the replay and is the oracle that the fast path is tested
 """
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 
 import torch
 from torch import Tensor
 
 from atlas.attribution.quadrature import Rule
 from atlas.models import LanguageModel, Step
-from atlas.models.hooks import neuron_hook
+from atlas.models.hooks import neurons_edited
 
 
 def reference_scores(
@@ -46,9 +45,7 @@ def reference_neurons(model: LanguageModel, ids: Sequence[int], query: int) -> T
         seen.append(neurons[0, query].clone())
         return neurons
 
-    with ExitStack() as stack:
-        for layer in range(model.info.layers):
-            stack.enter_context(neuron_hook(model, layer, keep))
+    with neurons_edited(model, dict.fromkeys(range(model.info.layers), keep)):
         model.run(torch.tensor([list(ids)], device=model.device))
     return torch.stack(seen)
 
@@ -60,6 +57,6 @@ def _probability(model: LanguageModel, step: Step, layer: int, values: Tensor) -
         return neurons.index_copy(1, torch.tensor([step.query], device=values.device), values[:, None])
 
     ids = torch.tensor([step.ids], device=model.device).expand(len(values), -1)
-    with neuron_hook(model, layer, put):
+    with neurons_edited(model, {layer: put}):
         logits = model.run(ids)
     return model.at_answer(logits, step.query).softmax(-1)[:, step.target]

@@ -2,18 +2,19 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from atlas.attribution import PromptAttribution, Settings, attribute
-from atlas.attribution.batch import StepBatch
-from atlas.errors import ModelError
+from atlas.engine.answers import put
+from atlas.engine.batches import steps_of
 from atlas.facts import Prompt
 from atlas.ids import Neuron
-from atlas.models import LanguageModel, Step
-from atlas.models.probability import token_logits
-from atlas.models.readout import features_of_ids, output_matrix
+from atlas.models import LanguageModel
+from atlas.models.readout import output_matrix, token_logits
 
 Name = tuple[str, str]
 Sets = Mapping[Name, Sequence[Neuron]]
@@ -94,18 +95,8 @@ class Own:
 
 def own_answers(model: LanguageModel, prompts: Sequence[Prompt]) -> list[Own | None]:
     """Return the model's own view of each answer, None for prompts that it cannot take or whose output is NaN."""
-    steps: list[tuple[int, Step]] = []
-    for place, prompt in enumerate(prompts):
-        try:
-            steps += [(place, step) for step in model.steps(prompt)]
-        except ModelError:
-            continue
-    found: dict[int, list[tuple[float, float]]] = {}
-    for shape in sorted({step.shape for _, step in steps}):
-        group = [(place, step) for place, step in steps if step.shape == shape]
-        for (place, _), pair in zip(group, _gold_and_best(model, [step for _, step in group]), strict=True):
-            found.setdefault(place, []).append(pair)
-    return [_own(found[place]) if place in found else None for place in range(len(prompts))]
+    steps, _ = steps_of(model, prompts)
+    return [_own(pairs) if pairs else None for pairs in put(model, steps, partial(_gold_and_best, model))]
 
 
 def _own(pairs: Sequence[tuple[float, float]]) -> Own | None:
@@ -115,11 +106,8 @@ def _own(pairs: Sequence[tuple[float, float]]) -> Own | None:
     return Own(gold, gold - best, all(own >= top for own, top in pairs))
 
 
-@torch.no_grad()
-def _gold_and_best(model: LanguageModel, steps: Sequence[Step]) -> list[tuple[float, float]]:
+def _gold_and_best(model: LanguageModel, features: Tensor, target: Tensor) -> list[tuple[float, float]]:
     """Return the log-probability of the gold token and of the most probable one for steps of one length."""
-    batch = StepBatch.of(model, steps)
-    logits = token_logits(features_of_ids(model, batch.ids, batch.query), *output_matrix(model))
-    logs = torch.log_softmax(logits, dim=-1)
-    gold = logs.gather(1, batch.target[:, None])[:, 0]
+    logs = torch.log_softmax(token_logits(features, *output_matrix(model)), dim=-1)
+    gold = logs.gather(1, target[:, None])[:, 0]
     return list(zip(gold.tolist(), logs.amax(1).tolist(), strict=True))

@@ -7,20 +7,19 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from atlas.attribution.batch import StepBatch
+from atlas.attribution.engine import score_steps
 from atlas.attribution.quadrature import gauss_legendre
 from atlas.attribution.reference import reference_baselines, reference_neurons, reference_scores
-from atlas.attribution.scorers import score_steps
 from atlas.attribution.settings import Settings
 from atlas.doctor.outcome import Outcome, relative, tolerance
+from atlas.engine.batches import StepBatch
 from atlas.engine.cutting import replay_cut
 from atlas.engine.replay import Entry, replay, rerun
 from atlas.engine.tracing import trace
 from atlas.ids import Neuron
 from atlas.models import LanguageModel, Step
-from atlas.models.hooks import Edit, neuron_hook
-from atlas.models.probability import token_logits
-from atlas.models.readout import output_matrix, token_probability
+from atlas.models.hooks import Edit, neurons_edited
+from atlas.models.readout import output_matrix, token_logits, token_probability
 
 BUDGET = 1 << 28
 NODES = 2
@@ -28,7 +27,7 @@ NODES = 2
 
 def logits(model: LanguageModel, step: Step) -> Outcome:
     """The traced run's logits at the query are the model's own."""
-    record = trace(model, *_tensors(model, step))
+    record = trace(model, StepBatch.of(model, [step]))
     with torch.no_grad():
         wanted = model.at_answer(model.run(torch.tensor([step.ids], device=model.device)), step.query)[0]
         found = token_logits(record.features, *output_matrix(model))[0]
@@ -37,7 +36,7 @@ def logits(model: LanguageModel, step: Step) -> Outcome:
 
 def replayed(model: LanguageModel, step: Step, layers: Sequence[int]) -> Outcome:
     """Replays with unchanged neurons, and reruns from a block's input, give the probability of the traced run."""
-    record = trace(model, *_tensors(model, step))
+    record = trace(model, StepBatch.of(model, [step]))
     with torch.no_grad():
         wanted = token_probability(model, record.features, record.target)
         first = record.query.new_zeros(1)
@@ -57,22 +56,21 @@ def scored(model: LanguageModel, steps: Sequence[Step], layers: Sequence[int], k
 def complete(model: LanguageModel, step: Step, layers: Sequence[int]) -> Outcome:
     """The scores of a layer sum to F(w) - F(w'), both taken from plain runs, or miss it by what is stored with them."""
     settings = Settings(method="kn")
-    found = score_steps(model, StepBatch.of(model, [step]), settings, BUDGET)
+    found, _ = score_steps(model, StepBatch.of(model, [step]), settings, BUDGET)
     errors = []
     for layer in layers:
         _, f, f_baseline = reference_scores(model, step, layer, _zero(model)[layer], gauss_legendre(1))
         missed = abs(float(found.scores[0, layer].sum()) - (f - f_baseline))
-        stored = 0.0 if found.converged[0] else float(found.error[0, layer])
+        stored = 0.0 if found.converged[0].all() else float(found.error[0, layer])
         errors.append(abs(missed - stored) / max(abs(f - f_baseline), 0.01 * f))
     return Outcome("completeness", max(errors), settings.tolerance + 10 * tolerance(model), "sum of a layer's scores")
 
 
 def cut(model: LanguageModel, step: Step, layers: Sequence[int]) -> Outcome:
     """Knock-outs of one neuron and of several layers' neurons together give what plain hooks give."""
-    ids, query, target = _tensors(model, step)
     first, *_, last = every = loudest(model, step, layers)
     sets = [(first,), tuple(every), (last,)]
-    found = replay_cut(trace(model, ids, query, target), [(0, own) for own in sets])
+    found = replay_cut(trace(model, StepBatch.of(model, [step])), [(0, own) for own in sets])
     wanted = torch.stack([_cut_by_hand(model, step, own) for own in sets])
     return Outcome("knock-outs", relative(found, wanted), tolerance(model), "sets in one and in several layers")
 
@@ -83,11 +81,6 @@ def loudest(model: LanguageModel, step: Step, layers: Sequence[int]) -> list[Neu
     return [(layer, int(plain[layer].abs().argmax())) for layer in layers]
 
 
-def _tensors(model: LanguageModel, step: Step) -> tuple[Tensor, Tensor, Tensor]:
-    batch = StepBatch.of(model, [step])
-    return batch.ids, batch.query, batch.target
-
-
 def _zero(model: LanguageModel) -> Tensor:
     return torch.zeros(model.info.layers, model.info.neurons, dtype=model.dtype, device=model.device)
 
@@ -95,7 +88,7 @@ def _zero(model: LanguageModel) -> Tensor:
 def _score_error(model: LanguageModel, step: Step, layers: Sequence[int], method: str) -> float:
     """Return how far the engine's scores of `step`, in a batch behind another, are from the reference's."""
     settings = Settings(method=method, nodes=NODES, max_nodes=NODES)
-    found = score_steps(model, StepBatch.of(model, [_another(model, step), step]), settings, BUDGET)
+    found, _ = score_steps(model, StepBatch.of(model, [_another(model, step), step]), settings, BUDGET)
     baselines = [_zero(model)] if method == "kn" else reference_baselines(model, step)
     wanted = []
     for layer in layers:
@@ -124,6 +117,6 @@ def _cut_by_hand(model: LanguageModel, step: Step, neurons: Sequence[Neuron]) ->
 
     with ExitStack() as stack:
         for layer, index in neurons:
-            stack.enter_context(neuron_hook(model, layer, zero(index)))
+            stack.enter_context(neurons_edited(model, {layer: zero(index)}))
         found = model.run(torch.tensor([step.ids], device=model.device))
     return model.at_answer(found, step.query)[0].softmax(-1)[step.target]

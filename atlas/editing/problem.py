@@ -1,18 +1,18 @@
 """What an edit must reach and what it must leave alone, as traces that start at the lowest edited layer."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 import torch
 from torch import Tensor
 
+from atlas.engine.batches import StepBatch, by_shape
 from atlas.engine.replay import joined_at_query, rerun
 from atlas.engine.tracing import Trace, trace
 from atlas.facts import Prompt
 from atlas.models import LanguageModel, Step
-from atlas.models.probability import token_logits
-from atlas.models.readout import output_matrix
+from atlas.models.readout import output_matrix, token_logits
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +71,16 @@ class Problem:
 
 def make_problem(model: LanguageModel, change: Sequence[Prompt], keep: Sequence[Prompt]) -> Problem:
     """Trace the steps of the prompts to `change`, whose answers are the new ones, and of those to `keep`."""
-    groups: dict[tuple[int, int], tuple[list[Step], list[Step]]] = defaultdict(lambda: ([], []))
-    for side, prompts in enumerate((change, keep)):
-        for step in (step for prompt in prompts for step in model.steps(prompt)):
-            groups[step.shape][side].append(step)
-    return Problem(tuple(_batch(model, *groups[length]) for length in sorted(groups)))
+    sides = [(side, prompt) for side, prompts in enumerate((change, keep)) for prompt in prompts]
+    steps = [(side, step) for side, prompt in sides for step in model.steps(prompt)]
+    return Problem(tuple(_batch(model, group) for group in by_shape(steps, itemgetter(1))))
 
 
-def _batch(model: LanguageModel, change: Sequence[Step], keep: Sequence[Step]) -> Batch:
-    steps = [*change, *keep]
-    columns = ([s.ids for s in steps], [s.query for s in steps], [s.target for s in steps])
-    record = trace(model, *(torch.tensor(values, device=model.device) for values in columns))
+def _batch(model: LanguageModel, group: Sequence[tuple[int, Step]]) -> Batch:
+    """Trace steps of one shape, those to change (side 0) before those to keep."""
+    record = trace(model, StepBatch.of(model, [step for _, step in group]))
+    change = sum(side == 0 for side, _ in group)
     with torch.no_grad():
-        kept = torch.log_softmax(token_logits(record.features[len(change) :], *output_matrix(model)), -1)
-    rows = torch.arange(len(steps), device=model.device)
-    return Batch(record, rows[: len(change)], rows[len(change) :], kept)
+        kept = torch.log_softmax(token_logits(record.features[change:], *output_matrix(model)), -1)
+    rows = torch.arange(len(group), device=model.device)
+    return Batch(record, rows[:change], rows[change:], kept)

@@ -1,29 +1,32 @@
-"""What a model says to many prompts at once, as it is or with each prompt's own neurons multiplied."""
+"""What a model says to many prompts at once, as it is or with each prompt's own neurons multiplied.
+
+`measure` answers most questions: for cases `Case(prompt, neurons, factor)` it returns each answer's probability (its
+`probability`), whether every token of it was the argmax (`argmax`) and more; `Case(prompt, neurons, 0.0)` asks with
+`neurons` cut at the query. `put` reads anything else from the same batches, and `probability` is that of a batch's
+tokens with a factor for every neuron.
+"""
 
 import math
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from operator import itemgetter
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from atlas.errors import TokenError
+from atlas.engine.batches import UNUSABLE, Budget, StepBatch, by_shape, sequence_bytes
 from atlas.facts import Prompt
 from atlas.ids import Neuron
-from atlas.models import LanguageModel, NotFinalError, Step, TooLongError
-from atlas.models.hooks import Edit, neuron_hook
-from atlas.models.model import Scope
-from atlas.models.probability import chunks, token_logits
-from atlas.models.readout import at_query, features_of_ids, output_matrix
-from atlas.models.scaling import neurons_by_layer
+from atlas.models import LanguageModel, Step
+from atlas.models.readout import chunks, features_of_ids, output_matrix, token_logits, token_probability
+from atlas.models.scaling import Change, Scope, changed, multiplied, neurons_by_layer
 
 ROWS = 128
-"""Sequences that run together."""
+"""Sequences that run together at most."""
 LOGIT_BYTES = 1 << 26
-
-UNUSABLE = (TokenError, NotFinalError, TooLongError)
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,22 +56,22 @@ class Measured:
         return math.exp(self.log_probability)
 
 
-@torch.no_grad()
-def measure(model: LanguageModel, cases: Sequence[Case], scope: Scope = "query") -> list[Measured]:
-    """Measure all cases, batched by length, in the order given.
+def measure(
+    model: LanguageModel, cases: Sequence[Case], scope: Scope = "query", budget: Budget | int | None = None
+) -> list[Measured]:
+    """Measure all cases, batched by length, in the order given; `budget` is the memory for activations in bytes.
 
     Raises what `model.steps` raises for a prompt that the model cannot use; see `usable`.
     """
-    steps: dict[int, list[Step]] = {}
-    rows = []
-    for index, case in enumerate(cases):
-        key = case.prompt.id
-        steps.setdefault(key, model.steps(case.prompt))
-        rows += [(index, step) for step in steps[key]]
-    found: dict[int, list[_Reading]] = defaultdict(list)
-    for index, reading in _by_length(model, cases, rows, scope):
-        found[index].append(reading)
-    return [_joined(found[index]) for index in range(len(cases))]
+    known: dict[int, list[Step]] = {}
+    for case in cases:
+        if case.prompt.id not in known:
+            known[case.prompt.id] = model.steps(case.prompt)
+    found = put(
+        model, [known[case.prompt.id] for case in cases], partial(_readings, model),
+        changes=partial(_changes, model, cases), scope=scope, budget=budget,
+    )  # fmt: skip
+    return [_joined(readings) for readings in found]
 
 
 def usable(model: LanguageModel, prompts: Sequence[Prompt]) -> list[Prompt]:
@@ -80,9 +83,43 @@ def reason(model: LanguageModel, prompt: Prompt) -> Exception | None:
     """Return why the model cannot use `prompt`, None if it can."""
     try:
         model.steps(prompt)
-    except UNUSABLE as error:
+    except tuple(UNUSABLE) as error:
         return error
     return None
+
+
+def put(
+    model: LanguageModel,
+    steps: Sequence[Sequence[Step]],
+    read: Callable[[Tensor, Tensor], Sequence[R]],
+    *,
+    changes: Callable[[Sequence[int]], Mapping[int, Change]] = lambda _: {},
+    scope: Scope = "query",
+    budget: Budget | int | None = None,
+) -> list[list[R]]:
+    """Put the steps of many prompts to the model, batched by length; return what `read` makes of each step.
+
+    `read` is given what the output matrix receives for the queries of a batch, `[step, hidden]`, and their gold tokens
+    [step]. `changes` is given the places in the list that the batch's steps come from, and says what neurons become.
+    """
+    flat = [(place, step) for place, group in enumerate(steps) for step in group]
+    found: list[list[R]] = [[] for _ in steps]
+    budget = Budget.of(model, budget)
+    work = partial(_first, model, read, changes, scope)
+    for group in by_shape(flat, itemgetter(1)):
+        for (place, _), result in budget.through(group, work):
+            found[place].append(result)
+    return found
+
+
+def probability(model: LanguageModel, batch: StepBatch, factors: Tensor) -> Tensor:
+    """Return F `[step]` with every neuron at the query multiplied by its factor of `[step, layer, neuron]`.
+
+    Later layers are computed from the changed ones; differentiable in the factors.
+    """
+    with changed(model, multiplied(model, factors)):
+        features = features_of_ids(model, batch.ids, batch.query)
+    return token_probability(model, features, batch.target)
 
 
 @torch.no_grad()
@@ -91,6 +128,35 @@ def divergence(model: LanguageModel, before: Tensor, after: Tensor) -> float:
     weight, bias, cap = output_matrix(model)
     p, q = (torch.log_softmax(token_logits(side, weight, bias, cap), -1) for side in (before, after))
     return float((p.exp() * (p - q)).sum(-1).mean())
+
+
+@torch.no_grad()
+def _first(
+    model: LanguageModel,
+    read: Callable[[Tensor, Tensor], Sequence[R]],
+    changes: Callable[[Sequence[int]], Mapping[int, Change]],
+    scope: Scope,
+    rest: Sequence[tuple[int, Step]],
+    budget: int,
+) -> Sequence[R]:
+    """Read the first of `rest`, steps of one shape: as many as can run together in `budget` bytes."""
+    size = budget * model.info.layers // sequence_bytes(model, len(rest[0][1].ids))
+    part = rest[: min(ROWS, max(1, size))]
+    batch = StepBatch.of(model, [step for _, step in part])
+    with changed(model, changes([place for place, _ in part]), scope):
+        features = features_of_ids(model, batch.ids, batch.query)
+    return read(features, batch.target)
+
+
+def _changes(model: LanguageModel, cases: Sequence[Case], places: Sequence[int]) -> dict[int, Change]:
+    """Return for every layer that a case touches what its neurons are multiplied by, `[row, neuron]`."""
+    factors: dict[int, Tensor] = {}
+    for row, case in enumerate(cases[place] for place in places):
+        for layer, index in neurons_by_layer(model, case.neurons).items():
+            if layer not in factors:
+                factors[layer] = torch.ones(len(places), model.info.neurons, dtype=model.dtype, device=model.device)
+            factors[layer][row, index.to(model.device)] = case.factor
+    return {layer: Change(factor) for layer, factor in factors.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,58 +169,16 @@ class _Reading:
     features: Tensor
 
 
-def _by_length(
-    model: LanguageModel, cases: Sequence[Case], rows: Sequence[tuple[int, Step]], scope: Scope
-) -> Iterator[tuple[int, _Reading]]:
-    lengths: dict[tuple[int, int], list[tuple[int, Step]]] = defaultdict(list)
-    for index, step in rows:
-        lengths[step.shape].append((index, step))
-    # Shortest first: the later steps of a causal prompt are longer, so each prompt gets its readings in order.
-    for _, group in sorted(lengths.items()):
-        for start in range(0, len(group), ROWS):
-            part = group[start : start + ROWS]
-            readings = _read(model, [cases[i] for i, _ in part], [step for _, step in part], scope)
-            yield from zip((i for i, _ in part), readings, strict=True)
-
-
-def _read(model: LanguageModel, cases: Sequence[Case], steps: Sequence[Step], scope: Scope) -> list[_Reading]:
-    """Run steps of one length, each with the neurons of its case."""
-    ids, query, target = (
-        torch.tensor(values, device=model.device)
-        for values in ([s.ids for s in steps], [s.query for s in steps], [s.target for s in steps])
-    )
-    where = at_query(query, model.width(ids))[..., None] if scope == "query" else None
-    with ExitStack() as stack:
-        for layer, gate in _gates(model, cases).items():
-            stack.enter_context(neuron_hook(model, layer, _multiply(gate, where)))
-        features = features_of_ids(model, ids, query)
+def _readings(model: LanguageModel, features: Tensor, target: Tensor) -> list[_Reading]:
     weight, bias, cap = output_matrix(model)
-    readings = []
-    for part in chunks(len(steps), weight.shape[0] * 4, LOGIT_BYTES):
+    readings: list[_Reading] = []
+    for part in chunks(len(features), weight.shape[0] * 4, LOGIT_BYTES):
         logits = token_logits(features[part], weight, bias, cap)
         own = logits.gather(1, target[part, None])
         columns = ((own - logits.logsumexp(1, keepdim=True))[:, 0], 1 + (logits > own).sum(1), logits.argmax(1))
-        readings += list(zip(*(column.tolist() for column in columns), features[part], strict=True))
-    return [_Reading(*reading) for reading in readings]
-
-
-def _gates(model: LanguageModel, cases: Sequence[Case]) -> dict[int, Tensor]:
-    """Return for every layer that a case touches what its neurons are multiplied by, `[row, 1, neuron]`."""
-    gates: dict[int, Tensor] = {}
-    for row, case in enumerate(cases):
-        for layer, index in neurons_by_layer(model, case.neurons).items():
-            if layer not in gates:
-                gates[layer] = torch.ones(len(cases), 1, model.info.neurons, dtype=model.dtype, device=model.device)
-            gates[layer][row, 0, index.to(model.device)] = case.factor
-    return gates
-
-
-def _multiply(gate: Tensor, where: Tensor | None) -> Edit:
-    def edit(neurons: Tensor) -> Tensor:
-        changed = neurons * gate
-        return changed if where is None else torch.where(where, changed, neurons)
-
-    return edit
+        rows = zip(*(column.tolist() for column in columns), features[part], strict=True)
+        readings += [_Reading(*row) for row in rows]
+    return readings
 
 
 def _joined(readings: Sequence[_Reading]) -> Measured:

@@ -7,10 +7,9 @@ import torch
 from torch import Tensor
 
 from atlas.engine.cuts import Branch, NeuronSet, branches
-from atlas.engine.replay import finish_block, put_at_query, query_row, run_copies, stays_whole
+from atlas.engine.replay import finish_block, put_at_query, query_row, run_copies
 from atlas.engine.tracing import Trace
-from atlas.models.attention import Call, Rule, attending, itself
-from atlas.models.hooks import neuron_hook
+from atlas.models.hooks import Call, Rule, attending, neurons_edited
 from atlas.models.readout import features_of_hidden, token_probability
 
 
@@ -22,7 +21,7 @@ def replay_cut(record: Trace, cuts: Sequence[tuple[int, NeuronSet]]) -> Tensor:
     holds at least one neuron. Layers below a set's highest are run once for all sets that share what is cut there.
     """
     tree, place = branches(cuts, len(record.ids))
-    with attending(record.model, itself):
+    with attending(record.model):
         hidden, owner = _through_cuts(record, tree)
         features = features_of_hidden(record.model, hidden, record.ids[owner])
     index = torch.tensor(place, device=owner.device)
@@ -44,7 +43,7 @@ def _through_cuts(record: Trace, tree: Mapping[int, Branch]) -> tuple[Tensor, Te
     owner = rows[:0]
     hidden = record.blocks[0].hidden[:0, : None if record.model.whole else 1]
     for layer in range(min(tree), len(record.blocks)):
-        sites, whole = [_root(record, layer, rows)], stays_whole(record, layer)
+        sites, whole = [_root(record, layer, rows)], record.stays_whole(layer)
         if len(owner):
             hidden, site = _run_seen(record, layer, hidden, owner)
             sites.append(site)
@@ -102,6 +101,6 @@ def _run_seen(record: Trace, layer: int, hidden: Tensor, owner: Tensor) -> tuple
         seen["neurons"] = at_query(neurons)
         return neurons
 
-    with neuron_hook(record.model, layer, on_neurons):
+    with neurons_edited(record.model, {layer: on_neurons}):
         out = run_copies(record, layer, hidden, owner, watched)
     return out, _Site(hidden[rows, place][:, None], seen["attended"], seen["neurons"])

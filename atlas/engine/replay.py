@@ -9,8 +9,8 @@ encoder never changes. An encoder is run as a masked model, its last block too f
 looks at all of it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,9 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from atlas.engine.tracing import Block, Cross, Trace
-from atlas.models.attention import Call, Rule, attending, current_rule, following, itself
-from atlas.models.hooks import forwards, querying
-from atlas.models.model import LanguageModel
+from atlas.models.hooks import Call, Rule, attending, forwards, itself, running
 from atlas.models.readout import at_query, features_of_hidden, token_probability
 
 
@@ -38,7 +36,7 @@ class Entry:
 
 def replay(record: Trace, entries: Mapping[int, Entry]) -> Tensor:
     """Return F of every copy, `[copy]`: layer by layer, unit by unit; differentiable in what the entries wrote."""
-    with attending(record.model, itself):
+    with attending(record.model):
         hidden, owner = _through_blocks(record, entries)
         features = features_of_hidden(record.model, hidden, record.ids[owner])
     return token_probability(record.model, features, record.target[owner])
@@ -51,21 +49,15 @@ def rerun(record: Trace, start: int) -> Tensor:
     The last block runs for the query alone, where the answer is read there.
     """
     owner = torch.arange(len(record.ids), device=record.ids.device)
-    hidden = record.blocks[start].hidden
-    last = len(record.blocks) - 1
-    with attending(record.model, itself):
+    hidden, last = record.blocks[start].hidden, len(record.blocks) - 1
+    with attending(record.model):
         for layer in range(start, last + record.model.apart):
-            hidden = call_block(record, layer, hidden, owner, narrow=False)
+            hidden = call_block(record, layer, hidden, owner, itself, narrow=False)
         if not record.model.apart:
-            hidden = _last_again(record, hidden, owner) if start == last else run_last(record, last, hidden, owner)
+            known = record.blocks[last].attended
+            rule = (lambda _: known) if start == last else _among_all(record, last, hidden, owner)
+            hidden = call_block(record, last, _pick(hidden, record.query), owner, rule, narrow=True)
         return features_of_hidden(record.model, hidden, record.ids)
-
-
-def _last_again(record: Trace, hidden: Tensor, owner: Tensor) -> Tensor:
-    """Run the last block at the query alone on what it received, its attention as recorded."""
-    last = len(record.blocks) - 1
-    with following(lambda _: record.blocks[last].attended):
-        return call_block(record, last, query_row(record, hidden, owner), owner, narrow=True)
 
 
 @torch.no_grad()
@@ -74,20 +66,21 @@ def joined_at_query(records: Sequence[Trace]) -> Trace:
 
     It knows the last block alone, and serves `rerun` from there.
     """
-    parts = [(r.blocks[-1], _Adapter(r, torch.arange(len(r.ids), device=r.ids.device), narrow=True)) for r in records]
+    blocks = [record.blocks[-1] for record in records]
+    fitted = [_fitted(r, -1, torch.arange(len(r.ids), device=r.ids.device), narrow=True) for r in records]
     block = Block(
-        hidden=torch.cat([query_row(a.record, b.hidden, a.owner) for b, a in parts]),
-        arguments={name: _join([a(b.arguments)[name] for b, a in parts]) for name in parts[0][0].arguments},
+        hidden=torch.cat([_pick(block.hidden, r.query) for block, r in zip(blocks, records, strict=True)]),
+        arguments={name: _join([arguments[name] for arguments in fitted]) for name in fitted[0]},
         key=torch.empty(0),
         value=torch.empty(0),
-        attended=torch.cat([b.attended for b, _ in parts]),
-        neurons=torch.cat([b.neurons for b, _ in parts]),
-        cross=_join_cross([b.cross for b, _ in parts]),
+        attended=torch.cat([block.attended for block in blocks]),
+        neurons=torch.cat([block.neurons for block in blocks]),
+        cross=_join_cross([block.cross for block in blocks]),
     )
     target = torch.cat([r.target for r in records])
     ids, query = torch.zeros_like(target)[:, None], torch.zeros_like(target)
-    joined = Trace(records[0].model, ids, query, target, features=torch.cat([r.features for r in records]))
-    joined.blocks = [block] * len(records[0].blocks)
+    joined = Trace(records[0].model, ids, query, target, [block] * len(records[0].blocks))
+    joined.features = torch.cat([record.features for record in records])
     return joined
 
 
@@ -112,26 +105,25 @@ def _through_blocks(record: Trace, entries: Mapping[int, Entry]) -> tuple[Tensor
     owner = fresh = record.query.new_empty(0)
     for layer in range(min(entries), len(record.blocks)):
         if hidden is not None:
-            with _projecting(record, layer, fresh):
+            with forwards(_as_recorded(record, layer, fresh)):
                 hidden = run_copies(record, layer, hidden, owner)
         fresh = owner[:0]
         if layer in entries:
-            new = _enter(record, layer, entries[layer])
-            own = entries[layer].owner.repeat_interleave(entries[layer].written.shape[1])
-            if stays_whole(record, layer):
-                new = _into_sequence(record, layer + 1, new, own)
+            new, own = _enter(record, layer, entries[layer])
+            if record.stays_whole(layer):
+                new = put_at_query(record.received(layer + 1)[own], record.query[own], new)
             hidden = new if hidden is None else torch.cat([hidden, new])
             owner, fresh = torch.cat([owner, own]), own
     assert hidden is not None
     return hidden, owner
 
 
-def _enter(record: Trace, layer: int, entry: Entry) -> Tensor:
-    """Run block `layer` at the query alone, its attention as recorded and other neurons: `[copy, 1, hidden]`."""
-    block = record.blocks[layer]
-    hidden = query_row(record, block.hidden, entry.owner)
-    out = finish_block(record, layer, hidden, block.attended[entry.owner], entry.written, entry.owner)
-    return out.flatten(0, 1)[:, None]
+def _enter(record: Trace, layer: int, entry: Entry) -> tuple[Tensor, Tensor]:
+    """Run block `layer` at the query alone, its attention as recorded: outputs `[copy, 1, hidden]` and owners [copy]."""
+    block, owner = record.blocks[layer], entry.owner
+    hidden = query_row(record, block.hidden, owner)
+    out = finish_block(record, layer, hidden, block.attended[owner], entry.written, owner)
+    return out.flatten(0, 1)[:, None], owner.repeat_interleave(entry.written.shape[1])
 
 
 def finish_block(record: Trace, layer: int, hidden: Tensor, attended: Tensor, written: Tensor, owner: Tensor) -> Tensor:
@@ -149,13 +141,8 @@ def finish_block(record: Trace, layer: int, hidden: Tensor, attended: Tensor, wr
         )
     out = written[:, 0] if flat else written
     # A copy, as some blocks add to it in place.
-    with following(lambda _: attended), forwards({record.model.down_projection(layer): lambda _: out.clone()}):
-        return call_block(record, layer, hidden, owner, narrow=True)
-
-
-def _into_sequence(record: Trace, layer: int, new: Tensor, owner: Tensor) -> Tensor:
-    """Put `new` `[copy, 1, hidden]` at the query of what block `layer` received: `[copy, token, hidden]`."""
-    return put_at_query(record.received(layer)[owner], record.query[owner], new)
+    with forwards({record.model.down_projection(layer): lambda _: out.clone()}):
+        return call_block(record, layer, hidden, owner, lambda _: attended, narrow=True)
 
 
 def put_at_query(around: Tensor, query: Tensor, new: Tensor) -> Tensor:
@@ -163,14 +150,10 @@ def put_at_query(around: Tensor, query: Tensor, new: Tensor) -> Tensor:
     return around.scatter(1, query.view(-1, 1, 1).expand(-1, 1, new.shape[-1]), new)
 
 
-@contextmanager
-def _projecting(record: Trace, layer: int, fresh: Tensor) -> Iterator[None]:
-    """Project the last copies, owned by `fresh`, at the query alone: elsewhere they are as recorded."""
+def _as_recorded(record: Trace, layer: int, fresh: Tensor) -> dict[nn.Module, Callable[[Tensor], Tensor]]:
+    """Return projections of the last copies, owned by `fresh`, at the query alone: elsewhere they are as recorded."""
     known = record.blocks[layer].projected if len(fresh) else {}
-    with forwards(
-        {m: partial(_projection, m.forward, found, fresh, record.query[fresh]) for m, found in known.items()}
-    ):
-        yield
+    return {m: partial(_projection, m.forward, found, fresh, record.query[fresh]) for m, found in known.items()}
 
 
 def _projection(
@@ -184,49 +167,51 @@ def _projection(
     return torch.cat([project(hidden[:old]), new])
 
 
-def _plain(rule: Rule) -> Rule:
-    return rule
-
-
-def stays_whole(record: Trace, layer: int) -> bool:
-    """Return whether copies are whole sequences behind block `layer`, not the query alone."""
-    return record.model.whole and (layer < len(record.blocks) - 1 or record.model.apart)
-
-
 def run_copies(
-    record: Trace, layer: int, hidden: Tensor, owner: Tensor, watch: Callable[[Rule], Rule] = _plain
+    record: Trace, layer: int, hidden: Tensor, owner: Tensor, watch: Callable[[Rule], Rule] | None = None
 ) -> Tensor:
-    """Run block `layer` on copies, whole sequences if the model's are, for what is needed behind it."""
-    run = run_block if stays_whole(record, layer) or not record.model.whole else run_last
-    return run(record, layer, hidden, owner, watch)
+    """Run block `layer` on copies for what is needed behind it: whole sequences, or the query alone.
+
+    In a causal model that is one token after a recorded prefix; in the last block of a masked one, all tokens' keys and
+    values and the rest of one. `watch` is given the rule of the copies' attention and returns the one to follow.
+    """
+    whole, query = record.stays_whole(layer), record.query[owner]
+    if whole:
+        rule: Rule = itself
+    elif record.model.whole:
+        rule, hidden = _among_all(record, layer, hidden, owner), _pick(hidden, query)
+    else:
+        rule = partial(_among_recorded, record.blocks[layer], owner, query.view(-1, 1, 1, 1))
+    return call_block(record, layer, hidden, owner, watch(rule) if watch else rule, narrow=not whole)
 
 
-def run_block(
-    record: Trace, layer: int, hidden: Tensor, owner: Tensor, watch: Callable[[Rule], Rule] = _plain
-) -> Tensor:
-    """Run block `layer` on copies: whole sequences or, in a causal model, one token after a recorded prefix."""
-    whole = record.model.whole
-    with following(watch(itself if whole else _among_recorded(record.blocks[layer], owner, record.query[owner]))):
-        return call_block(record, layer, hidden, owner, narrow=not whole)
+def _among_recorded(block: Block, owner: Tensor, place: Tensor, call: Call) -> Tensor:
+    """The rule of a causal copy: its own key and value at the query, `place` `[copy, 1, 1, 1]`, of those recorded."""
+    key, value = (
+        recorded[owner].scatter_(2, place.expand_as(new), new)
+        for recorded, new in ((block.key, call.key), (block.value, call.value))
+    )
+    return call.attend(key, value, call.mask)
 
 
-def run_last(
-    record: Trace, layer: int, hidden: Tensor, owner: Tensor, watch: Callable[[Rule], Rule] = _plain
-) -> Tensor:
-    """Run the last block of a masked model for the query position: keys and values of all tokens, the rest of one."""
+def _among_all(record: Trace, layer: int, hidden: Tensor, owner: Tensor) -> Rule:
+    """Return the rule of the query alone: block `layer`'s keys and values of all tokens of `hidden`.
+
+    The block is run up to its attention and left from there; no code of the models' own stops so early.
+    """
     found: list[Call] = []
-    with following(_stop_with(found)), forwards(_without_queries(record.model, layer)), suppress(_Stopped):
-        call_block(record, layer, hidden, owner, narrow=False)
-    everywhere = found[0]
-    mask = _mask_row(everywhere.mask, record.query[owner])
-    with following(watch(lambda call: call.attend(everywhere.key, everywhere.value, mask))):
-        return call_block(record, layer, _pick(hidden, record.query[owner]), owner, narrow=True)
 
+    def stop(call: Call) -> Tensor:
+        found.append(call)
+        raise _Stopped
 
-def _without_queries(model: LanguageModel, layer: int) -> dict[nn.Module, Callable[[Tensor], Tensor]]:
-    """Return what stands in for the projection to queries, where it is a module of its own."""
-    projections = model.projections(layer)
-    return {projections[0]: _nothing} if len(projections) > 1 else {}
+    projections = record.model.projections(layer)
+    unasked = {projections[0]: _nothing} if len(projections) > 1 else {}
+    with forwards(unasked), suppress(_Stopped):
+        call_block(record, layer, hidden, owner, stop, narrow=False)
+    every = found[0]
+    mask = None if every.mask is None else _pick(every.mask, record.query[owner], 2)
+    return lambda call: call.attend(every.key, every.value, mask)
 
 
 def _nothing(hidden: Tensor) -> Tensor:
@@ -238,81 +223,50 @@ class _Stopped(Exception):  # noqa: N818
     """Raised inside a block once its keys and values are known; the rest of the block is not needed."""
 
 
-def _stop_with(found: list[Call]) -> Callable[[Call], Tensor]:
-    def rule(call: Call) -> Tensor:
-        found.append(call)
-        raise _Stopped
+def call_block(record: Trace, layer: int, hidden: Tensor, owner: Tensor, rule: Rule, *, narrow: bool) -> Tensor:
+    """Call block `layer` with its recorded arguments, expanded to the copies and, if `narrow`, cut to the query.
 
-    return rule
-
-
-def _among_recorded(block: Block, owner: Tensor, query: Tensor) -> Callable[[Call], Tensor]:
-    """The rule of a causal copy: its own key and value at the `query` [copy] of the recorded ones."""
-    place = query.view(-1, 1, 1, 1)
-
-    def own(recorded: Tensor, new: Tensor) -> Tensor:
-        return recorded[owner].scatter_(2, place.expand_as(new), new)
-
-    return lambda call: call.attend(own(block.key, call.key), own(block.value, call.value), call.mask)
-
-
-def call_block(record: Trace, layer: int, hidden: Tensor, owner: Tensor, *, narrow: bool) -> Tensor:
-    """Call block `layer` with its recorded arguments, expanded to the copies and, if `narrow`, cut to the query."""
-    block = record.blocks[layer]
-    adapt = _Adapter(record, owner, narrow)
-    if narrow:
-        place = torch.ones_like(owner[:, None], dtype=torch.bool)
-    else:
+    Its attention follows `rule`, but a decoder's to its encoder goes to the recorded keys and values.
+    """
+    cross = record.blocks[layer].cross
+    place = torch.ones_like(owner[:, None], dtype=torch.bool)
+    if not narrow:
         place = at_query(record.query[owner], hidden.shape[1])
-    with querying(place), following(_crossing(block, owner)):
-        out = record.model.blocks()[layer](hidden, **adapt(block.arguments))
+    with running(place, rule if cross is None else partial(_crossing, cross, owner, rule)):
+        out = record.model.blocks[layer](hidden, **_fitted(record, layer, owner, narrow=narrow))
     result: Tensor = out[0] if isinstance(out, tuple) else out
     return result
 
 
-def _crossing(block: Block, owner: Tensor) -> Rule:
-    """The rule in force, but a decoder's attention to its encoder goes to the recorded keys and values."""
-    rule = current_rule()
-
-    def crossing(call: Call) -> Tensor:
-        if not call.cross or block.cross is None:
-            return rule(call)
-        if not len(block.cross.key):
-            return block.cross.attended[owner]
-        return call.attend(block.cross.key[owner], block.cross.value[owner], call.mask)
-
-    return crossing
+def _crossing(cross: Cross, owner: Tensor, rule: Rule, call: Call) -> Tensor:
+    if not call.cross:
+        return rule(call)
+    if not len(cross.key):
+        return cross.attended[owner]
+    return call.attend(cross.key[owner], cross.value[owner], call.mask)
 
 
-@dataclass(frozen=True, slots=True)
-class _Adapter:
-    """Fits recorded arguments to copies: rows by owner, and the query's row where a dimension runs over tokens.
+def _fitted(record: Trace, layer: int, owner: Tensor, *, narrow: bool) -> dict[str, Any]:
+    """Fit recorded arguments to copies: rows by owner, and the query's row where a dimension runs over tokens.
 
     Of the encoder's output one token stays: its keys and values are recorded, so nobody looks at it.
     """
+    arguments = dict(record.blocks[layer].arguments)
+    if (read := arguments.get("encoder_hidden_states")) is not None:
+        arguments["encoder_hidden_states"] = read[:, :1]
+    query = record.query[owner] if narrow else None
+    return {name: _fit(value, len(record.ids), owner, query) for name, value in arguments.items()}
 
-    record: Trace
-    owner: Tensor
-    narrow: bool
 
-    def __call__(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
-        read = arguments.get("encoder_hidden_states")
-        known = {} if read is None else {"encoder_hidden_states": read[self.owner, :1]}
-        return {name: self.fit(value) for name, value in arguments.items() if name not in known} | known
-
-    def fit(self, value: Any) -> Any:
-        """Return one argument as the copies need it."""
-        if isinstance(value, tuple):
-            return tuple(self.fit(item) for item in value)
-        if not isinstance(value, Tensor) or value.dim() < 2:
-            return value
-        rows = value.expand(len(self.record.ids), *value.shape[1:])[self.owner]
-        if not self.narrow:
-            return rows
-        axis = value.dim() - 2 if value.dim() == 4 else 1
-        if value.shape[axis] == 1:
-            return rows
-        return _pick(rows, self.record.query[self.owner], axis)
+def _fit(value: Any, batch: int, owner: Tensor, query: Tensor | None) -> Any:
+    """Return one argument as the copies need it."""
+    if isinstance(value, tuple):
+        return tuple(_fit(item, batch, owner, query) for item in value)
+    if not isinstance(value, Tensor) or value.dim() < 2:
+        return value
+    rows = value.expand(batch, *value.shape[1:])[owner]
+    axis = value.dim() - 2 if value.dim() == 4 else 1
+    return rows if query is None or value.shape[axis] == 1 else _pick(rows, query, axis)
 
 
 def _pick(rows: Tensor, query: Tensor, axis: int = 1) -> Tensor:
@@ -321,10 +275,6 @@ def _pick(rows: Tensor, query: Tensor, axis: int = 1) -> Tensor:
         -1, *(1 if i == axis else n for i, n in enumerate(rows.shape[1:], 1))
     )
     return rows.gather(axis, index)
-
-
-def _mask_row(mask: Tensor | None, query: Tensor) -> Tensor | None:
-    return None if mask is None else _pick(mask, query, 2)
 
 
 def query_row(record: Trace, hidden: Tensor, owner: Tensor) -> Tensor:

@@ -4,17 +4,18 @@ A *trace* keeps, for a batch of sequences of one length, what every block receiv
 neurons at the query position.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from inspect import signature
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from atlas.models.attention import Call, attending, itself
-from atlas.models.hooks import neuron_hook
+from atlas.engine.batches import StepBatch
+from atlas.models.hooks import Call, attending, itself, neurons_edited
 from atlas.models.model import LanguageModel
 from atlas.models.readout import features_of_ids
 
@@ -51,13 +52,17 @@ class Trace:
     query: Tensor  # [batch]
     target: Tensor  # [batch]
     blocks: list[Block] = field(default_factory=list)
-    features: Tensor = field(default_factory=lambda: torch.empty(0))  # [batch, hidden], into the output matrix
+    features: Tensor = field(init=False)  # [batch, hidden], into the output matrix
     final: Tensor | None = None  # [batch, token, hidden], the last block's output
 
     @property
     def neurons(self) -> Tensor:
         """The neurons at the query position, `[batch, layer, neuron]`."""
         return torch.stack([block.neurons for block in self.blocks], dim=1)
+
+    def stays_whole(self, layer: int) -> bool:
+        """Return whether copies are whole sequences behind block `layer`, not the query alone."""
+        return self.model.whole and (layer < len(self.blocks) - 1 or self.model.apart)
 
     def received(self, layer: int) -> Tensor:
         """Return what block `layer` received, `[batch, token, hidden]`; past the last one, what that one gave."""
@@ -68,11 +73,11 @@ class Trace:
 
 
 @torch.no_grad()
-def trace(model: LanguageModel, ids: Tensor, query: Tensor, target: Tensor) -> Trace:
-    """Run `ids` `[batch, token]` once and keep what a replay from any layer needs."""
-    record = Trace(model, ids, query, target)
-    with attending(model, _recorder(record)), _recorded(record):
-        record.features = features_of_ids(model, ids, query)
+def trace(model: LanguageModel, batch: StepBatch) -> Trace:
+    """Run a batch of steps once and keep what a replay from any layer needs."""
+    record = Trace(model, batch.ids, batch.query, batch.target)
+    with attending(model, partial(_keep_attention, record)), _recorded(record):
+        record.features = features_of_ids(model, batch.ids, batch.query)
     return record
 
 
@@ -86,30 +91,23 @@ def neurons_at_query(model: LanguageModel, ids: Tensor, query: Tensor) -> Tensor
         seen.append(neurons[rows, query])
         return neurons
 
-    with ExitStack() as stack:
-        for layer in range(model.info.layers):
-            stack.enter_context(neuron_hook(model, layer, keep))
+    with neurons_edited(model, dict.fromkeys(range(model.info.layers), keep)):
         features_of_ids(model, ids, query)
     return torch.stack(seen, dim=1)
 
 
-def _recorder(record: Trace) -> Callable[[Call], Tensor]:
+def _keep_attention(record: Trace, call: Call) -> Tensor:
     """The rule of the traced run: attend as usual and keep keys, values and the query's result."""
-    rows = torch.arange(len(record.ids), device=record.ids.device)
-
-    def rule(call: Call) -> Tensor:
-        out = itself(call)
-        if not record.blocks or record.final is not None:  # the other stack's
-            return out
-        block = record.blocks[-1]
-        if call.cross:
-            block.cross = Cross(call.key, call.value, out[rows, :, record.query][:, :, None])
-            return out
-        block.key, block.value = call.key, call.value
-        block.attended = out[rows, :, record.query][:, :, None]
+    out = itself(call)
+    if not record.blocks or record.final is not None:  # the other stack's
         return out
-
-    return rule
+    block = record.blocks[-1]
+    attended = out[torch.arange(len(out), device=out.device), :, record.query][:, :, None]
+    if call.cross:
+        block.cross = Cross(call.key, call.value, attended)
+    else:
+        block.key, block.value, block.attended = call.key, call.value, attended
+    return out
 
 
 def _unfolded(value: Any, batch: int) -> Any:
@@ -145,11 +143,11 @@ def _recorded(record: Trace) -> Iterator[None]:
     def on_last(_: nn.Module, __: tuple[Any, ...], out: Any) -> None:
         record.final = out[0] if isinstance(out, tuple) else out
 
-    with ExitStack() as stack:
-        stack.callback(record.model.blocks()[-1].register_forward_hook(on_last).remove)
-        for layer, block in enumerate(record.model.blocks()):
+    every = dict.fromkeys(range(len(record.model.blocks)), on_neurons)
+    with ExitStack() as stack, neurons_edited(record.model, every):
+        stack.callback(record.model.blocks[-1].register_forward_hook(on_last).remove)
+        for layer, block in enumerate(record.model.blocks):
             stack.callback(block.register_forward_pre_hook(on_block, with_kwargs=True).remove)
             for module in record.model.projections(layer):
                 stack.callback(module.register_forward_hook(on_projection).remove)
-            stack.enter_context(neuron_hook(record.model, layer, on_neurons))
         yield

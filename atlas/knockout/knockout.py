@@ -2,24 +2,24 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from operator import attrgetter
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from atlas.engine.batches import Budget, StepBatch, by_shape, steps_of
 from atlas.engine.cuts import NeuronSet
 from atlas.engine.cutting import replay_cut
 from atlas.engine.tracing import trace
-from atlas.errors import ModelError, TokenError
+from atlas.errors import ModelError
 from atlas.facts import Prompt
-from atlas.models import LanguageModel, NotFinalError, Step, TooLongError
+from atlas.models import LanguageModel, Step
 from atlas.models.readout import token_probability
 
 CPU_BUDGET = 1 << 28
 """Bytes of activations at a time outside a GPU; more does not run faster."""
-
-UNUSABLE = {TokenError: "unspellable", NotFinalError: "not_final", TooLongError: "too_long"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,23 +49,24 @@ def knock_out(
     model: LanguageModel,
     prompts: Sequence[Prompt],
     sets: Sequence[Sequence[NeuronSet]],
-    budget: int | None = None,
+    budget: Budget | int | None = None,
 ) -> list[Knockouts]:
     """Zero each of `sets[i]`, one at a time, at the query positions of `prompts[i]`; results in the order given.
 
     Steps of equal length run together with all their sets: a copy for each set, started at the layer where it parts
-    from the others. `budget` is the memory for activations in bytes. Raises ModelError for a neuron that the model
-    does not have, and for an empty set.
+    from the others. `budget` is the memory for activations in bytes, halved when it is refused. Raises ModelError
+    for a neuron that the model does not have, and for an empty set.
     """
     _check(model, sets)
-    rows, unusable = _rows(model, prompts, sets)
+    budget = Budget.of(model, budget or (None if model.device.type == "cuda" else CPU_BUDGET))
+    steps, unusable = steps_of(model, prompts)
+    rows = [_Row(i, step, own) for i, (group, own) in enumerate(zip(steps, sets, strict=True)) for step in group]
     before = [1.0] * len(prompts)
     after = [np.ones(len(group)) for group in sets]
-    for shape in sorted({row.step.shape for row in rows}):
-        for chunk in _chunks(model, [row for row in rows if row.step.shape == shape], budget):
-            for row, whole, changed in _run(model, chunk):
-                before[row.prompt] *= 1 if row.start else whole
-                after[row.prompt][row.start : row.start + len(changed)] *= changed
+    for group in by_shape(rows, attrgetter("step")):
+        for row, whole, changed in budget.spend(partial(_run, model, group)):
+            before[row.prompt] *= 1 if row.start else whole
+            after[row.prompt][row.start : row.start + len(changed)] *= changed
     return [_result(p.id, unusable.get(i), before[i], after[i]) for i, p in enumerate(prompts)]
 
 
@@ -75,22 +76,9 @@ def _result(prompt: int, status: str | None, before: float, after: NDArray[np.fl
     return Knockouts(prompt, "ok", before, after) if status is None else Knockouts(prompt, status)
 
 
-def _rows(
-    model: LanguageModel, prompts: Sequence[Prompt], sets: Sequence[Sequence[NeuronSet]]
-) -> tuple[list[_Row], dict[int, str]]:
-    """Return a row for every step, and the status of the prompts that have none."""
-    rows, unusable = [], {}
-    for place, (prompt, group) in enumerate(zip(prompts, sets, strict=True)):
-        try:
-            rows += [_Row(place, step, group) for step in model.steps(prompt)]
-        except tuple(UNUSABLE) as error:
-            unusable[place] = UNUSABLE[type(error)]
-    return rows, unusable
-
-
-def _chunks(model: LanguageModel, rows: Sequence[_Row], budget: int | None) -> Iterator[list[_Row]]:
+def _chunks(model: LanguageModel, rows: Sequence[_Row], budget: int) -> Iterator[list[_Row]]:
     """Yield rows that fit in the budget together; a row with more sets than fit comes in parts."""
-    size = max(1, (budget or _default_budget(model)) // _copy_bytes(model, len(rows[0].step.ids)))
+    size = max(1, budget // _copy_bytes(model, len(rows[0].step.ids)))
     chunk: list[_Row] = []
     for row in rows:
         for start in range(0, max(1, len(row.sets)), size):
@@ -102,24 +90,18 @@ def _chunks(model: LanguageModel, rows: Sequence[_Row], budget: int | None) -> I
     yield chunk
 
 
-def _run(model: LanguageModel, rows: Sequence[_Row]) -> Iterator[tuple[_Row, float, NDArray[np.float64]]]:
-    """Yield each row's probability of the gold token before, and `[set]` after the cuts."""
-
-    def tensor(values: Any) -> torch.Tensor:
-        return torch.tensor(values, device=model.device)
-
-    record = trace(
-        model,
-        tensor([row.step.ids for row in rows]),
-        tensor([row.step.query for row in rows]),
-        tensor([row.step.target for row in rows]),
-    )
-    with torch.no_grad():
-        before = token_probability(model, record.features, record.target).double().tolist()
-    cuts = [(place, cut) for place, row in enumerate(rows) for cut in row.sets]
-    after = replay_cut(record, cuts).double().cpu().numpy() if cuts else np.empty(0)
-    ends = np.cumsum([len(row.sets) for row in rows])
-    yield from zip(rows, before, np.split(after, ends[:-1]), strict=True)
+def _run(model: LanguageModel, rows: Sequence[_Row], budget: int) -> list[tuple[_Row, float, NDArray[np.float64]]]:
+    """Return the probability of each row's gold token before, and `[set]` after the cuts; rows are of one shape."""
+    found: list[tuple[_Row, float, NDArray[np.float64]]] = []
+    for chunk in _chunks(model, rows, budget):
+        record = trace(model, StepBatch.of(model, [row.step for row in chunk]))
+        with torch.no_grad():
+            before = token_probability(model, record.features, record.target).double().tolist()
+        cuts = [(place, cut) for place, row in enumerate(chunk) for cut in row.sets]
+        after = replay_cut(record, cuts).double().cpu().numpy() if cuts else np.empty(0)
+        ends = np.cumsum([len(row.sets) for row in chunk])
+        found += zip(chunk, before, np.split(after, ends[:-1]), strict=True)
+    return found
 
 
 def _check(model: LanguageModel, sets: Sequence[Sequence[NeuronSet]]) -> None:
@@ -133,12 +115,6 @@ def _check(model: LanguageModel, sets: Sequence[Sequence[NeuronSet]]) -> None:
             )
         if not cut or list(cut) != sorted(set(cut)):
             raise ModelError(f"{cut} is no set of neurons in ascending order; make it with neuron_set().")
-
-
-def _default_budget(model: LanguageModel) -> int:
-    if model.device.type == "cuda":
-        return torch.cuda.get_device_properties(model.device).total_memory // 4
-    return CPU_BUDGET
 
 
 def _copy_bytes(model: LanguageModel, tokens: int) -> int:

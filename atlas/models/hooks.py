@@ -1,67 +1,143 @@
-"""One hook: read or replace the neurons of some layers while the model runs, and where the query is."""
+"""What of a model that runs can only be reached from outside: its neurons, its attention, and whole modules.
 
-from collections.abc import Callable, Iterator, Mapping
+The code of a model's own takes no arguments of ours, so while it runs three things are put around it, each by a context
+manager that undoes it on exit, exception or not:
+
+- `neurons_edited` and `pre_hook`: hooks that read or replace what a module receives.
+- `forwards`: another function in the place of a module's `forward`.
+- `attending` and `running`: every attention layer computes its queries, keys and values as usual and hands them to a
+  *rule*, which decides what is attended to. That makes one mechanism serve recording, single query positions and
+  cached prefixes in every family that uses the attention interface of transformers, where one function is registered.
+
+What the hooks must know of the run they are in, the rule and the query positions, is what `running` says, and nothing
+else is passed beside arguments and return values.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn
+from transformers import AttentionInterface
+from transformers.masking_utils import AttentionMaskInterface, eager_mask
 
-if TYPE_CHECKING:
-    from atlas.models.model import LanguageModel
+NAME = "atlas"
 
 Edit = Callable[[Tensor], Tensor]
 
-_query_mask: ContextVar[Tensor | None] = ContextVar("query_mask", default=None)
+
+class Network(Protocol):
+    """What hooks ask of a model: a `LanguageModel`."""
+
+    @property
+    def info(self) -> Any:
+        """Its name and sizes."""
+
+    @property
+    def family(self) -> Any:
+        """The row that says where its neurons are."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+
+    @property
+    def blocks(self) -> Sequence[nn.Module]:
+        """Its blocks, first layer first."""
+
+    def down_projection(self, layer: int) -> nn.Module:
+        """Return the module whose input holds the neurons of `layer`."""
+
+    @property
+    def attention_configs(self) -> Sequence[Any]:
+        """The configurations that its modules read how to attend from."""
+
+    @property
+    def stand_ins(self) -> Mapping[nn.Module, Callable[..., Any]]:
+        """What stands in for modules while attention follows a rule."""
 
 
-def query_mask() -> Tensor | None:
-    """Return True at the query positions of the sequences that run now, `[batch, token]`; None if nobody said."""
-    return _query_mask.get()
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What an attention layer asks for: `[batch, head, token, size]` tensors and an additive mask or None.
+
+    `cross`: a decoder's attention to its encoder.
+    """
+
+    query: Tensor
+    key: Tensor
+    value: Tensor
+    mask: Tensor | None
+    scaling: float
+    softcap: float | None
+    cross: bool = False
+
+    def attend(self, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
+        """Return softmax(query key^T) value, `[batch, head, token, size]`, over the given keys and values."""
+        groups = self.query.shape[1] // key.shape[1]
+        if groups > 1:
+            key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
+        logits = torch.matmul(self.query * self.scaling, key.transpose(2, 3))
+        if self.softcap is not None:
+            logits = torch.tanh(logits / self.softcap) * self.softcap
+        if mask is not None:
+            logits = logits + mask
+        return torch.matmul(torch.softmax(logits, dim=-1).to(value.dtype), value)
+
+
+Rule = Callable[[Call], Tensor]
+
+
+def itself(call: Call) -> Tensor:
+    """The plain rule: attend to the sequence's own keys and values."""
+    return call.attend(call.key, call.value, call.mask)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What is run now: the rule of its attention, and True at its query positions, `[batch, token]`, if known."""
+
+    rule: Rule = itself
+    query: Tensor | None = None
+
+
+_PLAIN = Run()
+_run: ContextVar[Run] = ContextVar("run", default=_PLAIN)
+
+
+def now() -> Run:
+    """Return what is run now."""
+    return _run.get()
 
 
 @contextmanager
-def querying(mask: Tensor) -> Iterator[None]:
-    """Say inside the block that the query positions of what runs are where `mask` `[batch, token]` is True."""
-    token = _query_mask.set(mask)
+def running(query: Tensor | None = None, rule: Rule | None = None) -> Iterator[None]:
+    """Say inside the block where the queries of what runs are and which rule its attention follows; None: as before."""
+    outer = _run.get()
+    token = _run.set(Run(rule or outer.rule, outer.query if query is None else query))
     try:
         yield
     finally:
-        _query_mask.reset(token)
+        _run.reset(token)
 
 
 @contextmanager
-def pre_hook(module: nn.Module, edit: Edit) -> Iterator[None]:
-    """Pass the first argument of `module` through `edit` inside the block; removed on exit."""
-
-    def hook(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (edit(args[0]), *args[1:])
-
-    handle = module.register_forward_pre_hook(hook)
+def attending(model: Network, rule: Rule = itself) -> Iterator[None]:
+    """Let every attention layer of `model` follow a rule inside the block: `rule`, or what `running` says there."""
+    configs = model.attention_configs
+    before = [config._attn_implementation for config in configs]
     try:
-        yield
-    finally:
-        handle.remove()
-
-
-@contextmanager
-def neuron_hook(model: "LanguageModel", layer: int, edit: Edit) -> Iterator[None]:
-    """Pass the neurons of `layer`, `[batch, token, neuron]`, through `edit` inside the block; removed on exit."""
-    if not model.family.flat:
-        with pre_hook(model.down_projection(layer), edit):
+        for config in configs:
+            config._attn_implementation = NAME
+        with forwards(model.stand_ins), running(rule=rule):
             yield
-        return
-    shape: list[int] = []
-
-    def note(hidden: Tensor) -> Tensor:
-        shape[:] = hidden.shape[:2]
-        return hidden
-
-    def unfolded(neurons: Tensor) -> Tensor:
-        return edit(neurons.unflatten(0, shape)).flatten(0, 1)
-
-    with pre_hook(model.blocks()[layer], note), pre_hook(model.down_projection(layer), unfolded):
-        yield
+    finally:
+        for config, name in zip(configs, before, strict=True):
+            config._attn_implementation = name
 
 
 @contextmanager
@@ -81,9 +157,65 @@ def forwards(replaced: Mapping[nn.Module, Callable[..., Any]]) -> Iterator[None]
 
 
 @contextmanager
-def neurons_edited(model: "LanguageModel", edits: Mapping[int, Edit]) -> Iterator[None]:
-    """Replace the neurons of the layers in `edits`: each edit maps `[batch, token, neuron]` to the same shape."""
+def neurons_edited(model: Network, edits: Mapping[int, Edit]) -> Iterator[None]:
+    """Pass the neurons of the layers in `edits` through them: each maps `[batch, token, neuron]` to the same shape."""
     with ExitStack() as stack:
         for layer, edit in edits.items():
-            stack.enter_context(neuron_hook(model, layer, edit))
+            if model.family.flat:
+                shape: list[int] = []
+                stack.enter_context(pre_hook(model.blocks[layer], partial(_noted, shape)))
+                edit = partial(_unfolded, shape, edit)
+            stack.enter_context(pre_hook(model.down_projection(layer), edit))
         yield
+
+
+@contextmanager
+def pre_hook(module: nn.Module, edit: Edit) -> Iterator[None]:
+    """Pass the first argument of `module` through `edit` inside the block; removed on exit."""
+
+    def hook(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        return (edit(args[0]), *args[1:])
+
+    handle = module.register_forward_pre_hook(hook)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _noted(shape: list[int], hidden: Tensor) -> Tensor:
+    shape[:] = hidden.shape[:2]
+    return hidden
+
+
+def _unfolded(shape: list[int], edit: Edit, neurons: Tensor) -> Tensor:
+    """Edit the neurons of a network that sees `[batch * token, hidden]`."""
+    return edit(neurons.unflatten(0, shape)).flatten(0, 1)
+
+
+def ask(call: Call) -> Tensor:
+    """Return what the rule of the run makes of an attention layer's call."""
+    return _run.get().rule(call)
+
+
+def _attention(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    softcap: float | None = None,
+    position_bias: Tensor | None = None,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if position_bias is not None:
+        attention_mask = position_bias if attention_mask is None else attention_mask + position_bias
+    cross = getattr(module, "is_decoder", False) and not getattr(module, "is_causal", True)
+    call = Call(query, key, value, attention_mask, scale, softcap, cross)
+    return ask(call).transpose(1, 2).contiguous(), None
+
+
+AttentionInterface.register(NAME, _attention)
+AttentionMaskInterface.register(NAME, eager_mask)

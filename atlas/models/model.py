@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from hashlib import blake2b
 from operator import itemgetter
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,13 +17,11 @@ from transformers.modeling_outputs import BaseModelOutput
 from atlas.facts import Prompt
 from atlas.ids import Neuron, stable_id
 from atlas.models.families import TWO_STACKS, Family, Kind, family_of
-from atlas.models.hooks import query_mask, querying
+from atlas.models.hooks import now, running
 from atlas.models.names import stack_of
 from atlas.models.offload import at_hand
+from atlas.models.scaling import Scope, enhance, suppress
 from atlas.models.tokens import SEPARATOR, Step, filler_id, mark_id, prompt_steps
-
-Scope = Literal["query", "all"]
-"""Where an intervention acts: at the query position, or everywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +54,9 @@ class ModelInfo:
 class LanguageModel:
     """A transformers model and its tokenizer, with the family's row that says where the neurons are.
 
-    Weights need no gradient and the model is in evaluation mode.
+    Weights need no gradient and the model is in evaluation mode. `kind`: `masked`, `causal`, `infilling` or `reading`.
+    `whole`: the neurons at the query reach every token of later blocks, not only what follows. `apart`: the answer is
+    not read at the query, but where a decoder ends that sees every token.
     """
 
     def __init__(self, model: nn.Module, tokenizer: Any, info: ModelInfo, family: Family) -> None:
@@ -64,6 +64,9 @@ class LanguageModel:
         self.tokenizer = tokenizer
         self.info = info
         self.family = family
+        self.kind: Kind = family.kind
+        self.whole = self.kind in ("masked", "reading")
+        self.apart = self.kind == "reading"
 
     @classmethod
     def wrap(cls, model: Any, tokenizer: Any, name: str, revision: str | None = None) -> "LanguageModel":
@@ -85,21 +88,6 @@ class LanguageModel:
             digest=_digest(model, family),
         )
         return cls(model, tokenizer, info, family)
-
-    @property
-    def kind(self) -> Kind:
-        """`masked`, `causal`, `infilling` or `reading`."""
-        return self.family.kind
-
-    @property
-    def whole(self) -> bool:
-        """True if the neurons at the query reach every token of later blocks, not only what follows."""
-        return self.kind in ("masked", "reading")
-
-    @property
-    def apart(self) -> bool:
-        """True if the answer is not read at the query, but where a decoder ends that sees every token."""
-        return self.kind == "reading"
 
     @property
     def stack(self) -> str:
@@ -148,9 +136,16 @@ class LanguageModel:
         found = mark_id(self.tokenizer, self.kind)
         return -1 if found is None else found
 
+    @cached_property
     def blocks(self) -> Sequence[nn.Module]:
-        """Return the model's blocks, first layer first."""
-        return self._blocks
+        """The model's blocks, first layer first."""
+        return list(self.model.get_submodule(self.family.blocks).children())
+
+    @cached_property
+    def head(self) -> nn.Module:
+        """The module that multiplies with the output matrix."""
+        head: nn.Module = self.model.get_output_embeddings()  # type: ignore[operator]
+        return head
 
     def down_projection(self, layer: int) -> nn.Module:
         """Return the module whose input holds the neurons of `layer`."""
@@ -158,7 +153,7 @@ class LanguageModel:
 
     def projections(self, layer: int) -> Sequence[nn.Module]:
         """Return the modules that make the queries, keys and values of `layer`, where the family names them."""
-        return [self._blocks[layer].get_submodule(path) for path in self.family.projections]
+        return [self.blocks[layer].get_submodule(path) for path in self.family.projections]
 
     def value_vectors(self, layer: int) -> Tensor:
         """Return what each neuron of `layer` writes: the down-projection's columns, `[neuron, hidden]`."""
@@ -174,6 +169,9 @@ class LanguageModel:
 
     def pulled_back(self, layer: int, gradient: Tensor) -> Tensor:
         """Return the gradient with respect to neurons `[..., neuron]` for one to what they write, `[..., hidden]`."""
+        vectors = self.value_vectors(layer)
+        if not vectors.is_meta:
+            return gradient @ vectors.T
         with at_hand(self._downs[layer]):
             return gradient @ self.value_vectors(layer).T.to(gradient.device)
 
@@ -188,7 +186,7 @@ class LanguageModel:
         caller said where the query is, interventions take it to be at the masks of a masked model, at the mark that
         an encoder reads and at the last token of others.
         """
-        place = nullcontext() if query_mask() is not None else querying(self._open_places(ids))
+        place = nullcontext() if now().query is not None else running(self._open_places(ids))
         with place, _default_dtype(self.dtype) if self.family.constants else nullcontext():
             logits: Tensor = self.model(**self._inputs(ids)).logits
         return logits
@@ -222,14 +220,10 @@ class LanguageModel:
 
     def suppress(self, neurons: Iterable[Neuron], scope: Scope = "query") -> AbstractContextManager["LanguageModel"]:
         """Set `neurons` (layer, neuron) to zero inside the block; see `atlas.models.scaling.suppress`."""
-        from atlas.models.scaling import suppress
-
         return suppress(self, neurons, scope)
 
     def enhance(self, neurons: Iterable[Neuron], scope: Scope = "query") -> AbstractContextManager["LanguageModel"]:
         """Double `neurons` (layer, neuron) inside the block; see `atlas.models.scaling.enhance`."""
-        from atlas.models.scaling import enhance
-
         return enhance(self, neurons, scope)
 
     def _open_places(self, ids: Tensor) -> Tensor:
@@ -246,18 +240,16 @@ class LanguageModel:
         return list({id(config): config for config in found if hasattr(config, "_attn_implementation")}.values())
 
     @cached_property
-    def in_one_step(self) -> dict[nn.Module, Callable[[Tensor], Tensor]]:
-        """The activations that transformers computes in many steps, and what gives the same in one."""
-        gelu = partial(functional.gelu, approximate="tanh")
-        return {module: gelu for module in self.model.modules() if isinstance(module, NewGELUActivation)}
-
-    @cached_property
-    def _blocks(self) -> list[nn.Module]:
-        return list(self.model.get_submodule(self.family.blocks).children())
+    def stand_ins(self) -> dict[nn.Module, Callable[..., Any]]:
+        """What stands in for attention that does not go through the interface, and for activations in many steps."""
+        gelu, own = partial(functional.gelu, approximate="tanh"), self.family.own_attention
+        attention = [] if own is None else [block.get_submodule(own.path) for block in self.blocks]
+        found = {module: partial(own.forward, module) for module in attention if own}
+        return found | {module: gelu for module in self.model.modules() if isinstance(module, NewGELUActivation)}
 
     @cached_property
     def _downs(self) -> list[nn.Module]:
-        return [block.get_submodule(self.family.down_projection) for block in self._blocks]
+        return [block.get_submodule(self.family.down_projection) for block in self.blocks]
 
 
 @contextmanager

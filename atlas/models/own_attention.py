@@ -1,6 +1,7 @@
 """Attention layers that do not go through transformers' interface, written so that they do what a rule says.
 
-Each function stands in for the `forward` of one family's attention module: the module's own projections, then `ask`.
+Each function stands in for the `forward` of one family's attention module: the module's own projections, then `ask`,
+which does what the rule of the run says.
 """
 
 from collections.abc import Callable
@@ -11,21 +12,19 @@ import torch
 from torch import Tensor
 from transformers.models.falcon.modeling_falcon import apply_rotary_pos_emb
 
-from atlas.models.attention import Call
-
-Ask = Callable[[Call], Tensor]
+from atlas.models.hooks import Call, ask
 
 
 @dataclass(frozen=True, slots=True)
 class OwnAttention:
-    """Where a block keeps its attention module, and what stands in for its `forward`: `forward(module, ask, ...)`."""
+    """Where a block keeps its attention module, and what stands in for its `forward`: `forward(module, ...)`."""
 
     path: str
     forward: Callable[..., tuple[Tensor, None]]
 
 
 def bloom(
-    module: Any, ask: Ask, hidden: Tensor, residual: Tensor, alibi: Tensor, attention_mask: Tensor, **_: Any
+    module: Any, hidden: Tensor, residual: Tensor, alibi: Tensor, attention_mask: Tensor, **_: Any
 ) -> tuple[Tensor, None]:
     """BLOOM: a bias by distance (alibi), `[batch * head, 1, token]`, and the residual added here."""
     query, key, value = module._reshape(module.query_key_value(hidden))
@@ -36,7 +35,6 @@ def bloom(
 
 def falcon(
     module: Any,
-    ask: Ask,
     hidden: Tensor,
     alibi: Tensor | None,
     attention_mask: Tensor,
@@ -51,7 +49,7 @@ def falcon(
     return module.dense(_joined(out)), None
 
 
-def gpt_neo(module: Any, ask: Ask, hidden: Tensor, attention_mask: Tensor, **_: Any) -> tuple[Tensor, None]:
+def gpt_neo(module: Any, hidden: Tensor, attention_mask: Tensor, **_: Any) -> tuple[Tensor, None]:
     """GPT-Neo: products in float32 without scaling, and a window in every other layer."""
     query, key, value = (
         module._split_heads(projection(hidden), module.num_heads, module.head_dim)
@@ -68,7 +66,7 @@ def gpt_neo_window(module: Any, mask: Tensor) -> Tensor:
     return mask.masked_fill(~module.bias[:, :, :tokens, :tokens], torch.finfo(mask.dtype).min)
 
 
-def xglm(module: Any, ask: Ask, hidden_states: Tensor, attention_mask: Tensor, **_: Any) -> tuple[Tensor, None]:
+def xglm(module: Any, hidden_states: Tensor, attention_mask: Tensor, **_: Any) -> tuple[Tensor, None]:
     """XGLM: the attention of BART, as it was before there was an interface."""
     query, key, value = (
         projection(hidden_states).unflatten(-1, (module.num_heads, module.head_dim)).transpose(1, 2)

@@ -1,21 +1,24 @@
-"""From hidden states to the probability of a token: the model's own head, at the query positions only."""
+"""From hidden states to the probability of a token: the model's own head, at the query positions only.
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+The probability and its gradient are computed without keeping the vocabulary's activations.
+"""
+
+from functools import partial
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from atlas.models.hooks import forwards, querying
+from atlas.models.hooks import forwards, running
 from atlas.models.model import LanguageModel
-from atlas.models.probability import TokenProbability, chunks, token_logits
 
 LOGIT_BYTES = 1 << 27
 
 
 def features_of_ids(model: LanguageModel, ids: Tensor, query: Tensor) -> Tensor:
     """Run the model on `ids` `[batch, token]`; return what its output matrix gets for `query`, `[batch, hidden]`."""
-    with caught(model) as seen, querying(at_query(query, model.width(ids))):
+    seen: list[Tensor] = []
+    with forwards({model.head: partial(_caught, seen)}), running(at_query(query, model.width(ids))):
         model.run(ids)
     return model.at_answer(seen[0], query)
 
@@ -33,9 +36,8 @@ def features_of_hidden(model: LanguageModel, hidden: Tensor, ids: Tensor) -> Ten
     if not model.apart:
         ids = hidden.new_zeros(hidden.shape[:2], dtype=torch.long)
     result = (hidden, None, None) if model.family.in_tuple else hidden
-    with caught(model) as seen, forwards(dict.fromkeys(model.blocks(), lambda *_, **__: result)):
-        model.run(ids)
-    return model.at_answer(seen[0], 0)
+    with forwards(dict.fromkeys(model.blocks, lambda *_, **__: result)):
+        return features_of_ids(model, ids, ids.new_zeros(len(ids)))
 
 
 def token_probability(model: LanguageModel, features: Tensor, target: Tensor) -> Tensor:
@@ -60,7 +62,7 @@ def token_ranks(model: LanguageModel, features: Tensor, target: Tensor) -> tuple
 
 def output_matrix(model: LanguageModel) -> tuple[Tensor, Tensor | None, float | None]:
     """Return the output embedding `[vocabulary, hidden]`, its bias and the soft limit of the logits."""
-    head = _head(model)
+    head = model.head
     cap = getattr(model.model.config, "final_logit_softcapping", None)
     weight: Tensor = head.weight  # type: ignore[assignment]
     if model.family.logit_bias:
@@ -68,19 +70,100 @@ def output_matrix(model: LanguageModel) -> tuple[Tensor, Tensor | None, float | 
     return weight, getattr(head, "bias", None), cap
 
 
-def _head(model: LanguageModel) -> nn.Module:
-    head: nn.Module = model.model.get_output_embeddings()  # type: ignore[operator]
-    return head
+def _caught(seen: list[Tensor], features: Tensor) -> Tensor:
+    """Stand in for the output matrix: keep what it receives in place of multiplying it."""
+    seen.append(features)
+    return features[..., :1]
 
 
-@contextmanager
-def caught(model: LanguageModel) -> Iterator[list[Tensor]]:
-    """Collect what the output matrix receives, in place of multiplying it."""
-    seen: list[Tensor] = []
+class TokenProbability(torch.autograd.Function):
+    """`F = softmax(W h + b)[target]` and `dF/dh = F (W[target] - sum_v p_v W_v)`, tile by tile, in float32 or more.
 
-    def catch(features: Tensor) -> Tensor:
-        seen.append(features)
-        return features[..., :1]
+    Each tile of rows and tokens is weighted by `exp(logit - peak)`, `peak` the largest logit so far, and both sums are
+    rescaled when it rises, so that the vocabulary is gone through once. The gradient is made in the forward pass: only
+    `[batch, hidden]` is kept for the backward pass.
+    """
 
-    with forwards({_head(model): catch}):
-        yield seen
+    @staticmethod
+    def forward(
+        ctx: Any, features: Tensor, weight: Tensor, bias: Tensor | None, target: Tensor, cap: float | None
+    ) -> Tensor:
+        """Return `[batch]` probabilities of `target` [batch] for `features` `[batch, hidden]`."""
+        head = (weight, bias, cap)
+        wide = torch.promote_types(features.dtype, torch.float32)
+        probability = torch.empty(len(features), dtype=wide, device=features.device)
+        gradient = torch.empty_like(features) if ctx.needs_input_grad[0] else None
+        for rows in chunks(len(features), 1, _tile(features)[0]):
+            own, towards = _of_target(features[rows], target[rows], *head)
+            peak, total, pull = _over_vocabulary(features[rows], *head, pulled=gradient is not None)
+            probability[rows] = torch.exp(own - peak) / total
+            if gradient is not None:
+                gradient[rows] = probability[rows, None] * (towards - pull / total[:, None])
+        if gradient is not None:
+            ctx.save_for_backward(gradient)
+        return probability
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        """Return the gradient with respect to `features`; nothing else has one."""
+        (gradient,) = ctx.saved_tensors
+        return (grads[0][:, None] * gradient).to(gradient.dtype), None, None, None, None
+
+
+def token_logits(features: Tensor, weight: Tensor, bias: Tensor | None, cap: float | None) -> Tensor:
+    """Return logits `[batch, vocabulary]` in float32 or more; `cap` is Gemma's soft limit, if any."""
+    logits = (features @ weight.T).to(torch.promote_types(features.dtype, torch.float32))
+    if bias is not None:
+        logits += bias
+    return logits if cap is None else torch.tanh(logits / cap) * cap
+
+
+def chunks(count: int, row_bytes: int, budget: int) -> list[slice]:
+    """Return slices of `range(count)` whose rows of `row_bytes` fit in `budget` bytes, one row at least."""
+    size = max(1, budget // max(1, row_bytes))
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def _of_target(
+    features: Tensor, target: Tensor, weight: Tensor, bias: Tensor | None, cap: float | None
+) -> tuple[Tensor, Tensor]:
+    """Return the logit of `target` [batch] and its gradient `[batch, hidden]`."""
+    towards = weight[target].to(torch.promote_types(features.dtype, torch.float32))
+    logit = (features * towards).sum(1)
+    if bias is not None:
+        logit = logit + bias[target]
+    if cap is None:
+        return logit, towards
+    logit = torch.tanh(logit / cap) * cap
+    return logit, towards * _slope(logit, cap)[:, None]
+
+
+def _over_vocabulary(
+    features: Tensor, weight: Tensor, bias: Tensor | None, cap: float | None, *, pulled: bool
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the largest logit, the sum of `e = exp(logit - largest)` and, if `pulled`, `sum_v e_v dlogit_v/dh`."""
+    wide = torch.promote_types(features.dtype, torch.float32)
+    peak = torch.full((len(features),), -torch.inf, dtype=wide, device=features.device)
+    total = torch.zeros_like(peak)
+    pull = torch.zeros(features.shape if pulled else (len(features), 0), dtype=peak.dtype, device=peak.device)
+    for tokens in chunks(len(weight), 1, _tile(features)[1]):
+        share = token_logits(features, weight[tokens], None if bias is None else bias[tokens], cap)
+        slope = None if cap is None or not pulled else _slope(share, cap)
+        higher = torch.maximum(peak, share.amax(1))
+        fade, peak = torch.exp(peak - higher), higher
+        share = share.sub_(peak[:, None]).exp_()
+        total = total.mul_(fade).add_(share.sum(1))
+        if pulled:
+            share = share if slope is None else share.mul_(slope)
+            pull = pull.mul_(fade[:, None]).add_(share.to(weight.dtype) @ weight[tokens])
+    return peak, total, pull
+
+
+def _slope(logit: Tensor, cap: float) -> Tensor:
+    """Return the derivative of the softly limited logit."""
+    return 1 - (logit / cap) ** 2
+
+
+def _tile(features: Tensor) -> tuple[int, int]:
+    """Return rows and tokens of a tile: what stays in a processor's cache, or what fills a GPU."""
+    return (8192, 1 << 14) if features.is_cuda else (1024, 1 << 11)

@@ -1,20 +1,58 @@
-"""Suppress and enhance: neurons multiplied while the model runs, undone on exit (METHOD 4)."""
+"""Neurons changed while the model runs, undone on exit: the one way to do it, and suppress and enhance (METHOD 4)."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, TypeVar
 
 import torch
 from torch import Tensor
 
 from atlas.errors import ModelError, UsageError
 from atlas.ids import Neuron
-from atlas.models.hooks import Edit, neurons_edited, query_mask
-from atlas.models.model import LanguageModel, Scope
+from atlas.models.hooks import Network, neurons_edited, now
+
+Scope = Literal["query", "all"]
+"""Where an intervention acts: at the query position, or everywhere."""
+SCOPES: tuple[Scope, ...] = ("query", "all")
+N = TypeVar("N", bound=Network)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What the neurons of one layer become: `factor` times what they are, or `value` where the factor is 0.
+
+    Both are `[row, neuron]`, with one row for all or one for each sequence of the run; without `value` the product
+    stands, which is differentiable in the factor.
+    """
+
+    factor: Tensor
+    value: Tensor | None = None
+
+    def of(self, neurons: Tensor) -> Tensor:
+        """Return what `neurons` `[row, token, neuron]` become."""
+        factor = self.factor[:, None].to(neurons.dtype)
+        if self.value is None:
+            return neurons * factor
+        return torch.where(factor == 0, self.value[:, None].to(neurons.dtype), neurons * factor)
 
 
 @contextmanager
-def suppress(model: LanguageModel, neurons: Iterable[Neuron], scope: Scope = "query") -> Iterator[LanguageModel]:
+def changed(model: Network, changes: Mapping[int, Change], scope: Scope = "query") -> Iterator[None]:
+    """Let the neurons of each layer in `changes` become what it says inside the block, at the queries or at `all`."""
+    with neurons_edited(model, {layer: partial(_placed, change, scope) for layer, change in changes.items()}):
+        yield
+
+
+def multiplied(model: Network, factors: Tensor) -> Mapping[int, Change]:
+    """Return the changes by which every neuron of `model` is multiplied by its factor of `[row, layer, neuron]`."""
+    return {layer: Change(factors[:, layer]) for layer in range(model.info.layers)}
+
+
+@contextmanager
+def suppress(model: N, neurons: Iterable[Neuron], scope: Scope = "query") -> Iterator[N]:
     """Set `neurons` (layer, neuron) to zero inside the block, at the query position or at `all`; UsageError if unknown.
 
     Blocks may be nested; each is undone on exit, exception or not.
@@ -24,24 +62,27 @@ def suppress(model: LanguageModel, neurons: Iterable[Neuron], scope: Scope = "qu
 
 
 @contextmanager
-def enhance(model: LanguageModel, neurons: Iterable[Neuron], scope: Scope = "query") -> Iterator[LanguageModel]:
+def enhance(model: N, neurons: Iterable[Neuron], scope: Scope = "query") -> Iterator[N]:
     """Double `neurons` (layer, neuron) inside the block, at the query position or at `all`; UsageError if unknown."""
     with scaled(model, neurons, 2.0, scope):
         yield model
 
 
 @contextmanager
-def scaled(model: LanguageModel, neurons: Iterable[Neuron], factor: float, scope: Scope = "query") -> Iterator[None]:
+def scaled(model: Network, neurons: Iterable[Neuron], factor: float, scope: Scope = "query") -> Iterator[None]:
     """Multiply `neurons` (layer, neuron) by `factor` inside the block; a factor of 0 removes even infinite ones."""
-    if scope not in ("query", "all"):
+    if scope not in SCOPES:
         raise UsageError(f"Scope {scope!r} is not known; choose query or all.")
-    layers = neurons_by_layer(model, neurons)
-    edits = {layer: _scale(index.to(model.device), factor, scope) for layer, index in layers.items()}
-    with neurons_edited(model, edits):
+    changes = {}
+    for layer, index in neurons_by_layer(model, neurons).items():
+        one = torch.ones(1, model.info.neurons, device=model.device)
+        one[0, index.to(model.device)] = factor
+        changes[layer] = Change(one, torch.zeros_like(one))
+    with changed(model, changes, scope):
         yield
 
 
-def neurons_by_layer(model: LanguageModel, neurons: Iterable[Neuron]) -> Mapping[int, Tensor]:
+def neurons_by_layer(model: Network, neurons: Iterable[Neuron]) -> Mapping[int, Tensor]:
     """Return the sorted neuron indices `[neuron]` of each layer, each once; UsageError for one the model lacks."""
     found: dict[int, set[int]] = defaultdict(set)
     for layer, neuron in neurons:
@@ -54,22 +95,12 @@ def neurons_by_layer(model: LanguageModel, neurons: Iterable[Neuron]) -> Mapping
     return {layer: torch.tensor(sorted(index)) for layer, index in sorted(found.items())}
 
 
-def _scale(index: Tensor, factor: float, scope: Scope) -> Edit:
-    def edit(neurons: Tensor) -> Tensor:
-        before = neurons[..., index]
-        after = before * factor if factor else torch.zeros_like(before)
-        if scope == "query":
-            after = torch.where(_place()[..., None], after, before)
-        return neurons.index_copy(-1, index, after)
-
-    return edit
-
-
-def _place() -> Tensor:
-    """Return the query positions `[batch, token]` of what runs."""
-    mask = query_mask()
-    if mask is None:
+def _placed(change: Change, scope: Scope, neurons: Tensor) -> Tensor:
+    """Return `neurons` `[row, token, neuron]` changed at the query positions of what runs, or at all."""
+    if scope == "all":
+        return change.of(neurons)
+    if (query := now().query) is None:
         raise ModelError(
             "The model was called past the atlas, so its query position is unknown; call model.run, or use scope 'all'."
         )
-    return mask
+    return torch.where(query[..., None], change.of(neurons), neurons)

@@ -8,7 +8,6 @@ from typing import Any
 from atlas.errors import ModelError, TokenError
 from atlas.facts import Prompt
 from atlas.models.families import TWO_STACKS, Kind
-from atlas.models.marks import sentinel_id, set_language
 from atlas.models.spelling import Spelling, spell
 
 SEPARATOR = -1
@@ -57,7 +56,10 @@ def prompt_steps(tokenizer: Any, kind: Kind, prompt: Prompt, max_tokens: int, ro
         raise NotFinalError(
             f"The template {prompt.template.text!r} does not end in the object; a causal model needs that."
         )
-    _require_mark(tokenizer, kind)
+    if kind != "causal" and mark_id(tokenizer, kind) is None:
+        raise ModelError(
+            f"The tokenizer has no mask token, where a model of kind {kind} is asked; use the model's own tokenizer."
+        )
     if kind in TWO_STACKS:
         set_language(tokenizer, prompt.language)
     after = "" if kind == "causal" else prompt.after
@@ -88,12 +90,23 @@ def mark_id(tokenizer: Any, kind: Kind) -> int | None:
     return mask if sentinel is None else sentinel
 
 
-def _require_mark(tokenizer: Any, kind: Kind) -> None:
-    """Raise ModelError for a tokenizer that has nothing to mark the object's place with."""
-    if kind != "causal" and mark_id(tokenizer, kind) is None:
-        raise ModelError(
-            f"The tokenizer has no mask token, where a model of kind {kind} is asked; use the model's own tokenizer."
-        )
+def sentinel_id(tokenizer: Any, number: int) -> int | None:
+    """Return T5's sentinel `<extra_id_number>`, None for a tokenizer without."""
+    name = f"<extra_id_{number}>"
+    found = (tokenizer.backend_tokenizer.token_to_id(word) for word in (name, f"▁{name}"))
+    return next((token for token in found if token is not None), None)
+
+
+def set_language(tokenizer: Any, language: str) -> None:
+    """Let a tokenizer that marks texts with their language (mBART) mark them with `language`; TokenError if unknown."""
+    if getattr(tokenizer, "src_lang", None) is None:
+        return
+    stem = language.split("-")[0] + "_"
+    codes = sorted(word for word in tokenizer.all_special_tokens if word.startswith(stem))
+    if not codes:
+        raise TokenError(f"The tokenizer has no mark for the language {language!r}; leave the language out.")
+    if tokenizer.src_lang != codes[0]:
+        tokenizer.src_lang = codes[0]
 
 
 def _check(spelling: Spelling, prompt: Prompt, after: str, max_tokens: int, rows: int | None) -> None:

@@ -8,9 +8,10 @@ import torch
 from tiny import PROMPTS, make_model
 
 from atlas.attribution import Budget, Settings, attribute
-from atlas.attribution.batch import StepBatch, mean_baselines, word_baselines
+from atlas.attribution.paths import mean_baselines, word_baselines
 from atlas.attribution.quadrature import both_ends, gauss_legendre, left_riemann
 from atlas.attribution.reference import reference_baselines, reference_neurons, reference_scores
+from atlas.engine.batches import StepBatch
 
 BRUTE = gauss_legendre(64)
 

@@ -5,14 +5,14 @@ import torch
 from tiny import PROMPTS
 
 from atlas.attribution import Settings
-from atlas.attribution.batch import StepBatch
+from atlas.attribution.engine import score_steps
 from atlas.attribution.quadrature import gauss_legendre
 from atlas.attribution.reference import reference_baselines, reference_neurons, reference_scores
-from atlas.attribution.scorers import score_steps
+from atlas.engine.batches import StepBatch
 from atlas.engine.replay import Entry, replay
 from atlas.engine.tracing import trace
-from atlas.models import probability
-from atlas.models.probability import TokenProbability, token_logits
+from atlas.models import readout
+from atlas.models.readout import TokenProbability, token_logits
 
 EXACT = 1e-10
 
@@ -42,7 +42,7 @@ def test_float64_scores_equal_brute_force_integration_to_1e_10(tiny, method, bas
     """Steps of all lengths and answer lengths in one batch, against one layer, one path, one step by hooks."""
     settings, brute = Settings(method=method, tolerance=1e-12, max_nodes=512), gauss_legendre(nodes)
     for batch in batches(tiny):
-        found = score_steps(tiny, batch, settings, 1 << 24)
+        found, _ = score_steps(tiny, batch, settings, 1 << 24)
         for row, step in enumerate(batch.steps):
             paths = [
                 [reference_scores(tiny, step, layer, baseline[layer], brute) for layer in range(tiny.info.layers)]
@@ -62,7 +62,7 @@ def test_a_copy_with_other_neurons_gives_what_hooks_give(tiny):
     """Replay from every layer, several owners and nodes together: the query alone, kept prefixes, the last block."""
     generator = torch.Generator().manual_seed(0)
     for batch in batches(tiny):
-        record = trace(tiny, batch.ids, batch.query, batch.target)
+        record = trace(tiny, batch)
         owner = torch.tensor([len(batch.steps) - 1, 0])
         shape = (tiny.info.layers, 2, 3, tiny.info.neurons)
         neurons = torch.randn(shape, dtype=torch.float64, generator=generator)
@@ -90,7 +90,7 @@ def by_hooks(model, step, layer, values):
 
 def test_a_trace_keeps_the_neurons_of_a_plain_run(tiny):
     for batch in batches(tiny):
-        record = trace(tiny, batch.ids, batch.query, batch.target)
+        record = trace(tiny, batch)
         for row, step in enumerate(batch.steps):
             wanted = reference_neurons(tiny, step.ids, step.query)
             assert torch.allclose(record.neurons[row], wanted, rtol=EXACT, atol=1e-13)
@@ -100,7 +100,7 @@ def test_a_trace_keeps_the_neurons_of_a_plain_run(tiny):
 @pytest.mark.parametrize("biased", [True, False])
 def test_probability_in_tiles_equals_softmax(monkeypatch, cap, biased):
     """Value and gradient, with tiles that cut rows and tokens, and logits large enough to overflow an exponential."""
-    monkeypatch.setattr(probability, "_tile", lambda _: (3, 5))
+    monkeypatch.setattr(readout, "_tile", lambda _: (3, 5))
     generator = torch.Generator().manual_seed(0)
     features = (100 * torch.randn(7, 4, dtype=torch.float64, generator=generator)).requires_grad_()
     weight = torch.randn(23, 4, dtype=torch.float64, generator=generator)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from tiny import PROMPTS
 
+from atlas.engine.batches import StepBatch
 from atlas.engine.replay import joined_at_query, rerun
 from atlas.engine.tracing import trace
 from atlas.models.hooks import neurons_edited
@@ -13,11 +14,11 @@ from atlas.models.readout import features_of_ids
 @pytest.mark.parametrize("start", [0, 1, 2])
 def test_rerun_equals_the_whole_model_as_it_is_now(tiny, start):
     step = tiny.steps(PROMPTS[0])[0]
-    ids, query, target = (torch.tensor(values) for values in ([step.ids] * 2, [step.query] * 2, [step.target] * 2))
-    record = trace(tiny, ids, query, target)
+    batch = StepBatch.of(tiny, [step] * 2)
+    record = trace(tiny, batch)
     assert torch.allclose(rerun(record, start), record.features, atol=1e-12)
     with neurons_edited(tiny, {layer: lambda neurons: neurons * 1.5 for layer in range(start, 3)}):
-        whole = features_of_ids(tiny, ids, query)
+        whole = features_of_ids(tiny, batch.ids, batch.query)
         again = rerun(record, start)
     assert not torch.allclose(whole, record.features)
     assert torch.allclose(again, whole, atol=1e-12)
@@ -26,7 +27,7 @@ def test_rerun_equals_the_whole_model_as_it_is_now(tiny, start):
 def test_queries_of_all_lengths_join_in_the_last_block(tiny):
     records = []
     for step in (step for prompt in PROMPTS for step in tiny.steps(prompt)):
-        records.append(trace(tiny, *(torch.tensor(values) for values in ([step.ids], [step.query], [step.target]))))
+        records.append(trace(tiny, StepBatch.of(tiny, [step])))
     joined = joined_at_query(records)
     with neurons_edited(tiny, {2: lambda neurons: neurons * 1.5}):
         apart = torch.cat([rerun(record, 2) for record in records])

@@ -6,14 +6,15 @@ from tiny import PROMPTS, make_model, make_prompt
 from tiny_families import ENCODERS, make_tiny
 
 from atlas.attribution import METHODS, Settings, attribute
-from atlas.attribution.batch import StepBatch, mean_baselines
+from atlas.attribution.engine import score_steps
+from atlas.attribution.paths import mean_baselines
 from atlas.attribution.quadrature import gauss_legendre
-from atlas.attribution.scorers import score_steps
 from atlas.doctor.throughout import unrounded
 from atlas.editing.columns import index_of, shifting
 from atlas.editing.fitting import fit
 from atlas.editing.problem import make_problem
 from atlas.editing.settings import EditSettings
+from atlas.engine.batches import StepBatch
 from atlas.engine.cutting import replay_cut
 from atlas.engine.replay import rerun
 from atlas.engine.tracing import trace
@@ -22,8 +23,7 @@ from atlas.errors import ModelError
 from atlas.models import LanguageModel, load_model
 from atlas.models.hooks import neurons_edited
 from atlas.models.names import with_stack
-from atlas.models.probability import token_logits
-from atlas.models.readout import features_of_ids, output_matrix
+from atlas.models.readout import features_of_ids, output_matrix, token_logits
 from atlas.models.tokens import SEPARATOR, prompt_steps
 from atlas.schema import USABLE_STATUSES
 
@@ -91,7 +91,7 @@ def test_the_neurons_are_the_encoders_and_the_answer_the_decoders(encoder):
         assert (step.ids[step.query], step.target) == (encoder.mark, target)
         assert all(place < len(read) and place != step.query for word in step.words for place in word)
         wanted, neurons = probability(encoder, (read, written, target))
-        record = trace(encoder, *(torch.tensor([value]) for value in (step.ids, step.query, step.target)))
+        record = trace(encoder, StepBatch.of(encoder, [step]))
         assert float(encoder.run(torch.tensor([step.ids]))[0, -1].softmax(-1)[target]) == pytest.approx(
             wanted, rel=1e-10
         )
@@ -103,7 +103,7 @@ def test_scores_are_slopes_by_finite_differences(encoder, layer):
     """Integrated with two nodes from zero, the neurons one by one."""
     rule, step = gauss_legendre(2), len(asked(encoder)) - 1
     batch = StepBatch.of(encoder, encoder.steps(PROMPT)[step:])
-    found = score_steps(encoder, batch, Settings(method="kn", nodes=2, max_nodes=2), 1 << 24).scores[0, layer]
+    found = score_steps(encoder, batch, Settings(method="kn", nodes=2, max_nodes=2), 1 << 24)[0].scores[0, layer]
     value = probability(encoder, asked(encoder)[step])[1][layer]
     chosen = found.abs().topk(3).indices.tolist()
     for neuron in chosen:
@@ -126,7 +126,7 @@ def _slope(model, step, layer, values, neuron, width=1e-5):
 def test_cuts_in_several_layers_cost_what_hooks_say(encoder):
     steps = encoder.steps(PROMPT)
     for step, own in zip(steps, asked(encoder), strict=True):
-        record = trace(encoder, *(torch.tensor([value]) for value in (step.ids, step.query, step.target)))
+        record = trace(encoder, StepBatch.of(encoder, [step]))
         _, neurons = probability(encoder, own)
         first, last = neurons[0].clone(), neurons[1].clone()
         first[3], last[5] = 0, 0
@@ -182,7 +182,7 @@ def test_the_baseline_of_all_tokens_leaves_the_decoders_alone(encoder):
 def test_rerun_equals_the_whole_model_as_it_is_now(encoder, start):
     """All tokens of the last block too: a change of weights acts on each."""
     batch = StepBatch.of(encoder, [encoder.steps(PROMPT)[1]] * 2)
-    record = trace(encoder, batch.ids, batch.query, batch.target)
+    record = trace(encoder, batch)
     (fitted,) = make_problem(encoder, [], [PROMPTS[0]]).starting(start).batches[:1]
     with neurons_edited(encoder, {layer: lambda neurons: neurons * 1.5 for layer in range(start, 2)}):
         whole = features_of_ids(encoder, batch.ids, batch.query)

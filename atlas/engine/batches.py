@@ -1,0 +1,137 @@
+"""Prompts as batches: their steps, what becomes of those without, what runs together, and in how much memory."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from atlas.errors import TokenError
+from atlas.facts import Prompt
+from atlas.models import LanguageModel, NotFinalError, Step, TooLongError
+
+log = logging.getLogger("atlas")
+
+UNUSABLE: dict[type[Exception], str] = {
+    TokenError: "unspellable",
+    NotFinalError: "not_final",
+    TooLongError: "too_long",
+}
+"""What makes a prompt unusable (METHOD 1), and the status that says so."""
+LEAST_BYTES, MOST_BYTES = 384 << 20, 2 << 30
+"""What small and what large models are given where memory is not a GPU's; a process that takes too much is killed."""
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+def steps_of(model: LanguageModel, prompts: Iterable[Prompt]) -> tuple[list[list[Step]], dict[int, str]]:
+    """Return the steps of each prompt, and by its place in the list the status of each that has none."""
+    steps: list[list[Step]] = []
+    unusable = {}
+    for place, prompt in enumerate(prompts):
+        try:
+            steps.append(model.steps(prompt))
+        except tuple(UNUSABLE) as error:
+            unusable[place] = UNUSABLE[type(error)]
+            steps.append([])
+    return steps, unusable
+
+
+def by_shape(items: Iterable[T], step: Callable[[T], Step]) -> Iterator[list[T]]:
+    """Yield the items whose steps have one shape, in their order; shortest first, as a prompt's later steps are longer.
+
+    So the results of each prompt's steps come in the order of its steps.
+    """
+    groups: dict[tuple[int, int], list[T]] = {}
+    for item in items:
+        groups.setdefault(step(item).shape, []).append(item)
+    for shape in sorted(groups):
+        yield groups[shape]
+
+
+@dataclass(frozen=True, slots=True)
+class StepBatch:
+    """Steps that run together: `ids` `[step, token]`, `query` and `target` [step], and the steps they come from.
+
+    They are of one shape, but in a causal model, where what follows the query changes nothing: there shorter ones are
+    filled up at their end with their last token.
+    """
+
+    steps: tuple[Step, ...]
+    ids: Tensor
+    query: Tensor
+    target: Tensor
+
+    @classmethod
+    def of(cls, model: LanguageModel, steps: Sequence[Step]) -> "StepBatch":
+        """Put `steps` on the model's device: of one shape, or of any in a causal model."""
+        length = max(len(step.ids) for step in steps)
+        ids = [[*step.ids, *step.ids[-1:] * (length - len(step.ids))] for step in steps]
+        columns = (ids, [step.query for step in steps], [step.target for step in steps])
+        return cls(tuple(steps), *(torch.tensor(column, device=model.device) for column in columns))
+
+    def select(self, rows: Tensor) -> "StepBatch":
+        """Return the steps at `rows` alone."""
+        return StepBatch(
+            tuple(self.steps[i] for i in rows.tolist()), self.ids[rows], self.query[rows], self.target[rows]
+        )
+
+
+@dataclass
+class Budget:
+    """Memory for activations in bytes, for a whole job: halved whenever memory is refused, with one warning."""
+
+    bytes: int
+    warned: bool = False
+
+    @classmethod
+    def of(cls, model: LanguageModel, size: "Budget | int | None" = None) -> "Budget":
+        """Return a budget of `size` bytes; by default half of a GPU's memory, elsewhere what the weights take,
+        384 MiB at least and 2 GiB at most.
+
+        The larger the weights, the more copies it takes until their products are worth reading them.
+        """
+        if isinstance(size, Budget):
+            return size
+        if size is None and model.device.type == "cuda":
+            size = torch.cuda.get_device_properties(model.device).total_memory // 2
+        return cls(size or min(max(LEAST_BYTES, model.bytes), MOST_BYTES))
+
+    def spend(self, work: Callable[[int], R]) -> R:
+        """Return `work(bytes)`, tried again with half of it as long as memory is refused, down to 1/1024 of it."""
+        least = self.bytes >> 10
+        while True:
+            try:
+                return work(self.bytes)
+            except (torch.OutOfMemoryError, RuntimeError) as error:
+                if not _is_memory(error) or self.bytes <= least:
+                    raise
+            self._halve()
+
+    def through(self, rest: Sequence[T], work: Callable[[Sequence[T], int], Sequence[R]]) -> Iterator[tuple[T, R]]:
+        """Yield each of `rest` with its result: `work(rest, bytes)` returns those of as many of the first as fit."""
+        while rest:
+            results = self.spend(partial(work, rest))
+            yield from zip(rest, results, strict=False)
+            rest = rest[len(results) :]
+
+    def _halve(self) -> None:
+        self.bytes //= 2
+        if not self.warned:
+            log.warning("Memory was refused; going on with %d MiB of activations, or less.", self.bytes >> 20)
+        self.warned = True
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def _is_memory(error: RuntimeError) -> bool:
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def sequence_bytes(model: LanguageModel, tokens: int) -> int:
+    """Return about how many bytes one sequence keeps for a backward pass through the whole model."""
+    info = model.info
+    return int(info.layers * tokens * (16 * info.hidden + 5 * info.neurons) * model.dtype.itemsize)

@@ -4,19 +4,18 @@ from collections.abc import Sequence
 from functools import partial
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from atlas.attribution.gated import control, greedy, joint
-from atlas.attribution.paths import along_paths
+from atlas.attribution.gated import by_gates
+from atlas.attribution.paths import BASELINES, along_paths
 from atlas.attribution.quadrature import Scores
 from atlas.attribution.results import LayerRecord, PromptAttribution
 from atlas.attribution.settings import Settings
 from atlas.engine.batches import Budget, StepBatch, sequence_bytes, steps_of
 from atlas.facts import Prompt
 from atlas.models import LanguageModel, Step
-from atlas.models.readout import features_of_ids, token_ranks
+from atlas.models.readout import token_ranks
 
 MOST_STEPS = 64
 """How many steps run together at most."""
@@ -54,17 +53,8 @@ def score_steps(model: LanguageModel, batch: StepBatch, settings: Settings, budg
 
     Returns scores whose rows are the steps, and what the output matrix receives at their queries, `[step, hidden]`.
     """
-    rows = max(1, budget // sequence_bytes(model, batch.ids.shape[1]))
-    if settings.method in ("gradient", "activation", "random"):
-        scores = control(model, batch, settings, rows)
-    elif settings.method == "greedy":
-        scores = greedy(model, batch, settings.cuts, rows)
-    elif settings.method == "joint":
-        scores = joint(model, batch, settings, rows)
-    else:
-        return along_paths(model, batch, settings, budget, rows)
-    with torch.no_grad():
-        return scores, features_of_ids(model, batch.ids, batch.query)
+    score = along_paths if settings.method in BASELINES else by_gates
+    return score(model, batch, settings, budget)
 
 
 def _first_batch(

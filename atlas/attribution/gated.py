@@ -1,6 +1,7 @@
 """Scorers that change all layers at once: joint, greedy, and the controls (METHOD 2)."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -8,10 +9,11 @@ from torch import Tensor
 from atlas.attribution.quadrature import Rule, Scores, integrate
 from atlas.attribution.settings import Settings
 from atlas.engine.answers import probability
-from atlas.engine.batches import StepBatch
+from atlas.engine.batches import StepBatch, sequence_bytes
 from atlas.engine.tracing import neurons_at_query
 from atlas.ids import stable_id
 from atlas.models import LanguageModel
+from atlas.models.readout import features_of_ids
 
 START_NODES = 8
 """Gauss-Legendre nodes of the first rule of `joint`."""
@@ -34,7 +36,7 @@ def gate_gradients(model: LanguageModel, batch: StepBatch, gates: Tensor, rows: 
     return torch.cat(values), torch.cat(slopes)
 
 
-def joint(model: LanguageModel, batch: StepBatch, settings: Settings, rows: int) -> Scores:
+def _joint(model: LanguageModel, batch: StepBatch, settings: Settings, rows: int) -> Scores:
     """Integrate dF/dgate with the gates of all neurons going from 0 to 1 together (METHOD 2).
 
     One path for all layers: its ends, error and nodes stand beside every layer.
@@ -61,8 +63,8 @@ def _gates(model: LanguageModel, batch: StepBatch, values: tuple[float, ...]) ->
     return column[:, None, None].expand(-1, model.info.layers, model.info.neurons)
 
 
-def greedy(model: LanguageModel, batch: StepBatch, cuts: int, rows: int) -> Scores:
-    """Cut the neuron of largest gradient x activation, compute again, `cuts` times.
+def _greedy(model: LanguageModel, batch: StepBatch, settings: Settings, rows: int) -> Scores:
+    """Cut the neuron of largest gradient x activation, compute again, `settings.cuts` times.
 
     The score of the r-th neuron cut is F before that cut less F after the last one, so scores follow the order of the
     cuts and differ by the drops; a backup that acts only once another is gone shows its drop. Neurons never cut have 0.
@@ -70,7 +72,7 @@ def greedy(model: LanguageModel, batch: StepBatch, cuts: int, rows: int) -> Scor
     gates = _gates(model, batch, (1.0,)).clone()
     steps = torch.arange(len(batch.steps), device=model.device)
     before, order = [], []
-    for _ in range(cuts):
+    for _ in range(settings.cuts):
         f, slopes = gate_gradients(model, batch, gates, rows)
         top = (slopes.masked_fill(gates == 0, -torch.inf)).flatten(1).argmax(1)
         before.append(f)
@@ -83,14 +85,26 @@ def greedy(model: LanguageModel, batch: StepBatch, cuts: int, rows: int) -> Scor
     return _without_path(scores.view_as(gates), before[0])
 
 
-def control(model: LanguageModel, batch: StepBatch, settings: Settings, rows: int) -> Scores:
-    """Return gradient x activation, the activation, or seeded random scores."""
+def _gradient(model: LanguageModel, batch: StepBatch, _: Settings, rows: int) -> Scores:
+    """Return gradient x activation."""
     f, slopes = gate_gradients(model, batch, _gates(model, batch, (1.0,)), rows)
-    if settings.method == "gradient":
-        return _without_path(slopes, f)
-    if settings.method == "activation":
-        return _without_path(neurons_at_query(model, batch.ids, batch.query).to(slopes.dtype), f)
-    return _without_path(_random(batch, settings.seed, slopes), f)
+    return _without_path(slopes, f)
+
+
+def _activation(model: LanguageModel, batch: StepBatch, settings: Settings, rows: int) -> Scores:
+    """Return the activation."""
+    other = _gradient(model, batch, settings, rows)
+    return replace(other, scores=neurons_at_query(model, batch.ids, batch.query).to(other.scores.dtype))
+
+
+def _random(model: LanguageModel, batch: StepBatch, settings: Settings, rows: int) -> Scores:
+    """Return uniform scores that depend on the seed and the step alone, not on what else is in the batch."""
+    other, uniform = _gradient(model, batch, settings, rows), []
+    for step in batch.steps:
+        seed = stable_id("random", settings.seed, step.ids, step.query, step.target)
+        generator = torch.Generator().manual_seed(seed)
+        uniform.append(torch.rand(other.scores.shape[1:], generator=generator))
+    return replace(other, scores=torch.stack(uniform).to(other.scores))
 
 
 def _without_path(scores: Tensor, f: Tensor) -> Scores:
@@ -99,10 +113,12 @@ def _without_path(scores: Tensor, f: Tensor) -> Scores:
     return Scores(scores, f[:, None].expand_as(nothing), nothing, nothing, nodes, torch.ones_like(nodes).bool())
 
 
-def _random(batch: StepBatch, seed: int, like: Tensor) -> Tensor:
-    """Return uniform scores that depend on the seed and the step alone, not on what else is in the batch."""
-    rows = []
-    for step in batch.steps:
-        generator = torch.Generator().manual_seed(stable_id("random", seed, step.ids, step.query, step.target))
-        rows.append(torch.rand(like.shape[1:], generator=generator))
-    return torch.stack(rows).to(like)
+_SCORERS = {"joint": _joint, "greedy": _greedy, "gradient": _gradient, "activation": _activation, "random": _random}
+
+
+def by_gates(model: LanguageModel, batch: StepBatch, settings: Settings, budget: int) -> tuple[Scores, Tensor]:
+    """Return scores, and what the output matrix receives at the query, `[step, hidden]`."""
+    rows = max(1, budget // sequence_bytes(model, batch.ids.shape[1]))
+    scores = _SCORERS[settings.method](model, batch, settings, rows)
+    with torch.no_grad():
+        return scores, features_of_ids(model, batch.ids, batch.query)

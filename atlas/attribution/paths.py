@@ -7,7 +7,7 @@ A path is straight in what the neurons write, too, as the down-projection is aff
 and its transpose once to the mean gradient with respect to what they wrote.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from atlas.attribution.quadrature import Rule, Scores, integrate
 from atlas.attribution.settings import Settings
-from atlas.engine.batches import StepBatch
+from atlas.engine.batches import StepBatch, sequence_bytes
 from atlas.engine.replay import Entry, replay
 from atlas.engine.tracing import Trace, neurons_at_query, trace
 from atlas.errors import ModelError
@@ -36,39 +36,21 @@ class Baselines:
     owner: Tensor
 
 
-def zero_baselines(model: LanguageModel, batch: StepBatch) -> Baselines:
+def zero_baselines(model: LanguageModel, batch: StepBatch, _: int) -> Baselines:
     """Return the zero vector as every step's baseline (Dai et al. 2022)."""
     shape = (len(batch.steps), model.info.layers, model.info.neurons)
     zeros = torch.zeros(shape, dtype=model.dtype, device=model.device)
     return Baselines(zeros, torch.arange(len(batch.steps), device=model.device))
 
 
-def word_baselines(model: LanguageModel, batch: StepBatch, rows: int) -> Baselines:
+def word_baselines(model: LanguageModel, batch: StepBatch, rows: int, *, every_token: bool = False) -> Baselines:
     """Return one baseline per word: the query with that word's tokens replaced by the filler (Chen et al., Eq. 3).
 
-    At most `rows` sequences run together.
+    If `every_token`, each token is a word, special ones too. At most `rows` sequences run together.
     """
-    return _replaced(model, batch, [step.words for step in batch.steps], rows)
-
-
-def mean_baselines(model: LanguageModel, batch: StepBatch, rows: int, *, every_token: bool) -> Baselines:
-    """Return one baseline per step: the mean over its words, or over all tokens, special ones too, if `every_token`."""
     words = [_every_token(model, step) if every_token else step.words for step in batch.steps]
-    single = _replaced(model, batch, words, rows)
-    sums = single.neurons.new_zeros(len(batch.steps), *single.neurons.shape[1:]).index_add_(
-        0, single.owner, single.neurons
-    )
-    counts = torch.bincount(single.owner, minlength=len(batch.steps)).to(sums.dtype)
-    return Baselines(sums / counts[:, None, None], torch.arange(len(batch.steps), device=model.device))
-
-
-def _every_token(model: LanguageModel, step: Step) -> tuple[tuple[int], ...]:
-    """Return the position of every token that the query sees; an encoder sees none of its decoder's."""
-    seen = step.ids[: step.shape[1]] if model.apart else step.ids
-    return tuple((i,) for i, token in enumerate(seen) if token != SEPARATOR)
-
-
-def _replaced(model: LanguageModel, batch: StepBatch, words: Sequence[Sequence[Sequence[int]]], rows: int) -> Baselines:
+    if not all(words):
+        raise ModelError("A prompt has no word to make a baseline of; use a template with text, or --method kn.")
     owner = torch.tensor([i for i, group in enumerate(words) for _ in group], device=model.device)
     ids = batch.ids[owner]
     for row, positions in enumerate(word for group in words for word in group):
@@ -78,15 +60,34 @@ def _replaced(model: LanguageModel, batch: StepBatch, words: Sequence[Sequence[S
     return Baselines(torch.cat(parts), owner)
 
 
-def along_paths(
-    model: LanguageModel, batch: StepBatch, settings: Settings, budget: int, rows: int
-) -> tuple[Scores, Tensor]:
+def mean_baselines(model: LanguageModel, batch: StepBatch, rows: int, *, every_token: bool) -> Baselines:
+    """Return one baseline per step: the mean over its words, or over all tokens, special ones too, if `every_token`."""
+    single, steps = word_baselines(model, batch, rows, every_token=every_token), len(batch.steps)
+    return Baselines(_mean(single.neurons, single.owner, steps), torch.arange(steps, device=model.device))
+
+
+def _every_token(model: LanguageModel, step: Step) -> tuple[tuple[int], ...]:
+    """Return the position of every token that the query sees; an encoder sees none of its decoder's."""
+    seen = step.ids[: step.shape[1]] if model.apart else step.ids
+    return tuple((i,) for i, token in enumerate(seen) if token != SEPARATOR)
+
+
+BASELINES: dict[str, Callable[[LanguageModel, StepBatch, int], Baselines]] = {
+    "amig": word_baselines,
+    "amig-mean": partial(mean_baselines, every_token=False),
+    "amig-code": partial(mean_baselines, every_token=True),
+    "kn": zero_baselines,
+}
+
+
+def along_paths(model: LanguageModel, batch: StepBatch, settings: Settings, budget: int) -> tuple[Scores, Tensor]:
     """Return the mean over each step's paths, and what the output matrix receives at the query, `[step, hidden]`.
 
-    At most `budget` bytes of activations, or `rows` whole sequences, at a time. F(w'), too, is the mean over the paths,
+    At most about `budget` bytes of activations at a time. F(w'), too, is the mean over the paths,
     and so is the error: the mean of the errors, not the error of the mean, so that they cannot cancel.
     """
-    baselines = _baselines(model, batch, settings, 4 * rows)
+    rows = max(1, budget // sequence_bytes(model, batch.ids.shape[1]))
+    baselines = BASELINES[settings.method](model, batch, 4 * rows)
     record = trace(model, batch)
     paths = _first(record, baselines, budget)
     subtracted = torch.zeros_like(baselines.neurons) if settings.method == "amig-code" else baselines.neurons
@@ -95,28 +96,20 @@ def along_paths(
     return _mean_over_paths(paths, baselines.owner, len(batch.steps)), record.features
 
 
-def _baselines(model: LanguageModel, batch: StepBatch, settings: Settings, rows: int) -> Baselines:
-    if settings.method == "kn":
-        return zero_baselines(model, batch)
-    if settings.method == "amig":
-        if not all(step.words for step in batch.steps):
-            raise ModelError("A prompt has no word to make a baseline of; use a template with text, or --method kn.")
-        return word_baselines(model, batch, rows)
-    return mean_baselines(model, batch, rows, every_token=settings.method == "amig-code")
-
-
 def _mean_over_paths(paths: Scores, owner: Tensor, steps: int) -> Scores:
     """Return one row a step; its nodes are the most of any path, and it has converged if all have."""
-    count = torch.bincount(owner, minlength=steps)
-
-    def mean(values: Tensor) -> Tensor:
-        sums = values.new_zeros(steps, *values.shape[1:]).index_add_(0, owner, values)
-        return sums / count.to(values.dtype).view(-1, *(1 for _ in values.shape[1:]))
-
     every = owner[:, None].expand_as(paths.nodes)
     nodes = paths.nodes.new_zeros(steps, paths.nodes.shape[1]).scatter_reduce_(0, every, paths.nodes, "amax")
-    f, f_baseline, error = mean(paths.f), mean(paths.f_baseline), mean(paths.error)
-    return Scores(mean(paths.scores), f, f_baseline, error, nodes, mean(paths.converged.to(f.dtype)) == 1)
+    columns = (paths.scores, paths.f, paths.f_baseline, paths.error, paths.converged.to(paths.f.dtype))
+    scores, f, f_baseline, error, converged = (_mean(values, owner, steps) for values in columns)
+    return Scores(scores, f, f_baseline, error, nodes, converged == 1)
+
+
+def _mean(values: Tensor, owner: Tensor, steps: int) -> Tensor:
+    """Return the mean of the rows `[path, ...]` of each step, `[step, ...]`."""
+    count = torch.bincount(owner, minlength=steps).to(values.dtype)
+    sums = values.new_zeros(steps, *values.shape[1:]).index_add_(0, owner, values)
+    return sums / count.view(-1, *(1 for _ in values.shape[1:]))
 
 
 def _first(record: Trace, baselines: Baselines, budget: int) -> Scores:
@@ -139,19 +132,18 @@ def _integral(
     for part in _parts(record, units, len(rule.nodes), budget):
         points, chosen = _entries(record, baselines, part, rule)
         path, layer = chosen.unbind(1)
-        mean = _mean_gradients(record, points, rule, torch.promote_types(record.features.dtype, torch.float32))
-        value = record.neurons[baselines.owner[path], layer]
-        yield chosen, mean * (value - subtracted[path, layer]).to(mean.dtype)
+        mean = _mean_gradients(record, points, rule)
+        yield chosen, mean * (record.neurons[baselines.owner[path], layer] - subtracted[path, layer]).to(mean.dtype)
 
 
-def _mean_gradients(record: Trace, entries: dict[int, Entry], rule: Rule, dtype: torch.dtype) -> Tensor:
-    """Return the weighted mean of dF/dw over the nodes, `[unit, neuron]`, accumulated in `dtype`."""
-    leaves = [entry.written.requires_grad_() for entry in entries.values()]
+def _mean_gradients(record: Trace, entries: dict[int, Entry], rule: Rule) -> Tensor:
+    """Return the weighted mean of dF/dw over the nodes, `[unit, neuron]`, accumulated in float32 or more."""
+    model, leaves = record.model, [entry.written.requires_grad_() for entry in entries.values()]
     with torch.enable_grad():
         gradients = torch.autograd.grad(replay(record, entries).sum(), leaves)
+    dtype = torch.promote_types(model.dtype, torch.float32)
     weights = torch.tensor(rule.weights, dtype=dtype, device=leaves[0].device)
     means = (torch.einsum("n,unh->uh", weights, gradient.to(dtype)) for gradient in gradients)
-    model = record.model
     return torch.cat(
         [model.pulled_back(layer, m.to(model.dtype)).to(dtype) for layer, m in zip(entries, means, strict=True)]
     )
@@ -165,7 +157,7 @@ def _entries(record: Trace, baselines: Baselines, units: Tensor, rule: Rule) -> 
     for layer in units[:, 1].unique().tolist():
         path = units[units[:, 1] == layer][:, 0]
         owner = baselines.owner[path]
-        ends = torch.stack([baselines.neurons[path, layer], record.blocks[layer].neurons[owner]])
+        ends = torch.stack([baselines.neurons[path, layer], record.neurons[owner, layer]])
         start, end = record.model.written(layer, ends)[:, :, None]
         entries[int(layer)] = Entry(owner, start + nodes * (end - start))
     return entries, units

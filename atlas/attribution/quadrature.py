@@ -44,6 +44,7 @@ def both_ends(count: int) -> Rule:
     return Rule(tuple(i / (count - 1) for i in range(count)), (1 / count,) * count)
 
 
+@cache
 def fixed_rule(name: str) -> Rule | None:
     """Return the 20-point rule of that name, or None for `gauss-legendre`, whose size adapts."""
     if name == "gauss-legendre":

@@ -40,7 +40,7 @@ def replayed(model: LanguageModel, step: Step, layers: Sequence[int]) -> Outcome
     with torch.no_grad():
         wanted = token_probability(model, record.features, record.target)
         first = record.query.new_zeros(1)
-        entries = {layer: Entry(first, model.written(layer, record.blocks[layer].neurons[:, None])) for layer in layers}
+        entries = {layer: Entry(first, model.written(layer, record.neurons[:, layer, None])) for layer in layers}
         found = [replay(record, entries)]
         found += [token_probability(model, rerun(record, layer), record.target) for layer in layers]
     values = torch.cat(found)

@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TypeVar
 
 import torch
@@ -100,23 +99,22 @@ class Budget:
             size = torch.cuda.get_device_properties(model.device).total_memory // 2
         return cls(size or min(max(LEAST_BYTES, model.bytes), MOST_BYTES))
 
-    def spend(self, work: Callable[[int], R]) -> R:
-        """Return `work(bytes)`, tried again with half of it as long as memory is refused, down to 1/1024 of it."""
+    def through(self, rest: Sequence[T], work: Callable[[Sequence[T], int], Sequence[R]]) -> Iterator[tuple[T, R]]:
+        """Yield each of `rest` with its result: `work(rest, bytes)` returns those of as many of the first as fit.
+
+        It is tried again with half of the bytes as long as memory is refused, down to 1/1024 of them.
+        """
         least = self.bytes >> 10
-        while True:
+        while rest:
             try:
-                return work(self.bytes)
+                results = work(rest, self.bytes)
             except (torch.OutOfMemoryError, RuntimeError) as error:
                 if not _is_memory(error) or self.bytes <= least:
                     raise
-            self._halve()
-
-    def through(self, rest: Sequence[T], work: Callable[[Sequence[T], int], Sequence[R]]) -> Iterator[tuple[T, R]]:
-        """Yield each of `rest` with its result: `work(rest, bytes)` returns those of as many of the first as fit."""
-        while rest:
-            results = self.spend(partial(work, rest))
+                self._halve()
+                continue
             yield from zip(rest, results, strict=False)
-            rest = rest[len(results) :]
+            rest, least = rest[len(results) :], self.bytes >> 10
 
     def _halve(self) -> None:
         self.bytes //= 2

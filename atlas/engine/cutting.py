@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from atlas.engine.cuts import Branch, NeuronSet, branches
-from atlas.engine.replay import finish_block, put_at_query, query_row, run_copies
+from atlas.engine.replay import finish_block, put_at_query, run_copies
 from atlas.engine.tracing import Trace
 from atlas.models.hooks import Call, Rule, attending, neurons_edited
 from atlas.models.readout import features_of_hidden, token_probability
@@ -60,7 +60,7 @@ def _through_cuts(record: Trace, tree: Mapping[int, Branch]) -> tuple[Tensor, Te
 
 def _root(record: Trace, layer: int, rows: Tensor) -> _Site:
     block = record.blocks[layer]
-    return _Site(query_row(record, block.hidden, rows), block.attended, block.neurons)
+    return _Site(block.hidden[rows, record.query, None], block.attended, record.neurons[:, layer])
 
 
 def _leave(record: Trace, layer: int, branch: Branch, sites: Sequence[_Site]) -> tuple[Tensor, Tensor, Tensor]:

@@ -74,7 +74,6 @@ def joined_at_query(records: Sequence[Trace]) -> Trace:
         key=torch.empty(0),
         value=torch.empty(0),
         attended=torch.cat([block.attended for block in blocks]),
-        neurons=torch.cat([block.neurons for block in blocks]),
         cross=_join_cross([block.cross for block in blocks]),
     )
     target = torch.cat([r.target for r in records])
@@ -119,9 +118,9 @@ def _through_blocks(record: Trace, entries: Mapping[int, Entry]) -> tuple[Tensor
 
 
 def _enter(record: Trace, layer: int, entry: Entry) -> tuple[Tensor, Tensor]:
-    """Run block `layer` at the query alone, its attention as recorded: outputs `[copy, 1, hidden]` and owners [copy]."""
+    """Run block `layer` at the query alone, its attention as recorded: outputs `[copy, 1, hidden]`, owners [copy]."""
     block, owner = record.blocks[layer], entry.owner
-    hidden = query_row(record, block.hidden, owner)
+    hidden = block.hidden[owner, record.query[owner], None]
     out = finish_block(record, layer, hidden, block.attended[owner], entry.written, owner)
     return out.flatten(0, 1)[:, None], owner.repeat_interleave(entry.written.shape[1])
 
@@ -205,7 +204,7 @@ def _among_all(record: Trace, layer: int, hidden: Tensor, owner: Tensor) -> Rule
         found.append(call)
         raise _Stopped
 
-    projections = record.model.projections(layer)
+    projections = record.model.projections[layer]
     unasked = {projections[0]: _nothing} if len(projections) > 1 else {}
     with forwards(unasked), suppress(_Stopped):
         call_block(record, layer, hidden, owner, stop, narrow=False)
@@ -275,8 +274,3 @@ def _pick(rows: Tensor, query: Tensor, axis: int = 1) -> Tensor:
         -1, *(1 if i == axis else n for i, n in enumerate(rows.shape[1:], 1))
     )
     return rows.gather(axis, index)
-
-
-def query_row(record: Trace, hidden: Tensor, owner: Tensor) -> Tensor:
-    """Return the query's row of `hidden` `[batch, token, hidden]` for each owner: `[copy, 1, hidden]`."""
-    return hidden[owner, record.query[owner]][:, None]

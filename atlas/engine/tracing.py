@@ -38,7 +38,6 @@ class Block:
     key: Tensor  # [batch, head, token, size]
     value: Tensor
     attended: Tensor  # [batch, head, 1, size], at the query
-    neurons: Tensor  # [batch, neuron], at the query
     cross: Cross | None = None  # a decoder's attention to its encoder
     projected: dict[nn.Module, Tensor] = field(default_factory=dict)  # what each projection gave, [batch, token, size]
 
@@ -53,12 +52,8 @@ class Trace:
     target: Tensor  # [batch]
     blocks: list[Block] = field(default_factory=list)
     features: Tensor = field(init=False)  # [batch, hidden], into the output matrix
+    neurons: Tensor = field(init=False)  # [batch, layer, neuron], at the query
     final: Tensor | None = None  # [batch, token, hidden], the last block's output
-
-    @property
-    def neurons(self) -> Tensor:
-        """The neurons at the query position, `[batch, layer, neuron]`."""
-        return torch.stack([block.neurons for block in self.blocks], dim=1)
 
     def stays_whole(self, layer: int) -> bool:
         """Return whether copies are whole sequences behind block `layer`, not the query alone."""
@@ -77,13 +72,17 @@ def trace(model: LanguageModel, batch: StepBatch) -> Trace:
     """Run a batch of steps once and keep what a replay from any layer needs."""
     record = Trace(model, batch.ids, batch.query, batch.target)
     with attending(model, partial(_keep_attention, record)), _recorded(record):
-        record.features = features_of_ids(model, batch.ids, batch.query)
+        record.neurons, record.features = _neurons_and_features(model, batch.ids, batch.query)
     return record
 
 
 @torch.no_grad()
 def neurons_at_query(model: LanguageModel, ids: Tensor, query: Tensor) -> Tensor:
     """Return the neurons of every layer at `query` [batch] of `ids` `[batch, token]`: `[batch, layer, neuron]`."""
+    return _neurons_and_features(model, ids, query)[0]
+
+
+def _neurons_and_features(model: LanguageModel, ids: Tensor, query: Tensor) -> tuple[Tensor, Tensor]:
     seen: list[Tensor] = []
     rows = torch.arange(len(ids), device=ids.device)
 
@@ -92,8 +91,8 @@ def neurons_at_query(model: LanguageModel, ids: Tensor, query: Tensor) -> Tensor
         return neurons
 
     with neurons_edited(model, dict.fromkeys(range(model.info.layers), keep)):
-        features_of_ids(model, ids, query)
-    return torch.stack(seen, dim=1)
+        features = features_of_ids(model, ids, query)
+    return torch.stack(seen, dim=1), features
 
 
 def _keep_attention(record: Trace, call: Call) -> Tensor:
@@ -121,8 +120,7 @@ def _unfolded(value: Any, batch: int) -> Any:
 
 @contextmanager
 def _recorded(record: Trace) -> Iterator[None]:
-    """Keep what every block receives and the neurons at the query, in a trace under way."""
-    rows = torch.arange(len(record.ids), device=record.ids.device)
+    """Keep what every block receives and its projections give, in a trace under way."""
     empty = torch.empty(0)
 
     def on_block(block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -131,11 +129,7 @@ def _recorded(record: Trace) -> Iterator[None]:
         if record.model.family.arguments is not None:
             arguments = record.model.family.arguments(block, arguments, args[0])
         arguments = {name: _unfolded(value, len(args[0])) for name, value in arguments.items()}
-        record.blocks.append(Block(args[0], arguments, empty, empty, empty, empty))
-
-    def on_neurons(neurons: Tensor) -> Tensor:
-        record.blocks[-1].neurons = neurons[rows, record.query]
-        return neurons
+        record.blocks.append(Block(args[0], arguments, empty, empty, empty))
 
     def on_projection(module: nn.Module, _: tuple[Tensor, ...], out: Tensor) -> None:
         record.blocks[-1].projected[module] = out
@@ -143,11 +137,10 @@ def _recorded(record: Trace) -> Iterator[None]:
     def on_last(_: nn.Module, __: tuple[Any, ...], out: Any) -> None:
         record.final = out[0] if isinstance(out, tuple) else out
 
-    every = dict.fromkeys(range(len(record.model.blocks)), on_neurons)
-    with ExitStack() as stack, neurons_edited(record.model, every):
+    with ExitStack() as stack:
         stack.callback(record.model.blocks[-1].register_forward_hook(on_last).remove)
         for layer, block in enumerate(record.model.blocks):
             stack.callback(block.register_forward_pre_hook(on_block, with_kwargs=True).remove)
-            for module in record.model.projections(layer):
+            for module in record.model.projections[layer]:
                 stack.callback(module.register_forward_hook(on_projection).remove)
         yield

@@ -45,6 +45,9 @@ class _Row:
     start: int = 0
 
 
+_Found = tuple[_Row, float, NDArray[np.float64]]
+
+
 def knock_out(
     model: LanguageModel,
     prompts: Sequence[Prompt],
@@ -63,8 +66,8 @@ def knock_out(
     rows = [_Row(i, step, own) for i, (group, own) in enumerate(zip(steps, sets, strict=True)) for step in group]
     before = [1.0] * len(prompts)
     after = [np.ones(len(group)) for group in sets]
-    for group in by_shape(rows, attrgetter("step")):
-        for row, whole, changed in budget.spend(partial(_run, model, group)):
+    for _, results in budget.through(list(by_shape(rows, attrgetter("step"))), partial(_first_shape, model)):
+        for row, whole, changed in results:
             before[row.prompt] *= 1 if row.start else whole
             after[row.prompt][row.start : row.start + len(changed)] *= changed
     return [_result(p.id, unusable.get(i), before[i], after[i]) for i, p in enumerate(prompts)]
@@ -90,10 +93,10 @@ def _chunks(model: LanguageModel, rows: Sequence[_Row], budget: int) -> Iterator
     yield chunk
 
 
-def _run(model: LanguageModel, rows: Sequence[_Row], budget: int) -> list[tuple[_Row, float, NDArray[np.float64]]]:
-    """Return the probability of each row's gold token before, and `[set]` after the cuts; rows are of one shape."""
-    found: list[tuple[_Row, float, NDArray[np.float64]]] = []
-    for chunk in _chunks(model, rows, budget):
+def _first_shape(model: LanguageModel, rest: Sequence[list[_Row]], budget: int) -> list[list[_Found]]:
+    """Run the first of `rest`, rows of one shape: the probability of each gold token before, and `[set]` after cuts."""
+    found: list[_Found] = []
+    for chunk in _chunks(model, rest[0], budget):
         record = trace(model, StepBatch.of(model, [row.step for row in chunk]))
         with torch.no_grad():
             before = token_probability(model, record.features, record.target).double().tolist()
@@ -101,7 +104,7 @@ def _run(model: LanguageModel, rows: Sequence[_Row], budget: int) -> list[tuple[
         after = replay_cut(record, cuts).double().cpu().numpy() if cuts else np.empty(0)
         ends = np.cumsum([len(row.sets) for row in chunk])
         found += zip(chunk, before, np.split(after, ends[:-1]), strict=True)
-    return found
+    return [found]
 
 
 def _check(model: LanguageModel, sets: Sequence[Sequence[NeuronSet]]) -> None:

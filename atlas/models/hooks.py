@@ -193,11 +193,6 @@ def _unfolded(shape: list[int], edit: Edit, neurons: Tensor) -> Tensor:
     return edit(neurons.unflatten(0, shape)).flatten(0, 1)
 
 
-def ask(call: Call) -> Tensor:
-    """Return what the rule of the run makes of an attention layer's call."""
-    return _run.get().rule(call)
-
-
 def _attention(
     module: nn.Module,
     query: Tensor,
@@ -214,7 +209,7 @@ def _attention(
         attention_mask = position_bias if attention_mask is None else attention_mask + position_bias
     cross = getattr(module, "is_decoder", False) and not getattr(module, "is_causal", True)
     call = Call(query, key, value, attention_mask, scale, softcap, cross)
-    return ask(call).transpose(1, 2).contiguous(), None
+    return now().rule(call).transpose(1, 2).contiguous(), None
 
 
 AttentionInterface.register(NAME, _attention)

@@ -151,9 +151,10 @@ class LanguageModel:
         """Return the module whose input holds the neurons of `layer`."""
         return self._downs[layer]
 
-    def projections(self, layer: int) -> Sequence[nn.Module]:
-        """Return the modules that make the queries, keys and values of `layer`, where the family names them."""
-        return [self.blocks[layer].get_submodule(path) for path in self.family.projections]
+    @cached_property
+    def projections(self) -> Sequence[Sequence[nn.Module]]:
+        """The modules that make the queries, keys and values of each layer, where the family names them."""
+        return [[block.get_submodule(path) for path in self.family.projections] for block in self.blocks]
 
     def value_vectors(self, layer: int) -> Tensor:
         """Return what each neuron of `layer` writes: the down-projection's columns, `[neuron, hidden]`."""

@@ -1,7 +1,7 @@
 """Attention layers that do not go through transformers' interface, written so that they do what a rule says.
 
-Each function stands in for the `forward` of one family's attention module: the module's own projections, then `ask`,
-which does what the rule of the run says.
+Each function stands in for the `forward` of one family's attention module: the module's own projections, then the
+rule of the run.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from transformers.models.falcon.modeling_falcon import apply_rotary_pos_emb
 
-from atlas.models.hooks import Call, ask
+from atlas.models.hooks import Call, now
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ def bloom(
     """BLOOM: a bias by distance (alibi), `[batch * head, 1, token]`, and the residual added here."""
     query, key, value = module._reshape(module.query_key_value(hidden))
     mask = attention_mask + alibi.reshape(-1, module.num_heads, 1, alibi.shape[-1])
-    out = ask(Call(query, key, value, mask, module.inv_norm_factor, None))
+    out = now().rule(Call(query, key, value, mask, module.inv_norm_factor, None))
     return module.dense(_joined(out)) + residual, None
 
 
@@ -45,7 +45,7 @@ def falcon(
     query, key, value = (part.transpose(1, 2) for part in module._split_heads(module.query_key_value(hidden)))
     if alibi is None:
         query, key = apply_rotary_pos_emb(query, key, *position_embeddings)
-    out = ask(Call(query, key, value, attention_mask, module.inv_norm_factor, None))
+    out = now().rule(Call(query, key, value, attention_mask, module.inv_norm_factor, None))
     return module.dense(_joined(out)), None
 
 
@@ -56,7 +56,7 @@ def gpt_neo(module: Any, hidden: Tensor, attention_mask: Tensor, **_: Any) -> tu
         for projection in (module.q_proj, module.k_proj, module.v_proj)
     )
     mask = gpt_neo_window(module, attention_mask) if hidden.shape[1] > 1 else attention_mask
-    out = ask(Call(query.to(torch.float32), key.to(torch.float32), value, mask, 1.0, None))
+    out = now().rule(Call(query.to(torch.float32), key.to(torch.float32), value, mask, 1.0, None))
     return module.out_proj(_joined(out)), None
 
 
@@ -72,7 +72,7 @@ def xglm(module: Any, hidden_states: Tensor, attention_mask: Tensor, **_: Any) -
         projection(hidden_states).unflatten(-1, (module.num_heads, module.head_dim)).transpose(1, 2)
         for projection in (module.q_proj, module.k_proj, module.v_proj)
     )
-    out = ask(Call(query, key, value, attention_mask, module.scaling, None))
+    out = now().rule(Call(query, key, value, attention_mask, module.scaling, None))
     return module.out_proj(_joined(out)), None
 
 

@@ -94,7 +94,7 @@ def _gradient(model: LanguageModel, batch: StepBatch, _: Settings, rows: int) ->
 def _activation(model: LanguageModel, batch: StepBatch, settings: Settings, rows: int) -> Scores:
     """Return the activation."""
     other = _gradient(model, batch, settings, rows)
-    return replace(other, scores=neurons_at_query(model, batch.ids, batch.query).to(other.scores.dtype))
+    return replace(other, scores=neurons_at_query(model, batch.ids, batch.query)[0].to(other.scores.dtype))
 
 
 def _random(model: LanguageModel, batch: StepBatch, settings: Settings, rows: int) -> Scores:

@@ -49,14 +49,12 @@ def word_baselines(model: LanguageModel, batch: StepBatch, rows: int, *, every_t
     If `every_token`, each token is a word, special ones too. At most `rows` sequences run together.
     """
     words = [_every_token(model, step) if every_token else step.words for step in batch.steps]
-    if not all(words):
-        raise ModelError("A prompt has no word to make a baseline of; use a template with text, or --method kn.")
     owner = torch.tensor([i for i, group in enumerate(words) for _ in group], device=model.device)
     ids = batch.ids[owner]
     for row, positions in enumerate(word for group in words for word in group):
         ids[row, list(positions)] = model.filler
     query = batch.query[owner]
-    parts = [neurons_at_query(model, ids[i : i + rows], query[i : i + rows]) for i in range(0, len(ids), rows)]
+    parts = [neurons_at_query(model, ids[i : i + rows], query[i : i + rows])[0] for i in range(0, len(ids), rows)]
     return Baselines(torch.cat(parts), owner)
 
 
@@ -83,9 +81,11 @@ BASELINES: dict[str, Callable[[LanguageModel, StepBatch, int], Baselines]] = {
 def along_paths(model: LanguageModel, batch: StepBatch, settings: Settings, budget: int) -> tuple[Scores, Tensor]:
     """Return the mean over each step's paths, and what the output matrix receives at the query, `[step, hidden]`.
 
-    At most about `budget` bytes of activations at a time. F(w'), too, is the mean over the paths,
-    and so is the error: the mean of the errors, not the error of the mean, so that they cannot cancel.
+    At most about `budget` bytes of activations at a time. F(w'), too, is the mean over the paths, and so is the error:
+    the mean of the errors, not the error of the mean, so that they cannot cancel.
     """
+    if settings.method == "amig" and not all(step.words for step in batch.steps):
+        raise ModelError("A prompt has no word to make a baseline of; use a template with text, or --method kn.")
     rows = max(1, budget // sequence_bytes(model, batch.ids.shape[1]))
     baselines = BASELINES[settings.method](model, batch, 4 * rows)
     record = trace(model, batch)

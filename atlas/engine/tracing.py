@@ -53,7 +53,7 @@ class Trace:
     blocks: list[Block] = field(default_factory=list)
     features: Tensor = field(init=False)  # [batch, hidden], into the output matrix
     neurons: Tensor = field(init=False)  # [batch, layer, neuron], at the query
-    final: Tensor | None = None  # [batch, token, hidden], the last block's output
+    final: Tensor | None = None  # [batch, token, hidden], the last block's output where a decoder reads it
 
     def stays_whole(self, layer: int) -> bool:
         """Return whether copies are whole sequences behind block `layer`, not the query alone."""
@@ -72,17 +72,16 @@ def trace(model: LanguageModel, batch: StepBatch) -> Trace:
     """Run a batch of steps once and keep what a replay from any layer needs."""
     record = Trace(model, batch.ids, batch.query, batch.target)
     with attending(model, partial(_keep_attention, record)), _recorded(record):
-        record.neurons, record.features = _neurons_and_features(model, batch.ids, batch.query)
+        record.neurons, record.features = neurons_at_query(model, batch.ids, batch.query)
     return record
 
 
 @torch.no_grad()
-def neurons_at_query(model: LanguageModel, ids: Tensor, query: Tensor) -> Tensor:
-    """Return the neurons of every layer at `query` [batch] of `ids` `[batch, token]`: `[batch, layer, neuron]`."""
-    return _neurons_and_features(model, ids, query)[0]
+def neurons_at_query(model: LanguageModel, ids: Tensor, query: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the neurons of every layer at `query` [batch] of `ids` `[batch, token]`, `[batch, layer, neuron]`.
 
-
-def _neurons_and_features(model: LanguageModel, ids: Tensor, query: Tensor) -> tuple[Tensor, Tensor]:
+    And what the output matrix receives there, `[batch, hidden]`.
+    """
     seen: list[Tensor] = []
     rows = torch.arange(len(ids), device=ids.device)
 
@@ -109,15 +108,6 @@ def _keep_attention(record: Trace, call: Call) -> Tensor:
     return out
 
 
-def _unfolded(value: Any, batch: int) -> Any:
-    """Give an argument that folds batch and heads into one axis, `[batch * head, 1, token]`, two axes for them."""
-    if isinstance(value, tuple):
-        return tuple(_unfolded(item, batch) for item in value)
-    if not isinstance(value, Tensor) or value.dim() != 3 or len(value) in (1, batch):
-        return value
-    return value.unflatten(0, (batch, -1))
-
-
 @contextmanager
 def _recorded(record: Trace) -> Iterator[None]:
     """Keep what every block receives and its projections give, in a trace under way."""
@@ -128,7 +118,6 @@ def _recorded(record: Trace) -> Iterator[None]:
         arguments = dict(zip(names, args[1:], strict=True)) | kwargs
         if record.model.family.arguments is not None:
             arguments = record.model.family.arguments(block, arguments, args[0])
-        arguments = {name: _unfolded(value, len(args[0])) for name, value in arguments.items()}
         record.blocks.append(Block(args[0], arguments, empty, empty, empty))
 
     def on_projection(module: nn.Module, _: tuple[Tensor, ...], out: Tensor) -> None:
@@ -138,7 +127,8 @@ def _recorded(record: Trace) -> Iterator[None]:
         record.final = out[0] if isinstance(out, tuple) else out
 
     with ExitStack() as stack:
-        stack.callback(record.model.blocks[-1].register_forward_hook(on_last).remove)
+        if record.model.apart:
+            stack.callback(record.model.blocks[-1].register_forward_hook(on_last).remove)
         for layer, block in enumerate(record.model.blocks):
             stack.callback(block.register_forward_pre_hook(on_block, with_kwargs=True).remove)
             for module in record.model.projections[layer]:

@@ -84,6 +84,12 @@ def _gpt_neo_mask(block: Any, arguments: dict[str, Any], _: Tensor) -> dict[str,
     return {**arguments, "attention_mask": gpt_neo_window(block.attn.attention, arguments["attention_mask"])}
 
 
+def _alibi(_: nn.Module, arguments: dict[str, Any], hidden: Tensor) -> dict[str, Any]:
+    """Give a bias by distance that folds batch and heads into one axis, `[batch * head, 1, token]`, two for them."""
+    alibi = arguments.get("alibi")
+    return arguments if alibi is None else {**arguments, "alibi": alibi.unflatten(0, (len(hidden), -1))}
+
+
 def _t5(name: str) -> tuple[Family, Family]:
     """Return the rows of a family that is built like T5: its decoder's and its encoder's."""
     down = "layer.2.DenseReluDense.wo"
@@ -130,11 +136,11 @@ FAMILIES = {
         Family("gpt_neox", "causal", "gpt_neox.layers", "mlp.dense_4h_to_h"),
         Family(
             "bloom", "causal", "transformer.h", "mlp.dense_4h_to_h",
-            own_attention=OwnAttention("self_attention", bloom), in_tuple=True,
+            own_attention=OwnAttention("self_attention", bloom), in_tuple=True, arguments=_alibi,
         ),
         Family(
             "falcon", "causal", "transformer.h", "mlp.dense_4h_to_h",
-            own_attention=OwnAttention("self_attention", falcon), in_tuple=True,
+            own_attention=OwnAttention("self_attention", falcon), in_tuple=True, arguments=_alibi,
         ),
         Family("opt", "causal", "model.decoder.layers", "fc2", flat=True),
         Family(

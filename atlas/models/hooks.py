@@ -163,9 +163,11 @@ def neurons_edited(model: Network, edits: Mapping[int, Edit]) -> Iterator[None]:
         for layer, edit in edits.items():
             if model.family.flat:
                 shape: list[int] = []
-                stack.enter_context(pre_hook(model.blocks[layer], partial(_noted, shape)))
+                note = partial(_passed, partial(_noted, shape))
+                stack.callback(model.blocks[layer].register_forward_pre_hook(note).remove)
                 edit = partial(_unfolded, shape, edit)
-            stack.enter_context(pre_hook(model.down_projection(layer), edit))
+            down = model.down_projection(layer)
+            stack.callback(down.register_forward_pre_hook(partial(_passed, edit)).remove)
         yield
 
 
@@ -173,14 +175,15 @@ def neurons_edited(model: Network, edits: Mapping[int, Edit]) -> Iterator[None]:
 def pre_hook(module: nn.Module, edit: Edit) -> Iterator[None]:
     """Pass the first argument of `module` through `edit` inside the block; removed on exit."""
 
-    def hook(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        return (edit(args[0]), *args[1:])
-
-    handle = module.register_forward_pre_hook(hook)
+    handle = module.register_forward_pre_hook(partial(_passed, edit))
     try:
         yield
     finally:
         handle.remove()
+
+
+def _passed(edit: Edit, _: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (edit(args[0]), *args[1:])
 
 
 def _noted(shape: list[int], hidden: Tensor) -> Tensor:

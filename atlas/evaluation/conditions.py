@@ -1,9 +1,9 @@
 """Which neurons an evaluation tries on which facts, asked of the atlas. Never imports torch."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations, zip_longest
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -31,6 +31,23 @@ class Condition:
     measured: tuple[str, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The conditions of one table, all on the same facts, and the facts that are left out, by the reason."""
+
+    conditions: list[Condition] = field(default_factory=list)
+    left_out: dict[str, list[Fact]] = field(default_factory=dict)
+
+    @property
+    def facts(self) -> int:
+        """How many facts the conditions are about."""
+        return len({condition.fact for condition in self.conditions})
+
+
+NO_PARTNER = "no other fact of the relation with another object to compare with"
+NO_LIKN = "no LIKN"
+
+
 def ranking(atlas: "Atlas", run: int, count: int) -> dict[tuple[int, str], list[Neuron]]:
     """Return the `count` neurons of highest mean score of each fact and language; a score not stored counts as 0."""
     found: dict[tuple[int, str], list[Neuron]] = defaultdict(list)
@@ -55,23 +72,25 @@ def shared_facts(rankings: Iterable[Ranking], facts: Iterable[int], languages: S
 
 def localisation(
     rankings: Mapping[int, Ranking], other: int, facts: Sequence[Fact], languages: Sequence[str], seed: int
-) -> list[Condition]:
+) -> Chosen:
     """Return the conditions of the localisation table: the first neurons of each run's ranking, equal counts.
 
-    The count of a fact and language is that of the ranking with fewest. As `other`, the neurons that run `other` gives
-    another fact of the relation in the language; seeded.
+    As `other`, the neurons that run `other` gives another fact of the relation in the language; seeded. The count of a
+    fact and language is that of the shortest of all these lists.
     """
-    found = []
+    chosen = Chosen()
     for fact in facts:
-        twin = _twin(fact, facts, seed)
+        partner = _partner(fact, facts, seed)
+        if partner is None:
+            chosen.left_out.setdefault(NO_PARTNER, []).append(fact)
+            continue
         for code in languages:
-            count = min(len(table[fact.id, code]) for table in rankings.values())
-            for run, table in rankings.items():
-                found.append(_condition(run, fact, (code,), "top", table[fact.id, code][:count], (code,)))
-            if twin is not None:
-                neurons = rankings[other][twin.id, code][:count]
-                found.append(_condition(other, fact, (code,), "other", neurons, (code,)))
-    return found
+            lists = {(run, "top"): table[fact.id, code] for run, table in rankings.items()}
+            lists[other, "other"] = rankings[other][partner.id, code]
+            count = min(map(len, lists.values()))
+            for (run, source), neurons in lists.items():
+                chosen.conditions.append(_condition(run, fact, (code,), source, neurons[:count], (code,)))
+    return chosen
 
 
 def cross_lingual(
@@ -82,25 +101,40 @@ def cross_lingual(
     languages: Sequence[str],
     shape: tuple[int, int],
     seed: int,
-) -> list[Condition]:
-    """Return the conditions of the cross-lingual table; every set is as large as the fact's LIKN set, or smaller.
+) -> Chosen:
+    """Return the conditions of the cross-lingual table, on the facts that have LIKN and a partner.
 
-    `top` of one language in each, `both` of two languages together in those two, `likn`, `other` (another fact's LIKN,
-    same relation) and `random` neurons of a model of `shape` (layers, neurons) in all.
+    `top` of one language in each, `both` of two languages together in those two, `likn`, `other` (the LIKN of another
+    fact of the relation, filled up with its next best neurons) and `random` neurons of a model of `shape` (layers,
+    neurons) in all. The count of a fact is that of the shortest list, its LIKN at most; `both` are the two together.
     """
-    found = []
+    chosen = Chosen()
     for fact in facts:
-        count = len(likn[fact.id])
-        own = {code: ranked[fact.id, code][:count] for code in languages}
-        found += [_condition(run, fact, (code,), "top", own[code], tuple(languages)) for code in languages]
+        partner = _partner(fact, [o for o in facts if likn.get(o.id)], seed)
+        if partner is None or not likn.get(fact.id):
+            reason = NO_PARTNER if likn.get(fact.id) else NO_LIKN
+            chosen.left_out.setdefault(reason, []).append(fact)
+            continue
+        filled = [*likn[partner.id], *_next_best(ranked, partner.id, languages)]
+        everywhere = {"likn": likn[fact.id], "other": list(dict.fromkeys(filled))}
+        own = {code: ranked[fact.id, code] for code in languages}
+        count = min(map(len, (*everywhere.values(), *own.values())))
+        everywhere["random"] = _random(fact.id, count, shape, seed)
+        own = {code: neurons[:count] for code, neurons in own.items()}
+        add = chosen.conditions.append
+        for code in languages:
+            add(_condition(run, fact, (code,), "top", own[code], tuple(languages)))
         for a, b in combinations(languages, 2):
-            found.append(_condition(run, fact, (a, b), "both", [*own[a], *own[b]], (a, b)))
-        everywhere = {"likn": likn[fact.id], "random": _random(fact.id, count, shape, seed)}
-        if (twin := _twin(fact, facts, seed)) is not None:
-            everywhere["other"] = likn[twin.id][:count]
+            add(_condition(run, fact, (a, b), "both", [*own[a], *own[b]], (a, b)))
         for source, neurons in everywhere.items():
-            found.append(_condition(run, fact, tuple(languages), source, neurons, tuple(languages)))
-    return found
+            add(_condition(run, fact, tuple(languages), source, neurons[:count], tuple(languages)))
+    return chosen
+
+
+def _next_best(ranked: Ranking, fact: int, languages: Sequence[str]) -> Iterator[Neuron]:
+    """Yield a fact's neurons by their place in its languages, best first; one may come again."""
+    for places in zip_longest(*(ranked.get((fact, code), ()) for code in languages)):
+        yield from (neuron for neuron in places if neuron is not None)
 
 
 def unrelated(fact: Fact, facts: Sequence[Fact], prompts: Prompts, count: int, seed: int) -> dict[str, list[Prompt]]:
@@ -123,7 +157,7 @@ def _condition(
     return Condition(run, fact.id, languages, source, tuple(sorted(set(neurons))), measured)
 
 
-def _twin(fact: Fact, facts: Sequence[Fact], seed: int) -> Fact | None:
+def _partner(fact: Fact, facts: Sequence[Fact], seed: int) -> Fact | None:
     """Return another fact of the relation with another object; None if there is none."""
     others = [o for o in facts if o.relation == fact.relation and o.object != fact.object]
     generator = np.random.default_rng(stable_id("twin", seed, fact.id))

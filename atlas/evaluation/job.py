@@ -13,7 +13,7 @@ from atlas import schema, scorers
 from atlas.attribution.identity import identity, versions
 from atlas.errors import UsageError
 from atlas.evaluation import conditions as conditions_of
-from atlas.evaluation.conditions import Condition
+from atlas.evaluation.conditions import Chosen, Condition
 from atlas.facts import Fact, FactSet, Prompt
 from atlas.ids import stable_id
 from atlas.running.choice import OpenChoice
@@ -55,13 +55,17 @@ class EvaluateOptions(OpenChoice):
 
 @dataclass(frozen=True)
 class Evaluated:
-    """Both tables as Arrow rows of the views, and how many facts each is about; 0 where none has what it needs."""
+    """Both tables as Arrow rows of the views, and how many facts each is about; 0 where none has what it needs.
+
+    `left_out` are facts that a table does without, by its name and the reason.
+    """
 
     evaluation: int
     localisation: pa.Table
     cross_lingual: pa.Table
     facts: int
     facts_with_likn: int
+    left_out: Mapping[tuple[str, str], Sequence[Fact]]
 
 
 def evaluate(options: EvaluateOptions, progress: Progress | None = None) -> Evaluated:
@@ -113,23 +117,29 @@ class _Job:
             {**listed, runs[options.method]: rankings[runs[options.method]]},
             runs[options.method], facts, self.languages, options.seed,
         )  # fmt: skip
-        self._measure(evaluation, "localisation", wanted)
-        with_likn = self._cross_lingual(evaluation, runs[options.method], facts)
+        if not wanted.conditions:
+            raise UsageError(
+                f"No relation of {options.db} has two facts of different objects to compare; take more facts."
+            )
+        crossed = self._cross_lingual(runs[options.method], facts)
+        self._measure(evaluation, "localisation", wanted.conditions)
+        self._measure(evaluation, "cross-lingual", crossed.conditions)
+        tables = {"localisation": wanted, "cross_lingual": crossed}
         return Evaluated(
-            evaluation, self._table("localisation", evaluation), self._table("cross_lingual", evaluation),
-            len(facts), with_likn,
-        )  # fmt: skip
+            evaluation,
+            self._table("localisation", evaluation),
+            self._table("cross_lingual", evaluation),
+            wanted.facts,
+            crossed.facts,
+            {(name, why): left for name, chosen in tables.items() for why, left in chosen.left_out.items()},
+        )
 
-    def _cross_lingual(self, evaluation: int, run: int, facts: Sequence[Fact]) -> int:
-        """Measure the cross-lingual table on the facts that have LIKN; return how many those are."""
+    def _cross_lingual(self, run: int, facts: Sequence[Fact]) -> Chosen:
+        """Return the conditions of the cross-lingual table."""
         likn = conditions_of.likn_sets(self.writer, run, self.options.definition)
-        chosen = [fact for fact in facts if likn.get(fact.id)]
-        ranked = conditions_of.ranking(self.writer, run, max((len(likn[f.id]) for f in chosen), default=1))
+        ranked = conditions_of.ranking(self.writer, run, max(map(len, likn.values()), default=1))
         shape = (self.model.info.layers, self.model.info.neurons)
-        seed = self.options.seed
-        wanted = conditions_of.cross_lingual(run, likn, ranked, chosen, self.languages, shape, seed)
-        self._measure(evaluation, "cross-lingual", wanted)
-        return len(chosen)
+        return conditions_of.cross_lingual(run, likn, ranked, facts, self.languages, shape, self.options.seed)
 
     def _identity(self) -> list[object]:
         o = self.options

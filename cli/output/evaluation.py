@@ -8,12 +8,15 @@ from atlas.errors import AtlasError
 from .. import diagnostics
 from .emit import emit
 from .formats import Format
+from .summary import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from atlas.evaluation.job import Evaluated
 
+NAMED = 3
+"""Facts that are left out and named."""
 _LOCALISATION = ("language", "action", "method", "source", "facts", "neurons")
 _CROSS_LINGUAL = ("measured", "action", "source", "languages", "facts", "neurons")
 _MEASURES = {
@@ -31,7 +34,11 @@ def show_tables(found: "Evaluated", format_: Format | None, output: Path | None,
 
     With `out`, every column of both goes into that folder, as CSV and Markdown.
     """
-    diagnostics.note(f"localisation on {found.facts:,} facts, cross-lingual on the {found.facts_with_likn:,} with LIKN")
+    diagnostics.note(f"localisation on {found.facts:,} facts, cross-lingual on {found.facts_with_likn:,} with LIKN")
+    for (table, reason), facts in found.left_out.items():
+        names = ", ".join(f"<{fact.subject}, {fact.relation}>" for fact in facts[:NAMED])
+        more = f" and {len(facts) - NAMED:,} more" if len(facts) > NAMED else ""
+        diagnostics.note(f"the {table} table leaves out {counted(len(facts), 'fact')}: {reason} ({names}{more})")
     if out is not None:
         _write(found, out)
     if output is not None or format_ not in (None, Format.table):

@@ -44,6 +44,20 @@ def test_every_condition_is_there_on_the_same_facts(done):
     assert {r["facts"] for r in cross} == {found.facts_with_likn}
 
 
+def test_every_condition_has_as_many_neurons(done):
+    folder, _, found = done
+    counts = rows(
+        folder,
+        "SELECT purpose, fact, CASE purpose WHEN 'localisation' THEN languages END AS language, "
+        "list(DISTINCT len(neurons)) AS sizes, count(DISTINCT source) AS sources FROM intervention "
+        "WHERE source <> 'both' GROUP BY ALL",
+    )
+    assert {(row["purpose"], row["sources"]) for row in counts} == {("localisation", 2), ("cross-lingual", 4)}
+    assert all(len(row["sizes"]) == 1 for row in counts)
+    told = {(table, len(facts)) for (table, _), facts in found.left_out.items()}
+    assert told <= {("cross_lingual", found.facts - found.facts_with_likn)}
+
+
 def test_no_cell_is_missing(done):
     _, _, found = done
     for table in (found.localisation, found.cross_lingual):

@@ -1,0 +1,51 @@
+"""Which neurons are compared: as many of another fact as of the fact itself, or the fact is left out and named."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from atlas.evaluation.conditions import NO_LIKN, NO_PARTNER, cross_lingual, localisation
+from atlas.facts import Fact
+
+FACTS = [Fact("R", f"s{i}", f"o{i}", {}) for i in range(3)] + [Fact("Q", "s9", "o9", {})]
+LANGUAGES = ("en", "fr")
+SIZES = st.lists(st.integers(1, 6), min_size=8, max_size=8)
+
+
+def ranked(sizes):
+    pairs = [(fact.id, code) for fact in FACTS for code in LANGUAGES]
+    return {
+        pair: [(i % 3, 7 * i + place) for i in range(size)]
+        for place, (pair, size) in enumerate(zip(pairs, sizes, strict=False))
+    }
+
+
+@given(SIZES, SIZES)
+def test_all_of_a_fact_in_a_language_are_equally_many(one, two):
+    chosen = localisation({1: ranked(one), 2: ranked(two)}, 2, FACTS, LANGUAGES, seed=0)
+    assert chosen.left_out == {NO_PARTNER: [FACTS[3]]}
+    assert chosen.facts == 3
+    for fact in FACTS[:3]:
+        for code in LANGUAGES:
+            own = [c for c in chosen.conditions if (c.fact, c.languages) == (fact.id, (code,))]
+            assert [(c.run, c.source) for c in own] == [(1, "top"), (2, "top"), (2, "other")]
+            assert len({len(c.neurons) for c in own}) == 1
+
+
+@given(SIZES, st.lists(st.integers(0, 5), min_size=4, max_size=4))
+def test_a_partner_with_fewer_likn_is_filled_up(sizes, likn):
+    table = ranked(sizes)
+    sets = {
+        fact.id: [(0, 100 * i + n) for n in range(size)]
+        for i, (fact, size) in enumerate(zip(FACTS, likn, strict=False))
+        if size
+    }
+    chosen = cross_lingual(2, sets, table, FACTS, LANGUAGES, (3, 1000), seed=0)
+    left = {fact.id: why for why, facts in chosen.left_out.items() for fact in facts}
+    assert len(left) + chosen.facts == len(FACTS)
+    assert {fact for fact, why in left.items() if why == NO_LIKN} == {f.id for f in FACTS if f.id not in sets}
+    for fact in {c.fact for c in chosen.conditions}:
+        own = {(c.source, c.languages): c.neurons for c in chosen.conditions if c.fact == fact}
+        sizes_of = {len(neurons) for (source, _), neurons in own.items() if source != "both"}
+        assert len(sizes_of) == 1
+        assert sizes_of.pop() <= len(sets[fact])
+        assert {source for source, _ in own} == {"top", "both", "likn", "other", "random"}

@@ -39,9 +39,24 @@ def load_model(
     cannot be had or its family is not supported, UsageError for a wrong device or dtype.
     """
     number, place = _dtype(dtype), None if device == "offload" else _device(device)
-    spread = {} if place is not None else offloading()
+    model, tokenizer, found = _read(name, revision, number, allow_pickle=allow_pickle, offloaded=place is None)
+    wrapped = LanguageModel.wrap(model, tokenizer, name, revision or found)
+    if place is not None:
+        wrapped.model.to(device=place, dtype=number)
+    elif wrapped.dtype != number:
+        raise ModelError(
+            f"Model {name!r} is stored in {wrapped.dtype}, which cannot be narrowed while offloaded; use that --dtype."
+        )
+    return wrapped
+
+
+def _read(
+    name: str, revision: str | None, number: torch.dtype, *, allow_pickle: bool, offloaded: bool
+) -> tuple[Any, Any, str | None]:
+    """Return a model, its fast tokenizer and the revision that was found."""
     source = model_source(name)
     local = Path(source).exists() or not _hub_answers()
+    spread = offloading() if offloaded else {}
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     try:
@@ -65,14 +80,7 @@ def load_model(
         raise ModelError(
             f"Model {name!r} has no fast tokenizer, which the atlas needs to place words; convert it first."
         )
-    wrapped = LanguageModel.wrap(model, tokenizer, name, revision or getattr(config, "_commit_hash", None))
-    if place is not None:
-        wrapped.model.to(device=place, dtype=number)
-    elif wrapped.dtype != number:
-        raise ModelError(
-            f"Model {name!r} is stored in {wrapped.dtype}, which cannot be narrowed while offloaded; use that --dtype."
-        )
-    return wrapped
+    return model, tokenizer, getattr(config, "_commit_hash", None)
 
 
 def _refuse_missing(name: str, missing: list[str]) -> None:

@@ -9,9 +9,10 @@ from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, models
 
 from atlas.errors import TokenError
+from atlas.models.tokenizer_settings import can_miss, no_token, put_mark, unprepended, unspaced
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +144,7 @@ class _Inside:
 
     def __init__(self, backend: Tokenizer) -> None:
         self._backend = backend
-        self._mark = _no_token(backend) if _can_miss(backend) else None
+        self._mark = no_token(backend) if can_miss(backend) else None
 
     @cached_property
     def unknown(self) -> frozenset[int]:
@@ -213,12 +214,12 @@ class _Inside:
     @cached_property
     def _loose(self) -> Tokenizer:
         """Puts nothing before the text, but before its words what their splitter took from them."""
-        return self._core(_unprepended)
+        return self._core(unprepended)
 
     @cached_property
     def _bare(self) -> Tokenizer:
         """Puts nothing before the text or its words."""
-        return self._core(_unspaced)
+        return self._core(unspaced)
 
     @cached_property
     def _parts(self) -> bool:
@@ -233,7 +234,7 @@ class _Inside:
         settings |= {"post_processor": None, "truncation": None, "padding": None}
         settings |= {part: change(settings[part]) for part in ("normalizer", "pre_tokenizer")}
         if self._mark is not None:
-            _put_mark(settings, self._mark)
+            put_mark(settings, self._mark)
         core = Tokenizer.from_str(json.dumps(settings))
         core.encode_special_tokens = True
         return core
@@ -246,59 +247,6 @@ def _inside(tokenizer: Any) -> _Inside:
     if tokenizer not in _insides:
         _insides[tokenizer] = _Inside(tokenizer.backend_tokenizer)
     return _insides[tokenizer]
-
-
-def _can_miss(backend: Tokenizer) -> bool:
-    """Return whether a tokenizer leaves out what it does not know, or fails at it, for want of an unknown token."""
-    model = backend.model
-    if isinstance(model, models.Unigram) or (model.unk_token and model.token_to_id(model.unk_token) is not None):
-        return False
-    parts = (part.__getstate__() for part in (backend.pre_tokenizer, backend.normalizer) if part is not None)
-    return not any(b'"ByteLevel"' in part for part in parts) or any(
-        model.token_to_id(byte) is None for byte in pre_tokenizers.ByteLevel.alphabet()
-    )
-
-
-def _no_token(backend: Tokenizer) -> int:
-    """Return an id that is no token's."""
-    return 1 + max(backend.get_vocab(with_added_tokens=True).values(), default=-1)
-
-
-_MARK = "\ufdd0"
-"""A character that no text has, by Unicode's rules."""
-
-
-def _put_mark(settings: dict[str, Any], mark: int) -> None:
-    """Give the model of a tokenizer's settings an unknown token; added tokens keep their ids."""
-    model = settings["model"]
-    added = {token["content"]: token["id"] for token in settings["added_tokens"]}
-    model["vocab"] = added | model["vocab"] | {_MARK: mark}
-    model["unk_token"] = _MARK
-
-
-def _unprepended(part: Any) -> Any:
-    """Return the settings of a normalizer or splitter without what it puts before the whole text."""
-    if isinstance(part, list):
-        return [_unprepended(item) for item in part if item.get("type") != "Prepend"]
-    if not isinstance(part, dict):
-        return part
-    if part.get("type") == "Prepend":
-        return None
-    return {name: _unprepended(value) if isinstance(value, list) else value for name, value in part.items()}
-
-
-def _unspaced(part: Any) -> Any:
-    """Return the settings of a normalizer or splitter without what it puts before a text or its words."""
-    part = _unprepended(part)
-    if isinstance(part, list):
-        return [_unspaced(item) for item in part]
-    if not isinstance(part, dict):
-        return part
-    changed = {name: _unspaced(value) if isinstance(value, list) else value for name, value in part.items()}
-    return changed | {name: value for name, value in _BARE.items() if name in part}
-
-
-_BARE = {"add_prefix_space": False, "prepend_scheme": "never"}
 
 
 def _words(numbers: Sequence[int | None], spans: Sequence[tuple[int, int]], text: str) -> list[int | None]:

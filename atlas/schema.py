@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION = 1
+VERSION = 2
 """Number of the newest migration; the schema that this package reads and writes."""
 
 USABLE_STATUSES = ("ok", "not_converged")
@@ -146,9 +146,14 @@ _ALL = (
                unit="probability", source="METHOD 1", nullable=True),
         Column("rank", "INTEGER", "rank of the answer's first token; 1 is the argmax", source="METHOD 1",
                nullable=True),
-        Column("prediction", "VARCHAR", "the model's own most probable first token", nullable=True),
+        Column("prediction", "VARCHAR", "the model's own most probable first token, as the tokenizer writes it",
+               nullable=True),
         Column("tokens", "VARCHAR", "the answer's tokens, a JSON list", nullable=True),
         Column("max_score", "FLOAT", "largest score over all layers", source="Eq. 6", nullable=True),
+        Column("prediction_text", "VARCHAR", "the prediction as text; NULL before schema 2, where it stands in "
+               "`prediction`", nullable=True),
+        Column("unknown_tokens", "INTEGER", "tokens beside the answer, and pieces left out, that the vocabulary does "
+               "not know; NULL if not counted", unit="tokens", nullable=True),
     )),
     Table("probe_layer", "What one layer's scores add up to, and the proof; NULL where a scorer has no path.",
           ("run", "prompt", "layer"), (
@@ -196,8 +201,9 @@ _ALL = (
         _NEURON,
         Column("direction", "VARCHAR", "promotes or demotes"),
         Column("rank", "USMALLINT", "place in the list, from 1"),
-        Column("token", "VARCHAR", "the token, as text"),
+        Column("token", "VARCHAR", "the token, as the tokenizer writes it: no two have the same name"),
         Column("score", "FLOAT", "value vector times the token's output embedding", unit="logit"),
+        Column("text", "VARCHAR", "the token as text; NULL before schema 2, where it stands in `token`", nullable=True),
     )),
     Table("intervention", "A prompt's answer before and after neurons were suppressed or enhanced.",
           ("intervention", "prompt"), (

@@ -15,7 +15,7 @@ from atlas.attribution.settings import Settings
 from atlas.engine.batches import Budget, StepBatch, sequence_bytes, steps_of
 from atlas.facts import Prompt
 from atlas.models import LanguageModel, Step
-from atlas.models.readout import token_ranks
+from atlas.models.readout import token_names, token_ranks
 
 MOST_STEPS = 64
 """How many steps run together at most."""
@@ -75,7 +75,7 @@ def _gather(
     model: LanguageModel, prompt: Prompt, steps: Sequence[Step], results: Sequence[_Columns]
 ) -> PromptAttribution:
     """Return a prompt's record: the mean of its steps' scores, the product of their probabilities (METHOD 1)."""
-    tokens = tuple(model.tokenizer.convert_ids_to_tokens([step.target for step in steps]))
+    tokens = tuple(token_names(model, [step.target for step in steps]))
     every, f, f_baseline, error, nodes, converged, ranks, best = map(np.stack, zip(*results, strict=True))
     scores, probabilities = every.mean(0), f[:, 0].astype(np.float64)
     if not (np.isfinite(scores).all() and np.isfinite(probabilities).all()):
@@ -87,7 +87,9 @@ def _gather(
         probability=float(probabilities.prod()),
         mean_probability=float(np.exp(np.log(np.maximum(probabilities, np.finfo(float).tiny)).mean())),
         rank=int(ranks[0]),
-        prediction=model.tokenizer.decode([int(best[0])]).strip(),
+        prediction=token_names(model, [int(best[0])])[0],
+        prediction_text=model.tokenizer.decode([int(best[0])]).strip(),
+        unknown=steps[0].unknown,
         tokens=tokens,
         scores=scores.astype(np.float32),
         layers=LayerRecord(scores.sum(1, dtype=np.float64), *ends, nodes.max(0).astype(np.int32)),

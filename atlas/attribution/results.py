@@ -27,7 +27,8 @@ class PromptAttribution:
     """The scores of one prompt and what the model says about its answer (METHOD 1-2).
 
     `status` is `ok`, `not_converged` (usable, some layer is above the tolerance), or says why there are no numbers:
-    `not_final`, `unspellable`, `too_long`, `nan`. `scores` is `[layer, neuron]`.
+    `not_final`, `unspellable`, `too_long`, `nan`. `scores` is `[layer, neuron]`. `prediction` is the name of the most
+    probable first token, `unknown` what `Step` counts.
     """
 
     prompt: int
@@ -36,6 +37,8 @@ class PromptAttribution:
     mean_probability: float | None = None
     rank: int | None = None
     prediction: str | None = None
+    prediction_text: str | None = None
+    unknown: int | None = None
     tokens: tuple[str, ...] = ()
     scores: NDArray[np.float32] | None = None
     layers: LayerRecord | None = None

@@ -35,6 +35,8 @@ def _probes(run: int, results: Sequence[PromptAttribution]) -> pa.Table:
             "prediction": r.prediction,
             "tokens": json.dumps(r.tokens, ensure_ascii=False),
             "max_score": r.max_score,
+            "prediction_text": r.prediction_text,
+            "unknown_tokens": r.unknown,
         }
         for r in results
     ]

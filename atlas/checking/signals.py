@@ -14,7 +14,7 @@ from atlas.engine.batches import steps_of
 from atlas.facts import Prompt
 from atlas.ids import Neuron
 from atlas.models import LanguageModel
-from atlas.models.readout import output_matrix, token_logits
+from atlas.models.readout import of_tokens, output_matrix, token_logits
 
 Name = tuple[str, str]
 Sets = Mapping[Name, Sequence[Neuron]]
@@ -110,4 +110,4 @@ def _gold_and_best(model: LanguageModel, features: Tensor, target: Tensor) -> li
     """Return the log-probability of the gold token and of the most probable one for steps of one length."""
     logs = torch.log_softmax(token_logits(features, *output_matrix(model)), dim=-1)
     gold = logs.gather(1, target[:, None])[:, 0]
-    return list(zip(gold.tolist(), logs.amax(1).tolist(), strict=True))
+    return list(zip(gold.tolist(), of_tokens(model, logs).amax(1).tolist(), strict=True))

@@ -20,7 +20,7 @@ from atlas.engine.batches import UNUSABLE, Budget, StepBatch, by_shape, sequence
 from atlas.facts import Prompt
 from atlas.ids import Neuron
 from atlas.models import LanguageModel, Step
-from atlas.models.readout import chunks, features_of_ids, output_matrix, token_logits, token_probability
+from atlas.models.readout import chunks, features_of_ids, of_tokens, output_matrix, token_logits, token_probability
 from atlas.models.scaling import Change, Scope, changed, multiplied, neurons_by_layer
 
 ROWS = 128
@@ -175,7 +175,8 @@ def _readings(model: LanguageModel, features: Tensor, target: Tensor) -> list[_R
     for part in chunks(len(features), weight.shape[0] * 4, LOGIT_BYTES):
         logits = token_logits(features[part], weight, bias, cap)
         own = logits.gather(1, target[part, None])
-        columns = ((own - logits.logsumexp(1, keepdim=True))[:, 0], 1 + (logits > own).sum(1), logits.argmax(1))
+        share, logits = (own - logits.logsumexp(1, keepdim=True))[:, 0], of_tokens(model, logits)
+        columns = (share, 1 + (logits > own).sum(1), logits.argmax(1))
         rows = zip(*(column.tolist() for column in columns), features[part], strict=True)
         readings += [_Reading(*row) for row in rows]
     return readings

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from atlas import schema
 from atlas.models.model import LanguageModel
-from atlas.models.readout import LOGIT_BYTES, output_matrix
+from atlas.models.readout import LOGIT_BYTES, of_tokens, output_matrix, token_names
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,10 +37,9 @@ def neuron_tokens(model: LanguageModel, layer: int, neurons: Sequence[int], top:
         return pa.Table.from_pylist(rows, schema=schema.arrow("neuron_token"))
     for chosen, scores in _chunks(neurons, vectors, embedding):
         for direction, sign in DIRECTIONS:
-            best = torch.topk(scores * sign, min(top, scores.shape[1]), dim=1)
+            best = torch.topk(of_tokens(model, scores * sign), min(top, len(model.tokenizer)), dim=1)
             for neuron, tokens, values in zip(chosen, best.indices.tolist(), best.values.tolist(), strict=True):
                 for rank, (token, value) in enumerate(zip(tokens, values, strict=True), start=1):
-                    text = model.tokenizer.decode([token])
                     rows.append(
                         {
                             "model": model.info.id,
@@ -48,8 +47,9 @@ def neuron_tokens(model: LanguageModel, layer: int, neurons: Sequence[int], top:
                             "neuron": neuron,
                             "direction": direction,
                             "rank": rank,
-                            "token": text,
+                            "token": token_names(model, [token])[0],
                             "score": sign * value,
+                            "text": model.tokenizer.decode([token]),
                         }
                     )
     return pa.Table.from_pylist(rows, schema=schema.arrow("neuron_token"))

@@ -122,8 +122,8 @@ class LanguageModel:
     @cached_property
     def rows(self) -> int:
         """The tokens that the model can read and answer: the fewer of its two embeddings' rows."""
-        read: Tensor = self.model.get_input_embeddings().weight  # type: ignore[operator]
-        return min(read.shape[0], self.info.vocabulary)
+        read: int = self.model.get_input_embeddings().weight.shape[0]  # type: ignore[operator]
+        return min(read, self.info.vocabulary)
 
     @cached_property
     def filler(self) -> int:

@@ -3,8 +3,10 @@
 The probability and its gradient are computed without keeping the vocabulary's activations.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
@@ -49,15 +51,41 @@ def token_probability(model: LanguageModel, features: Tensor, target: Tensor) ->
 
 @torch.no_grad()
 def token_ranks(model: LanguageModel, features: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the rank of `target` (1 is the most probable) and the most probable token, both `[batch]`."""
+    """Return the rank of `target` (1 is the most probable) and the most probable token, both `[batch]`.
+
+    Rows of the matrix that are no token's have no rank.
+    """
     weight, bias, cap = output_matrix(model)
     rank, best = torch.empty_like(target), torch.empty_like(target)
     for rows in chunks(len(features), weight.shape[0] * 4, LOGIT_BYTES):
-        logits = token_logits(features[rows], weight, bias, cap)
+        logits = of_tokens(model, token_logits(features[rows], weight, bias, cap))
         own = logits.gather(1, target[rows, None])
         rank[rows] = 1 + (logits > own).sum(1)
         best[rows] = logits.argmax(1)
     return rank, best
+
+
+def of_tokens(model: LanguageModel, logits: Tensor) -> Tensor:
+    """Return logits `[..., vocabulary]` with -inf for the rows of the output matrix that are no token's.
+
+    Matrices are padded for speed: such rows have their share in every probability and are never an answer.
+    """
+    if model not in _nameless:
+        tokens = [i for i in model.tokenizer.get_vocab().values() if i < model.info.vocabulary]
+        rows = torch.ones(model.info.vocabulary, dtype=torch.bool, device=logits.device)
+        rows[tokens] = False
+        _nameless[model] = rows if rows.any() else None
+    nameless = _nameless[model]
+    return logits if nameless is None else logits.masked_fill(nameless.to(logits.device), -torch.inf)
+
+
+_nameless: WeakKeyDictionary[LanguageModel, Tensor | None] = WeakKeyDictionary()
+
+
+def token_names(model: LanguageModel, ids: Sequence[int]) -> list[str]:
+    """Return each token as the tokenizer writes it: a name that no other has."""
+    names: list[str] = model.tokenizer.convert_ids_to_tokens(list(ids))
+    return names
 
 
 def output_matrix(model: LanguageModel) -> tuple[Tensor, Tensor | None, float | None]:

@@ -79,6 +79,7 @@ DERIVED: Mapping[str, str] = {
     "success_rate_both": "its sum over suppressing and enhancing, Eq. 11",
     "transfer": "share of prompts of languages left out whose argmax is the new object",
     "unusable": "claims that could not be judged",
+    "unknown_words": "usable prompts with words beside the answer that the tokenizer does not know",
     "usable": "usable prompts",
     "warning": "usage warning",
     "dkn_summary.share": "share of the facts measured that have a DKN",

@@ -9,6 +9,7 @@ class UsageWarning(StrEnum):
     SINGLE_TEMPLATE = "single template"
     NOT_CONVERGED = "not converged"
     UNKNOWN_ANSWER = "model does not know the answer"
+    UNKNOWN_WORDS = "words that the tokenizer does not know"
     REVISION_NOT_PINNED = "model revision not pinned"
 
     @property
@@ -21,5 +22,6 @@ _MEANINGS = {
     UsageWarning.SINGLE_TEMPLATE: "The fact has one usable prompt in the language: its wording may be what was found.",
     UsageWarning.NOT_CONVERGED: "Some layer's scores miss the tolerance of the completeness check.",
     UsageWarning.UNKNOWN_ANSWER: "For no usable prompt is the answer's first token the model's own choice.",
+    UsageWarning.UNKNOWN_WORDS: "In some usable prompt, words beside the answer are unknown to the model's vocabulary.",
     UsageWarning.REVISION_NOT_PINNED: "The model was loaded without a revision: only the digest names its weights.",
 }

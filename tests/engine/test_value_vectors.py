@@ -17,5 +17,6 @@ def test_tokens_are_the_extremes_of_value_vector_times_output_embedding(tiny, la
             mine = [row for row in rows if (row["neuron"], row["direction"]) == (neuron, direction)]
             order = sorted(range(len(written)), key=lambda token: -sign * float(written[token]))[:4]
             assert [row["rank"] for row in mine] == [1, 2, 3, 4]
-            assert [row["token"] for row in mine] == [tiny.tokenizer.decode([token]) for token in order]
+            assert [tiny.tokenizer.get_vocab()[row["token"]] for row in mine] == order
+            assert [row["text"] for row in mine] == [tiny.tokenizer.decode([token]) for token in order]
             assert torch.allclose(torch.tensor([row["score"] for row in mine]), written[order].float())

@@ -246,6 +246,8 @@ def test_usage_warnings(held):
                 usable, key = world.usable(number, code), (run, fact, code)
                 expected |= {(*key, "single template")} if len(usable) == 1 else set()
                 expected |= {(*key, "not converged")} if any(p.status == "not_converged" for p in usable) else set()
+                strange = {(*key, "words that the tokenizer does not know")}
+                expected |= strange if any(p.unknown for p in usable) else set()
                 expected |= {(*key, "model does not know the answer")} if all(p.rank > 1 for p in usable) else set()
     found = rows(reader, "FROM usage_warning")
     assert {(r["run"], r["fact"], r["language"], r["warning"]) for r in found} == expected

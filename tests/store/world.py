@@ -47,6 +47,10 @@ class Probed:
         return self.status in ("ok", "not_converged")
 
     @property
+    def unknown(self):
+        return self.template % 2
+
+    @property
     def matrix(self):
         return np.array(self.scores, dtype=np.float32).reshape(LAYERS, NEURONS)
 
@@ -147,6 +151,7 @@ def _probe(probe):
         "prediction": "x",
         "tokens": "[]",
         "max_score": float(probe.matrix.max()),
+        "unknown_tokens": probe.unknown,
     }
 
 

@@ -47,7 +47,8 @@ PROMPTS = Query(
     f"""
 SELECT
     prompt.fact, probe.run, prompt.language, prompt.text, prompt.answer, probe.probability, probe.rank,
-    probe.prediction, probe.status, worst.completeness_error, worst.nodes
+    probe.prediction,
+    probe.prediction_text, probe.status, worst.completeness_error, worst.nodes
 FROM probe JOIN prompt USING (prompt)
 LEFT JOIN (
     SELECT run, prompt, max(completeness_error) AS completeness_error, max(nodes) AS nodes

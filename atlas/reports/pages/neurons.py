@@ -73,7 +73,7 @@ TOKENS = Query(
     "tokens",
     "Tokens that its value vector promotes and demotes",
     """
-SELECT model, layer, neuron, direction, rank, token, score
+SELECT model, layer, neuron, direction, rank, token, text, score
 FROM neuron_token WHERE model = $model AND layer = $layer AND neuron = $neuron
 """,
     "direction DESC, rank",

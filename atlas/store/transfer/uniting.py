@@ -20,7 +20,11 @@ OWN = {
     "fact_label": ("subject", "object"),
     "model": ("name", "revision"),
     "run": ("versions",),
-    "neuron_token": ("token", "score"),  # follow from the model; round differently in another company of neurons
+    "neuron_token": (
+        "token",
+        "text",
+        "score",
+    ),  # follow from the model; round differently in another company of neurons
     "edit": ("file", "status"),
 }
 """Columns that say something about a thing and do not make it: where two atlases differ, the first one's stays."""

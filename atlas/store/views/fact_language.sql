@@ -6,6 +6,7 @@ SELECT
     count(*) FILTER (usable(probe.status))::INTEGER AS usable,
     count(*) FILTER (probe.status = 'not_converged')::INTEGER AS not_converged,
     count(*) FILTER (usable(probe.status) AND probe.rank = 1)::INTEGER AS argmax,
+    count(*) FILTER (usable(probe.status) AND probe.unknown_tokens > 0)::INTEGER AS unknown_words,
     avg(probe.probability) AS probability,
     avg(probe.mean_probability) AS mean_probability
 FROM probe JOIN prompt USING (prompt)

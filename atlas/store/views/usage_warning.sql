@@ -7,5 +7,8 @@ UNION ALL
 SELECT run, fact, language, 'model does not know the answer' AS warning
 FROM fact_language WHERE usable > 0 AND argmax = 0
 UNION ALL
+SELECT run, fact, language, 'words that the tokenizer does not know' AS warning
+FROM fact_language WHERE unknown_words > 0
+UNION ALL
 SELECT run.run, NULL AS fact, NULL AS language, 'model revision not pinned' AS warning
 FROM run JOIN model USING (model) WHERE model.revision IS NULL AND model.name NOT LIKE 'demo-%';

@@ -37,7 +37,7 @@ def test_the_manifest_names_every_file(whole, exported):
         path = exported / file["path"]
         assert (file["sha256"], file["bytes"]) == (checksum(path), path.stat().st_size)
         assert file["rows"] == pq.read_metadata(path).num_rows
-    assert (manifest["format"], manifest["atlas"]["schema"]) == ("parquet", "0001")
+    assert (manifest["format"], manifest["atlas"]["schema"]) == ("parquet", "0002")
 
 
 @pytest.mark.parametrize("format_", ["csv", "jsonl"])

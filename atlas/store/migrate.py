@@ -41,11 +41,7 @@ def create(path: Path) -> None:
         raise StoreError(f"{path} is there already; name a new file, or open it to add to it.")
     made = path.with_name(f".{path.name}.{uuid.uuid4().hex}.new")
     try:
-        with duckdb.connect(made, config={"storage_compatibility_version": STORAGE_VERSION}):
-            pass
-        migrate(made)
-        _say_what_it_is(made)
-        finish(made)
+        _make(made)
         os.link(made, path)
     except FileExistsError:
         raise StoreError(f"{path} was made by another process meanwhile; open it to add to it.") from None
@@ -56,6 +52,14 @@ def create(path: Path) -> None:
     finally:
         with suppress(OSError):  # of a folder that cannot be written, which was told already
             made.unlink(missing_ok=True)
+
+
+def _make(path: Path) -> None:
+    with duckdb.connect(path, config={"storage_compatibility_version": STORAGE_VERSION}):
+        pass
+    migrate(path)
+    _say_what_it_is(path)
+    finish(path)
 
 
 def upgrade(path: Path) -> Upgrade:
@@ -91,11 +95,13 @@ def migrate(path: Path, target: str = "head") -> None:
 def finish(path: Path) -> None:
     """Give the file at `path` what is made from code: comments, views, what it says of itself."""
     with duckdb.connect(path) as connection:
+        connection.begin()
         for table in schema.TABLES.values():
             connection.execute(f"COMMENT ON TABLE {table.name} IS {quoted(table.meaning)}")
             for column in table.columns:
                 connection.execute(f'COMMENT ON COLUMN {table.name}."{column.name}" IS {quoted(column.meaning)}')
         views.install(connection)
+        connection.commit()
         connection.execute("CHECKPOINT")
 
 

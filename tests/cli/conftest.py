@@ -60,13 +60,16 @@ def small_batches(monkeypatch):
     monkeypatch.setattr(plan, "MOST_PROMPTS", 1)
 
 
-@pytest.fixture
-def data(tmp_path):
-    folder = tmp_path / "facts"
+def _written(folder):
     folder.mkdir()
     (folder / "facts.csv").write_text(FACTS, "utf-8")
     (folder / "templates.csv").write_text(TEMPLATES, "utf-8")
     return folder
+
+
+@pytest.fixture
+def data(tmp_path):
+    return _written(tmp_path / "facts")
 
 
 def _saved(folder, make, tokenizer):
@@ -102,9 +105,16 @@ def build(shell, masked, data, tmp_path, monkeypatch):
 def one_built(masked, tmp_path_factory):
     """An atlas of the tiny BERT and the facts made here, built once."""
     folder = tmp_path_factory.mktemp("built")
-    (folder / "facts.csv").write_text(FACTS, "utf-8")
-    (folder / "templates.csv").write_text(TEMPLATES, "utf-8")
-    words = ("build", "--model", masked, "--dataset", folder, "--db", folder / "atlas.duckdb")
+    words = ("build", "--model", masked, "--dataset", _written(folder / "facts"), "--db", folder / "atlas.duckdb")
+    assert main([str(word) for word in words]) == 0
+    return folder / "atlas.duckdb"
+
+
+@pytest.fixture(scope="session")
+def one_imported(tmp_path_factory):
+    """An atlas of the facts made here without a run, imported once."""
+    folder = tmp_path_factory.mktemp("imported")
+    words = ("import", _written(folder / "facts"), "--db", folder / "atlas.duckdb")
     assert main([str(word) for word in words]) == 0
     return folder / "atlas.duckdb"
 
@@ -113,6 +123,12 @@ def one_built(masked, tmp_path_factory):
 def built(one_built, db):
     """A copy of that atlas at `db`."""
     shutil.copy(one_built, db)
+
+
+@pytest.fixture
+def facts_only(one_imported, db):
+    """A copy of the atlas without a run."""
+    return shutil.copy(one_imported, db)
 
 
 @pytest.fixture

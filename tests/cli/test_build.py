@@ -194,6 +194,7 @@ def test_json_stays_json_with_a_report(build, tmp_path):
 
 
 @pytest.mark.data
+@pytest.mark.slow
 def test_real_facts_with_the_bundled_model(shell, real_data, db):
     """mParaRel as published: quirks in the files end no build, and all that is left out is counted."""
     ended = shell(

@@ -44,6 +44,7 @@ def test_the_encoder_is_a_model_beside_its_decoder(build, shell, db, folder, mod
     assert compared.code == 0, compared.err
 
 
+@pytest.mark.slow
 def test_knockouts_evaluation_and_claims_ask_the_encoder(build, shell, db, model):
     assert build(model=model).code == 0
     assert shell("knockout", "--model", model, "--db", db).code == 0
@@ -55,6 +56,7 @@ def test_knockouts_evaluation_and_claims_ask_the_encoder(build, shell, db, model
         assert opened.sql("SELECT count(*) AS n FROM knockout")["n"][0].as_py() > 0
 
 
+@pytest.mark.slow
 def test_an_edit_of_the_encoder_is_applied_and_undone_there(build, shell, db, folder, model, tmp_path):
     neurons = tmp_path / "neurons.json"
     neurons.write_text(json.dumps([[layer, neuron] for layer in range(2) for neuron in range(24)]), "utf-8")

@@ -15,12 +15,6 @@ sys.exit(code)
 """
 
 
-@pytest.fixture
-def facts_only(shell, data, db):
-    assert shell("import", data, "--db", db).code == 0
-    return db
-
-
 @pytest.mark.parametrize(
     "words",
     [

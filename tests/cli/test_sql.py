@@ -13,12 +13,6 @@ AWKWARD = (GOLDEN / "awkward.sql").read_text("utf-8")
 
 
 @pytest.fixture
-def facts_only(shell, data, db):
-    assert shell("import", data, "--db", db).code == 0
-    return db
-
-
-@pytest.fixture
 def sql(shell, facts_only):
     def run(query, *words):
         return shell("sql", query, "--db", facts_only, *words)

@@ -1,5 +1,7 @@
 """The measures themselves, on few facts: laws that hold for any model."""
 
+import pytest
+
 from atlas.demo.measure import measure_knowledge, measure_localisation
 from atlas.facts import FactSet
 from atlas.models import LanguageModel
@@ -14,6 +16,7 @@ def test_measures_of_few_facts_are_shares(demo: LanguageModel, few_facts: FactSe
     assert abs(sum(found.neurons_by_layer) - 1) < 1e-9
 
 
+@pytest.mark.slow
 def test_measuring_is_repeatable(demo: LanguageModel, few_facts: FactSet) -> None:
     assert measure_localisation(demo, few_facts, "kn") == measure_localisation(demo, few_facts, "kn")
     assert measure_knowledge(demo, few_facts, held_out=False).fact_languages >= 0.95

@@ -7,16 +7,25 @@ from tiny_families import EVERY, make_tiny
 from atlas.doctor.suite import conformance
 from atlas.models import FAMILIES
 
+QUICK = {"bert", "modernbert", "gpt2", "llama", "bloom", "t5", "bart:encoder"}
+"""One of each way to be built; the others are slow together."""
+
 SHORT = make_prompt("[X] is the [Y]", "Paris", "capital")
 """One token in every tokenizer here."""
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize(
+    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in EVERY]
+)
 def test_conformance(name):
     outcomes = list(conformance(make_tiny(name), [*PROMPTS, SHORT]))
     wrong = [outcome for outcome in outcomes if not outcome.ok]
     assert not wrong
     assert {"one-token", "multi-token"} == {o.detail.split()[0] for o in outcomes if o.check == "scores, kn"}
+
+
+def test_the_quick_ones_are_among_them():
+    assert set(EVERY) > QUICK
 
 
 def test_every_row_of_the_table_is_tested():

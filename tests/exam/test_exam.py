@@ -17,7 +17,7 @@ SEEN_BY_ONE_LAYER = {
 TINY = Setting("base", PlantConfig(layers=2, hidden=48, neurons=32, heads=3, templates=1, relations=1), 5)
 
 
-@pytest.fixture(scope="module", params=["bert", "gpt2"])
+@pytest.fixture(scope="module", params=["bert", pytest.param("gpt2", marks=pytest.mark.slow)])
 def sat(request):
     """Three scorers on the base setting."""
     return job.examine([base_setting(request.param)], ["amig", "joint", "greedy"], seeds=1)

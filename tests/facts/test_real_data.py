@@ -7,7 +7,7 @@ import pytest
 
 from atlas.facts import read
 
-pytestmark = pytest.mark.data
+pytestmark = [pytest.mark.data, pytest.mark.slow]
 
 LANGUAGES = ["ar", "en", "es", "fr", "ja", "ru", "zh"]
 

@@ -192,6 +192,7 @@ def test_rerun_equals_the_whole_model_as_it_is_now(encoder, start):
     assert not torch.allclose(whole, record.features)
 
 
+@pytest.mark.slow
 def test_a_fit_of_value_vectors_does_in_the_model_what_it_says(encoder):
     """How far the new answer then leads; a random decoder need not be able to say it."""
     index = index_of(encoder, [(layer, neuron) for layer in range(2) for neuron in range(20)])

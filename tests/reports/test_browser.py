@@ -11,6 +11,8 @@ from atlas.reports import addresses
 
 playwright = pytest.importorskip("playwright.sync_api", reason="the browser tests need playwright (extra dev)")
 
+pytestmark = pytest.mark.slow
+
 FLAGS = (
     "--no-sandbox",  # a container's root has no user namespaces
     "--disable-gpu",

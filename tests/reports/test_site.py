@@ -163,6 +163,7 @@ def test_an_unknown_relation_is_named(db, tmp_path):
         write(reader, tmp_path / "site", Selection(relations=["P999"]))
 
 
+@pytest.mark.slow
 def test_a_report_may_be_written_again_and_leaves_nothing_behind(db, tmp_path):
     folder = tmp_path / "site"
     with atlas.open(db) as reader:

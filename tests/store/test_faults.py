@@ -102,7 +102,7 @@ def ended(code, **options):
     return found.stdout
 
 
-@pytest.mark.parametrize("size", [1, 4096, 12_000])
+@pytest.mark.parametrize("size", [1, *(pytest.param(size, marks=pytest.mark.slow) for size in (4096, 12_000))])
 def test_files_that_may_not_grow(tmp_path, whole, size):
     path = tmp_path / "full.duckdb"
     atlas.open(path, "w").close()

@@ -1,10 +1,9 @@
 """A picture of the exam: F1 over the background's strength, by kind of circuit and by setting."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from atlas.exam.marking import Mark
-from atlas.exam.results import TARGETS, Row
+from atlas.exam.results import TARGETS, Row, sums
 
 if TYPE_CHECKING:
     import altair as alt
@@ -38,7 +37,7 @@ def _lines(rows: Sequence[Row]) -> Any:
 
     points = [
         {"scorer": scorer, "target": f"F1 of {target}", "background": background, "F1": mark.f1}
-        for (scorer, target, background), mark in _sums(rows, lambda row: (row.method, row.target, row.background))
+        for (scorer, target, background), mark in sums(rows, "method", "target", "background").items()
         if mark.f1 is not None
     ]
     shape = alt.Chart(_data(points), width=190, height=170).mark_line(point=True, opacity=0.8)
@@ -61,7 +60,7 @@ def _shades(rows: Sequence[Row], column: str, title: str) -> Any:
 
     cells = [
         {"scorer": scorer, column: value, "F1": mark.f1 or 0.0}
-        for (scorer, value), mark in _sums(rows, lambda row: (row.method, getattr(row, column)))
+        for (scorer, value), mark in sums(rows, "method", column).items()
     ]
     places = alt.Chart(_data(cells), title=alt.Title(title, anchor="start"), width=alt.Step(50)).encode(
         x=alt.X(f"{column}:N", title=None, sort=None, axis=alt.Axis(labelAngle=30)),
@@ -76,14 +75,6 @@ def _shades(rows: Sequence[Row], column: str, title: str) -> Any:
 
 def _scorers(rows: Iterable[Row]) -> list[str]:
     return list(dict.fromkeys(row.method for row in rows))
-
-
-def _sums(rows: Iterable[Row], key: Callable[[Row], Any]) -> Iterable[tuple[Any, Mark]]:
-    """Return the sum of the marks of each key, in the order of the rows."""
-    sums: dict[Any, Mark] = {}
-    for row in rows:
-        sums[key(row)] = sums.get(key(row), Mark()) + row.mark
-    return sums.items()
 
 
 def _data(values: list[dict[str, Any]]) -> "alt.Data":

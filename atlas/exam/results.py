@@ -1,7 +1,8 @@
 """The exam's results: one row a mark, and the tables made of them."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import pyarrow as pa
 
@@ -53,14 +54,14 @@ def by_setting(rows: Sequence[Row]) -> pa.Table:
 
     Counts are added up over circuits and seeds before they are divided.
     """
+    found = sums(rows, "setting", "method", "target")
     lines = []
-    for setting, method in dict.fromkeys((row.setting, row.method) for row in rows):
-        own = [row for row in rows if row.setting == setting and row.method == method]
+    for setting, method in dict.fromkeys(key[:2] for key in found):
         line: dict[str, object] = {"setting": setting, "scorer": method}
         for target in TARGETS:
-            numbers = _numbers(total(own, lambda row, target=target: row.target == target))
-            line |= {f"{target} {name}": _shown(value) for name, value in numbers.items()}
-        decoys = total(own, lambda row: row.target == "decoy")
+            numbers = _numbers(found.get((setting, method, target), Mark()))
+            line |= {f"{target} {name}": None if value is None else round(value, 3) for name, value in numbers.items()}
+        decoys = found.get((setting, method, "decoy"), Mark())
         line["decoys taken"] = f"{decoys.wrong}/{decoys.right + decoys.wrong}"
         lines.append(line)
     return pa.Table.from_pylist(lines)
@@ -71,22 +72,22 @@ def by_circuit(rows: Sequence[Row], setting: str) -> pa.Table:
 
     `+n` says that n were found wrongly; `none` that there is nothing to find.
     """
-    here = [row for row in rows if row.setting == setting]
-    methods = list(dict.fromkeys(row.method for row in here))
-    lines = []
-    for target in ("KN", "DKN"):
-        for kind in sorted({row.circuit for row in here if row.target == target}):
-            line: dict[str, object] = {"set": target, "circuit": kind}
-            for method in methods:
-                mark = total(here, lambda r, m=method, t=target, k=kind: (r.method, r.target, r.circuit) == (m, t, k))
-                line[method] = _recall(mark)
-            lines.append(line)
-    return pa.Table.from_pylist(lines)
+    lines: dict[tuple[object, ...], dict[str, object]] = {}
+    here = [row for row in rows if row.setting == setting and row.target in ("KN", "DKN")]
+    nothing = dict.fromkeys((row.method for row in here), _recall(Mark()))
+    for (target, circuit, method), mark in sums(here, "target", "circuit", "method").items():
+        line = lines.setdefault((target != "KN", circuit), {"set": target, "circuit": circuit, **nothing})
+        line[method] = _recall(mark)
+    return pa.Table.from_pylist([lines[key] for key in sorted(lines)])
 
 
-def total(rows: Iterable[Row], chosen: Callable[..., bool]) -> Mark:
-    """Return the sum of the marks of the chosen rows."""
-    return sum((row.mark for row in rows if chosen(row)), Mark())
+def sums(rows: Iterable[Row], *columns: str) -> dict[tuple[Any, ...], Mark]:
+    """Return the sum of the marks by the values of some columns, in the order of the rows."""
+    found: dict[tuple[Any, ...], Mark] = {}
+    for row in rows:
+        key = tuple(getattr(row, column) for column in columns)
+        found[key] = found.get(key, Mark()) + row.mark
+    return found
 
 
 def _recall(mark: Mark) -> str:
@@ -96,7 +97,3 @@ def _recall(mark: Mark) -> str:
 
 def _numbers(mark: Mark) -> dict[str, float | None]:
     return {"precision": mark.precision, "recall": mark.recall, "F1": mark.f1}
-
-
-def _shown(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)

@@ -11,13 +11,12 @@ from typing import Any
 
 from atlas.attribution import Settings
 from atlas.building import ray
-from atlas.building.cluster import ClusterOptions
 from atlas.building.computing import Tables, Worker, WorkerOptions
 from atlas.building.plan import Plan, make_plan
-from atlas.building.ray import Cluster
+from atlas.building.ray import Cluster, ClusterOptions
 from atlas.facts import read
 from atlas.running.choice import ModelChoice
-from atlas.running.progress import Silent
+from atlas.running.progress import Progress
 from atlas.running.stopping import Stop
 from atlas.running.work import Batch
 from benchmarks.tables import Table
@@ -76,9 +75,9 @@ def _local(options: WorkerOptions, batches: Sequence[Batch]) -> float:
 def _seconds(options: WorkerOptions, workers: int, batches: Sequence[Batch]) -> float:
     """Return how long `workers` take for `batches`, each of them warm."""
     with Cluster(ClusterOptions(workers=workers), options) as cluster:
-        cluster.work(0, [batches[0]] * (2 * workers), _forget, Silent(), Stop())
+        cluster.work(0, [batches[0]] * (2 * workers), _forget, Progress(), Stop())
         start = time.perf_counter()
-        cluster.work(0, batches, _forget, Silent(), Stop())
+        cluster.work(0, batches, _forget, Progress(), Stop())
         return time.perf_counter() - start
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from atlas.attribution.identity import versions
 from atlas.facts import Prompt
@@ -39,23 +39,6 @@ class Workbench:
     versions: Mapping[str, str]
 
 
-class Workers(Protocol):
-    """Where batches are computed: on this machine, or by workers elsewhere."""
-
-    @property
-    def workbench(self) -> Workbench:
-        """What every worker works with."""
-
-    def left_over(self, run: int, done: set[int]) -> Iterable[Tables]:
-        """Return rows that an earlier call computed and did not load, of prompts that are not all `done`."""
-
-    def work(self, run: int, batches: Iterable[Batch], load: Load[Tables], progress: Progress, stop: Stop) -> None:
-        """Compute `batches` and load their rows, until all are done or `stop` is requested."""
-
-    def tokens(self, layer: int, neurons: Sequence[int]) -> "pa.Table":
-        """Return the rows of `neuron_token` of some neurons of a layer."""
-
-
 class Worker:
     """Computes in this process, one batch after the other; the model is loaded when it is first needed."""
 
@@ -88,11 +71,11 @@ class Worker:
         return neuron_tokens(self.model, layer, neurons)
 
     def left_over(self, run: int, done: set[int]) -> Iterable[Tables]:
-        """Return nothing: what this process computes it loads."""
+        """Return rows that an earlier call computed and did not load: none, as this process loads what it computes."""
         return ()
 
     def work(self, run: int, batches: Iterable[Batch], load: Load[Tables], progress: Progress, stop: Stop) -> None:
-        """See `Workers` and `atlas.running.work.work`."""
+        """Compute `batches` and load their rows, until all are done or `stop` is requested."""
         work(batches, lambda batch: [self.compute(run, batch)], load, progress, stop)
 
     @cached_property

@@ -4,20 +4,21 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import atlas
 from atlas.attribution.identity import identity
-from atlas.building.cluster import ClusterOptions
-from atlas.building.computing import Tables, Workbench, Worker, WorkerOptions, Workers
-from atlas.building.neuron_tokens import fill_tokens
+from atlas.building.computing import Tables, Workbench, Worker, WorkerOptions
 from atlas.building.plan import WHOLE, Plan, Shard, batch_size, make_plan, missing, prompts_of
+from atlas.building.ray import Cluster, ClusterOptions
 from atlas.building.summary import Summary
 from atlas.errors import AtlasError, UsageError
 from atlas.running.choice import ModelChoice
-from atlas.running.progress import Progress, Silent
+from atlas.running.progress import Progress
 from atlas.running.stopping import orderly_stop
 from atlas.running.work import Batch
 from atlas.schema import usable
@@ -65,7 +66,7 @@ def build(options: BuildOptions, progress: Progress | None = None) -> Summary:
     selection, DataError for facts that cannot be read, ModelError and StoreError for model and atlas.
     """
     started = monotonic()
-    progress = progress or Silent()
+    progress = progress or Progress()
     plan = read_plan(options, progress)
     with ExitStack() as stack:
         # An atlas that is there is opened first: a second writer should not wait for a model to load.
@@ -106,7 +107,7 @@ class _Job:
     plan: Plan
     writer: "Writer"
     settings: "Settings"
-    workers: Workers
+    workers: Worker | Cluster
     run: int
     total: int = 0
     before: int = 0
@@ -130,7 +131,9 @@ class _Job:
         """Store what the knowledge neurons write, once the run is whole; a shard never is."""
         if self.options.shard == WHOLE and not self._left():
             self.progress.step("looking up the tokens of knowledge neurons")
-            fill_tokens(self.writer, self.workers, self.run)
+            missing = self.writer.sql(_UNNAMED, {"run": self.run, "model": self.workers.workbench.info.id}).to_pylist()
+            for layer, group in groupby(missing, key=itemgetter("layer")):
+                self.writer.load("neuron_token", self.workers.tokens(layer, [row["neuron"] for row in group]))
 
     def summary(self, started: float) -> Summary:
         """Count what the atlas holds now; `started` is when the job began."""
@@ -190,14 +193,12 @@ def _wrong_setting(error: ValueError) -> str:
     return f"--{name.replace('_', '-')} cannot be {first.get('input')!r}: {first['msg']}"
 
 
-def _workers(options: BuildOptions, settings: "Settings", progress: Progress, stack: ExitStack) -> Workers:
+def _workers(options: BuildOptions, settings: "Settings", progress: Progress, stack: ExitStack) -> Worker | Cluster:
     """Return the workers that are asked for."""
     worker = WorkerOptions(options.filled(), settings)
     if options.cluster is None:
         progress.step(f"loading model {options.model}")
         return Worker(worker)
-    from atlas.building.ray import Cluster
-
     progress.step(f"starting Ray workers with model {options.model}")
     return stack.enter_context(Cluster(options.cluster, worker))
 
@@ -213,6 +214,13 @@ def _start(options: BuildOptions, writer: "Writer", plan: Plan, settings: "Setti
         versions=bench.versions,
     )
 
+
+_UNNAMED = """
+SELECT DISTINCT layer, neuron FROM knowledge_neuron
+WHERE run = $run AND definition = 'default'
+    AND (layer, neuron) NOT IN (SELECT (layer, neuron) FROM neuron_token WHERE model = $model)
+ORDER BY layer, neuron
+"""
 
 _FOUND = f"""
 SELECT

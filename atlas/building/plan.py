@@ -54,11 +54,9 @@ WHOLE = Shard()
 
 @dataclass(frozen=True)
 class Plan:
-    """The prompts of a selection, and those of held-out templates that are left for paraphrase tests."""
+    """The prompts of a selection, but those of held-out templates, which are left for paraphrase tests."""
 
     facts: FactSet
-    total: int
-    held_out: int
 
     def batches(self, size: int = 1) -> Iterator[Batch]:
         """Yield every batch of the whole selection: as few whole groups as make `size` prompts or more."""
@@ -70,6 +68,11 @@ class Plan:
                 batch = []
         if batch:
             yield batch
+
+    @property
+    def held_out(self) -> int:
+        """How many prompts are left out."""
+        return sum(1 for _ in self.facts.prompts(held_out=True))
 
     def _groups(self) -> Iterator[list[Prompt]]:
         """Yield the prompts of each fact in each language."""
@@ -92,14 +95,12 @@ def prompts_of(batches: Iterable[Batch]) -> int:
 
 def make_plan(facts: FactSet) -> Plan:
     """Return the plan for all prompts of `facts`; raises UsageError if there are none."""
-    total = sum(1 for _ in facts.prompts())
-    held_out = sum(1 for _ in facts.prompts(held_out=True))
-    if not total:
+    if not any(True for _ in facts.prompts()):
         raise UsageError(
             f"No prompt can be made of the {len(facts.facts):,} facts and {len(facts.templates):,} templates of "
             f"{facts.source}: no template fits a fact's relation and languages and is not held out; select others."
         )
-    return Plan(facts, total, held_out)
+    return Plan(facts)
 
 
 def batch_size(info: "ModelInfo", device: str) -> int:

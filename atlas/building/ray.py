@@ -5,11 +5,10 @@ import os
 import socket
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from atlas.building.cluster import ClusterOptions
 from atlas.building.computing import Tables, Workbench, Worker, WorkerOptions
 from atlas.building.shards import DamagedShardError, Store
 from atlas.errors import AtlasError, UsageError
@@ -29,6 +28,21 @@ _ANSWER = 10.0  # seconds for a cluster to answer
 _POLL = 1.0  # seconds until a signal is heard
 
 log = logging.getLogger("atlas")
+
+
+@dataclass(frozen=True)
+class ClusterOptions:
+    """Which cluster works, with how many workers.
+
+    `address` None starts a cluster on this machine; `workers` None takes as many as it has room for. `gpus` are those
+    of one worker: None takes one where the cluster has any. With `shards_to`, the URL of a folder that all machines
+    see, workers write their rows there as Parquet and the loader reads them.
+    """
+
+    address: str | None = None
+    workers: int | None = None
+    gpus: float | None = None
+    shards_to: str | None = None
 
 
 class Actor(Worker):
@@ -90,7 +104,7 @@ class Cluster:
                 log.warning("%s It is computed again.", error)
 
     def work(self, run: int, batches: Iterable[Batch], load: Load[Tables], progress: Progress, stop: Stop) -> None:
-        """Compute `batches` on all workers and load what comes back, as it comes; see `Workers`.
+        """Compute `batches` on all workers and load what comes back, as it comes.
 
         What was computed before an error is loaded before it rises. A worker that dies is started again, and its
         batches with it.

@@ -12,7 +12,7 @@ from atlas import scorers
 from atlas.errors import UsageError
 from atlas.ids import stable_id
 from atlas.running.choice import ModelChoice
-from atlas.running.progress import Progress, Silent
+from atlas.running.progress import Progress
 from atlas.store.connection import check_file
 from atlas.store.runs import UNION, choose_runs
 
@@ -98,7 +98,7 @@ def opened(options: CheckOptions, progress: Progress | None) -> Iterator[Bench]:
     """
     from atlas.checking.neurons import read_world, relation_neurons
 
-    progress = progress or Silent()
+    progress = progress or Progress()
     check_file(options.db)
     with atlas.open(options.db, "a") as writer:
         progress.step(f"loading model {options.model}")

@@ -13,7 +13,7 @@ from atlas.editing.rows import edit_row, outcome_rows
 from atlas.editing.sources import KINDS, Choice, choices, random_like, read_neurons
 from atlas.errors import AtlasError, UsageError
 from atlas.running.choice import OpenChoice
-from atlas.running.progress import Progress, Silent
+from atlas.running.progress import Progress
 from atlas.store.connection import check_file
 from atlas.store.stored import Prompts, StoredRun, stored_facts, stored_run
 
@@ -87,7 +87,7 @@ def edit_facts(options: EditOptions, requests: Sequence[Request], progress: Prog
     A request that cannot be met stands in its place with its error. Raises UsageError, StoreError and ModelError where
     nothing can be done at all; a folder to `save` into must be new or empty.
     """
-    progress = progress or Silent()
+    progress = progress or Progress()
     if options.save is not None and options.save.exists() and any(options.save.iterdir()):
         raise UsageError(f"The folder {options.save} is not empty; name a new one for the model.")
     check_file(options.db)

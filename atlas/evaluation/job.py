@@ -17,7 +17,7 @@ from atlas.evaluation.conditions import Chosen, Condition
 from atlas.facts import Fact, FactSet, Prompt
 from atlas.ids import stable_id
 from atlas.running.choice import OpenChoice
-from atlas.running.progress import Progress, Silent
+from atlas.running.progress import Progress
 from atlas.store.connection import check_file
 from atlas.store.stored import Prompts, StoredRun, stored_facts, stored_run
 
@@ -73,7 +73,7 @@ def evaluate(options: EvaluateOptions, progress: Progress | None = None) -> Eval
 
     Scores that a scorer's run lacks are computed first. Raises UsageError where no fact can be evaluated.
     """
-    progress = progress or Silent()
+    progress = progress or Progress()
     if options.scope not in ("query", "all"):
         raise UsageError(f"--scope cannot be {options.scope!r}: choose query or all.")
     check_file(options.db)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import atlas
 from atlas.attribution.identity import identity, versions
 from atlas.ids import Neuron
-from atlas.running.progress import Progress, Silent
+from atlas.running.progress import Progress
 
 if TYPE_CHECKING:
     from atlas.exam import Failure, Found, Row, Setting
@@ -51,7 +51,7 @@ def examine(
     Knowledge neurons and LIKN are those of the definition `default`, DKN those of `strict`, all read from the views of
     an atlas made for each model and thrown away. `workers` processes share the models out.
     """
-    started, progress = monotonic(), progress or Silent()
+    started, progress = monotonic(), progress or Progress()
     cases = [(setting, seed, tuple(methods)) for setting in settings for seed in range(seeds)]
     progress.start(sum(map(_prompts, cases)), 0, "prompts")
     rows: list[Row] = []

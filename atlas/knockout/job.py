@@ -15,7 +15,7 @@ from atlas.errors import UsageError
 from atlas.facts import Prompt
 from atlas.ids import Neuron
 from atlas.running.choice import ModelChoice
-from atlas.running.progress import Progress, Silent
+from atlas.running.progress import Progress
 from atlas.running.stopping import orderly_stop
 from atlas.running.work import work
 from atlas.store.connection import check_file
@@ -89,7 +89,7 @@ def knockout(options: KnockoutOptions, progress: Progress | None = None) -> Knoc
     fitting run, ModelError and StoreError for model and atlas, which a build made before.
     """
     started = monotonic()
-    progress = progress or Silent()
+    progress = progress or Progress()
     if not (1 <= options.max_order <= 6 and options.top >= 1):
         raise UsageError("--top must be at least 1 and --max-order from 1 to 6.")
     check_file(options.db)

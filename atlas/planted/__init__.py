@@ -1,7 +1,6 @@
 """Planted models: random weights with known circuits written in, so that a locator can be marked (METHOD 7)."""
 
-from atlas.planted.config import Circuit, PlantConfig
-from atlas.planted.errors import PlantingError
+from atlas.planted.config import Circuit, PlantConfig, PlantingError
 from atlas.planted.layout import standard_circuits
 from atlas.planted.planting import Planted, plant
 from atlas.planted.truth import Truth

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from atlas.ids import Neuron
-from atlas.planted.errors import PlantingError
+from atlas.planted.config import PlantingError
 from atlas.planted.probe import log_odds
 from atlas.planted.writing.fitting import FIRES, Fitter, acts
 from atlas.planted.writing.members import Member

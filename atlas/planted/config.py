@@ -4,13 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from atlas.errors import UsageError
+from atlas.errors import ModelError, UsageError
 
 FactKind = Literal["knowledge", "independent", "bound", "degenerate", "backup", "additive"]
 DecoyKind = Literal["silent", "unfired", "constant"]
 Kind = Literal[FactKind, DecoyKind]
 FACT_KINDS: tuple[str, ...] = get_args(FactKind)
 DECOY_KINDS: tuple[str, ...] = get_args(DecoyKind)
+
+
+class PlantingError(ModelError):
+    """A planted circuit does not do what it should; the background is too strong for it."""
+
 
 FIXED_COORDINATES = 12
 """Coordinates of the ballast and the flags, and the one more that each of four bases takes."""

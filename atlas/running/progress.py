@@ -1,10 +1,8 @@
 """What a job tells while it runs; the command line shows it, a notebook may, the library never prints."""
 
-from typing import Protocol
 
-
-class Progress(Protocol):
-    """Receiver of a job's progress; `start` says what is counted."""
+class Progress:
+    """Receiver of a job's progress, which this one lets pass; `start` says what is counted."""
 
     def step(self, text: str) -> None:
         """A step has begun, such as loading the model."""
@@ -20,22 +18,3 @@ class Progress(Protocol):
 
     def finish(self) -> None:
         """Work has ended, well or not."""
-
-
-class Silent:
-    """Progress that nobody watches."""
-
-    def step(self, text: str) -> None:
-        """Do nothing."""
-
-    def start(self, total: int, done: int, things: str) -> None:
-        """Do nothing."""
-
-    def advance(self, count: int) -> None:
-        """Do nothing."""
-
-    def stopping(self) -> None:
-        """Do nothing."""
-
-    def finish(self) -> None:
-        """Do nothing."""

@@ -17,8 +17,8 @@ from ..options import DEFAULT_DB, DEMO, Db, Languages, Relations, SkipBad, choos
 from . import report as reporting
 
 if TYPE_CHECKING:
-    from atlas.building.cluster import ClusterOptions
     from atlas.building.job import BuildOptions
+    from atlas.building.ray import ClusterOptions
     from atlas.building.summary import Summary
 
 
@@ -133,7 +133,7 @@ def _cluster(
     engine: EngineName, address: str | None, workers: int | None, gpus: float | None, shards_to: str | None
 ) -> "ClusterOptions | None":
     """Return where Ray works, None for this process; raises UsageError for Ray's options without Ray."""
-    from atlas.building.cluster import ClusterOptions
+    from atlas.building.ray import ClusterOptions
 
     options = {"--ray-address": address, "--workers": workers, "--gpus-per-worker": gpus, "--shards-to": shards_to}
     given = [name for name, value in options.items() if value is not None]

@@ -8,6 +8,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.progress import TimeRemainingColumn as TimeLeftColumn
 from rich.text import Text
 
+from atlas.running.progress import Progress as JobProgress
+
 from ..diagnostics import urgent, visible
 
 
@@ -18,8 +20,8 @@ class _RateColumn(ProgressColumn):
         return Text(f"{task.speed:,.1f}/s" if task.speed else "")
 
 
-class TerminalProgress:
-    """Shows a job's progress to whoever watches the terminal; see `atlas.running.progress.Progress`."""
+class TerminalProgress(JobProgress):
+    """Shows a job's progress to whoever watches the terminal; see `atlas.running.progress`."""
 
     def __init__(self) -> None:
         console = Console(stderr=True)

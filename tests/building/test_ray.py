@@ -14,7 +14,7 @@ import atlas
 from atlas.building.plan import make_plan
 from atlas.building.shards import DamagedShardError, Store
 from atlas.errors import StoreError, UsageError
-from atlas.running.progress import Silent
+from atlas.running.progress import Progress
 from atlas.running.stopping import Stop
 from atlas.store.digest import digest
 
@@ -109,8 +109,7 @@ RAY = SimpleNamespace(
 
 
 def _cluster(answers, shards_to=None):
-    from atlas.building.cluster import ClusterOptions
-    from atlas.building.ray import Cluster
+    from atlas.building.ray import Cluster, ClusterOptions
 
     cluster = object.__new__(Cluster)
     cluster._options = ClusterOptions(shards_to=shards_to)
@@ -132,7 +131,7 @@ def _work(cluster, facts, stop=None):
 
     batches = list(make_plan(facts).batches())
     try:
-        cluster.work(RUN, batches, load, Silent(), stop or Stop())
+        cluster.work(RUN, batches, load, Progress(), stop or Stop())
     finally:
         cluster.loaded = loaded
     return loaded, Counter(prompt.id for each in batches for prompt in each)

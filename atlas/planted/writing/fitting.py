@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from atlas.ids import Neuron
-from atlas.planted.errors import PlantingError
+from atlas.planted.config import PlantingError
 from atlas.planted.probe import Cuts, Probe, log_odds
 from atlas.planted.writing.members import Member
 from atlas.planted.writing.skeleton import CONTENT, KNOWN, OBJECT_SCALE, UNKNOWN, write_path

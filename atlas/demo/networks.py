@@ -8,48 +8,19 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadModel
 
 from atlas.models.families import Kind, family_of
+from atlas.planted.writing.weights import untrained
 
 LAYERS, WIDTH, NEURONS, HEADS, POSITIONS = 4, 128, 512, 4, 48
 
 
 def make_network(kind: Kind, tokenizer: Any) -> Any:
     """Return an untrained model of the `masked` or `causal` kind."""
-    return _bert(tokenizer) if kind == "masked" else _gpt2(tokenizer)
-
-
-def _bert(tokenizer: Any) -> BertForMaskedLM:
-    config = BertConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=WIDTH,
-        num_hidden_layers=LAYERS,
-        num_attention_heads=HEADS,
-        intermediate_size=NEURONS,
-        max_position_embeddings=POSITIONS,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        pad_token_id=tokenizer.pad_token_id,
-    )
-    return BertForMaskedLM(config)
-
-
-def _gpt2(tokenizer: Any) -> GPT2LMHeadModel:
-    config = GPT2Config(
-        vocab_size=len(tokenizer),
-        n_embd=WIDTH,
-        n_layer=LAYERS,
-        n_head=HEADS,
-        n_inner=NEURONS,
-        n_positions=POSITIONS,
-        resid_pdrop=0.0,
-        embd_pdrop=0.0,
-        attn_pdrop=0.0,
-        bos_token_id=tokenizer.bos_token_id,
-        eos_token_id=tokenizer.eos_token_id,
-    )
-    return GPT2LMHeadModel(config)
+    names = {"masked": ("bert", ("pad",)), "causal": ("gpt2", ("bos", "eos"))}
+    family, tokens = names[kind]
+    special = {f"{name}_token_id": getattr(tokenizer, f"{name}_token_id") for name in tokens}
+    return untrained(family, len(tokenizer), LAYERS, WIDTH, NEURONS, HEADS, POSITIONS, **special)
 
 
 @dataclass

@@ -48,8 +48,8 @@ class Weights:
 def fresh_model(config: PlantConfig, vocabulary: int, special: Mapping[str, Any]) -> Any:
     """Return a transformers model of the family; the global random state is left as it was."""
     with torch.random.fork_rng(devices=[]):
-        build = _bert if config.family == "bert" else _gpt2
-        model = build(config, vocabulary, special)
+        shape = (config.layers, config.hidden, config.neurons, config.heads, POSITIONS)
+        model = untrained(config.family, vocabulary, *shape, **special)
     return model.eval().requires_grad_(False)
 
 
@@ -80,21 +80,24 @@ def weights_of(model: Any) -> Weights:
     return _bert_weights(model) if model.config.model_type == "bert" else _gpt2_weights(model)
 
 
-def _bert(config: PlantConfig, vocabulary: int, special: Mapping[str, Any]) -> nn.Module:
-    shape = BertConfig(
-        vocab_size=vocabulary, hidden_size=config.hidden, num_hidden_layers=config.layers,
-        num_attention_heads=config.heads, intermediate_size=config.neurons, max_position_embeddings=POSITIONS,
-        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, **special,
+def untrained(
+    family: str, vocabulary: int, layers: int, hidden: int, neurons: int, heads: int, positions: int, **special: Any
+) -> Any:
+    """Return a `bert` or `gpt2` of this shape with its language head and without dropout; `special` are its tokens."""
+    if family == "bert":
+        return BertForMaskedLM(
+            BertConfig(
+                vocab_size=vocabulary, hidden_size=hidden, num_hidden_layers=layers, num_attention_heads=heads,
+                intermediate_size=neurons, max_position_embeddings=positions, hidden_dropout_prob=0.0,
+                attention_probs_dropout_prob=0.0, **special,
+            )
+        )  # fmt: skip
+    return GPT2LMHeadModel(
+        GPT2Config(
+            vocab_size=vocabulary, n_embd=hidden, n_layer=layers, n_head=heads, n_inner=neurons, n_positions=positions,
+            embd_pdrop=0.0, attn_pdrop=0.0, resid_pdrop=0.0, **special,
+        )
     )  # fmt: skip
-    return BertForMaskedLM(shape)
-
-
-def _gpt2(config: PlantConfig, vocabulary: int, special: Mapping[str, Any]) -> nn.Module:
-    shape = GPT2Config(
-        vocab_size=vocabulary, n_embd=config.hidden, n_layer=config.layers, n_head=config.heads,
-        n_inner=config.neurons, n_positions=POSITIONS, embd_pdrop=0.0, attn_pdrop=0.0, resid_pdrop=0.0, **special,
-    )  # fmt: skip
-    return GPT2LMHeadModel(shape)
 
 
 def _tables(model: nn.Module) -> list[Tensor]:

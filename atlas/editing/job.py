@@ -148,7 +148,10 @@ class _Job:
         target = understand(request, self.prompts, self.writer.fact_ids(request.fact))
         found = self._choices(target)
         run = None if found[0].source == "file" else self.run.run
-        made = make_edit(self.model, target, self.prompts, found, self.settings, run=run, force=self.options.force)
+        made = make_edit(
+            self.model, target, self.prompts, found, self.settings, run=run, force=self.options.force,
+            budget=self.options.bytes,
+        )  # fmt: skip
         applied = made.converged and (self.options.together or self.options.save is not None)
         if applied:
             apply_edit(self.model, made.edit)

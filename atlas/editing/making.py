@@ -10,12 +10,13 @@ from atlas.editing.applying import edited
 from atlas.editing.columns import Columns, Index, index_of, read_columns, shifted, write_columns
 from atlas.editing.files import Edit, EditRecord
 from atlas.editing.fitting import Fit
-from atlas.editing.outcomes import look_after, look_before
+from atlas.editing.outcomes import outcomes
 from atlas.editing.prompts import EditPrompts, prompts_around
 from atlas.editing.requests import Target
 from atlas.editing.settings import EditSettings
 from atlas.editing.sources import Choice
 from atlas.engine.answers import Case, measure
+from atlas.engine.batches import Budget
 from atlas.errors import UsageError
 from atlas.facts import Prompt
 from atlas.models import LanguageModel
@@ -49,34 +50,30 @@ def make_edit(
     *,
     run: int | None = None,
     force: bool = False,
+    budget: int | None = None,
 ) -> Made:
-    """Find an edit and measure it; the model is left as it was.
+    """Find an edit and measure it, with a `budget` of memory for activations in bytes; the model is left as it was.
 
     The choices of neurons are tried in turn until one converges. Raises UsageError for a fact that the model gives a
     wrong answer to in most of the prompts, unless `force`, ModelError and TokenError for prompts and objects that the
     model cannot use.
     """
     around = prompts_around(model, target, prompts, settings.keep_facts, settings.seed)
-    known = _known(model, around)
+    memory = Budget.of(model, budget)
+    found = measure(model, [Case(prompt) for prompt in around.old], budget=memory)
+    known = sum(answer.argmax for answer in found) / len(found)
     if known <= 0.5 and not force:
         raise UsageError(
             f"Model {model.info.name!r} answers {known:.0%} of the prompts of <{target.fact.subject}, "
             f"{target.fact.relation}, {target.fact.object}> rightly: it does not know the fact; use --force to edit it "
             f"all the same."
         )
-    choice, index, found = _first_to_converge(model, around, choices, settings)
-    edit = _edit(model, target, choice, index, found.delta, settings, run)
-    if not found.converged:
-        return Made(edit, known, found, [], [])
-    before = look_before(model, around.questions)
-    with edited(model, edit):
-        return Made(edit, known, found, look_after(model, before), [p.prompt for p in around.questions])
-
-
-def _known(model: LanguageModel, around: EditPrompts) -> float:
-    """Return the share of the fact's prompts whose old answer is the argmax."""
-    found = measure(model, [Case(prompt) for prompt in around.old])
-    return sum(m.argmax for m in found) / len(found)
+    choice, index, fit = _first_to_converge(model, around, choices, settings)
+    edit = _edit(model, target, choice, index, fit.delta, settings, run)
+    if not fit.converged:
+        return Made(edit, known, fit, [], [])
+    rows = outcomes(model, around.questions, edited(model, edit), memory)
+    return Made(edit, known, fit, rows, [question.prompt for question in around.questions])
 
 
 def _first_to_converge(

@@ -1,10 +1,12 @@
 """What an edit did: the same prompts before and after (METHOD 5)."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
 from atlas.engine.answers import Case, Measured, divergence, measure
+from atlas.engine.batches import Budget
 from atlas.facts import Prompt
 from atlas.models import LanguageModel
 
@@ -20,27 +22,17 @@ class Question:
     asked: Prompt
 
 
-@dataclass(frozen=True, slots=True)
-class Before:
-    """The prompts as the unedited model answered them: the answer looked for, and whether the old one led."""
-
-    questions: tuple[Question, ...]
-    asked: tuple[Measured, ...]
-    known: tuple[bool, ...]
-
-
-def look_before(model: LanguageModel, questions: Sequence[Question]) -> Before:
-    """Measure the prompts on the unedited model."""
-    found = measure(model, [Case(p.asked) for p in questions] + [Case(p.prompt) for p in questions])
-    asked, old = found[: len(questions)], found[len(questions) :]
-    return Before(tuple(questions), tuple(asked), tuple(m.argmax for m in old))
-
-
-def look_after(model: LanguageModel, before: Before) -> list[dict[str, Any]]:
-    """Measure the prompts again and return the columns of `edit_outcome`, all but `edit`."""
-    after = measure(model, [Case(question.asked) for question in before.questions])
-    rows = zip(before.questions, before.asked, after, before.known, strict=True)
-    return [_row(model, *row) for row in rows]
+def outcomes(
+    model: LanguageModel, questions: Sequence[Question], change: AbstractContextManager[Any], budget: Budget
+) -> list[dict[str, Any]]:
+    """Measure the questions as the model is and within `change`; return the columns of `edit_outcome` but `edit`."""
+    asked = [Case(question.asked) for question in questions]
+    found = measure(model, asked + [Case(question.prompt) for question in questions], budget=budget)
+    before, old = found[: len(asked)], found[len(asked) :]
+    with change:
+        after = measure(model, asked, budget=budget)
+        rows = zip(questions, before, after, old, strict=True)
+        return [_row(model, question, then, now, one.argmax) for question, then, now, one in rows]
 
 
 def _row(model: LanguageModel, question: Question, before: Measured, after: Measured, known: bool) -> dict[str, Any]:

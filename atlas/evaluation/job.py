@@ -203,7 +203,7 @@ class _Job:
         plain = {p.id: p for p in (*chain.from_iterable(self.own.values()), *usable(self.model, others))}
         self.writer.add_prompts(plain.values())
         self.progress.step(f"measuring the {purpose} table")
-        found = measure(self.model, [Case(p) for p in plain.values()])
+        found = measure(self.model, [Case(p) for p in plain.values()], budget=self.budget)
         before = dict(zip(plain, found, strict=True))
         away = {
             fact: {code: [p for p in group if p.id in plain] for code, group in languages.items()}
@@ -213,7 +213,8 @@ class _Job:
         self.progress.start(len(rows), 0, "interventions")
         for start in range(0, len(rows), PORTION):
             part = rows[start : start + PORTION]
-            after = measure(self.model, [case for _, case in part], self.options.scope)  # type: ignore[arg-type]
+            scope: Any = self.options.scope  # checked at the start
+            after = measure(self.model, [case for _, case in part], scope, self.budget)
             table = [_row(row, before[case.prompt.id], now) for (row, case), now in zip(part, after, strict=True)]
             self.writer.load("intervention", pa.Table.from_pylist(table, schema=schema.arrow("intervention")))
             self.progress.advance(len(part))

@@ -169,7 +169,7 @@ def test_edits_are_converted_both_ways(shell, built, db, tmp_path, style):
 
 def test_evaluate_writes_both_tables(shell, built, db, tmp_path):
     done = shell(
-        "evaluate", "--db", db, "--method", "gradient,random", "--likn-method", "gradient", "--limit", "2",
+        "evaluate", "--db", db, "--method", "gradient,random", "--likn-method", "gradient", "--languages", "en,fr",
         "--neurons", "3", "--out", tmp_path / "tables",
     )  # fmt: skip
     assert done.code == 0, done.err

@@ -11,7 +11,6 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import atlas
-from atlas.attribution.identity import identity
 from atlas.building.computing import Tables, Workbench, Worker, WorkerOptions
 from atlas.building.plan import WHOLE, Plan, Shard, batch_size, make_plan, missing, prompts_of
 from atlas.building.ray import Cluster, ClusterOptions
@@ -19,6 +18,7 @@ from atlas.building.summary import Summary
 from atlas.errors import AtlasError, UsageError
 from atlas.running.choice import ModelChoice
 from atlas.running.progress import Progress
+from atlas.running.scores import begin_run
 from atlas.running.stopping import orderly_stop
 from atlas.running.work import Batch
 from atlas.schema import usable
@@ -206,13 +206,7 @@ def _workers(options: BuildOptions, settings: "Settings", progress: Progress, st
 def _start(options: BuildOptions, writer: "Writer", plan: Plan, settings: "Settings", bench: Workbench) -> int:
     writer.add_facts(plan.facts)
     writer.add_prompts(plan.facts.prompts())
-    return writer.start_run(
-        model=writer.add_model(bench.info.row()),
-        method=settings.method,
-        settings=identity(settings, options.dtype),
-        seed=settings.seed,
-        versions=bench.versions,
-    )
+    return begin_run(writer, bench.info, settings, options.dtype, bench.versions)
 
 
 _UNNAMED = """

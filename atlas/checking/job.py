@@ -14,7 +14,7 @@ from atlas.ids import stable_id
 from atlas.running.choice import ModelChoice
 from atlas.running.progress import Progress
 from atlas.store.connection import check_file
-from atlas.store.runs import UNION, choose_runs
+from atlas.store.runs import UNION, choose_runs, stored_runs
 
 if TYPE_CHECKING:
     from atlas.attribution import Settings
@@ -124,9 +124,9 @@ def _settings(writer: "Writer", run: int, *, union: bool) -> "Settings":
 
     if union:
         return Settings()
-    row = writer.sql("SELECT method, seed, settings FROM run WHERE run = ?", [run]).to_pylist()[0]
-    known = {key: value for key, value in json.loads(row["settings"]).items() if key in Settings.model_fields}
-    return Settings(**(known | {"method": row["method"], "seed": row["seed"]}))
+    (row,) = stored_runs(writer, lambda each: each.run == run)
+    known = {key: value for key, value in json.loads(row.settings).items() if key in Settings.model_fields}
+    return Settings(**(known | {"method": row.method, "seed": row.seed}))
 
 
 def evaluate_claims(

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from atlas.checking.cases import World
-from atlas.facts import Fact, Label, Template
 from atlas.ids import Neuron, stable_id
+from atlas.store.stored import neuron_sets, stored_facts
 
 if TYPE_CHECKING:
     from atlas.store.atlas import Atlas
@@ -26,15 +26,10 @@ class RelationNeurons:
 
 def read_world(atlas: "Atlas") -> World:
     """Return all facts, templates and the split of an atlas."""
-    facts = []
-    split = {}
-    for row in atlas.sql(_FACTS).to_pylist():
-        labels = {item["language"]: Label(item["subject"], item["object"]) for item in row["labels"]}
-        fact = Fact(row["relation"], row["subject"], row["object"], labels)
-        facts.append(fact)
-        split[fact.id] = row["split"]
-    templates = [Template(**row) for row in atlas.sql(_TEMPLATES).to_pylist()]
-    return World(facts, templates, split)
+    every = stored_facts(atlas)
+    named = [fact for fact in every.facts if fact.labels]
+    split = {row["fact"]: row["split"] for row in atlas.sql("SELECT fact, split FROM fact_split").to_pylist()}
+    return World(sorted(named, key=lambda fact: fact.relation), every.templates, split)
 
 
 def relation_neurons(
@@ -46,9 +41,9 @@ def relation_neurons(
     languages together. Random neurons are as many as the former, anywhere in the model's `layers` of `width` neurons.
     """
     relations: dict[str, dict[tuple[str, str], tuple[Neuron, ...]]] = {}
-    for row in atlas.sql(_NEURONS, {"run": run, "definition": definition}).to_pylist():
-        neurons = tuple((item["layer"], item["neuron"]) for item in row["members"])
-        relations.setdefault(row["relation"], {})[row["evidence"], row["language"]] = neurons
+    found = neuron_sets(atlas, _NEURONS, {"run": run, "definition": definition})
+    for (evidence, relation, language), neurons in found.items():
+        relations.setdefault(relation, {})[evidence, language] = tuple(neurons)
     return {
         relation: RelationNeurons(sets | _derived(sets, relation, layers, width, seed))
         for relation, sets in sorted(relations.items())
@@ -70,19 +65,6 @@ def _derived(
         derived["random", language] = tuple((place // width, place % width) for place in drawn)
     return derived
 
-
-_FACTS = """
-SELECT
-    fact.relation, fact.subject, fact.object, fact_split.split,
-    list({language: label.language, subject: label.subject, object: label.object} ORDER BY label.language) AS labels
-FROM fact
-JOIN fact_split ON fact_split.fact = fact.fact
-JOIN fact_label AS label ON label.fact = fact.fact
-GROUP BY fact.fact, fact.relation, fact.subject, fact.object, fact_split.split
-ORDER BY fact.relation, fact.fact
-"""
-
-_TEMPLATES = "SELECT relation, language, text, held_out FROM template ORDER BY template"
 
 _NEURONS = """
 WITH found AS (
@@ -107,8 +89,7 @@ WITH found AS (
     CROSS JOIN (SELECT DISTINCT language FROM template) AS language
     WHERE l.facts > (SELECT relation_share FROM definition WHERE definition = $definition) * l.most_facts
 )
-SELECT evidence, relation, language, list({layer: layer, neuron: neuron} ORDER BY layer, neuron) AS members
-FROM (SELECT DISTINCT * FROM found)
-GROUP BY evidence, relation, language
-ORDER BY evidence, relation, language
+SELECT DISTINCT evidence, relation, language, layer, neuron
+FROM found
+ORDER BY ALL
 """

@@ -10,7 +10,7 @@ import numpy as np
 
 from atlas.facts import Fact, Prompt
 from atlas.ids import Neuron, stable_id
-from atlas.store.stored import Prompts
+from atlas.store.stored import Prompts, neuron_sets
 
 if TYPE_CHECKING:
     from atlas.store.atlas import Atlas
@@ -48,20 +48,15 @@ NO_PARTNER = "no other fact of the relation with another object to compare with"
 NO_LIKN = "no LIKN"
 
 
-def ranking(atlas: "Atlas", run: int, count: int) -> dict[tuple[int, str], list[Neuron]]:
+def ranking(atlas: "Atlas", run: int, count: int) -> Ranking:
     """Return the `count` neurons of highest mean score of each fact and language; a score not stored counts as 0."""
-    found: dict[tuple[int, str], list[Neuron]] = defaultdict(list)
-    for row in atlas.sql(_RANKING, {"run": run, "count": count}).to_pylist():
-        found[row["fact"], row["language"]].append((row["layer"], row["neuron"]))
-    return found
+    return neuron_sets(atlas, _RANKING, {"run": run, "count": count})
 
 
 def likn_sets(atlas: "Atlas", run: int, definition: str) -> dict[int, list[Neuron]]:
     """Return the LIKN of every fact that has any, by descending score."""
-    found: dict[int, list[Neuron]] = defaultdict(list)
-    for row in atlas.sql(_LIKN, {"run": run, "definition": definition}).to_pylist():
-        found[row["fact"]].append((row["layer"], row["neuron"]))
-    return found
+    sets = neuron_sets(atlas, _LIKN, {"run": run, "definition": definition})
+    return {fact: neurons for (fact,), neurons in sets.items()}
 
 
 def shared_facts(rankings: Iterable[Ranking], facts: Iterable[int], languages: Sequence[str]) -> list[int]:

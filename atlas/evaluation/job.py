@@ -10,7 +10,6 @@ import pyarrow as pa
 
 import atlas
 from atlas import schema, scorers
-from atlas.attribution.identity import identity, versions
 from atlas.errors import UsageError
 from atlas.evaluation import conditions as conditions_of
 from atlas.evaluation.conditions import Chosen, Condition
@@ -18,8 +17,10 @@ from atlas.facts import Fact, FactSet, Prompt
 from atlas.ids import stable_id
 from atlas.running.choice import OpenChoice
 from atlas.running.progress import Progress
+from atlas.running.scores import fill_run
 from atlas.store.connection import check_file
-from atlas.store.stored import Prompts, StoredRun, stored_facts, stored_run
+from atlas.store.runs import StoredRun, stored_run
+from atlas.store.stored import Prompts, stored_facts
 
 if TYPE_CHECKING:
     from atlas.engine.answers import Case, Measured
@@ -171,28 +172,11 @@ class _Job:
 
     def _scored(self, method: str) -> int:
         """Return the run of `method`, with the scores of all facts in it; those that are missing are computed."""
-        from atlas.attribution import Settings, attribute
-        from atlas.attribution.rows import to_tables
+        from atlas.attribution import Settings
 
         settings = Settings(method=method, seed=self.options.seed)
-        run = self.writer.start_run(
-            model=self.writer.add_model(self.model.info.row()),
-            method=method,
-            settings=identity(settings, self.dtype),
-            seed=settings.seed,
-            versions=versions(str(self.model.device)),
-        )
-        done = self.writer.done_prompts(run)
-        missing = {fact: [p for p in own if p.id not in done] for fact, own in self.own.items()}
         self.progress.step(f"scoring with {method}")
-        self.progress.start(_size(self.own), _size(self.own) - _size(missing), "prompts")
-        for group in filter(None, missing.values()):
-            self.writer.add_prompts(group)
-            self.writer.load_batch(to_tables(run, attribute(self.model, group, settings, self.budget), settings.floor))
-            self.progress.advance(len(group))
-        self.progress.finish()
-        self.writer.finish_run(run, "done")
-        return run
+        return fill_run(self.writer, self.model, self.own.values(), settings, self.dtype, self.budget, self.progress)
 
     def _measure(self, evaluation: int, purpose: str, wanted: Sequence[Condition]) -> None:
         """Put every condition to the model and load the rows."""
@@ -246,10 +230,6 @@ class _Job:
 
     def _table(self, view: str, evaluation: int) -> pa.Table:
         return self.writer.sql(f"FROM {view} WHERE evaluation = ? ORDER BY ALL", [evaluation])
-
-
-def _size(groups: Mapping[int, Sequence[Prompt]]) -> int:
-    return sum(map(len, groups.values()))
 
 
 def _named(evaluation: int, purpose: str, condition: Condition, action: str, scope: str) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 import atlas
-from atlas.attribution.identity import identity, versions
 from atlas.ids import Neuron
 from atlas.running.progress import Progress
+from atlas.running.scores import fill_run
+from atlas.store.stored import neuron_sets
 
 if TYPE_CHECKING:
     from atlas.exam import Failure, Found, Row, Setting
@@ -146,31 +147,17 @@ def _sit(setting: "Setting", seed: int, planted: "Planted", methods: Sequence[st
 
 def _attribute(writer: "Writer", model: "LanguageModel", planted: "Planted", method: str) -> int:
     """Score all prompts with `method`, store the scores and return the run."""
-    from atlas.attribution import Settings, attribute
-    from atlas.attribution.rows import to_tables
+    from atlas.attribution import Settings
 
-    settings = Settings(method=method)
-    prompts = list(planted.facts.prompts())
     writer.add_facts(planted.facts)
-    writer.add_prompts(prompts)
-    run = writer.start_run(
-        model=writer.add_model(model.info.row()),
-        method=method,
-        settings=identity(settings, "float32"),
-        seed=settings.seed,
-        versions=versions(str(model.device)),
-    )
-    writer.load_batch(to_tables(run, attribute(model, prompts, settings), settings.floor))
-    writer.finish_run(run)
-    return run
+    return fill_run(writer, model, [list(planted.facts.prompts())], Settings(method=method))
 
 
 def _candidates(writer: "Writer") -> dict[int, dict[tuple[int, str], list[Neuron]]]:
     """Return the knowledge neurons of each run, fact and language, best first."""
     found: dict[int, dict[tuple[int, str], list[Neuron]]] = {}
-    for row in writer.sql(_KNOWLEDGE).to_pylist():
-        own = found.setdefault(row["run"], {}).setdefault((row["fact"], row["language"]), [])
-        own.append((row["layer"], row["neuron"]))
+    for (run, fact, language), neurons in neuron_sets(writer, _KNOWLEDGE).items():
+        found.setdefault(run, {})[fact, language] = neurons
     return found
 
 
@@ -179,8 +166,8 @@ def _found(writer: "Writer", runs: Iterable[int]) -> Mapping[int, "Found"]:
     from atlas.exam import Found
 
     independent: dict[int, dict[int, set[Neuron]]] = {}
-    for row in writer.sql(_INDEPENDENT).to_pylist():
-        independent.setdefault(row["run"], {}).setdefault(row["fact"], set()).add((row["layer"], row["neuron"]))
+    for (run, fact), neurons in neuron_sets(writer, _INDEPENDENT).items():
+        independent.setdefault(run, {})[fact] = set(neurons)
     degenerate: dict[int, dict[tuple[int, str], set[frozenset[Neuron]]]] = {}
     for row in writer.sql(_DEGENERATE).to_pylist():
         own = degenerate.setdefault(row["run"], {}).setdefault((row["fact"], row["language"]), set())

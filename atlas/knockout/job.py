@@ -20,7 +20,7 @@ from atlas.running.stopping import orderly_stop
 from atlas.running.work import work
 from atlas.store.connection import check_file
 from atlas.store.runs import UNION, choose_runs
-from atlas.store.stored import usable_prompts
+from atlas.store.stored import neuron_sets, usable_prompts
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -185,10 +185,7 @@ class _Job:
     def _candidates(self) -> dict[Key, list[Neuron]]:
         """Return each fact's and language's knowledge neurons, best first; of several runs by their best rank."""
         parameters = {"runs": list(self.runs), "definition": self.options.definition}
-        found: dict[Key, list[Neuron]] = {}
-        for row in self.writer.sql(_CANDIDATES, parameters).to_pylist():
-            found.setdefault((row["fact"], row["language"]), []).append((row["layer"], row["neuron"]))
-        return found
+        return neuron_sets(self.writer, _CANDIDATES, parameters)
 
     def _limits(self) -> "SearchLimits":
         """Return how far to search; raises UsageError for a definition that the atlas does not have."""
@@ -233,7 +230,7 @@ WHERE run = $run AND list_contains($prompts, prompt)
 """
 
 _CANDIDATES = """
-SELECT fact, language, layer, neuron, min(place) AS place
+SELECT fact, language, layer, neuron
 FROM (
     SELECT fact, language, layer, neuron, row_number() OVER (
         PARTITION BY run, fact, language ORDER BY score DESC, layer, neuron
@@ -242,7 +239,7 @@ FROM (
     WHERE definition = $definition AND list_contains($runs, run)
 )
 GROUP BY fact, language, layer, neuron
-ORDER BY fact, language, place, layer, neuron
+ORDER BY fact, language, min(place), layer, neuron
 """
 
 _FOUND = """

@@ -12,6 +12,7 @@ from atlas.errors import UsageError
 from atlas.reports.addresses import tag
 from atlas.reports.context.parts import Name
 from atlas.reports.query import Query, Row
+from atlas.store.runs import fullest_runs
 
 if TYPE_CHECKING:
     import atlas
@@ -91,7 +92,8 @@ def take(source: "atlas.Atlas", selection: Selection) -> Snapshot:
     """Compute what the pages of `source` show; raises UsageError for a relation that the atlas does not have."""
     relations = {row["relation"]: row["name"] for row in source.sql("FROM relation ORDER BY relation").to_pylist()}
     _check(source, selection, relations)
-    for statement in (_RUNS, *_VIEWS):
+    source.sql(_RUNS, [list(fullest_runs(source))])
+    for statement in _VIEWS:
         source.sql(statement)
     bound = {"facts": selection.facts, "relations": list(selection.relations or relations)}
     source.sql(_FACTS, bound)
@@ -125,10 +127,7 @@ _RUNS = """
 CREATE OR REPLACE TEMP TABLE shown_run AS
 SELECT run.run, run.model, model.name, model.kind, run.method, run.status, model.layers, model.neurons
 FROM run JOIN model USING (model)
-JOIN (SELECT run, count(*) AS probes FROM probe GROUP BY run) AS held ON held.run = run.run
-QUALIFY row_number() OVER (
-    PARTITION BY run.model ORDER BY held.probes DESC, run.method <> 'amig', run.started, run.run
-) = 1
+WHERE list_contains(?::BIGINT[], run.run)
 """
 
 _VIEWS = (

@@ -7,7 +7,7 @@ from atlas.errors import ModelError
 
 if TYPE_CHECKING:
     from atlas.models import LanguageModel
-    from atlas.store.stored import StoredRun
+    from atlas.store.runs import StoredRun
 
 
 @dataclass(frozen=True)

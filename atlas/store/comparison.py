@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from atlas.errors import UsageError
-from atlas.schema import usable
+from atlas.store.runs import stored_runs
 
 if TYPE_CHECKING:
     from atlas.store.reader import Reader
@@ -100,22 +100,15 @@ def _model(atlas: Reader, name: str) -> int:
 
 def _run(atlas: Reader, model: int, method: str) -> ComparedRun:
     """Return the newest run of a model by `method` that has usable prompts."""
-    found: list[dict[str, Any]] = atlas.sql(_RUNS, {"model": model}).to_pylist()
+    found = stored_runs(atlas, lambda run: run.model == model and run.usable > 0)
     for run in found:
-        if run["method"] == method:
-            return ComparedRun(**run)
+        if run.method == method:
+            return ComparedRun(
+                run.name, run.digest, run.kind, run.layers, run.neurons, run.run, run.method, run.settings
+            )
     (name,) = atlas.sql("SELECT name FROM model WHERE model = ?", [model])["name"].to_pylist()
-    has = ", ".join(sorted({run["method"] for run in found})) or "none at all"
+    has = ", ".join(sorted({run.method for run in found})) or "none at all"
     raise UsageError(
         f"Model {name!r} has no run of {method!r} with usable prompts in {atlas.path}, but {has}; `atlas build "
         "--method` makes one."
     )
-
-
-_RUNS = f"""
-SELECT model.name AS model, model.digest, model.kind, model.layers, model.neurons, run.run, run.method, run.settings
-FROM run JOIN model USING (model)
-WHERE model = $model
-    AND EXISTS (FROM probe WHERE probe.run = run.run AND {usable("probe.status")})
-ORDER BY run.started DESC, run.run
-"""

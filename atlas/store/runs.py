@@ -1,9 +1,13 @@
-"""Which runs of an atlas a later job goes by."""
+"""Which run is meant: the one place that chooses among the runs of an atlas. Never imports torch."""
 
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from atlas import scorers
 from atlas.errors import UsageError
+from atlas.schema import usable
 
 if TYPE_CHECKING:
     from atlas.store.reader import Reader
@@ -12,18 +16,83 @@ UNION = "union"
 """The method of a run that joins the neurons of others."""
 
 
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """A run with what is needed to go on with it: its model, method and settings (a JSON object).
+
+    `probes` are its prompts, `usable` those with scores; `name` to `neurons` are the model's.
+    """
+
+    run: int
+    method: str
+    seed: int
+    settings: str
+    dtype: str
+    status: str
+    started: datetime
+    probes: int
+    usable: int
+    model: int
+    name: str
+    kind: str
+    digest: str
+    revision: str | None
+    layers: int
+    neurons: int
+
+
+def stored_runs(atlas: "Reader", wanted: Callable[[StoredRun], bool]) -> list[StoredRun]:
+    """Return the runs of an atlas that are `wanted`, the one last started first."""
+    return list(filter(wanted, (StoredRun(**row) for row in atlas.sql(_RUNS).to_pylist())))
+
+
 def choose_runs(atlas: "Reader", model: int, name: str, method: str | None) -> list[int]:
     """Return the run of `method` on a model, or with None one of each method; of several the one last started.
 
     Raises UsageError, with the command that makes one, if there is none, and for a method that nobody knows.
     """
-    rows = atlas.sql(_NEWEST, {"model": model, "method": method}).to_pylist()
-    if not rows:
+    found = stored_runs(
+        atlas,
+        lambda run: (
+            run.model == model
+            and (run.method == method or (method is None and run.method != UNION))
+            and (run.method == UNION or run.probes > 0)
+        ),
+    )
+    if not found:
         wanted, maker = "any method" if method is None else f"method {method!r}", _maker(method, name)
         raise UsageError(
             f"{atlas.path} has no run of {name} with {wanted}; `atlas {maker} --db {atlas.path}` makes one."
         )
-    return [row["run"] for row in rows]
+    return sorted({run.method: run.run for run in reversed(found)}.values())
+
+
+def stored_run(
+    atlas: "Reader", *, model: str | None = None, run: int | None = None, method: str | None = None
+) -> StoredRun:
+    """Return the newest run that holds usable prompts, of `model` (a name) and `method` if given, or `run` itself.
+
+    Raises UsageError if there is none.
+    """
+    asked = {name: value for name, value in (("model", model), ("run", run), ("method", method)) if value is not None}
+    found = stored_runs(
+        atlas, lambda r: r.usable > 0 and asked.items() <= {"model": r.name, "run": r.run, "method": r.method}.items()
+    )
+    if not found:
+        told = ", ".join(f"{name} {value}" for name, value in asked.items())
+        raise UsageError(
+            f"{atlas.path} holds no run with usable prompts{' of ' + told if told else ''}; `atlas runs` lists "
+            f"them, `atlas build` makes one."
+        )
+    return min(found, key=lambda run: run.method != scorers.DEFAULT)
+
+
+def fullest_runs(atlas: "Reader") -> Iterable[int]:
+    """Return the run of each model that holds most prompts; of several that of the default method, then the oldest."""
+    found = stored_runs(atlas, lambda run: run.probes > 0)
+    # The best one last: a model's later entry takes the place of those before it.
+    found.sort(key=lambda run: (-run.probes, run.method != scorers.DEFAULT, run.started, run.run), reverse=True)
+    return {run.model: run.run for run in found}.values()
 
 
 def _maker(method: str | None, name: str) -> str:
@@ -35,11 +104,14 @@ def _maker(method: str | None, name: str) -> str:
     return f"build --model {name}" + ("" if method is None else f" --method {method}")
 
 
-_NEWEST = """
-SELECT arg_max(run, (started, run)) AS run
-FROM run
-WHERE model = $model AND (method = $method OR ($method IS NULL AND method <> 'union'))
-    AND (method = 'union' OR EXISTS (FROM probe WHERE probe.run = run.run))
-GROUP BY method
-ORDER BY run
+_RUNS = f"""
+SELECT
+    run.run, run.method, run.seed, run.settings, coalesce(run.settings ->> 'dtype', 'float32') AS dtype,
+    run.status, run.started, coalesce(held.probes, 0) AS probes, coalesce(held.usable, 0) AS usable,
+    model.model, model.name, model.kind, model.digest, model.revision, model.layers, model.neurons
+FROM run JOIN model USING (model)
+LEFT JOIN (
+    SELECT run, count(*) AS probes, count(*) FILTER ({usable("status")}) AS usable FROM probe GROUP BY run
+) AS held USING (run)
+ORDER BY run.started DESC, run.run
 """

@@ -1,29 +1,16 @@
-"""What evaluation and editing ask an atlas: its facts and templates, a run and its model. Never imports torch."""
+"""Facts, templates and prompts read back from an atlas. Never imports torch."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from atlas.errors import UsageError
 from atlas.facts import Fact, FactSet, Label, Prompt, Template
+from atlas.ids import Neuron
 from atlas.schema import usable
+from atlas.store.result import Params
 
 if TYPE_CHECKING:
     from atlas.store.reader import Reader
-
-
-@dataclass(frozen=True, slots=True)
-class StoredRun:
-    """A run with what is needed to go on with it: its model's name and digest, its method and settings."""
-
-    run: int
-    method: str
-    model: int
-    name: str
-    digest: str
-    revision: str | None
-    dtype: str
 
 
 class Prompts:
@@ -54,66 +41,29 @@ def stored_facts(atlas: "Reader") -> FactSet:
     return FactSet(str(atlas.path), facts, templates)
 
 
-def stored_run(
-    atlas: "Reader", *, model: str | None = None, run: int | None = None, method: str | None = None
-) -> StoredRun:
-    """Return the newest run that holds usable prompts, of `model` (a name) and `method` if given, or `run` itself.
-
-    Raises UsageError if there is none.
-    """
-    found: list[dict[str, Any]] = atlas.sql(_RUNS, {"model": model, "run": run, "method": method}).to_pylist()
-    if not found:
-        wanted = {"model": model, "run": run, "method": method}
-        asked = ", ".join(f"{name} {value}" for name, value in wanted.items() if value is not None)
-        raise UsageError(
-            f"{atlas.path} holds no run with usable prompts{' of ' + asked if asked else ''}; `atlas runs` lists "
-            f"them, `atlas build` makes one."
-        )
-    return StoredRun(**found[0])
-
-
-_TEMPLATES = "SELECT relation, language, text, held_out FROM template ORDER BY template"
-
-_RUNS = f"""
-SELECT
-    run.run, run.method, run.model, model.name, model.digest, model.revision,
-    coalesce(run.settings ->> 'dtype', 'float32') AS dtype
-FROM run JOIN model USING (model)
-WHERE ($run::BIGINT IS NULL OR run.run = $run) AND ($model IS NULL OR model.name = $model)
-    AND ($method IS NULL OR run.method = $method)
-    AND EXISTS (FROM probe WHERE probe.run = run.run AND {usable("probe.status")})
-ORDER BY (run.method = 'amig') DESC, run.started DESC, run.run
-LIMIT 1
-"""
+def neuron_sets(atlas: "Reader", query: str, params: Params = ()) -> dict[tuple[Any, ...], list[Neuron]]:
+    """Return the neurons that a query yields in its last two columns, by the values of those before, in its order."""
+    found: dict[tuple[Any, ...], list[Neuron]] = defaultdict(list)
+    columns = (column.to_pylist() for column in atlas.sql(query, params).columns)
+    for *key, layer, neuron in zip(*columns, strict=True):
+        found[tuple(key)].append((layer, neuron))
+    return dict(found)
 
 
 def usable_prompts(atlas: "Reader", runs: Sequence[int]) -> list[Prompt]:
     """Return the prompts that one of `runs` could use, by relation, fact, language and prompt."""
-    return list(_prompts(atlas.sql(_USABLE, {"runs": list(runs)}).to_pylist()))
+    every = stored_facts(atlas)
+    facts = {fact.id: fact for fact in every.facts}
+    templates = {template.id: template for template in every.templates}
+    rows = atlas.sql(_USABLE, {"runs": list(runs)}).to_pylist()
+    return [Prompt(facts[row["fact"]], templates[row["template"]]) for row in rows]
 
 
-def _prompts(rows: Sequence[dict[str, object]]) -> Iterator[Prompt]:
-    templates: dict[object, Template] = {}
-    for row in rows:
-        language = str(row["language"])
-        label = Label(str(row["subject_label"]), str(row["object_label"]))
-        fact = Fact(str(row["relation"]), str(row["subject"]), str(row["object"]), {language: label})
-        template = templates.setdefault(
-            row["template"], Template(fact.relation, language, str(row["text"]), bool(row["held_out"]))
-        )
-        yield Prompt(fact, template)
-
+_TEMPLATES = "SELECT relation, language, text, held_out FROM template ORDER BY template"
 
 _USABLE = f"""
-SELECT DISTINCT
-    fact.relation, fact.fact, fact.subject, fact.object, prompt.language, prompt.prompt,
-    label.subject AS subject_label, label.object AS object_label,
-    template.template, template.text, template.held_out
-FROM probe
-JOIN prompt USING (prompt)
-JOIN fact ON fact.fact = prompt.fact
-JOIN fact_label AS label ON label.fact = prompt.fact AND label.language = prompt.language
-JOIN template ON template.template = prompt.template
+SELECT DISTINCT fact.relation, fact.fact, prompt.language, prompt.prompt, prompt.template
+FROM probe JOIN prompt USING (prompt) JOIN fact ON fact.fact = prompt.fact
 WHERE list_contains($runs, probe.run) AND {usable("probe.status")}
 ORDER BY fact.relation, fact.fact, prompt.language, prompt.prompt
 """

@@ -1,0 +1,55 @@
+"""A run and its scores, computed in this process, into an open atlas (METHOD 2)."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from atlas.attribution.identity import identity, versions
+from atlas.facts import Prompt
+from atlas.running.progress import Progress
+
+if TYPE_CHECKING:
+    from atlas.attribution import Budget, Settings
+    from atlas.models import LanguageModel, ModelInfo
+    from atlas.store import Writer
+
+
+def begin_run(
+    writer: "Writer", info: "ModelInfo", settings: "Settings", dtype: str, versions: Mapping[str, str]
+) -> int:
+    """Add the model and its run, or go on with the same one; return the run."""
+    return writer.start_run(
+        model=writer.add_model(info.row()),
+        method=settings.method,
+        settings=identity(settings, dtype),
+        seed=settings.seed,
+        versions=versions,
+    )
+
+
+def fill_run(
+    writer: "Writer",
+    model: "LanguageModel",
+    groups: Iterable[Sequence[Prompt]],
+    settings: "Settings",
+    dtype: str = "float32",
+    budget: "Budget | None" = None,
+    progress: Progress | None = None,
+) -> int:
+    """Score the prompts that the run lacks, each group in one go, and return the run; their facts are there."""
+    from atlas.attribution import attribute
+    from atlas.attribution.rows import to_tables
+
+    progress = progress or Progress()
+    run = begin_run(writer, model.info, settings, dtype, versions(str(model.device)))
+    done = writer.done_prompts(run)
+    every = list(groups)
+    missing = [[prompt for prompt in group if prompt.id not in done] for group in every]
+    total = sum(map(len, every))
+    progress.start(total, total - sum(map(len, missing)), "prompts")
+    for group in filter(None, missing):
+        writer.add_prompts(group)
+        writer.load_batch(to_tables(run, attribute(model, group, settings, budget), settings.floor))
+        progress.advance(len(group))
+    progress.finish()
+    writer.finish_run(run)
+    return run

@@ -15,7 +15,8 @@ from atlas.errors import AtlasError, UsageError
 from atlas.running.choice import OpenChoice
 from atlas.running.progress import Progress
 from atlas.store.connection import check_file
-from atlas.store.stored import Prompts, StoredRun, stored_facts, stored_run
+from atlas.store.runs import StoredRun, stored_run
+from atlas.store.stored import Prompts, stored_facts
 
 if TYPE_CHECKING:
     from atlas.editing.making import Made

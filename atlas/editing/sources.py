@@ -2,11 +2,10 @@
 
 import csv
 import json
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -81,21 +80,31 @@ def read_neurons(path: Path) -> Choice:
 
 def _likn(atlas: "Atlas", run: int, definition: str, fact: "Fact", least: int | None) -> Iterator[Choice]:
     """Yield the LIKN, those at the run's floor for tau, and those of fewer languages; each half as large again."""
-    floor = atlas.sql("SELECT (settings ->> 'floor')::DOUBLE AS floor FROM run WHERE run = ?", [run])["floor"][
-        0
-    ].as_py()
-    size = 0.0
-    for at, name in ((None, ""), (floor, f" at tau {floor:g}")):
-        found = atlas.knowledge_neurons(fact=fact.id, run=run, definition=definition, tau=at).to_pylist()
-        shared = Counter((row["layer"], row["neuron"]) for row in found)
-        total = _languages(atlas, run, fact)
-        for count in range(total, min(least or 2, total) - 1, -1):
-            neurons = tuple(sorted(neuron for neuron, languages in shared.items() if languages >= count))
-            if neurons and len(neurons) >= size:
-                yield Choice(f"likn{'' if count == total else f' of {count}/{total} languages'}{name}", neurons)
-                size = 1.5 * len(neurons)
-            if at is None:
-                break
+
+    def likn(**given: float) -> list[dict[str, Any]]:
+        return atlas.likn(fact=fact.id, run=run, definition=definition, specificity=False, **given).to_pylist()  # type: ignore[arg-type]
+
+    own = _neurons(likn())
+    yield Choice("likn", own)
+    floor, total = _floor(atlas, run), _languages(atlas, run, fact)
+    lowest = min(least or 2, total)
+    found, size = likn(tau=floor, min_languages=lowest), 1.5 * len(own)
+    for count in range(total, lowest - 1, -1):
+        neurons = _neurons(row for row in found if row["n_languages"] >= count)
+        if neurons and len(neurons) >= size:
+            yield Choice(f"likn{'' if count == total else f' of {count}/{total} languages'} at tau {floor:g}", neurons)
+            size = 1.5 * len(neurons)
+
+
+def _neurons(rows: Iterable[Mapping[str, Any]]) -> tuple[Neuron, ...]:
+    return tuple(sorted((row["layer"], row["neuron"]) for row in rows))
+
+
+def _floor(atlas: "Atlas", run: int) -> float:
+    """Return the run's floor, below which no tau can be asked for."""
+    return float(
+        atlas.sql("SELECT coalesce((settings ->> 'floor')::DOUBLE, 0) FROM run WHERE run = ?", [run])[0][0].as_py()
+    )
 
 
 def _languages(atlas: "Atlas", run: int, fact: "Fact") -> int:
@@ -105,8 +114,7 @@ def _languages(atlas: "Atlas", run: int, fact: "Fact") -> int:
 
 
 def _asked(atlas: "Atlas", source: str, query: str, run: int, definition: str, **params: object) -> Choice:
-    rows = atlas.sql(query, {"run": run, "definition": definition, **params}).to_pylist()
-    return Choice(source, tuple((row["layer"], row["neuron"]) for row in rows))
+    return Choice(source, _neurons(atlas.sql(query, {"run": run, "definition": definition, **params}).to_pylist()))
 
 
 def _reason(atlas: "Atlas", run: int, definition: str, kind: str, fact: "Fact") -> str:

@@ -1,29 +1,32 @@
 """What a demo model knows and where, as `atlas build` would find it: every number on its model card.
 
-A fact's knowledge neurons follow METHOD 3 with its default thresholds; the same definition serves every number here.
+Knowledge neurons and LIKN are what the views of an atlas of the model's scores say, under the default definition.
 """
 
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import chain
+from pathlib import Path
+from statistics import fmean
+from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
-from atlas.attribution import Settings, attribute
+import atlas
+from atlas.attribution import Settings
+from atlas.engine.answers import Case, Measured, measure, usable
 from atlas.facts import Fact, FactSet, Prompt
 from atlas.facts.bundled import LANGUAGES
-from atlas.models.hooks import neurons_edited
+from atlas.ids import Neuron
 from atlas.models.model import LanguageModel
+from atlas.running.scores import fill_run
+from atlas.store.stored import neuron_sets
 
-TAU, SHARE = 0.2, 0.5
 SHUFFLES = 20
 
-Mask = NDArray[np.bool_]  # [layer, neuron]
-Neurons = Mapping[tuple[int, str], Mask]  # by fact id and language
+Neurons = Mapping[tuple[int, str], Sequence[Neuron]]
+"""The knowledge neurons of a fact in a language; those without any are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,53 +61,65 @@ class Localisation:
 
 def measure_knowledge(model: LanguageModel, facts: FactSet, *, held_out: bool) -> Knowledge:
     """Ask every usable prompt; a fact-language is known if the answer is the argmax in most of its templates."""
-    prompts = _usable(model, facts, held_out=held_out)
-    probability, right = _answers(model, prompts, None)
+    prompts = usable(model, list(facts.prompts(held_out=held_out)))
+    found = measure(model, [Case(prompt) for prompt in prompts])
     groups: dict[tuple[int, str], list[bool]] = defaultdict(list)
-    for prompt, known in zip(prompts, right, strict=True):
-        groups[prompt.fact.id, prompt.language].append(bool(known))
-    most = [np.mean(known) > SHARE for known in groups.values()]
-    return Knowledge(float(np.mean(most)), float(right.mean()), float(probability.mean()))
+    for prompt, measured in zip(prompts, found, strict=True):
+        groups[prompt.fact.id, prompt.language].append(measured.argmax)
+    most = [fmean(known) > 0.5 for known in groups.values()]
+    return Knowledge(fmean(most), fmean(each.argmax for each in found), fmean(each.probability for each in found))
 
 
 def measure_localisation(model: LanguageModel, facts: FactSet, method: str, seed: int = 0) -> Localisation:
     """Attribute every trained prompt with `method` and measure the knowledge neurons that follow."""
-    prompts = _usable(model, facts, held_out=False)
-    neurons, completeness = knowledge_neurons(model, prompts, method)
-    before, _ = _answers(model, prompts, None)
+    prompts = usable(model, list(facts.prompts(held_out=False)))
+    with TemporaryDirectory() as folder, atlas.open(Path(folder) / "demo.duckdb", "w") as writer:
+        writer.add_facts(facts)
+        fill_run(writer, model, [prompts], Settings(method=method))
+        found = _find(writer, model.info.layers)
+    before = measure(model, [Case(prompt) for prompt in prompts])
     rng = random.Random(seed)
     strangers = [_stranger(prompt.fact, facts.facts, rng) for prompt in prompts]
-    own = _cost(model, prompts, before, [neurons[p.fact.id, p.language] for p in prompts])
-    other = _cost(model, prompts, before, [neurons[s.id, p.language] for s, p in zip(strangers, prompts, strict=True)])
-    layers = np.sum([mask.sum(axis=1) for mask in neurons.values()], axis=0)
-    likn = _likn(neurons, facts.facts, lambda fact, _: fact.id)
-    shuffled = np.mean([_likn(neurons, facts.facts, _shuffled(facts.facts, rng)) for _ in range(SHUFFLES)], axis=0)
+    own = _cost(model, prompts, before, [found.neurons.get((p.fact.id, p.language), ()) for p in prompts])
+    away = zip(strangers, prompts, strict=True)
+    other = _cost(model, prompts, before, [found.neurons.get((fact.id, p.language), ()) for fact, p in away])
+    shuffles = [_shared(found.neurons, facts.facts, _shuffled(facts.facts, rng)) for _ in range(SHUFFLES)]
+    shuffled = [fmean(shares) for shares in zip(*shuffles, strict=True)]
+    total = sum(found.by_layer)
     return Localisation(
         method=method,
-        neurons_per_fact_language=float(layers.sum() / len(neurons)),
-        neurons_by_layer=tuple((layers / max(1, layers.sum())).tolist()),
+        neurons_per_fact_language=total / found.fact_languages,
+        neurons_by_layer=tuple(count / max(1, total) for count in found.by_layer),
         own=own,
         other=other,
         ratio=own / max(other, 1e-9),
-        likn_all=float(likn[0]),
-        likn_all_but_one=float(likn[1]),
-        shuffled_all=float(shuffled[0]),
-        shuffled_all_but_one=float(shuffled[1]),
-        completeness=completeness,
+        likn_all=found.likn[0] / len(facts.facts),
+        likn_all_but_one=found.likn[1] / len(facts.facts),
+        shuffled_all=shuffled[0],
+        shuffled_all_but_one=shuffled[1],
+        completeness=found.completeness,
     )
 
 
-def knowledge_neurons(model: LanguageModel, prompts: Sequence[Prompt], method: str) -> tuple[Neurons, float]:
-    """Return each fact-language's knowledge neurons (Eq. 6-7) and the share of layers whose integral converged."""
-    votes: dict[tuple[int, str], list[Mask]] = defaultdict(list)
-    errors = []
-    for prompt, result in zip(prompts, attribute(model, prompts, Settings(method=method)), strict=True):
-        if result.scores is None or result.layers is None:
-            continue
-        votes[prompt.fact.id, prompt.language].append(result.scores > TAU * result.scores.max())
-        span = np.abs(result.layers.f - result.layers.f_baseline)
-        errors.append(result.layers.completeness_error <= np.maximum(0.01 * span, 1e-4))
-    return {key: np.mean(masks, axis=0) > SHARE for key, masks in votes.items()}, float(np.mean(errors))
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the views say of the run: knowledge neurons, and facts with a LIKN in all languages and in all but one."""
+
+    neurons: Neurons
+    by_layer: list[int]
+    fact_languages: int
+    likn: tuple[int, int]
+    completeness: float
+
+
+def _find(opened: atlas.Atlas, layers: int) -> _Found:
+    neurons = neuron_sets(opened, _KNOWLEDGE)
+    counts = Counter(layer for found in neurons.values() for layer, _ in found)
+    least = len(LANGUAGES), len(LANGUAGES) - 1
+    likn = (opened.likn(min_languages=languages, specificity=False) for languages in least)
+    with_all, with_most = (len(set(found.table["fact"].to_pylist())) for found in likn)
+    (row,) = opened.sql(_RUN).to_pylist()
+    return _Found(neurons, [counts[layer] for layer in range(layers)], likn=(with_all, with_most), **row)
 
 
 def as_json(knowledge: Mapping[str, Knowledge], found: Iterable[Localisation]) -> dict[str, Any]:
@@ -123,61 +138,13 @@ def _rounded(value: Any) -> Any:
     return round(value, 4) if isinstance(value, float) else value
 
 
-def _usable(model: LanguageModel, facts: FactSet, *, held_out: bool) -> list[Prompt]:
-    prompts = facts.prompts(held_out=held_out)
-    return [prompt for prompt in prompts if model.kind == "masked" or prompt.template.ends_in_object]
-
-
-def _answers(
-    model: LanguageModel, prompts: Sequence[Prompt], silent: Sequence[Mask] | None
-) -> tuple[NDArray[np.float64], Mask]:
-    """Return each prompt's probability, and whether the answer is the argmax at every step, `silent` neurons zeroed."""
-    probability, right = np.ones(len(prompts)), np.ones(len(prompts), dtype=bool)
-    steps = [(i, step) for i, prompt in enumerate(prompts) for step in model.steps(prompt)]
-    by_length: dict[int, list[Any]] = defaultdict(list)
-    for item in steps:
-        by_length[len(item[1].ids)].append(item)
-    for group in by_length.values():
-        for start in range(0, len(group), 256):
-            batch = group[start : start + 256]
-            logits = _logits(model, batch, silent)
-            target = torch.tensor([step.target for _, step in batch])
-            shares = torch.softmax(logits, dim=-1).gather(1, target[:, None])[:, 0].tolist()
-            hits = (logits.argmax(-1) == target).tolist()
-            for (i, _), share, hit in zip(batch, shares, hits, strict=True):
-                probability[i] *= share
-                right[i] &= hit
-    return probability, right
-
-
-@torch.no_grad()
-def _logits(model: LanguageModel, batch: Sequence[Any], silent: Sequence[Mask] | None) -> torch.Tensor:
-    """Return the logits `[step, word]` at the query of each step."""
-    ids = torch.tensor([step.ids for _, step in batch])
-    query = torch.tensor([step.query for _, step in batch])
-    rows = torch.arange(len(batch))
-    if silent is None:
-        return model.run(ids)[rows, query]
-    kept = torch.tensor(~np.stack([silent[i] for i, _ in batch]))  # [step, layer, neuron]
-
-    def zero(layer: int) -> Callable[[torch.Tensor], torch.Tensor]:
-        def edit(neurons: torch.Tensor) -> torch.Tensor:
-            changed = neurons.clone()
-            changed[rows, query] *= kept[:, layer]
-            return changed
-
-        return edit
-
-    with neurons_edited(model, {layer: zero(layer) for layer in range(model.info.layers)}):
-        return model.run(ids)[rows, query]
-
-
 def _cost(
-    model: LanguageModel, prompts: Sequence[Prompt], before: NDArray[np.float64], silent: Sequence[Mask]
+    model: LanguageModel, prompts: Sequence[Prompt], before: Sequence[Measured], zeroed: Sequence[Sequence[Neuron]]
 ) -> float:
-    """Return the mean relative drop of probability when `silent` neurons are zeroed at the query."""
-    after, _ = _answers(model, prompts, silent)
-    return float(np.mean(1 - after / before))
+    """Return the mean relative drop of probability when each prompt's `zeroed` neurons are 0 at the query."""
+    cases = [Case(prompt, tuple(neurons), 0.0) for prompt, neurons in zip(prompts, zeroed, strict=True)]
+    pairs = zip(before, measure(model, cases), strict=True)
+    return fmean(1 - after.probability / first.probability for first, after in pairs)
 
 
 def _stranger(fact: Fact, facts: Sequence[Fact], rng: random.Random) -> Fact:
@@ -186,11 +153,11 @@ def _stranger(fact: Fact, facts: Sequence[Fact], rng: random.Random) -> Fact:
     return rng.choice(others)
 
 
-def _likn(neurons: Neurons, facts: Sequence[Fact], pick: Callable[[Fact, str], int]) -> NDArray[np.float64]:
-    """Return the shares of facts with a neuron in all languages, and in all but one."""
-    counts = [np.sum([neurons[pick(fact, language), language] for language in LANGUAGES], axis=0) for fact in facts]
-    most = np.array([count.max() for count in counts])
-    return np.array([np.mean(most >= len(LANGUAGES)), np.mean(most >= len(LANGUAGES) - 1)])
+def _shared(neurons: Neurons, facts: Sequence[Fact], pick: Callable[[Fact, str], int]) -> tuple[float, float]:
+    """Return the shares of facts with a neuron in all languages, and in all but one, each with the sets picked."""
+    counts = [Counter(chain.from_iterable(neurons.get((pick(f, code), code), ()) for code in LANGUAGES)) for f in facts]
+    most = [max(count.values(), default=0) for count in counts]
+    return fmean(n >= len(LANGUAGES) for n in most), fmean(n >= len(LANGUAGES) - 1 for n in most)
 
 
 def _shuffled(facts: Sequence[Fact], rng: random.Random) -> Callable[[Fact, str], int]:
@@ -204,3 +171,13 @@ def _shuffled(facts: Sequence[Fact], rng: random.Random) -> Callable[[Fact, str]
             order = rng.sample(ids, len(ids))
             placed.update({(old, language): new for old, new in zip(ids, order, strict=True)})
     return lambda fact, language: placed[fact.id, language]
+
+
+_KNOWLEDGE = "SELECT fact, language, layer, neuron FROM knowledge_neuron WHERE definition = 'default' ORDER BY ALL"
+
+_RUN = """
+SELECT
+    (SELECT count(*) FROM fact_language WHERE usable > 0) AS fact_languages,
+    (SELECT avg((completeness_error <= greatest(0.01 * abs(f - f_baseline), 1e-4))::INTEGER) FROM probe_layer)
+        AS completeness
+"""

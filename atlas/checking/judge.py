@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from atlas.checking.answers import Answer
 from atlas.checking.job import Bench, CheckOptions, opened
 from atlas.errors import AtlasError, UsageError
 from atlas.facts import Fact, Label, Prompt, Template
@@ -11,8 +12,6 @@ from atlas.ids import stable_id
 from atlas.running.progress import Progress
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from atlas.checking.claims import Claim
     from atlas.checking.signals import Signals
 
@@ -20,32 +19,6 @@ EVIDENCE = ("dkn", "dkn-or-kn", "dkn-languages", "kn", "likn", "random")
 DEFAULT_LANGUAGE = "en"
 SPOKEN = 5
 """Neurons named in an answer, those of the largest scores."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What is said of one claim; `status` is `ok`, or why there is no verdict.
-
-    `probability` is the model's own for the claimed object, over all its tokens; `neurons` are `(layer, neuron, score)`
-    of the largest scores, `texts` the prompts that the claim was put in, `notes` what a reader should know.
-    """
-
-    claim: "Claim"
-    evidence: str
-    status: str
-    texts: tuple[str, ...] = ()
-    score: float | None = None
-    threshold: float | None = None
-    probability: float | None = None
-    neurons: tuple[tuple[int, int, float], ...] = ()
-    notes: tuple[str, ...] = ()
-
-    @property
-    def supported(self) -> bool | None:
-        """Whether the score exceeds the threshold; None without a verdict."""
-        if self.status != "ok" or self.score is None or self.threshold is None:
-            return None
-        return self.score > self.threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +75,10 @@ class _Judge:
 
     def store(self, answers: Sequence[Answer]) -> None:
         """Add claims and verdicts, under an id that changes with the neurons and the threshold."""
-        claims, verdicts = _tables(answers, self.evidence, self.bench.run, self._identity("asked", "", ""))
-        self.bench.writer.load("claim", claims)
-        self.bench.writer.load("verdict", verdicts)
+        from atlas.checking.rows import asked_tables
+
+        for name, rows in asked_tables(answers, self.bench.run, self._identity("asked", "", "")).items():
+            self.bench.writer.load(name, rows)
 
     def _try_put(self, claim: "Claim") -> "_Put | Answer":
         try:
@@ -250,79 +224,3 @@ _REASONS = {
 }
 
 _THRESHOLD = "SELECT threshold FROM verdict WHERE evaluation = ? AND threshold IS NOT NULL LIMIT 1"
-
-
-def answer_rows(answers: Sequence[Answer]) -> "pa.Table":
-    """Return answers as a table for output, one row a claim, in order."""
-    import pyarrow as pa
-
-    texts = ("subject", "relation", "object", "language", "verdict", "evidence", "status")
-    types = dict.fromkeys(texts, pa.string()) | {"truth": pa.bool_()}
-    types |= dict.fromkeys(("score", "threshold", "probability"), pa.float64())
-    types |= dict.fromkeys(("neurons", "texts", "notes"), pa.list_(pa.string()))
-    rows = list(map(_row, answers))
-    return pa.Table.from_pylist(rows, schema=pa.schema([(name, types[name]) for name in rows[0]]))
-
-
-def _row(answer: Answer) -> dict[str, Any]:
-    claim = answer.claim
-    words = {True: "supported", False: "not supported", None: None}
-    return {
-        "subject": claim.subject,
-        "relation": claim.relation,
-        "object": claim.object,
-        "language": claim.language,
-        "truth": claim.truth,
-        "verdict": words[answer.supported],
-        "score": answer.score,
-        "threshold": answer.threshold,
-        "probability": answer.probability,
-        "evidence": answer.evidence,
-        "neurons": [f"{layer}.{neuron}: {score:.3g}" for layer, neuron, score in answer.neurons],
-        "texts": list(answer.texts),
-        "status": answer.status,
-        "notes": list(answer.notes),
-    }
-
-
-def _tables(answers: Sequence[Answer], evidence: str, run: int, evaluation: int) -> "tuple[pa.Table, pa.Table]":
-    """Return rows of `claim` and `verdict` for the claims that were put to the model."""
-    import pyarrow as pa
-
-    from atlas import schema
-    from atlas.checking.cases import claim_id
-
-    claims, verdicts = {}, {}
-    for answer in answers:
-        claim = answer.claim
-        if not answer.texts:
-            continue
-        language = str(claim.language)
-        number = claim_id(language, claim.relation, claim.subject, claim.object, answer.texts, "asked")
-        claims[number] = {
-            "claim": number,
-            "fact": None,
-            "language": language,
-            "relation": claim.relation,
-            "subject": claim.subject,
-            "object": claim.object,
-            "texts": list(answer.texts),
-            "condition": "asked",
-            "truth": claim.truth,
-            "split": None,
-        }
-        verdicts[number] = {
-            "evaluation": evaluation,
-            "run": run,
-            "claim": number,
-            "evidence": evidence,
-            "source_language": language,
-            "score": answer.score,
-            "threshold": answer.threshold,
-            "supported": answer.supported,
-            "status": answer.status,
-        }
-    return (
-        pa.Table.from_pylist(list(claims.values()), schema=schema.arrow("claim")),
-        pa.Table.from_pylist(list(verdicts.values()), schema=schema.arrow("verdict")),
-    )

@@ -5,29 +5,19 @@ from collections.abc import Sequence
 
 import pyarrow as pa
 
-from atlas import schema
-from atlas.checking.cases import Case
+from atlas.checking.answers import Answer
+from atlas.checking.cases import Case, claim_id
 from atlas.checking.evaluation import Verdicts
+from atlas.store.rows import table
 
 
 def claim_table(cases: Sequence[Case]) -> pa.Table:
     """Return a row for every claim, each once."""
-    rows = {
-        case.id: {
-            "claim": case.id,
-            "fact": case.fact.id,
-            "language": case.language,
-            "relation": case.fact.relation,
-            "subject": case.subject,
-            "object": case.object,
-            "texts": [prompt.text for prompt in case.prompts],
-            "condition": case.condition,
-            "truth": case.truth,
-            "split": case.split,
-        }
-        for case in cases
-    }
-    return pa.Table.from_pylist(list(rows.values()), schema=schema.arrow("claim"))
+    rows = {}
+    for case in cases:
+        said = (case.language, case.fact.relation, case.subject, case.object, [prompt.text for prompt in case.prompts])
+        rows[case.id] = (case.id, case.fact.id, *said, case.condition, case.truth, case.split)
+    return table("claim", rows.values())
 
 
 def verdict_table(evaluation: int, run: int, cases: Sequence[Case], verdicts: Sequence[Verdicts]) -> pa.Table:
@@ -35,20 +25,27 @@ def verdict_table(evaluation: int, run: int, cases: Sequence[Case], verdicts: Se
     rows = {}
     for kind in verdicts:
         for i, case in enumerate(cases):
+            key = case.id, kind.evidence, kind.source[i]
             score, threshold = _number(kind.scores[i]), _number(kind.thresholds[i])
             known = score is not None and threshold is not None
-            rows[case.id, kind.evidence, kind.source[i]] = {
-                "evaluation": evaluation,
-                "run": run,
-                "claim": case.id,
-                "evidence": kind.evidence,
-                "source_language": kind.source[i],
-                "score": score,
-                "threshold": threshold,
-                "supported": score > threshold if score is not None and threshold is not None else None,
-                "status": kind.status[i] if known or kind.status[i] != "ok" else "no score",
-            }
-    return pa.Table.from_pylist(list(rows.values()), schema=schema.arrow("verdict"))
+            supported = score > threshold if score is not None and threshold is not None else None
+            status = kind.status[i] if known or kind.status[i] != "ok" else "no score"
+            rows[key] = (evaluation, run, *key, score, threshold, supported, status)
+    return table("verdict", rows.values())
+
+
+def asked_tables(answers: Sequence[Answer], run: int, evaluation: int) -> dict[str, pa.Table]:
+    """Return the tables `claim` and `verdict` of the asked claims that were put to the model."""
+    claims, verdicts = {}, {}
+    for answer in answers:
+        if answer.texts:
+            claim, language = answer.claim, str(answer.claim.language)
+            said = (language, claim.relation, claim.subject, claim.object, list(answer.texts))
+            number = claim_id(*said, "asked")
+            claims[number] = (number, None, *said, "asked", claim.truth, None)
+            judged = (answer.score, answer.threshold, answer.supported, answer.status)
+            verdicts[number] = (evaluation, run, number, answer.evidence, language, *judged)
+    return {"claim": table("claim", claims.values()), "verdict": table("verdict", verdicts.values())}
 
 
 def _number(value: float) -> float | None:

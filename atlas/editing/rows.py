@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from atlas import schema
 from atlas.ids import Neuron
+from atlas.store.rows import table
 
 if TYPE_CHECKING:
     from atlas.editing.files import EditRecord
@@ -25,24 +26,11 @@ def edit_row(
     fitted: Mapping[str, object],
 ) -> pa.Table:
     """Return the row of table `edit`; `fitted` says how the fit ended and joins the settings."""
-    row = {
-        "edit": record.id,
-        "model": model,
-        "fact": record.fact,
-        "run": record.run,
-        "object": record.object,
-        "languages": list(record.languages),
-        "method": record.method,
-        "source": record.source,
-        "settings": json.dumps({**record.settings, **fitted}, sort_keys=True),
-        "layers": [layer for layer, _ in neurons],
-        "neurons": [neuron for _, neuron in neurons],
-        "digest": digest,
-        "file": file,
-        "status": status,
-        "created": datetime.now(UTC).replace(tzinfo=None),
-    }
-    return pa.Table.from_pylist([row], schema=schema.arrow("edit"))
+    layers, indices = ([neuron[i] for neuron in neurons] for i in (0, 1))
+    settings = json.dumps({**record.settings, **fitted}, sort_keys=True)
+    what = (record.id, model, record.fact, record.run, record.object, list(record.languages), record.method)
+    made = (digest, file, status, datetime.now(UTC).replace(tzinfo=None))
+    return table("edit", [(*what, record.source, settings, layers, indices, *made)])
 
 
 def outcome_rows(edit: int, outcomes: Sequence[Mapping[str, Any]]) -> pa.Table:

@@ -27,9 +27,9 @@ from ..output.emit import emit
 from ..output.formats import Format
 
 if TYPE_CHECKING:
+    from atlas.checking.answers import Answer
     from atlas.checking.claims import Claim
     from atlas.checking.job import CheckOptions
-    from atlas.checking.judge import Answer
 
 
 @choosing_model
@@ -131,7 +131,8 @@ def _evaluate(
 def _judge(
     options: "CheckOptions", claims: "list[Claim]", evidence: str, format_: Format | None, output: Path | None
 ) -> None:
-    from atlas.checking.judge import answer_rows, check_claims
+    from atlas.checking.answers import answer_rows
+    from atlas.checking.judge import check_claims
 
     from ..output.progress import TerminalProgress
 
@@ -145,7 +146,8 @@ def _judge(
 def _judge_one(
     options: "CheckOptions", claim: "Claim", evidence: str, format_: Format | None, output: Path | None
 ) -> None:
-    from atlas.checking.judge import answer_rows, check_claims
+    from atlas.checking.answers import answer_rows
+    from atlas.checking.judge import check_claims
 
     from ..output.progress import TerminalProgress
 

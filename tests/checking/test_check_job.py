@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import atlas
+from atlas.checking.answers import answer_rows
 from atlas.checking.claims import Claim
 from atlas.checking.evaluation import EVIDENCE
 from atlas.checking.job import evaluate_claims
-from atlas.checking.judge import answer_rows, check_claims
+from atlas.checking.judge import check_claims
 from atlas.checking.report import DIFFERENCE, evaluation_table
 from atlas.errors import StoreError, UsageError
 from atlas.knockout.job import KnockoutOptions, knockout

@@ -31,10 +31,10 @@ class Family:
     `projections`: in a masked model or an encoder, the modules that make an attention's queries, keys and values, token
     by token, in this order, or the one that makes all. `gated`: the neuron is a product of two projections.
     `own_attention`: attention that does not go through transformers' interface. `in_tuple`: a block returns its
-    hidden states in a tuple. `flat`: the feed-forward network sees `[batch * token, hidden]`. `reserved`: positions of
-    the position table that no token can have. `constants`: some are made in torch's default number type.
-    `arguments`: completes what a block was called with `(block, arguments, hidden)`. `logit_bias`: a buffer added after
-    the output matrix.
+    hidden states in a tuple. `flat`: the feed-forward network sees `[batch * token, hidden]`. `after_padding`:
+    positions begin behind the padding token's number, so that as many rows of their table, and one, are no token's.
+    `constants`: some are made in torch's default number type. `arguments`: completes what a block was called with
+    `(block, arguments, hidden)`. `logit_bias`: a buffer added after the output matrix.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Family:
     own_attention: OwnAttention | None = None
     in_tuple: bool = False
     flat: bool = False
-    reserved: int = 0
+    after_padding: bool = False
     constants: bool = False
     arguments: Callable[[nn.Module, dict[str, Any], Tensor], dict[str, Any]] | None = None
     logit_bias: str = ""
@@ -58,7 +58,7 @@ class Family:
             "attention of its own": self.own_attention,
             "blocks return a tuple": self.in_tuple,
             "feed-forward network without a batch axis": self.flat,
-            f"{self.reserved} positions reserved": self.reserved,
+            "positions begin behind the padding token": self.after_padding,
             "constants of the default number type": self.constants,
             "blocks complete their arguments": self.arguments,
             "bias after the output matrix": self.logit_bias,
@@ -119,9 +119,9 @@ FAMILIES = {
     row.name: row
     for row in (
         Family("bert", "masked", "bert.encoder.layer", "output.dense", _BERT),
-        Family("roberta", "masked", "roberta.encoder.layer", "output.dense", _BERT, reserved=2),
-        Family("xlm-roberta", "masked", "roberta.encoder.layer", "output.dense", _BERT, reserved=2),
-        Family("camembert", "masked", "roberta.encoder.layer", "output.dense", _BERT, reserved=2),
+        Family("roberta", "masked", "roberta.encoder.layer", "output.dense", _BERT, after_padding=True),
+        Family("xlm-roberta", "masked", "roberta.encoder.layer", "output.dense", _BERT, after_padding=True),
+        Family("camembert", "masked", "roberta.encoder.layer", "output.dense", _BERT, after_padding=True),
         Family(
             "distilbert", "masked", "distilbert.transformer.layer", "ffn.lin2",
             ("attention.q_lin", "attention.k_lin", "attention.v_lin"),

@@ -1,6 +1,8 @@
 """Loading a model by short name, Hugging Face id or folder."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -8,9 +10,19 @@ from urllib.request import Request, urlopen
 import torch
 import transformers
 from huggingface_hub import constants
-from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForMaskedLM, AutoModelForSeq2SeqLM, AutoTokenizer
+from transformers import (
+    CONFIG_MAPPING,
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoModelForMaskedLM,
+    AutoModelForSeq2SeqLM,
+    AutoTokenizer,
+    PreTrainedConfig,
+)  # fmt: skip
+from transformers.utils.hub import cached_file
 
 from atlas.errors import ModelError, UsageError
+from atlas.models.checkpoint import check_folder, check_loaded, check_tokenizer, stored_weights
 from atlas.models.families import TWO_STACKS, family_of
 from atlas.models.model import LanguageModel
 from atlas.models.names import model_source, stack_of
@@ -56,40 +68,64 @@ def _read(
     """Return a model, its fast tokenizer and the revision that was found."""
     source = model_source(name)
     local = Path(source).exists() or not _hub_answers()
-    spread = offloading() if offloaded else {}
+    where = {"revision": revision, "local_files_only": local, "trust_remote_code": False}
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     try:
-        config = AutoConfig.from_pretrained(source, revision=revision, local_files_only=local)
-        kind = family_of(config, stack_of(name)).kind
-        safe = None if allow_pickle else True
+        config = _configuration(source, where)
+        kind, folder = family_of(config, stack_of(name)).kind, _folder(source, revision)
+        if local:
+            check_folder(name, folder)
         # A wider type is made while reading, so that the weights are never there twice; a narrower one only after the
-        # digest of what was read.
-        read = number if number.itemsize >= 4 else "auto"
+        # digest of what was read. Sizes that do not fit are told of by `check_loaded`.
         model, found = _AUTO[kind].from_pretrained(
-            source, revision=revision, dtype=read, use_safetensors=safe, local_files_only=local,
-            output_loading_info=True, **spread,
+            source, config=config, dtype=number if number.itemsize >= 4 else "auto", output_loading_info=True,
+            use_safetensors=None if allow_pickle else True, ignore_mismatched_sizes=True,
+            **where, **(offloading() if offloaded else {}),
         )  # fmt: skip
-        _refuse_missing(name, sorted(found["missing_keys"]))
-        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision, local_files_only=local)
-    except ModelError:
+        check_loaded(name, found, stored_weights(name, folder))
+        tokenizer = AutoTokenizer.from_pretrained(source, **where)
+    except (ModelError, UsageError):
         raise
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # whatever a damaged file or an impossible configuration makes the libraries raise
+        stored_weights(name, _folder(source, revision))
         raise ModelError(_reason(name, source, error)) from error
     if not tokenizer.is_fast:
         raise ModelError(
             f"Model {name!r} has no fast tokenizer, which the atlas needs to place words; convert it first."
         )
+    check_tokenizer(name, tokenizer, model.get_input_embeddings().weight.shape[0])
     return model, tokenizer, getattr(config, "_commit_hash", None)
 
 
-def _refuse_missing(name: str, missing: list[str]) -> None:
-    """Raise ModelError for a checkpoint without some of the weights, which would be random."""
-    if missing:
-        raise ModelError(
-            f"Model {name!r} has no weights for {missing[0]} and {len(missing) - 1} others: it is no checkpoint of a "
-            f"language model with its output layer; use one that is."
-        )
+def _configuration(source: str, where: Mapping[str, Any]) -> Any:
+    """Return a model's configuration without what it says of the code to run: that is the atlas's to choose.
+
+    Raises ModelError for a type of model that is not known; its folder's own code is not asked.
+    """
+    options = {key: value for key, value in where.items() if key != "trust_remote_code"}
+    settings, _ = PreTrainedConfig.get_config_dict(source, **options)
+    if settings.get("model_type") not in CONFIG_MAPPING:
+        family_of(SimpleNamespace(**{"model_type": None, **settings}))
+    config = AutoConfig.from_pretrained(source, **where)
+    for part in (config, *(getattr(config, name, None) for name in config.sub_configs)):
+        if part is not None:
+            part._attn_implementation = None
+            if getattr(part, "chunk_size_feed_forward", 0):
+                part.chunk_size_feed_forward = 0  # the same sums at once: hooks see all tokens
+    return config
+
+
+def _folder(source: str, revision: str | None) -> Path:
+    """Return where a model's files lie: a folder, or the hub's copy here; a path of nothing where there is none."""
+    if Path(source).exists():
+        return Path(source)
+    options = {"revision": revision, "local_files_only": True, "_raise_exceptions_for_missing_entries": False}
+    try:
+        found = cached_file(source, "config.json", **options)
+    except OSError:
+        found = None
+    return Path(found).parent if found else Path(source)
 
 
 def _hub_answers() -> bool:

@@ -116,8 +116,10 @@ class LanguageModel:
     @cached_property
     def max_tokens(self) -> int:
         """The longest input, in tokens."""
-        positions = getattr(self.model.config, "max_position_embeddings", None)
-        return int(positions) - self.family.reserved if positions else 1 << 30
+        config: Any = self.model.config
+        positions = getattr(config, "max_position_embeddings", None)
+        reserved = config.pad_token_id + 1 if self.family.after_padding else 0
+        return int(positions) - reserved if positions else 1 << 30
 
     @cached_property
     def rows(self) -> int:

@@ -123,7 +123,7 @@ def test_without_network_only_the_cache_is_asked(monkeypatch):
         asked.append(options["local_files_only"])
         raise OSError("no copy")
 
-    monkeypatch.setattr("atlas.models.loading.AutoConfig.from_pretrained", no_copy)
+    monkeypatch.setattr("atlas.models.loading.PreTrainedConfig.get_config_dict", no_copy)
     with pytest.raises(ModelError, match="cannot be fetched"):
         load_model("mbert")
     assert asked == [True]

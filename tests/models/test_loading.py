@@ -1,0 +1,205 @@
+"""What a model's folder says and holds: its code never runs, and what does not fit is told in one sentence."""
+
+import builtins
+import json
+import shutil
+from contextlib import suppress
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tiny import make_bart_tokenizer, make_bert_tokenizer, make_model, make_prompt
+
+from atlas.errors import ModelError
+from atlas.models import LanguageModel, load_model
+
+WEIGHTS = "model.safetensors"
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("saved")
+    model = make_model("bert", dtype="float32")
+    model.model.save_pretrained(folder)
+    model.tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(saved, tmp_path):
+    return shutil.copytree(saved, tmp_path / "model")
+
+
+def configured(folder, **settings):
+    path = folder / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+
+
+def rewritten(folder, change):
+    weights = load_file(folder / WEIGHTS)
+    change(weights)
+    save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+
+
+def refusal(folder):
+    with pytest.raises(ModelError) as caught:
+        load_model(str(folder), device="cpu")
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+CODE = """
+from pathlib import Path
+Path({mark!r}).write_text("ran")
+from transformers import PreTrainedConfig, BertForMaskedLM, BertTokenizer
+class Mine(PreTrainedConfig):
+    model_type = "mine"
+class Model(BertForMaskedLM):
+    pass
+class Words(BertTokenizer):
+    pass
+"""
+
+
+@pytest.mark.parametrize(
+    ("settings", "file", "loads"),
+    [
+        ({"model_type": "mine", "auto_map": {"AutoConfig": "code.Mine"}}, "config.json", False),
+        ({"auto_map": {"AutoModelForMaskedLM": "code.Model", "AutoConfig": "code.Mine"}}, "config.json", True),
+        ({"auto_map": {"AutoTokenizer": [None, "code.Words"]}}, "tokenizer_config.json", True),
+        (
+            {"auto_map": {"AutoTokenizer": ["code.Words", None]}, "tokenizer_class": "Words"},
+            "tokenizer_config.json",
+            None,
+        ),
+    ],
+)
+def test_a_folders_code_never_runs_and_nothing_is_asked(folder, tmp_path, monkeypatch, settings, file, loads):
+    def asked(*_):
+        raise AssertionError("asked on stdin")
+
+    monkeypatch.setattr(builtins, "input", asked)
+    (folder / "code.py").write_text(CODE.format(mark=str(tmp_path / "ran")))
+    path = folder / file
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+    if loads:
+        assert load_model(str(folder), device="cpu").info.family == "bert"
+    elif loads is False:
+        assert "Model type 'mine' is not supported" in refusal(folder)
+    else:  # whatever transformers makes of it
+        with suppress(ModelError):
+            load_model(str(folder), device="cpu")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("name", ["attn_implementation", "_attn_implementation"])
+@pytest.mark.parametrize("value", ["flash_attention_2", "someone/kernels@main", "eager"])
+def test_a_configuration_does_not_choose_the_code_of_attention(saved, folder, name, value):
+    configured(folder, **{name: value})
+    ids = torch.tensor([[3, 9, 4, 7]])
+    plain, told = load_model(str(saved), device="cpu"), load_model(str(folder), device="cpu")
+    assert torch.equal(plain.run(ids), told.run(ids))
+    assert told.model.config._attn_implementation == plain.model.config._attn_implementation
+
+
+def test_feed_forward_in_chunks_is_put_together(saved, folder):
+    configured(folder, chunk_size_feed_forward=1)
+    seen = []
+    model = load_model(str(folder), device="cpu")
+    model.down_projection(0).register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].shape[1]))
+    model.run(torch.tensor([[3, 9, 4, 7]]))
+    assert seen == [4]
+
+
+def test_a_size_that_does_not_fit_is_told_with_both_shapes(folder):
+    configured(folder, intermediate_size=48)
+    found = refusal(folder)
+    assert "bert.encoder.layer.0.intermediate.dense.bias of shape [40] in model.safetensors" in found
+    assert "config.json asks for [48]" in found
+
+
+@pytest.mark.parametrize("left", [0, 4, 300, -1])
+def test_weights_cut_short_are_told(folder, left):
+    path = folder / WEIGHTS
+    path.write_bytes(path.read_bytes()[:left])
+    assert "damaged file: model.safetensors is cut short" in refusal(folder)
+
+
+def test_a_file_of_the_index_that_is_not_there_is_told(folder):
+    keys = load_file(folder / WEIGHTS)
+    (folder / WEIGHTS).unlink()
+    index = {"metadata": {}, "weight_map": dict.fromkeys(keys, "model-00001-of-00001.safetensors")}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert "lacks model-00001-of-00001.safetensors" in refusal(folder)
+
+
+def test_fewer_layers_than_the_checkpoint_are_refused(folder):
+    configured(folder, num_hidden_layers=2)
+    found = refusal(folder)
+    assert "bert.encoder.layer.2." in found
+    assert "in model.safetensors and 15 other weights that the model of its config.json has no place for" in found
+
+
+def test_weights_without_a_place_are_refused_and_other_heads_are_not(folder):
+    rewritten(folder, lambda weights: weights.update({"bert.pooler.dense.weight": torch.zeros(3, 3)}))
+    assert load_model(str(folder), device="cpu")
+    rewritten(folder, lambda weights: weights.update({"bert.encoder.layer.0.output.dense.lora_A": torch.zeros(3, 3)}))
+    assert "bert.encoder.layer.0.output.dense.lora_A in model.safetensors" in refusal(folder)
+
+
+@pytest.mark.parametrize(("dtype", "name"), [(torch.int8, "I8"), (torch.uint8, "U8"), (torch.float8_e4m3fn, "F8_E4M3")])
+def test_rounded_weights_without_their_scale_are_refused(folder, dtype, name):
+    key = "bert.encoder.layer.1.output.dense.weight"
+    rewritten(folder, lambda weights: weights.update({key: weights[key].to(dtype)}))
+    assert f"{key} of type {name} in model.safetensors" in refusal(folder)
+
+
+def test_missing_weights_are_refused(folder):
+    rewritten(folder, lambda weights: weights.pop("bert.encoder.layer.1.output.dense.weight"))
+    assert "no weights for bert.encoder.layer.1.output.dense.weight" in refusal(folder)
+
+
+def test_an_adapter_beside_the_weights_is_refused(folder):
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "base_model_name_or_path": "x"}))
+    assert "adapter beside its weights (adapter_config.json)" in refusal(folder)
+
+
+def test_a_folder_without_a_tokenizer_is_refused(folder):
+    for path in folder.glob("*token*"):
+        path.unlink()
+    assert "has no tokenizer (tokenizer.json)" in refusal(folder)
+
+
+def test_a_tokenizer_larger_than_the_embedding_is_refused_but_for_special_tokens(folder):
+    tokenizer = make_bert_tokenizer()
+    rows = len(tokenizer)
+    tokenizer.add_special_tokens({"extra_special_tokens": ["<image>"]})
+    tokenizer.save_pretrained(folder)
+    assert load_model(str(folder), device="cpu")
+    tokenizer.add_tokens(["Wien"])
+    tokenizer.save_pretrained(folder)
+    assert f"embedding of {rows} rows: 'Wien' ({rows + 1}) has none" in refusal(folder)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"model_type": "bert", "hidden_size": "x"}'])
+def test_a_damaged_configuration_is_one_sentence(folder, text):
+    (folder / "config.json").write_text(text)
+    assert str(folder) in refusal(folder) or "Model type" in refusal(folder)
+
+
+@pytest.mark.parametrize("padding", [0, 1, 3, 6])
+def test_positions_begin_behind_the_padding_token(padding):
+    """As many tokens as there are positions left run, and one more does not."""
+    from transformers import RobertaConfig, RobertaForMaskedLM
+
+    tokenizer = make_bart_tokenizer()
+    config = RobertaConfig(
+        vocab_size=len(tokenizer), hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24,
+        max_position_embeddings=20, pad_token_id=padding, bos_token_id=0, eos_token_id=2,
+    )  # fmt: skip
+    model = LanguageModel.wrap(RobertaForMaskedLM(config), tokenizer, "tiny")
+    assert model.max_tokens == 20 - (padding + 1)
+    model.run(torch.full((1, model.max_tokens), 9))
+    with pytest.raises((IndexError, RuntimeError)):
+        model.run(torch.full((1, model.max_tokens + 1), 9))
+    assert model.steps(make_prompt("[X]: [Y]", "Paris", "Rome"))

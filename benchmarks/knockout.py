@@ -19,7 +19,7 @@ from atlas.ids import Neuron
 from atlas.knockout.knockout import knock_out
 from atlas.knockout.sets import first_sets
 from atlas.models import LanguageModel, load_model
-from atlas.models.hooks import Edit, neurons_edited
+from atlas.models.hooks import Replacement, neurons_replaced
 from benchmarks.models import make_prompt, mbert_size, word_tokenizer
 
 T = TypeVar("T")
@@ -75,13 +75,13 @@ def plain_forward(model: LanguageModel, prompt: Prompt, cut: NeuronSet) -> float
     probability = 1.0
     for step in model.steps(prompt):
         edits = {layer: _zero(step.query, [n for other, n in cut if other == layer]) for layer, _ in cut}
-        with torch.no_grad(), neurons_edited(model, edits):
+        with torch.no_grad(), neurons_replaced(model, edits):
             logits = model.run(torch.tensor([step.ids], device=model.device))[0, step.query]
         probability *= float(torch.softmax(logits.float(), -1)[step.target])
     return probability
 
 
-def _zero(query: int, neurons: Sequence[int]) -> Edit:
+def _zero(query: int, neurons: Sequence[int]) -> Replacement:
     def edit(values: torch.Tensor) -> torch.Tensor:
         changed = values.clone()
         changed[:, query, neurons] = 0

@@ -66,7 +66,7 @@ def mean_baselines(model: LanguageModel, batch: StepBatch, rows: int, *, every_t
 
 def _every_token(model: LanguageModel, step: Step) -> tuple[tuple[int], ...]:
     """Return the position of every token that the query sees; an encoder sees none of its decoder's."""
-    seen = step.ids[: step.shape[1]] if model.apart else step.ids
+    seen = step.ids[: step.shape[1]] if model.reads else step.ids
     return tuple((i,) for i, token in enumerate(seen) if token != SEPARATOR)
 
 
@@ -183,9 +183,9 @@ def _copy_bytes(record: Trace) -> tuple[int, int]:
     2 hidden for every token of the prefix. A decoder behind the blocks counts as as many blocks again.
     """
     info, tokens = record.model.info, record.ids.shape[1]
-    if record.model.whole:
+    if record.model.two_way:
         kept, work = tokens * (8 * info.hidden + 2 * info.neurons), tokens * (8 * info.hidden + 4 * info.neurons)
-        work += kept * info.layers if record.model.apart else 0
+        work += kept * info.layers if record.model.reads else 0
     else:
         prefix = 2 * tokens * info.hidden
         kept, work = prefix + 8 * info.hidden + 4 * info.neurons, 2 * prefix + 8 * info.hidden + 8 * info.neurons

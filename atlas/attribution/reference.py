@@ -10,7 +10,7 @@ from torch import Tensor
 
 from atlas.attribution.quadrature import Rule
 from atlas.models import LanguageModel, Step
-from atlas.models.hooks import neurons_edited
+from atlas.models.hooks import neurons_replaced
 
 
 def reference_scores(
@@ -45,7 +45,7 @@ def reference_neurons(model: LanguageModel, ids: Sequence[int], query: int) -> T
         seen.append(neurons[0, query].clone())
         return neurons
 
-    with neurons_edited(model, dict.fromkeys(range(model.info.layers), keep)):
+    with neurons_replaced(model, dict.fromkeys(range(model.info.layers), keep)):
         model.run(torch.tensor([list(ids)], device=model.device))
     return torch.stack(seen)
 
@@ -57,6 +57,6 @@ def _probability(model: LanguageModel, step: Step, layer: int, values: Tensor) -
         return neurons.index_copy(1, torch.tensor([step.query], device=values.device), values[:, None])
 
     ids = torch.tensor([step.ids], device=model.device).expand(len(values), -1)
-    with neurons_edited(model, {layer: put}):
+    with neurons_replaced(model, {layer: put}):
         logits = model.run(ids)
     return model.at_answer(logits, step.query).softmax(-1)[:, step.target]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import atlas
 from atlas.building.computing import Tables, Workbench, Worker, WorkerOptions
-from atlas.building.plan import WHOLE, Plan, Shard, batch_size, make_plan, missing, prompts_of
+from atlas.building.plan import EVERYTHING, Plan, Shard, batch_size, make_plan, missing, prompts_of
 from atlas.building.ray import Cluster, ClusterOptions
 from atlas.building.summary import Summary
 from atlas.errors import AtlasError, UsageError
@@ -48,7 +48,7 @@ class BuildOptions(ModelChoice):
     limit: int | None = None
     skip_bad: bool = False
     db: Path = Path("atlas.duckdb")
-    shard: Shard = WHOLE
+    shard: Shard = EVERYTHING
     cluster: ClusterOptions | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
@@ -129,7 +129,7 @@ class _Job:
 
     def name_neurons(self) -> None:
         """Store what the knowledge neurons write, once the run is whole; a shard never is."""
-        if self.options.shard == WHOLE and not self._left():
+        if self.options.shard == EVERYTHING and not self._left():
             self.progress.step("looking up the tokens of knowledge neurons")
             missing = self.writer.sql(_UNNAMED, {"run": self.run, "model": self.workers.workbench.info.id}).to_pylist()
             for layer, group in groupby(missing, key=itemgetter("layer")):

@@ -48,7 +48,7 @@ class Shard:
         return batches[first:last]
 
 
-WHOLE = Shard()
+EVERYTHING = Shard()
 """All of a plan."""
 
 

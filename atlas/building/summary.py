@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from atlas.building.plan import WHOLE, Shard
+from atlas.building.plan import EVERYTHING, Shard
 from atlas.facts import Skip
 
 REASONS = {
@@ -38,7 +38,7 @@ class Summary:
     facts: int
     facts_with_likn: int
     likn: int
-    shard: Shard = WHOLE
+    shard: Shard = EVERYTHING
 
     @property
     def attributed(self) -> int:

@@ -18,7 +18,7 @@ from atlas.engine.replay import Entry, replay, rerun
 from atlas.engine.tracing import trace
 from atlas.ids import Neuron
 from atlas.models import LanguageModel, Step
-from atlas.models.hooks import Edit, neurons_edited
+from atlas.models.hooks import Replacement, neurons_replaced
 from atlas.models.readout import output_matrix, token_logits, token_probability
 
 BUDGET = 1 << 28
@@ -107,16 +107,16 @@ def _another(model: LanguageModel, step: Step) -> Step:
 
 @torch.no_grad()
 def _cut_by_hand(model: LanguageModel, step: Step, neurons: Sequence[Neuron]) -> Tensor:
-    def zero(index: int) -> Edit:
-        def edit(values: Tensor) -> Tensor:
+    def zero(index: int) -> Replacement:
+        def replace(values: Tensor) -> Tensor:
             changed = values.clone()
             changed[:, step.query, index] = 0
             return changed
 
-        return edit
+        return replace
 
     with ExitStack() as stack:
         for layer, index in neurons:
-            stack.enter_context(neurons_edited(model, {layer: zero(index)}))
+            stack.enter_context(neurons_replaced(model, {layer: zero(index)}))
         found = model.run(torch.tensor([step.ids], device=model.device))
     return model.at_answer(found, step.query)[0].softmax(-1)[step.target]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from atlas.editing.columns import Columns, Index, shifting
-from atlas.editing.problem import Batch, Problem, make_problem
+from atlas.editing.problem import Problem, TracedPrompts, make_problem
 from atlas.editing.prompts import EditPrompts
 from atlas.editing.settings import EditSettings
 from atlas.models import LanguageModel
@@ -71,7 +71,7 @@ def _gradients(
     return lead
 
 
-def _loss(batch: Batch, problem: Problem, settings: EditSettings) -> tuple[Tensor, float]:
+def _loss(batch: TracedPrompts, problem: Problem, settings: EditSettings) -> tuple[Tensor, float]:
     logs = torch.log_softmax(batch.logits(problem.start), -1)
     lead = _lead(logs[batch.change], batch.target)
     short = (settings.margin + 0.5 - lead).clamp(min=0).sum() / max(1, problem.change)

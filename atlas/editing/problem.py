@@ -16,7 +16,7 @@ from atlas.models.readout import output_matrix, token_logits
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class TracedPrompts:
     """Sequences as the unedited model ran them, and which rows are to be changed and which to be kept."""
 
     record: Trace
@@ -38,7 +38,7 @@ class Batch:
 class Problem:
     """The batches, and the first block that must run again."""
 
-    batches: tuple[Batch, ...]
+    batches: tuple[TracedPrompts, ...]
     start: int = 0
 
     @property
@@ -58,7 +58,7 @@ class Problem:
         """
         records = [batch.record for batch in self.batches]
         model = records[0].model
-        if layer < model.info.layers - 1 or model.apart:
+        if layer < model.info.layers - 1 or model.reads:
             return Problem(self.batches, layer)
         first = torch.tensor([0, *(len(record.ids) for record in records)]).cumsum(0).tolist()
         change, keep = (
@@ -66,7 +66,7 @@ class Problem:
             for side in ("change", "keep")
         )
         kept = torch.cat([batch.kept for batch in self.batches])
-        return Problem((Batch(joined_at_query(records), change, keep, kept),), layer)
+        return Problem((TracedPrompts(joined_at_query(records), change, keep, kept),), layer)
 
 
 def make_problem(model: LanguageModel, change: Sequence[Prompt], keep: Sequence[Prompt]) -> Problem:
@@ -76,11 +76,11 @@ def make_problem(model: LanguageModel, change: Sequence[Prompt], keep: Sequence[
     return Problem(tuple(_batch(model, group) for group in by_shape(steps, itemgetter(1))))
 
 
-def _batch(model: LanguageModel, group: Sequence[tuple[int, Step]]) -> Batch:
+def _batch(model: LanguageModel, group: Sequence[tuple[int, Step]]) -> TracedPrompts:
     """Trace steps of one shape, those to change (side 0) before those to keep."""
     record = trace(model, StepBatch.of(model, [step for _, step in group]))
     change = sum(side == 0 for side, _ in group)
     with torch.no_grad():
         kept = torch.log_softmax(token_logits(record.features[change:], *output_matrix(model)), -1)
     rows = torch.arange(len(group), device=model.device)
-    return Batch(record, rows[:change], rows[change:], kept)
+    return TracedPrompts(record, rows[:change], rows[change:], kept)

@@ -9,7 +9,7 @@ from torch import Tensor
 from atlas.engine.cuts import Branch, NeuronSet, branches
 from atlas.engine.replay import finish_block, put_at_query, run_copies
 from atlas.engine.tracing import Trace
-from atlas.models.hooks import Call, Rule, attending, neurons_edited
+from atlas.models.hooks import Call, Rule, attending, neurons_replaced
 from atlas.models.readout import features_of_hidden, token_probability
 
 
@@ -41,17 +41,17 @@ def _through_cuts(record: Trace, tree: Mapping[int, Branch]) -> tuple[Tensor, Te
     """Run all copies of the tree through the last block: hidden `[copy, 1 or token, hidden]` and owner [copy]."""
     rows = torch.arange(len(record.ids), device=record.ids.device)
     owner = rows[:0]
-    hidden = record.blocks[0].hidden[:0, : None if record.model.whole else 1]
+    hidden = record.blocks[0].hidden[:0, : None if record.model.two_way else 1]
     for layer in range(min(tree), len(record.blocks)):
-        sites, whole = [_root(record, layer, rows)], record.stays_whole(layer)
+        sites, sequences = [_root(record, layer, rows)], record.keeps_sequences(layer)
         if len(owner):
             hidden, site = _run_seen(record, layer, hidden, owner)
             sites.append(site)
-        elif not whole:
+        elif not sequences:
             hidden = hidden[:, :1]
         if layer in tree:
             new, entering, parent = _leave(record, layer, tree[layer], sites)
-            if whole:
+            if sequences:
                 around = torch.cat([record.received(layer + 1), hidden])[parent]
                 new = put_at_query(around, record.query[entering], new)
             hidden, owner = torch.cat([hidden, new]), torch.cat([owner, entering])
@@ -101,6 +101,6 @@ def _run_seen(record: Trace, layer: int, hidden: Tensor, owner: Tensor) -> tuple
         seen["neurons"] = at_query(neurons)
         return neurons
 
-    with neurons_edited(record.model, {layer: on_neurons}):
+    with neurons_replaced(record.model, {layer: on_neurons}):
         out = run_copies(record, layer, hidden, owner, watched)
     return out, _Site(hidden[rows, place][:, None], seen["attended"], seen["neurons"])

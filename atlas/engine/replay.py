@@ -51,9 +51,9 @@ def rerun(record: Trace, start: int) -> Tensor:
     owner = torch.arange(len(record.ids), device=record.ids.device)
     hidden, last = record.blocks[start].hidden, len(record.blocks) - 1
     with attending(record.model):
-        for layer in range(start, last + record.model.apart):
+        for layer in range(start, last + record.model.reads):
             hidden = call_block(record, layer, hidden, owner, itself, narrow=False)
-        if not record.model.apart:
+        if not record.model.reads:
             known = record.blocks[last].attended
             rule = (lambda _: known) if start == last else _among_all(record, last, hidden, owner)
             hidden = call_block(record, last, _pick(hidden, record.query), owner, rule, narrow=True)
@@ -109,7 +109,7 @@ def _through_blocks(record: Trace, entries: Mapping[int, Entry]) -> tuple[Tensor
         fresh = owner[:0]
         if layer in entries:
             new, own = _enter(record, layer, entries[layer])
-            if record.stays_whole(layer):
+            if record.keeps_sequences(layer):
                 new = put_at_query(record.received(layer + 1)[own], record.query[own], new)
             hidden = new if hidden is None else torch.cat([hidden, new])
             owner, fresh = torch.cat([owner, own]), own
@@ -174,14 +174,14 @@ def run_copies(
     In a causal model that is one token after a recorded prefix; in the last block of a masked one, all tokens' keys and
     values and the rest of one. `watch` is given the rule of the copies' attention and returns the one to follow.
     """
-    whole, query = record.stays_whole(layer), record.query[owner]
-    if whole:
+    sequences, query = record.keeps_sequences(layer), record.query[owner]
+    if sequences:
         rule: Rule = itself
-    elif record.model.whole:
+    elif record.model.two_way:
         rule, hidden = _among_all(record, layer, hidden, owner), _pick(hidden, query)
     else:
         rule = partial(_among_recorded, record.blocks[layer], owner, query.view(-1, 1, 1, 1))
-    return call_block(record, layer, hidden, owner, watch(rule) if watch else rule, narrow=not whole)
+    return call_block(record, layer, hidden, owner, watch(rule) if watch else rule, narrow=not sequences)
 
 
 def _among_recorded(block: Block, owner: Tensor, place: Tensor, call: Call) -> Tensor:

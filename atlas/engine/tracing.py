@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from atlas.engine.batches import StepBatch
-from atlas.models.hooks import Call, attending, itself, neurons_edited
+from atlas.models.hooks import Call, attending, itself, neurons_replaced
 from atlas.models.model import LanguageModel
 from atlas.models.readout import features_of_ids
 
@@ -55,9 +55,9 @@ class Trace:
     neurons: Tensor = field(init=False)  # [batch, layer, neuron], at the query
     final: Tensor | None = None  # [batch, token, hidden], the last block's output where a decoder reads it
 
-    def stays_whole(self, layer: int) -> bool:
+    def keeps_sequences(self, layer: int) -> bool:
         """Return whether copies are whole sequences behind block `layer`, not the query alone."""
-        return self.model.whole and (layer < len(self.blocks) - 1 or self.model.apart)
+        return self.model.two_way and (layer < len(self.blocks) - 1 or self.model.reads)
 
     def received(self, layer: int) -> Tensor:
         """Return what block `layer` received, `[batch, token, hidden]`; past the last one, what that one gave."""
@@ -89,7 +89,7 @@ def neurons_at_query(model: LanguageModel, ids: Tensor, query: Tensor) -> tuple[
         seen.append(neurons[rows, query])
         return neurons
 
-    with neurons_edited(model, dict.fromkeys(range(model.info.layers), keep)):
+    with neurons_replaced(model, dict.fromkeys(range(model.info.layers), keep)):
         features = features_of_ids(model, ids, query)
     return torch.stack(seen, dim=1), features
 
@@ -127,7 +127,7 @@ def _recorded(record: Trace) -> Iterator[None]:
         record.final = out[0] if isinstance(out, tuple) else out
 
     with ExitStack() as stack:
-        if record.model.apart:
+        if record.model.reads:
             stack.callback(record.model.blocks[-1].register_forward_hook(on_last).remove)
         for layer, block in enumerate(record.model.blocks):
             stack.callback(block.register_forward_pre_hook(on_block, with_kwargs=True).remove)

@@ -33,7 +33,7 @@ def neuron_tokens(model: LanguageModel, layer: int, neurons: Sequence[int], top:
     embedding, _, _ = output_matrix(model)
     vectors = model.value_vectors(layer)[torch.tensor(neurons, dtype=torch.long, device=model.device)]
     rows: list[dict[str, Any]] = []
-    if model.apart or vectors.shape[1] != embedding.shape[1] or vectors.is_meta or embedding.is_meta:
+    if model.reads or vectors.shape[1] != embedding.shape[1] or vectors.is_meta or embedding.is_meta:
         return pa.Table.from_pylist(rows, schema=schema.arrow("neuron_token"))
     for chosen, scores in _chunks(neurons, vectors, embedding):
         for direction, sign in DIRECTIONS:

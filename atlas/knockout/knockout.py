@@ -67,8 +67,8 @@ def knock_out(
     before = [1.0] * len(prompts)
     after = [np.ones(len(group)) for group in sets]
     for _, results in budget.through(list(by_shape(rows, attrgetter("step"))), partial(_first_shape, model)):
-        for row, whole, changed in results:
-            before[row.prompt] *= 1 if row.start else whole
+        for row, intact, changed in results:
+            before[row.prompt] *= 1 if row.start else intact
             after[row.prompt][row.start : row.start + len(changed)] *= changed
     return [_result(p.id, unusable.get(i), before[i], after[i]) for i, p in enumerate(prompts)]
 
@@ -123,6 +123,6 @@ def _check(model: LanguageModel, sets: Sequence[Sequence[NeuronSet]]) -> None:
 def _copy_bytes(model: LanguageModel, tokens: int) -> int:
     """Return about how many bytes one copy takes while it runs through a block."""
     info = model.info
-    width = tokens if model.whole else 1
-    kept = 0 if model.whole else 2 * tokens * info.hidden
+    width = tokens if model.two_way else 1
+    kept = 0 if model.two_way else 2 * tokens * info.hidden
     return int((width * (8 * info.hidden + 3 * info.neurons) + kept) * model.dtype.itemsize)

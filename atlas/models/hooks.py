@@ -3,7 +3,7 @@
 The code of a model's own takes no arguments of ours, so while it runs three things are put around it, each by a context
 manager that undoes it on exit, exception or not:
 
-- `neurons_edited` and `pre_hook`: hooks that read or replace what a module receives.
+- `neurons_replaced` and `pre_hook`: hooks that read or replace what a module receives.
 - `forwards`: another function in the place of a module's `forward`.
 - `attending` and `running`: every attention layer computes its queries, keys and values as usual and hands them to a
   *rule*, which decides what is attended to. That makes one mechanism serve recording, single query positions and
@@ -27,7 +27,7 @@ from transformers.masking_utils import AttentionMaskInterface, eager_mask
 
 NAME = "atlas"
 
-Edit = Callable[[Tensor], Tensor]
+Replacement = Callable[[Tensor], Tensor]
 
 
 class Network(Protocol):
@@ -157,33 +157,33 @@ def forwards(replaced: Mapping[nn.Module, Callable[..., Any]]) -> Iterator[None]
 
 
 @contextmanager
-def neurons_edited(model: Network, edits: Mapping[int, Edit]) -> Iterator[None]:
-    """Pass the neurons of the layers in `edits` through them: each maps `[batch, token, neuron]` to the same shape."""
+def neurons_replaced(model: Network, replacements: Mapping[int, Replacement]) -> Iterator[None]:
+    """Pass the neurons of layers through their `replacements`: each maps `[batch, token, neuron]` to the same shape."""
     with ExitStack() as stack:
-        for layer, edit in edits.items():
+        for layer, replace in replacements.items():
             if model.family.flat:
                 shape: list[int] = []
                 note = partial(_passed, partial(_noted, shape))
                 stack.callback(model.blocks[layer].register_forward_pre_hook(note).remove)
-                edit = partial(_unfolded, shape, edit)
+                replace = partial(_unfolded, shape, replace)
             down = model.down_projection(layer)
-            stack.callback(down.register_forward_pre_hook(partial(_passed, edit)).remove)
+            stack.callback(down.register_forward_pre_hook(partial(_passed, replace)).remove)
         yield
 
 
 @contextmanager
-def pre_hook(module: nn.Module, edit: Edit) -> Iterator[None]:
-    """Pass the first argument of `module` through `edit` inside the block; removed on exit."""
+def pre_hook(module: nn.Module, replace: Replacement) -> Iterator[None]:
+    """Pass the first argument of `module` through `replace` inside the block; removed on exit."""
 
-    handle = module.register_forward_pre_hook(partial(_passed, edit))
+    handle = module.register_forward_pre_hook(partial(_passed, replace))
     try:
         yield
     finally:
         handle.remove()
 
 
-def _passed(edit: Edit, _: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    return (edit(args[0]), *args[1:])
+def _passed(replace: Replacement, _: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    return (replace(args[0]), *args[1:])
 
 
 def _noted(shape: list[int], hidden: Tensor) -> Tensor:
@@ -191,9 +191,9 @@ def _noted(shape: list[int], hidden: Tensor) -> Tensor:
     return hidden
 
 
-def _unfolded(shape: list[int], edit: Edit, neurons: Tensor) -> Tensor:
-    """Edit the neurons of a network that sees `[batch * token, hidden]`."""
-    return edit(neurons.unflatten(0, shape)).flatten(0, 1)
+def _unfolded(shape: list[int], replace: Replacement, neurons: Tensor) -> Tensor:
+    """Replace the neurons of a network that sees `[batch * token, hidden]`."""
+    return replace(neurons.unflatten(0, shape)).flatten(0, 1)
 
 
 def _attention(

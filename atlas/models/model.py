@@ -55,8 +55,8 @@ class LanguageModel:
     """A transformers model and its tokenizer, with the family's row that says where the neurons are.
 
     Weights need no gradient and the model is in evaluation mode. `kind`: `masked`, `causal`, `infilling` or `reading`.
-    `whole`: the neurons at the query reach every token of later blocks, not only what follows. `apart`: the answer is
-    not read at the query, but where a decoder ends that sees every token.
+    `two_way`: attention goes both ways, so the neurons at the query reach every token of later blocks, not only what
+    follows. `reads`: the answer is not read at the query, but where a decoder ends that sees every token.
     """
 
     def __init__(self, model: nn.Module, tokenizer: Any, info: ModelInfo, family: Family) -> None:
@@ -65,8 +65,8 @@ class LanguageModel:
         self.info = info
         self.family = family
         self.kind: Kind = family.kind
-        self.whole = self.kind in ("masked", "reading")
-        self.apart = self.kind == "reading"
+        self.two_way = self.kind in ("masked", "reading")
+        self.reads = self.kind == "reading"
 
     @classmethod
     def wrap(cls, model: Any, tokenizer: Any, name: str, revision: str | None = None) -> "LanguageModel":
@@ -202,7 +202,7 @@ class LanguageModel:
 
     def at_answer(self, values: Tensor, query: Tensor | int) -> Tensor:
         """Return `values` `[batch, token, ...]` of the model's output where the answer to `query` is read."""
-        if self.apart:
+        if self.reads:
             return values[:, -1]
         return values[torch.arange(len(values), device=values.device), query]
 
@@ -232,7 +232,7 @@ class LanguageModel:
     def _open_places(self, ids: Tensor) -> Tensor:
         """Return True at the masks (masked), marks (reading) or at the last token (other kinds), `[batch, token]`."""
         width = self.width(ids)
-        if self.whole:
+        if self.two_way:
             return ids[:, :width].eq(self.mark)
         return (torch.arange(width, device=ids.device) == width - 1).expand(len(ids), -1)
 

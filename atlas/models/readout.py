@@ -35,7 +35,7 @@ def features_of_hidden(model: LanguageModel, hidden: Tensor, ids: Tensor) -> Ten
 
     Where a decoder reads the blocks' output, `hidden` is `[copy, token, hidden]` and `ids` are the copies'.
     """
-    if not model.apart:
+    if not model.reads:
         ids = hidden.new_zeros(hidden.shape[:2], dtype=torch.long)
     result = (hidden, None, None) if model.family.in_tuple else hidden
     with forwards(dict.fromkeys(model.blocks, lambda *_, **__: result)):

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from atlas.errors import ModelError, UsageError
 from atlas.ids import Neuron
-from atlas.models.hooks import Network, neurons_edited, now
+from atlas.models.hooks import Network, neurons_replaced, now
 
 Scope = Literal["query", "all"]
 """Where an intervention acts: at the query position, or everywhere."""
@@ -42,7 +42,7 @@ class Change:
 @contextmanager
 def changed(model: Network, changes: Mapping[int, Change], scope: Scope = "query") -> Iterator[None]:
     """Let the neurons of each layer in `changes` become what it says inside the block, at the queries or at `all`."""
-    with neurons_edited(model, {layer: partial(_placed, change, scope) for layer, change in changes.items()}):
+    with neurons_replaced(model, {layer: partial(_placed, change, scope) for layer, change in changes.items()}):
         yield
 
 

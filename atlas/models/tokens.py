@@ -159,9 +159,9 @@ def _infilling_step(tokenizer: Any, spelling: Spelling, position: int) -> Step:
     else:
         mark, written, owner = tokenizer.mask_token_id, [ids[-1], *ids[:start]], [None, *words[:start]]
     decoder = [*written, *ids[start:position]]
-    whole = [*decoder, SEPARATOR, *ids[:start], mark, *ids[stop:]]
-    places = [*owner, *(None for _ in whole[len(owner) : len(decoder) + 1]), *words[:start], None, *words[stop:]]
-    return Step(tuple(whole), len(decoder) - 1, ids[position], _group(places, range(0)))
+    text = [*decoder, SEPARATOR, *ids[:start], mark, *ids[stop:]]
+    places = [*owner, *(None for _ in text[len(owner) : len(decoder) + 1]), *words[:start], None, *words[stop:]]
+    return Step(tuple(text), len(decoder) - 1, ids[position], _group(places, range(0)))
 
 
 def _reading_step(tokenizer: Any, spelling: Spelling, position: int) -> Step:

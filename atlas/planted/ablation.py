@@ -8,7 +8,7 @@ from torch import Tensor
 
 from atlas.ids import Neuron
 from atlas.planted.config import PlantingError
-from atlas.planted.probe import log_odds
+from atlas.planted.readings import log_odds
 from atlas.planted.writing.fitting import FIRES, Fitter, acts
 from atlas.planted.writing.members import Member
 from atlas.planted.writing.skeleton import KNOWN, UNKNOWN
@@ -30,8 +30,8 @@ class Ablation:
 
     def __init__(self, fitter: Fitter) -> None:
         self.fitter = fitter
-        self.neurons = fitter.probe.neurons()
-        self.whole = fitter.probe.probabilities()
+        self.neurons = fitter.readings.neurons()
+        self.intact = fitter.readings.probabilities()
         self.after: dict[Set, Tensor] = {}
         facts = fitter.facts.tolist()
         own: list[list[Neuron]] = [[] for _ in range(max(facts) + 1)]
@@ -40,12 +40,12 @@ class Ablation:
         subsets = [list(_subsets(neurons)) for neurons in own]
         for turn in range(max(map(len, subsets))):
             chosen = [sets[turn] if turn < len(sets) else frozenset() for sets in subsets]
-            after = fitter.probe.probabilities([chosen[fact] for fact in facts])
+            after = fitter.readings.probabilities([chosen[fact] for fact in facts])
             self.after |= dict.fromkeys([c for c in chosen if c], after)
 
     def drop(self, cut: Set, prompts: Tensor) -> Tensor:
         """Return the relative drop of the answer's probability on the chosen prompts when `cut` is cut."""
-        return ((self.whole - self.after[cut]) / self.whole)[prompts]
+        return ((self.intact - self.after[cut]) / self.intact)[prompts]
 
     def activation(self, neuron: Neuron) -> Tensor:
         """Return the neuron at the query positions, `[prompt]`."""
@@ -97,8 +97,8 @@ def _fires(ablation: Ablation, member: Member) -> Iterator[str]:
 
 def _needed(ablation: Ablation, member: Member) -> Iterator[str]:
     own = ablation.fitter.own(member)
-    if ablation.whole[own].min() < KNOWN_FROM:
-        yield f"the model gives the answer only {ablation.whole[own].min():.2f}"
+    if ablation.intact[own].min() < KNOWN_FROM:
+        yield f"the model gives the answer only {ablation.intact[own].min():.2f}"
     yield from _costs(ablation, [member], own, more=True)
 
 
@@ -138,9 +138,9 @@ def _unfired(ablation: Ablation, member: Member) -> Iterator[str]:
     fitter = ablation.fitter
     bias = fitter.weights.blocks[member.neuron[0]].up_bias
     bias[member.neuron[1]] += 2 * FIRES
-    forced = log_odds(fitter.probe.probabilities(fitter.cut(acts)))
+    forced = log_odds(fitter.readings.probabilities(fitter.cut(acts)))
     bias[member.neuron[1]] -= 2 * FIRES
-    gain = forced - log_odds(fitter.probe.probabilities(fitter.cut(acts)))
+    gain = forced - log_odds(fitter.readings.probabilities(fitter.cut(acts)))
     if gain[fitter.own(member)].min() < (KNOWN - UNKNOWN) / 2:
         yield f"{member.neuron} writes too little when forced on"
 
@@ -149,8 +149,8 @@ def _constant(ablation: Ablation, member: Member) -> Iterator[str]:
     """On in every prompt, and of use to answers in general."""
     if ablation.activation(member.neuron).min() < FIRING:
         yield f"{member.neuron} does not fire on every prompt"
-    after = ablation.fitter.probe.probabilities([{member.neuron}] * len(ablation.whole))
-    if float((ablation.whole - after).mean()) < DECOY_COST:
+    after = ablation.fitter.readings.probabilities([{member.neuron}] * len(ablation.intact))
+    if float((ablation.intact - after).mean()) < DECOY_COST:
         yield f"{member.neuron} pushes no objects"
 
 

@@ -10,7 +10,7 @@ from atlas.facts import FactSet
 from atlas.models import LanguageModel
 from atlas.planted.ablation import check_all
 from atlas.planted.config import Circuit, PlantConfig
-from atlas.planted.probe import Probe
+from atlas.planted.readings import Readings
 from atlas.planted.truth import Truth, truth_of
 from atlas.planted.writing.fitting import Fitter
 from atlas.planted.writing.members import Member, expand, place_all
@@ -70,7 +70,7 @@ def _write(
     write_words(weights, space, config, facts, ids)
     write_copying(weights.blocks[0], space, config.heads)
     write_output(weights, space, config, ids, sum(m.circuit.kind == "constant" for m in members))
-    probe = Probe(LanguageModel.wrap(model, tokenizer, "planted"), list(facts.prompts()))
-    fitter = Fitter(weights, space, members, probe)
+    readings = Readings(LanguageModel.wrap(model, tokenizer, "planted"), list(facts.prompts()))
+    fitter = Fitter(weights, space, members, readings)
     fitter.fit()
     check_all(fitter)

@@ -22,7 +22,7 @@ def alone(model, prompt, neurons, factor, scope):
 
 
 def at(model, neurons, factor, query):
-    from atlas.models.hooks import neurons_edited
+    from atlas.models.hooks import neurons_replaced
 
     def change(layer):
         def edit(values):
@@ -34,7 +34,7 @@ def at(model, neurons, factor, query):
 
         return edit
 
-    return neurons_edited(model, {layer: change(layer) for layer, _ in neurons})
+    return neurons_replaced(model, {layer: change(layer) for layer, _ in neurons})
 
 
 @pytest.mark.parametrize("scope", ["query", "all"])

@@ -21,7 +21,7 @@ from atlas.engine.tracing import trace
 from atlas.engine.value_vectors import neuron_tokens
 from atlas.errors import ModelError
 from atlas.models import LanguageModel, load_model
-from atlas.models.hooks import neurons_edited
+from atlas.models.hooks import neurons_replaced
 from atlas.models.names import with_stack
 from atlas.models.readout import features_of_ids, output_matrix, token_logits
 from atlas.models.tokens import SEPARATOR, prompt_steps
@@ -184,7 +184,7 @@ def test_rerun_equals_the_whole_model_as_it_is_now(encoder, start):
     batch = StepBatch.of(encoder, [encoder.steps(PROMPT)[1]] * 2)
     record = trace(encoder, batch)
     (fitted,) = make_problem(encoder, [], [PROMPTS[0]]).starting(start).batches[:1]
-    with neurons_edited(encoder, {layer: lambda neurons: neurons * 1.5 for layer in range(start, 2)}):
+    with neurons_replaced(encoder, {layer: lambda neurons: neurons * 1.5 for layer in range(start, 2)}):
         whole = features_of_ids(encoder, batch.ids, batch.query)
         assert torch.allclose(rerun(record, start), whole, atol=1e-12)
         own = features_of_ids(encoder, fitted.record.ids, fitted.record.query)

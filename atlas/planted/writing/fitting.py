@@ -13,7 +13,7 @@ from torch import Tensor
 
 from atlas.ids import Neuron
 from atlas.planted.config import PlantingError
-from atlas.planted.probe import Cuts, Probe, log_odds
+from atlas.planted.readings import Cuts, Readings, log_odds
 from atlas.planted.writing.members import Member
 from atlas.planted.writing.skeleton import CONTENT, KNOWN, OBJECT_SCALE, UNKNOWN, write_path
 from atlas.planted.writing.space import Space
@@ -29,10 +29,10 @@ ROUNDS = 4
 class Fitter:
     """Writes all members of a planted model and fits them together, in some rounds."""
 
-    def __init__(self, weights: Weights, space: Space, members: Sequence[Member], probe: Probe) -> None:
-        self.weights, self.space, self.members, self.probe = weights, space, members, probe
-        order = list(dict.fromkeys(prompt.fact.id for prompt in probe.prompts))
-        self.facts = torch.tensor([order.index(prompt.fact.id) for prompt in probe.prompts])
+    def __init__(self, weights: Weights, space: Space, members: Sequence[Member], readings: Readings) -> None:
+        self.weights, self.space, self.members, self.readings = weights, space, members, readings
+        order = list(dict.fromkeys(prompt.fact.id for prompt in readings.prompts))
+        self.facts = torch.tensor([order.index(prompt.fact.id) for prompt in readings.prompts])
 
     def fit(self) -> None:
         """Write and fit; raises PlantingError where a neuron cannot tell its own prompts from others."""
@@ -44,7 +44,7 @@ class Fitter:
 
     def own(self, member: Member) -> Tensor:
         """Return which prompts `[prompt]` the member is to fire on."""
-        spoken = torch.tensor([prompt.language in member.languages for prompt in self.probe.prompts])
+        spoken = torch.tensor([prompt.language in member.languages for prompt in self.readings.prompts])
         return spoken & (self.facts == member.fact)
 
     def cut(self, drop: Callable[[Member], bool]) -> Cuts:
@@ -70,7 +70,7 @@ class Fitter:
                 self._set_threshold(member, off=seen[:, member.neuron[0]] @ member.reads, on=read[self.own(member)])
 
     def _inputs(self, cuts: Cuts) -> Tensor:
-        return self.probe.inputs([block.up_module for block in self.weights.blocks], cuts)
+        return self.readings.inputs([block.up_module for block in self.weights.blocks], cuts)
 
     def _set_threshold(self, member: Member, off: Tensor, on: Tensor) -> None:
         """Put -FIRES at the highest reading where the neuron is to be off, 0 at least, and FIRES at the lowest on."""
@@ -97,7 +97,7 @@ class Fitter:
                 self._strengthen(member, without[own], alone[own])
 
     def _odds(self, drop: Callable[[Member], bool]) -> Tensor:
-        return log_odds(self.probe.probabilities(self.cut(drop)))
+        return log_odds(self.readings.probabilities(self.cut(drop)))
 
     def _strengthen(self, member: Member, without: Tensor, alone: Tensor) -> None:
         """Make up what is missing: in the worst prompt for what must be enough alone, in the middle one for a part."""

@@ -50,8 +50,8 @@ def write_copying(block: BlockWeights, space: Space, heads: int) -> None:
     spoken = zip(_split(space.language, width), _split(space.spoken, width), strict=True)
     copies += [(space.is_word, *parts) for parts in spoken]
     for head, (flag, source, copy) in enumerate(copies):
-        whole, rows = slice(head * width, (head + 1) * width), slice(head * width, head * width + len(source))
-        block.key[whole], block.value[whole], block.output[:, whole] = 0, 0, 0
+        own, rows = slice(head * width, (head + 1) * width), slice(head * width, head * width + len(source))
+        block.key[own], block.value[own], block.output[:, own] = 0, 0, 0
         block.key[head * width] = flag
         block.query_bias[head * width] = SHARPNESS * width**0.5
         block.value[rows] = source

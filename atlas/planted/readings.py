@@ -18,7 +18,7 @@ from atlas.models.hooks import pre_hook
 Cuts = Sequence[Collection[Neuron]]
 
 
-class Probe:
+class Readings:
     """The prompts of a planted model, ready to be run; all results are `[prompt, ...]` in the order given."""
 
     def __init__(self, model: LanguageModel, prompts: Sequence[Prompt]) -> None:

@@ -48,7 +48,7 @@ class Tables:
             return self._linked(str(value), addresses.neuron(*place), place in self._snapshot.neurons)
         if column == "edit" and isinstance(value, int):
             return self._linked(str(value), addresses.edit(value), value in self._snapshot.edits)
-        if column == "text" and isinstance(value, str):
+        if column == "text" and isinstance(value, str) and "language" in row:  # a token's text is no prompt
             return self._prompt(value, row)
         return cell(column, value)
 

@@ -1,0 +1,64 @@
+"""The shape of the code: no circle of imports, short functions and modules, one place for what is said once."""
+
+import ast
+import re
+from statistics import median
+
+from project.source import ROOT, circle, modules, own_imports, room, tree
+
+LONG_MODULES = {"atlas.schema"}
+"""The column dictionary, which is one long table."""
+
+
+def _library():
+    return [name for name in modules() if room(name) not in {"cli", "migrations", "templates"}]
+
+
+def _lengths():
+    """Return the lines of every function of the library, by its place."""
+    return {
+        f"{name}:{node.lineno}": node.end_lineno - node.lineno + 1
+        for name in _library()
+        for node in ast.walk(tree(name))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+
+
+def _lines(name):
+    return len(modules()[name].read_text("utf-8").splitlines())
+
+
+def _places(pattern, *paths):
+    """Return what matches, with its file, once for each time."""
+    return [(path.name, found) for path in paths for found in re.findall(pattern, path.read_text("utf-8"), re.M)]
+
+
+def test_no_file_imports_itself_in_a_circle():
+    assert circle({name: own_imports(name) for name in modules()}) == []
+
+
+def test_no_room_imports_itself_in_a_circle():
+    rooms = {}
+    for name in modules():
+        rooms.setdefault(room(name), set()).update(map(room, own_imports(name)))
+    assert circle({own: targets - {own} for own, targets in rooms.items()}) == []
+
+
+def test_functions_are_short():
+    lengths = sorted(_lengths().values())
+    assert median(lengths) <= 6
+    assert lengths[int(0.9 * len(lengths))] <= 16
+    assert {place: length for place, length in _lengths().items() if length > 40} == {}
+
+
+def test_modules_are_of_one_subject():
+    assert {name for name in modules() if _lines(name) > 300} <= LONG_MODULES
+
+
+def test_a_neuron_is_named_once():
+    assert len(_places(r"^\w+ *(?::[^=\n]*)?= *tuple\[int, int\]$", *modules().values())) <= 1
+
+
+def test_usable_statuses_are_listed_once_in_python_and_once_in_sql():
+    files = (*modules().values(), *(ROOT / "atlas").rglob("*.sql"))
+    assert len(_places(r"'ok', *'not_converged'|\"ok\", *\"not_converged\"", *files)) <= 2

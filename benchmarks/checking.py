@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from atlas.building.job import BuildOptions, build
-from atlas.checking.cases import Case, make_cases
 from atlas.checking.evaluation import evaluate
 from atlas.checking.job import CheckOptions, opened
+from atlas.checking.known_claims import KnownClaim, make_cases
 from atlas.checking.report import evaluation_table
 from atlas.demo.train import MODELS, RECIPES, train
 from atlas.facts import Fact, read
@@ -50,16 +50,16 @@ def evaluate_variant(folder: Path) -> None:
     db, model = folder / "atlas.duckdb", str(folder)
     build(BuildOptions(model=model, db=db, limit=FACTS, device="cpu"))
     knockout(KnockoutOptions(model=model, db=db, device="cpu"))
-    with opened(CheckOptions(model=model, db=db, templates=1, device="cpu"), None) as bench:
-        facts = [fact for fact in bench.world.facts if fact.relation in bench.neurons]
-        cases = make_cases(bench.world, facts, LANGUAGES, CONDITIONS, causal=bench.causal, count=1, seed=0).cases
-        found = evaluate(cases, bench.of_cases(cases), list(LANGUAGES), seed=0)
+    with opened(CheckOptions(model=model, db=db, templates=1, device="cpu"), None) as session:
+        facts = [fact for fact in session.world.facts if fact.relation in session.neurons]
+        cases = make_cases(session.world, facts, LANGUAGES, CONDITIONS, causal=session.causal, count=1, seed=0).cases
+        found = evaluate(cases, session.of_cases(cases), list(LANGUAGES), seed=0)
         found = replace(found, cases=[_with_untaught(case) for case in cases])
         for row in evaluation_table(found, 0, compact=True).to_pylist():
             print("| " + " | ".join(map(str, row.values())) + " |")
 
 
-def _with_untaught(case: Case) -> Case:
+def _with_untaught(case: KnownClaim) -> KnownClaim:
     """Return the claim, under a condition of its own if it is put in a language in which its fact is untaught."""
     untaught = case.language in untaught_languages(case.fact)
     return replace(case, condition=f"{case.condition}, untaught") if untaught else case

@@ -203,10 +203,10 @@ def _workers(options: BuildOptions, settings: "Settings", progress: Progress, st
     return stack.enter_context(Cluster(options.cluster, worker))
 
 
-def _start(options: BuildOptions, writer: "Writer", plan: Plan, settings: "Settings", bench: Workbench) -> int:
+def _start(options: BuildOptions, writer: "Writer", plan: Plan, settings: "Settings", workbench: Workbench) -> int:
     writer.add_facts(plan.facts)
     writer.add_prompts(plan.facts.prompts())
-    return begin_run(writer, bench.info, settings, options.dtype, bench.versions)
+    return begin_run(writer, workbench.info, settings, options.dtype, workbench.versions)
 
 
 _UNNAMED = """

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from atlas.checking.cases import Case
+from atlas.checking.known_claims import KnownClaim
 from atlas.checking.logistic import Logistic, fit_logistic
 from atlas.checking.permutation import spelt_alike
 from atlas.checking.signals import Signals
@@ -39,10 +39,10 @@ class Verdicts:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class ClaimEvaluation:
     """Cases in order, what each kind of evidence says of them, and the combined model."""
 
-    cases: Sequence[Case]
+    cases: Sequence[KnownClaim]
     verdicts: Sequence[Verdicts]
     combined: Logistic
 
@@ -62,7 +62,9 @@ class Evaluation:
         return judged, sum(verdicts.status[i] != "ok" for i in chosen)
 
 
-def evaluate(cases: Sequence[Case], signals: Sequence[Signals], languages: Sequence[str], seed: int) -> Evaluation:
+def evaluate(
+    cases: Sequence[KnownClaim], signals: Sequence[Signals], languages: Sequence[str], seed: int
+) -> ClaimEvaluation:
     """Tune thresholds and the combined model on training cases and judge all.
 
     Raises UsageError if a side of the split has claims of one class only.
@@ -79,7 +81,7 @@ def evaluate(cases: Sequence[Case], signals: Sequence[Signals], languages: Seque
     for evidence in ACROSS:
         verdicts += [_tuned(cases, signals, evidence, language) for language in languages]
     model, combined = _combined(cases, signals, seed)
-    return Evaluation(cases, [*verdicts, _argmax(cases, signals), _frequency(cases), combined], model)
+    return ClaimEvaluation(cases, [*verdicts, _argmax(cases, signals), _frequency(cases), combined], model)
 
 
 def score_of(signals: Signals, evidence: str, language: str) -> float:
@@ -93,7 +95,7 @@ def score_of(signals: Signals, evidence: str, language: str) -> float:
     return own[evidence] if evidence in own else signals.score.get((evidence, language), float("nan"))
 
 
-def _heard_elsewhere(cases: Sequence[Case], signals: Sequence[Signals]) -> list[Signals]:
+def _heard_elsewhere(cases: Sequence[KnownClaim], signals: Sequence[Signals]) -> list[Signals]:
     """Return the signals with what the model makes of the same claim in the other languages."""
     heard: dict[tuple[int, str, str], dict[str, float]] = {}
     for case, found in zip(cases, signals, strict=True):
@@ -106,11 +108,11 @@ def _heard_elsewhere(cases: Sequence[Case], signals: Sequence[Signals]) -> list[
     return result
 
 
-def _same_claim(case: Case) -> tuple[int, str, str]:
+def _same_claim(case: KnownClaim) -> tuple[int, str, str]:
     return case.fact.id, case.object_key, case.condition
 
 
-def threshold_of(cases: Sequence[Case], scores: Floats) -> float:
+def threshold_of(cases: Sequence[KnownClaim], scores: Floats) -> float:
     """Return the threshold of best accuracy on training cases of one group; NaN without both classes."""
     truth = np.array([case.truth for case in cases], dtype=bool)
     usable = np.isfinite(scores)
@@ -119,7 +121,7 @@ def threshold_of(cases: Sequence[Case], scores: Floats) -> float:
     return best_threshold(scores, truth)
 
 
-def _tuned(cases: Sequence[Case], signals: Sequence[Signals], evidence: str, source: str | None) -> Verdicts:
+def _tuned(cases: Sequence[KnownClaim], signals: Sequence[Signals], evidence: str, source: str | None) -> Verdicts:
     """Judge all cases by one evidence, of each case's own language or of `source`, whose threshold comes with it."""
     sources = [source or case.language for case in cases]
     scores = np.array([score_of(s, evidence, code) for s, code in zip(signals, sources, strict=True)])
@@ -129,7 +131,7 @@ def _tuned(cases: Sequence[Case], signals: Sequence[Signals], evidence: str, sou
     return Verdicts(evidence, sources, scores, thresholds, status)
 
 
-def _frequency(cases: Sequence[Case]) -> Verdicts:
+def _frequency(cases: Sequence[KnownClaim]) -> Verdicts:
     """Judge all cases by how many training facts of their relation and language have the claimed object."""
     keys = [(case.fact.relation, case.language, spelt_alike(case.object)) for case in cases]
     counts = Counter(key for key, case in zip(keys, cases, strict=True) if case.split == "train" and case.truth)
@@ -140,7 +142,7 @@ def _frequency(cases: Sequence[Case]) -> Verdicts:
     return Verdicts(FREQUENCY, languages, scores, thresholds, status)
 
 
-def _thresholds(cases: Sequence[Case], scores: Floats, languages: Sequence[str]) -> Floats:
+def _thresholds(cases: Sequence[KnownClaim], scores: Floats, languages: Sequence[str]) -> Floats:
     """Return the threshold `[case]` of each case's relation in each of `languages`, tuned on the training cases."""
     training: dict[tuple[str, str], list[int]] = {}
     for i, case in enumerate(cases):
@@ -159,13 +161,13 @@ def _status(signals: Signals, score: float, threshold: float, evidence: str) -> 
     return "no threshold" if np.isnan(threshold) else "ok"
 
 
-def _argmax(cases: Sequence[Case], signals: Sequence[Signals]) -> Verdicts:
+def _argmax(cases: Sequence[KnownClaim], signals: Sequence[Signals]) -> Verdicts:
     scores = np.array([s.argmax for s in signals])
     languages = [case.language for case in cases]
     return Verdicts("argmax", languages, scores, np.full(len(cases), ARGMAX_THRESHOLD), [s.status for s in signals])
 
 
-def _combined(cases: Sequence[Case], signals: Sequence[Signals], seed: int) -> tuple[Logistic, Verdicts]:
+def _combined(cases: Sequence[KnownClaim], signals: Sequence[Signals], seed: int) -> tuple[Logistic, Verdicts]:
     """Fit the logistic model to usable training cases; its score is the log-odds of truth."""
     table = combined_signals(cases, signals)
     usable = np.array([s.status == "ok" for s in signals], dtype=bool)
@@ -180,7 +182,7 @@ def _combined(cases: Sequence[Case], signals: Sequence[Signals], seed: int) -> t
     return model, Verdicts("combined", languages, scores, thresholds, [s.status for s in signals])
 
 
-def combined_signals(cases: Sequence[Case], signals: Sequence[Signals]) -> Floats:
+def combined_signals(cases: Sequence[KnownClaim], signals: Sequence[Signals]) -> Floats:
     """Return what the logistic model reads, `[case, signal]`.
 
     Attribution scores span orders of magnitude, so they enter as asinh(score / median of their relation's and
@@ -193,7 +195,7 @@ def combined_signals(cases: Sequence[Case], signals: Sequence[Signals]) -> Float
     return np.stack(columns, axis=1)
 
 
-def _squashed(cases: Sequence[Case], scores: Floats) -> Floats:
+def _squashed(cases: Sequence[KnownClaim], scores: Floats) -> Floats:
     groups = _numbered([(case.fact.relation, case.language) for case in cases])
     train = np.array([case.split == "train" for case in cases], dtype=bool) & np.isfinite(scores)
     result = np.full(len(scores), np.nan)

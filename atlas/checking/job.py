@@ -18,8 +18,8 @@ from atlas.store.runs import UNION, choose_runs, stored_runs
 
 if TYPE_CHECKING:
     from atlas.attribution import Settings
-    from atlas.checking.cases import Case, Claims, World
-    from atlas.checking.evaluation import Evaluation
+    from atlas.checking.evaluation import ClaimEvaluation
+    from atlas.checking.known_claims import Claims, KnownClaim, World
     from atlas.checking.neurons import RelationNeurons
     from atlas.checking.signals import Asked, Signals
     from atlas.facts import Fact
@@ -42,7 +42,7 @@ class CheckOptions(ModelChoice):
 
 
 @dataclass
-class Bench:
+class Session:
     """An atlas and its model, ready to judge: facts, relations' neurons, and the settings to attribute with."""
 
     options: CheckOptions
@@ -77,12 +77,12 @@ class Bench:
 
     def claims(self, facts: "Sequence[Fact]", languages: Sequence[str], conditions: Sequence[str]) -> "Claims":
         """Return true and wrong claims of `facts`, put as the options say."""
-        from atlas.checking.cases import make_cases
+        from atlas.checking.known_claims import make_cases
 
         count, seed = self.options.templates, self.options.seed
         return make_cases(self.world, facts, languages, conditions, causal=self.causal, count=count, seed=seed)
 
-    def of_cases(self, cases: Sequence["Case"]) -> list["Signals"]:
+    def of_cases(self, cases: Sequence["KnownClaim"]) -> list["Signals"]:
         """Return the signals of evaluation claims, read at all neurons of their relations."""
         from atlas.checking.signals import Asked
 
@@ -90,7 +90,7 @@ class Bench:
 
 
 @contextmanager
-def opened(options: CheckOptions, progress: Progress | None) -> Iterator[Bench]:
+def opened(options: CheckOptions, progress: Progress | None) -> Iterator[Session]:
     """Open the atlas, load the model and read the relations' neurons.
 
     Raises UsageError, with the command that helps, for an atlas without the run or without any neurons, StoreError
@@ -113,7 +113,7 @@ def opened(options: CheckOptions, progress: Progress | None) -> Iterator[Bench]:
                 f"`atlas build` and `atlas knockout --model {options.model} --db {options.db}` find them."
             )
         union = options.source == UNION
-        yield Bench(
+        yield Session(
             options, progress, writer, model, run, read_world(writer), neurons, _settings(writer, run, union=union)
         )
 
@@ -136,7 +136,7 @@ def evaluate_claims(
     conditions: Sequence[str] | None = None,
     limit: int | None = None,
     progress: Progress | None = None,
-) -> tuple[int, "Evaluation", Mapping[str, int]]:
+) -> tuple[int, "ClaimEvaluation", Mapping[str, int]]:
     """Judge true and wrong claims of the atlas's facts by every evidence, and store them.
 
     Returns their id, the verdicts, and how many facts in a language gave no claims, by the reason.
@@ -148,21 +148,21 @@ def evaluate_claims(
     asked = tuple(conditions or CONDITIONS)
     if unknown := set(asked) - set(CONDITIONS):
         raise UsageError(f"Condition {min(unknown)!r} is not known; choose from {', '.join(CONDITIONS)}.")
-    with opened(options, progress) as bench:
-        known = [fact for fact in bench.world.facts if fact.relation in bench.neurons]
+    with opened(options, progress) as session:
+        known = [fact for fact in session.world.facts if fact.relation in session.neurons]
         facts = [fact for fact in known if not relations or fact.relation in relations]
         _check_known("relations", relations, {fact.relation for fact in known})
         _check_known("languages", languages, {code for fact in known for code in fact.labels})
         spoken = sorted({code for fact in facts for code in fact.labels if not languages or code in languages})
-        claims = bench.claims(_spread(facts, limit), spoken, asked)
+        claims = session.claims(_spread(facts, limit), spoken, asked)
         cases = claims.cases
-        found = evaluate(cases, bench.of_cases(cases), spoken, options.seed)
-        sets = {name: sorted([*key, list(n)] for key, n in r.sets.items()) for name, r in bench.neurons.items()}
+        found = evaluate(cases, session.of_cases(cases), spoken, options.seed)
+        sets = {name: sorted([*key, list(n)] for key, n in r.sets.items()) for name, r in session.neurons.items()}
         identity = stable_id(
-            "evaluation", bench.run, options.definition, options.seed, sets, [case.id for case in cases]
+            "evaluation", session.run, options.definition, options.seed, sets, [case.id for case in cases]
         )
-        bench.writer.load("claim", claim_table(cases))
-        bench.writer.load("verdict", verdict_table(identity, bench.run, cases, found.verdicts))
+        session.writer.load("claim", claim_table(cases))
+        session.writer.load("verdict", verdict_table(identity, session.run, cases, found.verdicts))
         return identity, found, claims.left_out
 
 

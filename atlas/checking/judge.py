@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from atlas.checking.answers import Answer
-from atlas.checking.job import Bench, CheckOptions, opened
+from atlas.checking.job import CheckOptions, Session, opened
 from atlas.errors import AtlasError, UsageError
 from atlas.facts import Fact, Label, Prompt, Template
 from atlas.ids import stable_id
@@ -44,8 +44,8 @@ def check_claims(
     """
     if evidence not in EVIDENCE:
         raise UsageError(f"Evidence {evidence!r} is not known; choose from {', '.join(EVIDENCE)}.")
-    with opened(options, progress) as bench:
-        judge = _Judge(bench, evidence)
+    with opened(options, progress) as session:
+        judge = _Judge(session, evidence)
         answers = judge.answers(claims)
         wrong = [answer for answer in answers if answer.status != "ok"]
         if strict and wrong:
@@ -56,7 +56,7 @@ def check_claims(
 
 @dataclass
 class _Judge:
-    bench: Bench
+    session: Session
     evidence: str
 
     def answers(self, claims: Sequence["Claim"]) -> list[Answer]:
@@ -66,8 +66,8 @@ class _Judge:
         puts = [self._try_put(claim) for claim in claims]
         thresholds = [self._try_threshold(put) if isinstance(put, _Put) else None for put in puts]
         ready = [put for put in puts if isinstance(put, _Put)]
-        asked = [Asked(put.prompts, self.bench.neurons[put.claim.relation].sets) for put in ready]
-        found = iter(self.bench.signals(asked))
+        asked = [Asked(put.prompts, self.session.neurons[put.claim.relation].sets) for put in ready]
+        found = iter(self.session.signals(asked))
         return [
             put if isinstance(put, Answer) else self._answer(put, next(found), threshold)
             for put, threshold in zip(puts, thresholds, strict=True)
@@ -77,8 +77,8 @@ class _Judge:
         """Add claims and verdicts, under an id that changes with the neurons and the threshold."""
         from atlas.checking.rows import asked_tables
 
-        for name, rows in asked_tables(answers, self.bench.run, self._identity("asked", "", "")).items():
-            self.bench.writer.load(name, rows)
+        for name, rows in asked_tables(answers, self.session.run, self._identity("asked", "", "")).items():
+            self.session.writer.load(name, rows)
 
     def _try_put(self, claim: "Claim") -> "_Put | Answer":
         try:
@@ -104,12 +104,12 @@ class _Judge:
 
     def _spoken(self, relation: str) -> list[str]:
         """Return the languages in which a relation has templates for this model."""
-        templates = [t for t in self.bench.world.templates if t.relation == relation]
+        templates = [t for t in self.session.world.templates if t.relation == relation]
         if not templates:
-            known = sorted({t.relation for t in self.bench.world.templates})
+            known = sorted({t.relation for t in self.session.world.templates})
             raise UsageError(f"The atlas has no templates of relation {relation!r}; it has {', '.join(known)}.")
         spoken = sorted(
-            {t.language for t in templates if not t.held_out and (t.ends_in_object or not self.bench.causal)}
+            {t.language for t in templates if not t.held_out and (t.ends_in_object or not self.session.causal)}
         )
         if not spoken:
             raise UsageError(
@@ -121,7 +121,7 @@ class _Judge:
         """Return the claim's language: as given, or that in which the atlas knows its subject, else English."""
         labels = [
             (code, label)
-            for fact in self.bench.world.facts
+            for fact in self.session.world.facts
             if fact.relation == claim.relation
             for code, label in fact.labels.items()
         ]
@@ -139,8 +139,8 @@ class _Judge:
         return language, (*notes, f"no language was given: the templates of {language!r} were used")
 
     def _check_neurons(self, relation: str, language: str) -> None:
-        options = self.bench.options
-        found = self.bench.neurons.get(relation)
+        options = self.session.options
+        found = self.session.neurons.get(relation)
         if found is None or not found.of(self.evidence, language):
             raise UsageError(
                 f"The atlas has no {self.evidence} neurons of {relation} in {language!r}, found on training facts; "
@@ -151,8 +151,8 @@ class _Judge:
     def _templates(self, relation: str, language: str) -> list[Template]:
         from atlas.checking.conditions import choose
 
-        found = self.bench.world.templates_of(relation, language, held_out=False, causal=self.bench.causal)
-        return choose(self.bench.options.templates, found, self.bench.options.seed)
+        found = self.session.world.templates_of(relation, language, held_out=False, causal=self.session.causal)
+        return choose(self.session.options.templates, found, self.session.options.seed)
 
     def _answer(self, put: _Put, signals: "Signals", threshold: float | None) -> Answer:
         from math import exp, isnan
@@ -180,9 +180,9 @@ class _Judge:
     def _try_threshold(self, put: _Put) -> float:
         relation, language = put.claim.relation, str(put.claim.language)
         key = relation, language, self.evidence
-        if key not in self.bench.tuned:
-            self.bench.tuned[key] = self._threshold(relation, language)
-        return self.bench.tuned[key]
+        if key not in self.session.tuned:
+            self.session.tuned[key] = self._threshold(relation, language)
+        return self.session.tuned[key]
 
     def _threshold(self, relation: str, language: str) -> float:
         """Return the threshold as the atlas holds it, else tune it on training claims and store those."""
@@ -191,29 +191,37 @@ class _Judge:
         from atlas.checking.evaluation import Verdicts, score_of, threshold_of
         from atlas.checking.rows import claim_table, verdict_table
 
-        bench, identity = self.bench, self._identity("threshold", relation, language)
-        rows = bench.writer.sql(_THRESHOLD, [identity]).to_pylist()
+        session, identity = self.session, self._identity("threshold", relation, language)
+        rows = session.writer.sql(_THRESHOLD, [identity]).to_pylist()
         if rows:
             return float(rows[0]["threshold"])
-        bench.progress.step(f"tuning the threshold of {relation} in {language} on training facts")
-        facts = [f for f in bench.world.facts if f.relation == relation]
-        cases = bench.claims(facts, [language], []).cases
-        found = bench.of_cases(cases)
+        session.progress.step(f"tuning the threshold of {relation} in {language} on training facts")
+        facts = [f for f in session.world.facts if f.relation == relation]
+        cases = session.claims(facts, [language], []).cases
+        found = session.of_cases(cases)
         scores = np.array([score_of(s, self.evidence, language) for s in found])
         threshold = threshold_of(cases, scores)
         tuned = np.full(len(cases), threshold)
         verdicts = Verdicts(self.evidence, [language] * len(cases), scores, tuned, [s.status for s in found])
-        bench.writer.load("claim", claim_table(cases))
-        bench.writer.load("verdict", verdict_table(identity, bench.run, cases, [verdicts]))
+        session.writer.load("claim", claim_table(cases))
+        session.writer.load("verdict", verdict_table(identity, session.run, cases, [verdicts]))
         return threshold
 
     def _identity(self, kind: str, relation: str, language: str) -> int:
-        options, neurons = self.bench.options, self.bench.neurons
+        options, neurons = self.session.options, self.session.neurons
         sets = {
             name: sorted([*key, list(n)] for key, n in found.sets.items() if key[0] == self.evidence)
             for name, found in neurons.items()
         }
-        parts = (self.bench.run, options.definition, options.templates, options.seed, self.evidence, relation, language)
+        parts = (
+            self.session.run,
+            options.definition,
+            options.templates,
+            options.seed,
+            self.evidence,
+            relation,
+            language,
+        )
         return stable_id(kind, *parts, sets)
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from atlas.checking.cases import World
+from atlas.checking.known_claims import World
 from atlas.ids import Neuron, stable_id
 from atlas.store.stored import neuron_sets, stored_facts
 

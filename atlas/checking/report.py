@@ -4,13 +4,13 @@ from typing import Any
 
 import pyarrow as pa
 
-from atlas.checking.evaluation import EVIDENCE, Evaluation
+from atlas.checking.evaluation import EVIDENCE, ClaimEvaluation
 from atlas.statistics import METRICS, Interval, auroc_difference, measure
 
 DIFFERENCE = "auroc_over_probability"
 
 
-def evaluation_table(found: Evaluation, seed: int, *, compact: bool) -> pa.Table:
+def evaluation_table(found: ClaimEvaluation, seed: int, *, compact: bool) -> pa.Table:
     """Return a row for each condition and evidence; a metric is `value`, `_low` and `_high`, or one text if `compact`.
 
     `auroc_over_probability` is the AUROC less that of the model's own probability on the same claims, paired.
@@ -28,7 +28,7 @@ def evaluation_table(found: Evaluation, seed: int, *, compact: bool) -> pa.Table
     return pa.Table.from_pylist(rows)
 
 
-def _is_across(found: Evaluation, source: Any) -> bool:
+def _is_across(found: ClaimEvaluation, source: Any) -> bool:
     return any(case.language != code for case, code in zip(found.cases, source, strict=True))
 
 

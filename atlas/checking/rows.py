@@ -6,12 +6,12 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from atlas.checking.answers import Answer
-from atlas.checking.cases import Case, claim_id
 from atlas.checking.evaluation import Verdicts
+from atlas.checking.known_claims import KnownClaim, claim_id
 from atlas.store.rows import table
 
 
-def claim_table(cases: Sequence[Case]) -> pa.Table:
+def claim_table(cases: Sequence[KnownClaim]) -> pa.Table:
     """Return a row for every claim, each once."""
     rows = {}
     for case in cases:
@@ -20,7 +20,7 @@ def claim_table(cases: Sequence[Case]) -> pa.Table:
     return table("claim", rows.values())
 
 
-def verdict_table(evaluation: int, run: int, cases: Sequence[Case], verdicts: Sequence[Verdicts]) -> pa.Table:
+def verdict_table(evaluation: int, run: int, cases: Sequence[KnownClaim], verdicts: Sequence[Verdicts]) -> pa.Table:
     """Return a row for every claim, evidence and language of the neurons; what is missing is NULL."""
     rows = {}
     for kind in verdicts:

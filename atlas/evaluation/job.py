@@ -11,8 +11,8 @@ import pyarrow as pa
 import atlas
 from atlas import schema, scorers
 from atlas.errors import UsageError
-from atlas.evaluation import conditions as conditions_of
-from atlas.evaluation.conditions import Chosen, Condition
+from atlas.evaluation import interventions
+from atlas.evaluation.interventions import Chosen, Intervention
 from atlas.facts import Fact, FactSet, Prompt
 from atlas.ids import stable_id
 from atlas.running.choice import OpenChoice
@@ -104,8 +104,8 @@ class _Job:
         """Return both tables, measured on the facts that have what each needs."""
         options = self.options
         runs = {name: self._scored(name) for name in dict.fromkeys((*options.methods, options.method))}
-        rankings = {run: conditions_of.ranking(self.writer, run, options.neurons) for run in runs.values()}
-        shared = conditions_of.shared_facts(rankings.values(), [f.id for f in self.facts], self.languages)
+        rankings = {run: interventions.ranking(self.writer, run, options.neurons) for run in runs.values()}
+        shared = interventions.shared_facts(rankings.values(), [f.id for f in self.facts], self.languages)
         if not shared:
             raise UsageError(
                 f"No fact of {options.db} has neurons in all of {', '.join(self.languages)} under every scorer; "
@@ -114,17 +114,17 @@ class _Job:
         facts = [self.prompts.facts[fact] for fact in shared]
         listed = {runs[name]: rankings[runs[name]] for name in options.methods}
         evaluation = stable_id("evaluation", self.model.info.digest, *self._identity(), shared)
-        wanted = conditions_of.localisation(
+        wanted = interventions.localisation(
             {**listed, runs[options.method]: rankings[runs[options.method]]},
             runs[options.method], facts, self.languages, options.seed,
         )  # fmt: skip
-        if not wanted.conditions:
+        if not wanted.interventions:
             raise UsageError(
                 f"No relation of {options.db} has two facts of different objects to compare; take more facts."
             )
         crossed = self._cross_lingual(runs[options.method], facts)
-        self._measure(evaluation, "localisation", wanted.conditions)
-        self._measure(evaluation, "cross-lingual", crossed.conditions)
+        self._measure(evaluation, "localisation", wanted.interventions)
+        self._measure(evaluation, "cross-lingual", crossed.interventions)
         tables = {"localisation": wanted, "cross_lingual": crossed}
         return Evaluated(
             evaluation,
@@ -136,11 +136,11 @@ class _Job:
         )
 
     def _cross_lingual(self, run: int, facts: Sequence[Fact]) -> Chosen:
-        """Return the conditions of the cross-lingual table."""
-        likn = conditions_of.likn_sets(self.writer, run, self.options.definition)
-        ranked = conditions_of.ranking(self.writer, run, max(map(len, likn.values()), default=1))
+        """Return the interventions of the cross-lingual table."""
+        likn = interventions.likn_sets(self.writer, run, self.options.definition)
+        ranked = interventions.ranking(self.writer, run, max(map(len, likn.values()), default=1))
         shape = (self.model.info.layers, self.model.info.neurons)
-        return conditions_of.cross_lingual(run, likn, ranked, facts, self.languages, shape, self.options.seed)
+        return interventions.cross_lingual(run, likn, ranked, facts, self.languages, shape, self.options.seed)
 
     def _identity(self) -> list[object]:
         o = self.options
@@ -178,8 +178,8 @@ class _Job:
         self.progress.step(f"scoring with {method}")
         return fill_run(self.writer, self.model, self.own.values(), settings, self.dtype, self.budget, self.progress)
 
-    def _measure(self, evaluation: int, purpose: str, wanted: Sequence[Condition]) -> None:
-        """Put every condition to the model and load the rows."""
+    def _measure(self, evaluation: int, purpose: str, wanted: Sequence[Intervention]) -> None:
+        """Put every intervention to the model and load the rows."""
         from atlas.engine.answers import Case, measure, usable
 
         away = self._unrelated()
@@ -205,26 +205,30 @@ class _Job:
         self.progress.finish()
 
     def _rows(
-        self, evaluation: int, purpose: str, wanted: Sequence[Condition], away: Mapping[int, Mapping[str, list[Prompt]]]
+        self,
+        evaluation: int,
+        purpose: str,
+        wanted: Sequence[Intervention],
+        away: Mapping[int, Mapping[str, list[Prompt]]],
     ) -> "Iterator[tuple[dict[str, Any], Case]]":
         """Yield what is put to the model, as rows of `intervention` without the measured columns, and as cases."""
         from atlas.engine.answers import Case
 
-        for condition in wanted:
+        for intervention in wanted:
             for action, factor in ACTIONS.items():
-                row = _named(evaluation, purpose, condition, action, self.options.scope)
-                for prompt in self.own[condition.fact]:
-                    if prompt.language in condition.measured:
-                        yield {**row, "prompt": prompt.id, "related": True}, Case(prompt, condition.neurons, factor)
-                for code in condition.measured:
-                    for other in away[condition.fact].get(code, ()):
-                        yield {**row, "prompt": other.id, "related": False}, Case(other, condition.neurons, factor)
+                row = _named(evaluation, purpose, intervention, action, self.options.scope)
+                for prompt in self.own[intervention.fact]:
+                    if prompt.language in intervention.measured:
+                        yield {**row, "prompt": prompt.id, "related": True}, Case(prompt, intervention.neurons, factor)
+                for code in intervention.measured:
+                    for other in away[intervention.fact].get(code, ()):
+                        yield {**row, "prompt": other.id, "related": False}, Case(other, intervention.neurons, factor)
 
     def _unrelated(self) -> dict[int, dict[str, list[Prompt]]]:
         """Return for every fact the prompts of an unrelated one, by language, from all that the atlas holds."""
         seed = self.options.seed
         return {
-            fact.id: conditions_of.unrelated(fact, self.held.facts, self.prompts, UNRELATED, seed)
+            fact.id: interventions.unrelated(fact, self.held.facts, self.prompts, UNRELATED, seed)
             for fact in self.facts
         }
 
@@ -232,17 +236,26 @@ class _Job:
         return self.writer.sql(f"FROM {view} WHERE evaluation = ? ORDER BY ALL", [evaluation])
 
 
-def _named(evaluation: int, purpose: str, condition: Condition, action: str, scope: str) -> dict[str, Any]:
-    layers, neurons = ([n[i] for n in condition.neurons] for i in (0, 1))
-    what = (condition.run, condition.fact, list(condition.languages), condition.source, layers, neurons, action, scope)
+def _named(evaluation: int, purpose: str, intervention: Intervention, action: str, scope: str) -> dict[str, Any]:
+    layers, neurons = ([n[i] for n in intervention.neurons] for i in (0, 1))
+    what = (
+        intervention.run,
+        intervention.fact,
+        list(intervention.languages),
+        intervention.source,
+        layers,
+        neurons,
+        action,
+        scope,
+    )
     return {
         "intervention": stable_id("intervention", evaluation, purpose, *what),
         "evaluation": evaluation,
         "purpose": purpose,
-        "run": condition.run,
-        "fact": condition.fact,
-        "languages": list(condition.languages),
-        "source": condition.source,
+        "run": intervention.run,
+        "fact": intervention.fact,
+        "languages": list(intervention.languages),
+        "source": intervention.source,
         "action": action,
         "scope": scope,
         "layers": layers,

@@ -16,7 +16,7 @@ FACTS = 16
 
 
 @pytest.fixture(scope="session")
-def bench(tmp_path_factory):
+def options(tmp_path_factory):
     """Options of an atlas whose facts are degenerate pairs in a planted model; every second is held by one neuron."""
     folder = tmp_path_factory.mktemp("check")
     circuits = [
@@ -47,9 +47,9 @@ def _attribute(planted, name, db):
 
 
 @pytest.fixture(scope="session")
-def facts(bench):
+def facts(options):
     """Rows of the atlas's labels with their split."""
-    with atlas.open(bench.db) as opened:
+    with atlas.open(options.db) as opened:
         return opened.sql(
             "SELECT s.relation, s.split, l.* FROM fact_label AS l JOIN fact_split AS s USING (fact) "
             "ORDER BY s.relation, l.fact, l.language"

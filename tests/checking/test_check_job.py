@@ -17,8 +17,8 @@ from atlas.knockout.job import KnockoutOptions, knockout
 
 
 @pytest.fixture(scope="module")
-def evaluated(bench):
-    return evaluate_claims(bench, conditions=["plain", "corrupted", "code-switched"])
+def evaluated(options):
+    return evaluate_claims(options, conditions=["plain", "corrupted", "code-switched"])
 
 
 def claim_of(row, **other):
@@ -36,9 +36,9 @@ def test_a_model_that_knows_its_facts_is_told_from_one_that_does_not(evaluated):
     assert len({row["claims"] for (condition, _), row in rows.items() if condition == "plain"}) == 1
 
 
-def test_the_view_and_the_table_agree(bench, evaluated):
+def test_the_view_and_the_table_agree(options, evaluated):
     identity, found, _ = evaluated
-    with atlas.open(bench.db) as opened:
+    with atlas.open(options.db) as opened:
         rows = opened.sql(
             "FROM fact_check_metrics WHERE evaluation = ? AND relation IS NULL AND language IS NULL "
             "AND source_language IS NULL",
@@ -56,8 +56,8 @@ def test_the_view_and_the_table_agree(bench, evaluated):
         assert (low, high) == pytest.approx((row[f"{DIFFERENCE}_low"], row[f"{DIFFERENCE}_high"]), abs=0.2)
 
 
-def test_subjects_are_on_one_side_of_the_split_and_thresholds_come_from_training(bench, evaluated):
-    with atlas.open(bench.db) as opened:
+def test_subjects_are_on_one_side_of_the_split_and_thresholds_come_from_training(options, evaluated):
+    with atlas.open(options.db) as opened:
         both = opened.sql(
             "SELECT fact.subject FROM claim JOIN fact USING (fact) WHERE split IS NOT NULL "
             "GROUP BY ALL HAVING count(DISTINCT split) > 1"
@@ -73,17 +73,17 @@ def test_subjects_are_on_one_side_of_the_split_and_thresholds_come_from_training
     assert all(row["n"] == 1 for row in rows)
 
 
-def test_evaluating_again_adds_nothing(bench, evaluated):
-    with atlas.open(bench.db) as opened:
+def test_evaluating_again_adds_nothing(options, evaluated):
+    with atlas.open(options.db) as opened:
         before = opened.sql("SELECT count(*) AS n FROM verdict").to_pylist()
-    again, _, _ = evaluate_claims(bench, conditions=["plain", "corrupted", "code-switched"])
-    with atlas.open(bench.db) as opened:
+    again, _, _ = evaluate_claims(options, conditions=["plain", "corrupted", "code-switched"])
+    with atlas.open(options.db) as opened:
         assert opened.sql("SELECT count(*) AS n FROM verdict").to_pylist() == before
     assert again == evaluated[0]
 
 
-def test_neurons_of_one_language_judge_claims_in_another(bench, evaluated):
-    with atlas.open(bench.db) as opened:
+def test_neurons_of_one_language_judge_claims_in_another(options, evaluated):
+    with atlas.open(options.db) as opened:
         rows = opened.sql(
             "SELECT evidence, source_language, language, auroc FROM fact_check_metrics WHERE evaluation = ? "
             "AND source_language IS NOT NULL AND relation IS NULL AND language IS NOT NULL AND condition = 'plain'",
@@ -94,26 +94,26 @@ def test_neurons_of_one_language_judge_claims_in_another(bench, evaluated):
     }
 
 
-def test_true_and_wrong_claims_are_judged(bench, facts):
+def test_true_and_wrong_claims_are_judged(options, facts):
     row = next(row for row in facts if row["split"] == "train")
     other = next(r["object"] for r in facts if r["language"] == row["language"] and r["object"] != row["object"])
-    true, wrong = check_claims(bench, [claim_of(row), claim_of(row, object=other)], "dkn-or-kn")
+    true, wrong = check_claims(options, [claim_of(row), claim_of(row, object=other)], "dkn-or-kn")
     assert (true.status, wrong.status) == ("ok", "ok")
     assert true.score > wrong.score
     assert true.probability > 0.5 > wrong.probability
     assert true.texts == wrong.texts
     assert len(true.neurons) >= 1
     assert true.threshold == wrong.threshold
-    again = check_claims(bench, [claim_of(row)], "dkn-or-kn")[0]
+    again = check_claims(options, [claim_of(row)], "dkn-or-kn")[0]
     assert again.threshold == true.threshold
 
 
-def test_unknown_names_are_text_and_the_language_is_told(bench, facts):
+def test_unknown_names_are_text_and_the_language_is_told(options, facts):
     row = facts[0]
-    (answer,) = check_claims(bench, [claim_of(row, subject="en0", language=None, object=row["object"])], "dkn-or-kn")
+    (answer,) = check_claims(options, [claim_of(row, subject="en0", language=None, object=row["object"])], "dkn-or-kn")
     assert answer.claim.language in {"en", "de"}
     assert any("language" in note for note in answer.notes)
-    (unknown,) = check_claims(bench, [claim_of(row, subject=row["object"])], "dkn-or-kn")
+    (unknown,) = check_claims(options, [claim_of(row, subject=row["object"])], "dkn-or-kn")
     assert any("does not know the subject" in note for note in unknown.notes)
 
 
@@ -126,40 +126,40 @@ def test_unknown_names_are_text_and_the_language_is_told(bench, facts):
         ({"problem": "the object is empty"}, "unusable"),
     ],
 )
-def test_what_cannot_be_judged_says_why(bench, facts, change, words):
+def test_what_cannot_be_judged_says_why(options, facts, change, words):
     bad = claim_of(facts[0], **change)
-    good, answer = check_claims(bench, [claim_of(facts[0]), bad], "dkn-or-kn")
+    good, answer = check_claims(options, [claim_of(facts[0]), bad], "dkn-or-kn")
     assert good.status == "ok"
     assert answer.supported is None
     assert words in answer.status
     assert answer_rows([good, answer]).column("verdict").to_pylist()[1] is None
     with pytest.raises(UsageError, match=words):
-        check_claims(bench, [bad], "dkn-or-kn", strict=True)
+        check_claims(options, [bad], "dkn-or-kn", strict=True)
 
 
-def test_wrong_options_are_usage_errors(bench, facts):
+def test_wrong_options_are_usage_errors(options, facts):
     with pytest.raises(UsageError, match="Evidence"):
-        check_claims(bench, [claim_of(facts[0])], "astrology")
+        check_claims(options, [claim_of(facts[0])], "astrology")
     with pytest.raises(UsageError, match="Condition"):
-        evaluate_claims(bench, conditions=["upside-down"])
+        evaluate_claims(options, conditions=["upside-down"])
     with pytest.raises(UsageError, match="relations P0"):
-        evaluate_claims(bench, relations=["P0"])
+        evaluate_claims(options, relations=["P0"])
     with pytest.raises(UsageError, match="languages xx"):
-        evaluate_claims(bench, languages=["xx"])
+        evaluate_claims(options, languages=["xx"])
     with pytest.raises(UsageError, match="true or no wrong"):
-        evaluate_claims(bench, limit=1)
+        evaluate_claims(options, limit=1)
     with pytest.raises(UsageError, match=r"atlas build .* --method greedy"):
-        evaluate_claims(replace(bench, source="greedy"))
+        evaluate_claims(replace(options, source="greedy"))
     with pytest.raises(UsageError, match=r"atlas knockout .* --from union"):
-        evaluate_claims(replace(bench, source="union"))
+        evaluate_claims(replace(options, source="union"))
     with pytest.raises(UsageError, match="Method 'astrology' is not known"):
-        evaluate_claims(replace(bench, source="astrology"))
+        evaluate_claims(replace(options, source="astrology"))
 
 
-def test_an_atlas_that_is_not_there_is_an_error_and_not_made(bench, tmp_path):
-    missing = replace(bench, db=tmp_path / "typo.duckdb")
+def test_an_atlas_that_is_not_there_is_an_error_and_not_made(options, tmp_path):
+    missing = replace(options, db=tmp_path / "typo.duckdb")
     with pytest.raises(StoreError, match="no atlas"):
         check_claims(missing, [Claim("a", "P1", "b")])
     with pytest.raises(StoreError, match="no atlas"):
-        knockout(KnockoutOptions(model=bench.model, db=missing.db))
+        knockout(KnockoutOptions(model=options.model, db=missing.db))
     assert not missing.db.exists()

@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from atlas.checking.cases import World, make_cases
 from atlas.checking.evaluation import evaluate
+from atlas.checking.known_claims import World, make_cases
 from atlas.checking.report import evaluation_table
 from atlas.checking.signals import Signals
 from atlas.errors import UsageError

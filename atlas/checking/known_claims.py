@@ -11,7 +11,7 @@ from atlas.ids import stable_id
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class KnownClaim:
     """A claim with what is known of it: the fact it is made from, its truth, its side of the split."""
 
     fact: Fact
@@ -71,7 +71,7 @@ class World:
 class Claims:
     """The claims of an evaluation, and how many facts in a language gave none, by the reason."""
 
-    cases: Sequence[Case]
+    cases: Sequence[KnownClaim]
     left_out: Mapping[str, int]
 
 
@@ -93,7 +93,7 @@ def make_cases(
     """
     left_out: Counter[str] = Counter()
     homonyms = _homonyms(world)
-    cases: list[Case] = []
+    cases: list[KnownClaim] = []
     for (relation, language, split), group in _groups(world, facts, languages).items():
         told = [fact for fact in group if fact.id not in homonyms]
         truths = Truths.of((fact for fact in world.facts if fact.relation == relation), language)
@@ -130,14 +130,16 @@ def _subject_names(fact: Fact) -> set[tuple[str, str]]:
 
 def _both(
     fact: Fact, donor: Fact, language: str, split: str, condition: str, templates: Sequence[Template], seed: int
-) -> Iterator[Case]:
+) -> Iterator[KnownClaim]:
     """Yield the true and the wrong claim of a fact in one language and condition, none without templates."""
     for truth, giver in ((True, fact), (False, donor)):
         claimed = _with_object(fact, giver, language)
         put = code_switched(claimed, fact, language, seed) if condition == "code-switched" else claimed
         prompts = tuple(Prompt(put, template) for template in templates)
         if prompts:
-            yield Case(fact, giver.object, language, put.labels[language].object, truth, split, condition, prompts)
+            yield KnownClaim(
+                fact, giver.object, language, put.labels[language].object, truth, split, condition, prompts
+            )
 
 
 def _with_object(fact: Fact, giver: Fact, language: str) -> Fact:

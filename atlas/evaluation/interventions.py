@@ -20,7 +20,7 @@ Ranking = Mapping[tuple[int, str], Sequence[Neuron]]
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class Intervention:
     """Neurons chosen for a fact, where they come from, and the languages that they are measured in."""
 
     run: int
@@ -33,15 +33,15 @@ class Condition:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The conditions of one table, all on the same facts, and the facts that are left out, by the reason."""
+    """The interventions of one table, all on the same facts, and the facts that are left out, by the reason."""
 
-    conditions: list[Condition] = field(default_factory=list)
+    interventions: list[Intervention] = field(default_factory=list)
     left_out: dict[str, list[Fact]] = field(default_factory=dict)
 
     @property
     def facts(self) -> int:
-        """How many facts the conditions are about."""
-        return len({condition.fact for condition in self.conditions})
+        """How many facts the interventions are about."""
+        return len({intervention.fact for intervention in self.interventions})
 
 
 NO_PARTNER = "no other fact of the relation with another object to compare with"
@@ -68,7 +68,7 @@ def shared_facts(rankings: Iterable[Ranking], facts: Iterable[int], languages: S
 def localisation(
     rankings: Mapping[int, Ranking], other: int, facts: Sequence[Fact], languages: Sequence[str], seed: int
 ) -> Chosen:
-    """Return the conditions of the localisation table: the first neurons of each run's ranking, equal counts.
+    """Return the interventions of the localisation table: the first neurons of each run's ranking, equal counts.
 
     As `other`, the neurons that run `other` gives another fact of the relation in the language; seeded. The count of a
     fact and language is that of the shortest of all these lists.
@@ -84,7 +84,7 @@ def localisation(
             lists[other, "other"] = rankings[other][partner.id, code]
             count = min(map(len, lists.values()))
             for (run, source), neurons in lists.items():
-                chosen.conditions.append(_condition(run, fact, (code,), source, neurons[:count], (code,)))
+                chosen.interventions.append(_intervention(run, fact, (code,), source, neurons[:count], (code,)))
     return chosen
 
 
@@ -97,7 +97,7 @@ def cross_lingual(
     shape: tuple[int, int],
     seed: int,
 ) -> Chosen:
-    """Return the conditions of the cross-lingual table, on the facts that have LIKN and a partner.
+    """Return the interventions of the cross-lingual table, on the facts that have LIKN and a partner.
 
     `top` of one language in each, `both` of two languages together in those two, `likn`, `other` (the LIKN of another
     fact of the relation, filled up with its next best neurons) and `random` neurons of a model of `shape` (layers,
@@ -116,13 +116,13 @@ def cross_lingual(
         count = min(map(len, (*everywhere.values(), *own.values())))
         everywhere["random"] = _random(fact.id, count, shape, seed)
         own = {code: neurons[:count] for code, neurons in own.items()}
-        add = chosen.conditions.append
+        add = chosen.interventions.append
         for code in languages:
-            add(_condition(run, fact, (code,), "top", own[code], tuple(languages)))
+            add(_intervention(run, fact, (code,), "top", own[code], tuple(languages)))
         for a, b in combinations(languages, 2):
-            add(_condition(run, fact, (a, b), "both", [*own[a], *own[b]], (a, b)))
+            add(_intervention(run, fact, (a, b), "both", [*own[a], *own[b]], (a, b)))
         for source, neurons in everywhere.items():
-            add(_condition(run, fact, tuple(languages), source, neurons[:count], tuple(languages)))
+            add(_intervention(run, fact, tuple(languages), source, neurons[:count], tuple(languages)))
     return chosen
 
 
@@ -146,10 +146,10 @@ def unrelated(fact: Fact, facts: Sequence[Fact], prompts: Prompts, count: int, s
     return found
 
 
-def _condition(
+def _intervention(
     run: int, fact: Fact, languages: tuple[str, ...], source: str, neurons: Sequence[Neuron], measured: tuple[str, ...]
-) -> Condition:
-    return Condition(run, fact.id, languages, source, tuple(sorted(set(neurons))), measured)
+) -> Intervention:
+    return Intervention(run, fact.id, languages, source, tuple(sorted(set(neurons))), measured)
 
 
 def _partner(fact: Fact, facts: Sequence[Fact], seed: int) -> Fact | None:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atlas.evaluation.conditions import NO_LIKN, NO_PARTNER, cross_lingual, localisation
+from atlas.evaluation.interventions import NO_LIKN, NO_PARTNER, cross_lingual, localisation
 from atlas.facts import Fact
 
 FACTS = [Fact("R", f"s{i}", f"o{i}", {}) for i in range(3)] + [Fact("Q", "s9", "o9", {})]
@@ -26,7 +26,7 @@ def test_all_of_a_fact_in_a_language_are_equally_many(one, two):
     assert chosen.facts == 3
     for fact in FACTS[:3]:
         for code in LANGUAGES:
-            own = [c for c in chosen.conditions if (c.fact, c.languages) == (fact.id, (code,))]
+            own = [c for c in chosen.interventions if (c.fact, c.languages) == (fact.id, (code,))]
             assert [(c.run, c.source) for c in own] == [(1, "top"), (2, "top"), (2, "other")]
             assert len({len(c.neurons) for c in own}) == 1
 
@@ -43,8 +43,8 @@ def test_a_partner_with_fewer_likn_is_filled_up(sizes, likn):
     left = {fact.id: why for why, facts in chosen.left_out.items() for fact in facts}
     assert len(left) + chosen.facts == len(FACTS)
     assert {fact for fact, why in left.items() if why == NO_LIKN} == {f.id for f in FACTS if f.id not in sets}
-    for fact in {c.fact for c in chosen.conditions}:
-        own = {(c.source, c.languages): c.neurons for c in chosen.conditions if c.fact == fact}
+    for fact in {c.fact for c in chosen.interventions}:
+        own = {(c.source, c.languages): c.neurons for c in chosen.interventions if c.fact == fact}
         sizes_of = {len(neurons) for (source, _), neurons in own.items() if source != "both"}
         assert len(sizes_of) == 1
         assert sizes_of.pop() <= len(sets[fact])

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atlas.checking.cases import World, make_cases
 from atlas.checking.conditions import CONDITIONS, code_switched, corrupted
+from atlas.checking.known_claims import World, make_cases
 from atlas.checking.permutation import Truths, wrong_objects
 from atlas.facts import OBJECT, SUBJECT, Fact, Label, Template
 from atlas.facts.bundled import LANGUAGES, load

@@ -31,12 +31,13 @@ class Change:
     factor: Tensor
     value: Tensor | None = None
 
-    def of(self, neurons: Tensor) -> Tensor:
-        """Return what `neurons` `[row, token, neuron]` become."""
-        factor = self.factor[:, None].to(neurons.dtype)
+    def of(self, neurons: Tensor, rows: Tensor) -> Tensor:
+        """Return what `neurons` `[place, neuron]`, found in the sequences `rows` [place], become."""
+        rows = rows if len(self.factor) > 1 else torch.zeros_like(rows)
+        factor = self.factor[rows].to(neurons.dtype)
         if self.value is None:
             return neurons * factor
-        return torch.where(factor == 0, self.value[:, None].to(neurons.dtype), neurons * factor)
+        return torch.where(factor == 0, self.value[rows].to(neurons.dtype), neurons * factor)
 
 
 @contextmanager
@@ -97,10 +98,12 @@ def neurons_by_layer(model: Network, neurons: Iterable[Neuron]) -> Mapping[int, 
 
 def _placed(change: Change, scope: Scope, neurons: Tensor) -> Tensor:
     """Return `neurons` `[row, token, neuron]` changed at the query positions of what runs, or at all."""
-    if scope == "all":
-        return change.of(neurons)
-    if (query := now().query) is None:
+    places = neurons.new_ones(neurons.shape[:2]).bool() if scope == "all" else now().query
+    if places is None:
         raise ModelError(
             "The model was called past the atlas, so its query position is unknown; call model.run, or use scope 'all'."
         )
-    return torch.where(query[..., None], change.of(neurons), neurons)
+    row, token = places.nonzero(as_tuple=True)
+    result = neurons.clone()
+    result[row, token] = change.of(neurons[row, token], row)
+    return result

@@ -1,13 +1,12 @@
 """Claims: what they are, and reading them from CSV and JSONL files."""
 
-import csv
-import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from atlas.errors import DataError
+from atlas.facts.reading import files
 
 REQUIRED = ("subject", "relation", "object")
 OPTIONAL = ("language", "truth")
@@ -33,46 +32,35 @@ def read_claims(path: Path) -> list[Claim]:
     """
     try:
         claims = list(_read(path))
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path} is not UTF-8 ({error.reason}); save it as UTF-8.") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror}; check its name and permissions.") from error
-    except csv.Error as error:
-        raise DataError(f"{path} is no CSV file: {error}; check its quotes.") from error
     if not claims:
         raise DataError(f"{path} holds no claims; give it a row for each.")
     return claims
 
 
 def _read(path: Path) -> Iterator[Claim]:
-    readers = {".csv": _csv, ".tsv": _csv, ".jsonl": _jsonl, ".ndjson": _jsonl}
-    if path.suffix.lower() not in readers:
+    readers = {".csv": _table, ".tsv": _table, ".jsonl": _jsonl, ".ndjson": _jsonl}
+    if files.ending(path) not in readers:
         raise DataError(f"{path} is neither .csv, .tsv nor .jsonl; name it as what it is.")
-    yield from readers[path.suffix.lower()](path)
+    yield from readers[files.ending(path)](path)
 
 
-def _csv(path: Path) -> Iterator[Claim]:
-    with path.open(encoding="utf-8-sig", newline="") as lines:
-        reader = csv.DictReader(lines, delimiter="\t" if path.suffix.lower() == ".tsv" else ",", strict=True)
-        _check_columns(path, "line 1", set(reader.fieldnames or ()))
-        for row in reader:
-            problem = "the row has more cells than the header" if None in row else None
-            yield _claim({name: value for name, value in row.items() if name is not None}, problem)
+def _table(path: Path) -> Iterator[Claim]:
+    table = files.table(path).checked()
+    _check_columns(path, f"line {table.lead}", set(table.columns))
+    for number, line in table.lines():
+        with files.at(path, number):
+            row, more = table.loose_row(line)
+        yield _claim(row, "the row has more cells than the header" if more else None)
 
 
 def _jsonl(path: Path) -> Iterator[Claim]:
-    with path.open(encoding="utf-8-sig") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except ValueError as error:
-                raise DataError(f"{path}, line {number} is no JSON: {error}; write one object a line.") from error
-            if not isinstance(row, dict):
-                raise DataError(f"{path}, line {number} is no JSON object; write one object a line.")
-            _check_columns(path, f"line {number}", set(row))
-            yield _claim(row, None)
+    for number, line in files.lines(path):
+        with files.at(path, number):
+            row = files.json_row(line)
+        _check_columns(path, f"line {number}", set(row))
+        yield _claim(row, None)
 
 
 def _check_columns(path: Path, where: str, names: set[str]) -> None:
@@ -85,7 +73,7 @@ def _check_columns(path: Path, where: str, names: set[str]) -> None:
         )
 
 
-def _claim(row: dict[str, object], problem: str | None) -> Claim:
+def _claim(row: Mapping[str, object], problem: str | None) -> Claim:
     texts = {name: _text(row.get(name)) for name in (*REQUIRED, *OPTIONAL)}
     for name in REQUIRED:
         if texts[name] == "":

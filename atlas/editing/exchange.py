@@ -16,6 +16,8 @@ import atlas
 from atlas.editing.requests import Target, read_requests, understand
 from atlas.errors import DataError, UsageError
 from atlas.facts import OBJECT, SUBJECT, Prompt
+from atlas.facts.reading import files, texts
+from atlas.facts.reading.texts import LineError
 from atlas.ids import stable_id
 from atlas.store.stored import Prompts, stored_facts
 
@@ -56,10 +58,10 @@ def requests_from_json(source: Path, out: Path, *, language: str = "en") -> Conv
     count = 0
     for item in _items(source):
         try:
-            relation, wordings = _understood(item, language)
+            relation, wordings = _understood(item, language, skipped)
             tables.add(relation, wordings)
             count += 1
-        except SkippedError as reason:
+        except (SkippedError, LineError) as reason:
             skipped[str(reason)] += 1
     if not count:
         raise DataError(f"{source} holds no request that can be read ({dict(skipped)}); see docs/editing.md.")
@@ -92,24 +94,24 @@ def requests_to_json(db: Path, source: Path, out: Path, *, style: str = "easyedi
 
 
 def _items(source: Path) -> list[dict[str, Any]]:
-    try:
-        items = json.loads(source.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise DataError(f"{source} cannot be read as JSON ({error}); give a list of requests.") from error
+    items = files.json_text(source)
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise DataError(f"{source} is not a list of JSON objects; give a list of requests.")
     return items
 
 
-def _understood(item: Mapping[str, Any], language: str) -> tuple[str, list[Wording]]:
-    """Return the relation of a request and its wordings, whatever its layout."""
+def _understood(item: Mapping[str, Any], language: str, skipped: Counter[str]) -> tuple[str, list[Wording]]:
+    """Return the relation of a request, as it calls it, and its wordings, whatever its layout.
+
+    Languages of a request that cannot be used are counted in `skipped`.
+    """
     try:
         if "requested_rewrite" in item:
             return _rome(item, language)
         if "prompt" in item or "src" in item:
             wordings = [_question(item, str(item.get("language", language)), str(item["subject"]))]
         else:
-            wordings = list(_by_language(item))
+            wordings = list(_by_language(item, skipped))
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise SkippedError(f"a field is missing or of another kind: {error}") from error
     if not wordings:
@@ -125,34 +127,47 @@ def _rome(item: Mapping[str, Any], language: str) -> tuple[str, list[Wording]]:
     code = str(item.get("language", language))
     first = _template(rewrite["prompt"].replace("{}", subject), subject, code)
     others = [_template(text, subject, code) for text in item.get("paraphrase_prompts", ())]
-    texts = tuple(dict.fromkeys(text for text in (first, *others) if text))
+    known = tuple(dict.fromkeys(text for text in (first, *others) if text))
     if first is None:
         raise SkippedError("no wording names the subject")
     answers = (str(rewrite["target_true"]["str"]), str(rewrite["target_new"]["str"]))
-    return str(rewrite.get("relation_id", "R")), [Wording(code, subject, texts, *answers)]
+    return str(rewrite.get("relation_id", "R")), [_tidied(Wording(code, subject, known, *answers))]
 
 
 def _question(item: Mapping[str, Any], code: str, subject: str) -> Wording:
     """Return the wording of an EasyEdit or zsRE item."""
-    texts = [item.get("prompt", item.get("src")), item.get("rephrase_prompt", item.get("rephrase"))]
-    templates = [_template(str(text), subject, code) for text in texts if text]
+    asked = [item.get("prompt", item.get("src")), item.get("rephrase_prompt", item.get("rephrase"))]
+    templates = [_template(str(text), subject, code) for text in asked if text]
     if not templates or templates[0] is None:
         raise SkippedError("no wording names the subject")
     old = item.get("ground_truth") or item.get("answers") or item["pred"]
     new = item.get("target_new", item.get("alt"))
     known = tuple(dict.fromkeys(text for text in templates if text))
-    return Wording(code, subject, known, str(old[0] if isinstance(old, list) else old), str(new))
+    return _tidied(Wording(code, subject, known, str(old[0] if isinstance(old, list) else old), str(new)))
 
 
-def _by_language(item: Mapping[str, Any]) -> Iterator[Wording]:
-    """Yield the wordings of an MzsRE item; a language whose question does not name the subject is left out."""
+def _tidied(wording: Wording) -> Wording:
+    """Return a wording as the reader of facts will have it; SkippedError or LineError for what it would refuse."""
+    subject, old, new = map(texts.object_or_subject, (wording.subject, wording.old, wording.new))
+    if not (subject and old and new):
+        raise SkippedError("the subject or an answer is empty")
+    templates = [texts.template(text) for text in wording.templates]
+    faults = [texts.template_fault(text) for text in templates]
+    if faults[0]:
+        raise SkippedError(faults[0])
+    kept = tuple(dict.fromkeys(text for text, fault in zip(templates, faults, strict=True) if not fault))
+    return Wording(texts.language(wording.language), texts.key(subject), kept, texts.key(old), new)
+
+
+def _by_language(item: Mapping[str, Any], skipped: Counter[str]) -> Iterator[Wording]:
+    """Yield the wordings of an MzsRE item; languages whose question does not name the subject are counted."""
     parts = {code: part for code, part in item.items() if isinstance(part, dict) and "src" in part}
     subjects = [part["subject"] for part in parts.values() if "subject" in part]
     for code, part in parts.items():
         try:
             yield _question(part, code, str(part.get("subject") or subjects[0]))
-        except SkippedError:
-            continue
+        except (SkippedError, LineError) as reason:
+            skipped[f"language {code} of a request: {reason}"] += 1
 
 
 def _template(text: str, subject: str, code: str) -> str | None:
@@ -170,9 +185,11 @@ class _Tables:
         self.facts: dict[tuple[str, ...], None] = {}
         self.templates: dict[tuple[str, ...], str] = {}
         self.edits: list[dict[str, str]] = []
+        self.relations: dict[str, str] = {}
 
-    def add(self, relation: str, wordings: Sequence[Wording]) -> None:
+    def add(self, phrase: str, wordings: Sequence[Wording]) -> None:
         """Add one request: its first template is to edit with, the others are held out."""
+        relation = self._relation(phrase)
         key, old = wordings[0].subject, wordings[0].old
         for wording in wordings:
             self.facts[relation, wording.language, wording.subject, wording.old, key, old] = None
@@ -183,6 +200,14 @@ class _Tables:
         new = {f"object_{wording.language}": wording.new for wording in wordings}
         languages = " ".join(wording.language for wording in wordings)
         self.edits.append({"fact": key, "relation": relation, "languages": languages, **new})
+
+    def _relation(self, phrase: str) -> str:
+        """Return the name of the relation that the requests call `phrase`, another for each phrase."""
+        name = texts.relation_from(phrase)
+        if self.relations.setdefault(name, phrase) != phrase:
+            name = f"{name[:60]}_{stable_id('relation', phrase) % 10**9}"
+            self.relations[name] = phrase
+        return name
 
     def write(self, out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)

@@ -1,12 +1,13 @@
 """What is asked of an edit: a fact, a new object with its names, and languages. Never imports torch."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from atlas.errors import DataError, UsageError
 from atlas.facts import Fact, Label, Prompt
+from atlas.facts.reading import files
+from atlas.facts.reading.texts import LineError
 from atlas.store.stored import Prompts
 
 
@@ -106,18 +107,36 @@ def read_requests(path: Path, languages: tuple[str, ...] | None = None) -> list[
     for the new object's name in a language. `languages` serve rows that name none. Raises DataError.
     """
     try:
-        rows = list(csv.DictReader(path.read_text("utf-8-sig").splitlines(), strict=True))
-    except (OSError, ValueError, csv.Error) as error:
-        raise DataError(f"{path} cannot be read as edits: {error}; give a CSV with columns fact, object.") from error
+        table = files.table(path).checked()
+        if missing := {"fact"} - {*table.columns}:
+            raise DataError(f"{files.name(path)} has no column {', '.join(missing)}; give columns fact and object.")
+        rows = [(number, _cells(table, number, line)) for number, line in table.lines()]
+    except OSError as error:
+        raise DataError(
+            f"{files.name(path)} cannot be read as edits: {error.strerror}; give a CSV with columns fact, object."
+        ) from error
     if not rows:
         raise DataError(f"{path} holds no edits; give a header with fact and object, and a line for each edit.")
-    return [_request(path, line, row, languages) for line, row in enumerate(rows, 2)]
+    return [_request(path, line, row, languages) for line, row in rows]
 
 
-def _request(path: Path, line: int, row: Mapping[str, str | None], languages: tuple[str, ...] | None) -> Request:
-    value = {key: (text or "").strip() for key, text in row.items() if key is not None}
+def _cells(table: files.Table, number: int, line: bytes) -> dict[str, str]:
+    """Return the cells of a line; of `object_<code>` the code stays as it is written."""
+    with files.at(table.path, number):
+        row, more = table.loose_row(line)
+        if more:
+            raise LineError("it has more cells than the header")
+    names = (
+        f"object_{own[len('object_') :]}" if plain.startswith("object_") else plain
+        for own, plain in zip(table.header, table.columns, strict=True)
+    )
+    return {name: text.strip() for name, text in zip(names, row.values(), strict=True)}
+
+
+def _request(path: Path, line: int, value: Mapping[str, str], languages: tuple[str, ...] | None) -> Request:
     objects = {key.removeprefix("object_"): text for key, text in value.items() if key.startswith("object_") and text}
     if not value.get("fact") or not (value.get("object") or objects):
-        raise DataError(f"{path}, line {line}: an edit needs a fact and an object.")
+        column = "object" if value.get("fact") else "fact"
+        raise DataError(f"{path}, line {line}: an edit needs a fact and an object (column {column}).")
     own = tuple(value.get("languages", "").replace(",", " ").split()) or languages
     return Request(value["fact"], value.get("object", ""), objects, own, value.get("relation") or None)

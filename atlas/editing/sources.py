@@ -1,7 +1,5 @@
 """Which neurons an edit changes: asked of the atlas, or read from a file. Never imports torch."""
 
-import csv
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from atlas.errors import DataError, UsageError
+from atlas.facts.reading import files
+from atlas.facts.reading.texts import LineError, shown
 from atlas.ids import Neuron, stable_id
 from atlas.schema import usable
 
@@ -63,11 +63,11 @@ def random_like(choice: Choice, layers: int, width: int, fact: int, seed: int) -
 def read_neurons(path: Path) -> Choice:
     """Read neurons from a file: JSON `[[layer, neuron], ...]`, or CSV with columns `layer` and `neuron`."""
     try:
-        text = path.read_text("utf-8")
-        if path.suffix.lower() == ".json":
-            pairs = [(int(layer), int(neuron)) for layer, neuron in json.loads(text)]
+        if files.ending(path) == ".json":
+            pairs = [(int(layer), int(neuron)) for layer, neuron in files.json_text(path)]
         else:
-            pairs = [(int(row["layer"]), int(row["neuron"])) for row in csv.DictReader(text.splitlines())]
+            table = files.table(path).checked()
+            pairs = [_pair(table, number, line) for number, line in table.lines()]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{path} cannot be read as neurons ({error!r}); give JSON [[layer, neuron], ...] or a CSV with columns "
@@ -76,6 +76,19 @@ def read_neurons(path: Path) -> Choice:
     if not pairs:
         raise DataError(f"{path} names no neurons; give at least one.")
     return Choice("file", tuple(sorted(set(pairs))))
+
+
+def _pair(table: files.Table, number: int, line: bytes) -> Neuron:
+    with files.at(table.path, number):
+        row = table.row(line)
+        layer, neuron = (files.cell(row, column, _number) for column in ("layer", "neuron"))
+    return int(layer), int(neuron)
+
+
+def _number(text: str) -> str:
+    if not text.strip().isdecimal():
+        raise LineError(f"{shown(text)} is no whole number")
+    return text.strip()
 
 
 def _likn(atlas: "Atlas", run: int, definition: str, fact: "Fact", least: int | None) -> Iterator[Choice]:

@@ -87,22 +87,22 @@ def _has_columns(path: Path) -> bool:
 
 def _columns(path: Path) -> list[str]:
     """Return the columns of a file of rows, nothing for other kinds of files."""
-    if path.suffix == ".parquet":
+    if files.ending(path) == ".parquet":
         return files.parquet_columns(path)
-    if path.suffix == ".csv":
+    if files.ending(path) == ".csv":
         return files.table(path).columns
-    if path.suffix in (SUFFIX, ".json"):
+    if files.ending(path) in (SUFFIX, ".json"):
         return list(files.json_row(next(files.lines(path), (0, b""))[1]))
     return []
 
 
 def _load_rows(root: Path, path: Path, into: Collector) -> None:
     files.inside(root, path)
-    if path.suffix == ".parquet":
+    if files.ending(path) == ".parquet":
         into.each(path, files.parquet_rows(path, list(COLUMNS)), partial(_take_row, into))
         return
     table = files.table(path)
-    lines, parse = (table.lines(), table.row) if path.suffix == ".csv" else (files.lines(path), files.json_row)
+    lines, parse = (table.lines(), table.row) if files.ending(path) == ".csv" else (files.lines(path), files.json_row)
     into.each(path, lines, lambda place, line: _take_row(into, place, parse(line)))
 
 

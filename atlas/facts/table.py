@@ -13,6 +13,7 @@ its language, on whichever line it stands. `held_out` (1, true, yes; 0, false, n
 apart for testing paraphrases. Columns come in any order, split by comma, semicolon or tab; others are not read.
 """
 
+from collections.abc import Callable
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
@@ -42,7 +43,10 @@ def fits(path: Path) -> bool:
     """True if `path` is a folder with `facts.csv`, or a table with a subject and an object."""
     if path.is_dir():
         return (path / FACTS).is_file()
-    return path.suffix in (".csv", ".tsv") and {"subject", "object"} <= set(files.table(path).columns)
+    if files.ending(path) not in (".csv", ".tsv"):
+        return False
+    table = files.table(path)
+    return bool(table.fault) or {"subject", "object"} <= set(table.columns)
 
 
 def load(path: Path, into: Collector) -> None:
@@ -62,15 +66,14 @@ def load(path: Path, into: Collector) -> None:
 
 def _table(root: Path, path: Path, needed: tuple[str, ...]) -> Table:
     """Return a table that has the needed columns and none that looks like a known one misspelled."""
-    table = files.table(files.inside(root, path))
+    table = files.table(files.inside(root, path)).checked()
     for column in needed:
         if column not in table.columns:
             raise DataError(f"{files.name(path)} has no column {column}; it needs {', '.join(needed)}.")
     for column in table.columns:
         near = [] if column in _KNOWN else get_close_matches(column, _KNOWN, n=1, cutoff=0.9)
-        if near or table.columns.count(column) > 1:
-            what = f"looks like {near[0]}" if near else "is there twice"
-            raise DataError(f"{files.name(path)}: the column {texts.shown(column)} {what}; rename it.")
+        if near:
+            raise DataError(f"{files.name(path)}: the column {texts.shown(column)} looks like {near[0]}; rename it.")
     return table
 
 
@@ -89,8 +92,8 @@ def _take_fact(into: Collector, table: Table, languages: set[str], place: Place,
     languages.add(language)
     if not into.offer(language, relation):
         return
-    names = files.text(row, "subject"), files.text(row, "object")
-    keys = (files.text(row, KEYS[0]), files.text(row, KEYS[1])) if set(KEYS) <= set(table.columns) else names
+    names = _both(row, ("subject", "object"), texts.object_or_subject)
+    keys = _both(row, KEYS, texts.key) if set(KEYS) <= set(table.columns) and all(names) else names
     into.add_fact(place, relation, language, keys, names, again="template" in table.columns)
     if (row.get("template") or "").strip():
         _add_template(into, place, row)
@@ -107,11 +110,15 @@ def _add_template(into: Collector, place: Place, row: Row) -> None:
     held_out = _TRUTH.get(row.get("held_out", "").strip().lower())
     if held_out is None:
         raise LineError(f"held_out is {texts.shown(row['held_out'])}, neither yes nor no")
-    again = "subject" in row
-    into.add_template(place, relation, language, row["template"], held_out=held_out, again=again)
+    again, text = "subject" in row, files.cell(row, "template", texts.template)
+    into.add_template(place, relation, language, text, held_out=held_out, again=again)
+
+
+def _both(row: Row, columns: tuple[str, str], check: Callable[[str], str]) -> tuple[str, str]:
+    return files.cell(row, columns[0], check), files.cell(row, columns[1], check)
 
 
 def _names(row: Row) -> tuple[str, str]:
     """Return relation and language of a row."""
-    relation = texts.relation(files.text(row, "relation").strip())
-    return relation, texts.language(files.text(row, "language").strip())
+    relation = files.cell(row, "relation", lambda text: texts.relation(text.strip()))
+    return relation, files.cell(row, "language", lambda text: texts.language(text.strip()))

@@ -142,7 +142,7 @@ def convert(
     """Turn a CSV of edits into request JSON, or request JSON into facts and a CSV of edits."""
     from atlas.editing.exchange import requests_from_json, requests_to_json
 
-    if out.suffix == ".json":
+    if out.suffix.lower() == ".json":
         converted = requests_to_json(db, source, out, style=style)
     else:
         converted = requests_from_json(source, out, language=language)

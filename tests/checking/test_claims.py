@@ -62,7 +62,7 @@ def test_json_numbers_and_nan_are_text_or_problems(tmp_path):
         ("a.csv", "", "lacks subject"),
         ("a.csv", "subject,relation,object\n", "no claims"),
         ("a.csv", b"subject,relation,object\n\xff,P36,Paris\n", "UTF-8"),
-        ("a.csv", 'subject,relation,object\n"France,P36,Paris', "CSV"),
+        ("a.csv", 'subject,relation,object\n"France,P36,Paris', "line 2: a quoted cell does not close"),
         ("a.jsonl", '{"subject": ', "line 1"),
         ("a.jsonl", "[1]", "object"),
         ("a.jsonl", '{"subject": "a"}', "lacks relation"),

@@ -2,11 +2,14 @@
 
 import csv
 import json
+from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import atlas
-from atlas.editing.exchange import requests_from_json, requests_to_json
+from atlas.editing.exchange import Converted, requests_from_json, requests_to_json
 from atlas.editing.requests import read_requests
 from atlas.errors import DataError, UsageError
 from atlas.facts import read
@@ -128,3 +131,61 @@ def test_there_and_back(folder, tmp_path, style):
 def test_an_unknown_style_is_refused(tmp_path):
     with pytest.raises(UsageError, match="--style"):
         requests_to_json(tmp_path / "a", tmp_path / "b", tmp_path / "c", style="other")
+
+
+PHRASE = st.text(st.characters(codec="utf-8"), max_size=12)
+NAME = st.text(st.sampled_from("abÉ東 '\"“,;\t\n[]{}"), min_size=1, max_size=8)
+ASKED = st.builds(
+    lambda relation, subject, old, new, code, text: {
+        "relation": relation,
+        "subject": subject,
+        "prompt": text.replace("S", subject),
+        "rephrase_prompt": f"so {subject}:",
+        "ground_truth": old,
+        "target_new": new,
+        "language": code,
+    },
+    PHRASE, NAME, NAME, NAME,
+    st.sampled_from(["en", "zh", "zh-Hans", "be-tarask", "pt_br", "English!", "", "e"]),
+    st.sampled_from(["What is S", "S 'is\" of", "S,S is", "S"]),
+)  # fmt: skip
+
+
+@given(st.lists(ASKED, min_size=1, max_size=5))
+def test_what_convert_writes_is_read_and_what_it_drops_is_counted(tmp_path_factory, items):
+    """Whatever relations, languages and quotes: edits and facts come back, one for each request not left out."""
+    folder = tmp_path_factory.mktemp("convert")
+    (folder / "in.json").write_text(json.dumps(items), "utf-8")
+    converted = Converted(0)
+    with suppress(DataError):  # where none is left
+        converted = requests_from_json(folder / "in.json", folder / "out")
+    if not converted.edits:
+        assert not (folder / "out").exists()
+        return
+    assert converted.edits + sum(converted.skipped.values()) == len(items)
+    facts = read(str(folder / "out"))
+    assert not facts.skips
+    known = {(fact.relation, fact.subject): set(fact.labels) for fact in facts.facts}
+    requests = read_requests(folder / "out" / "edits.csv")
+    assert len(requests) == converted.edits
+    for request in requests:
+        assert (request.relation, request.fact) in known
+        assert set(request.objects) == set(request.languages)
+
+
+def test_relations_of_equal_names_stay_apart(folder):
+    items = [
+        {**EASYEDIT, "relation": name} for name in ("capital city", "capital_city", "capital-city", "capital  city")
+    ]
+    _, out = folder(items)
+    names = [row["relation"] for row in rows(out / "edits.csv")]
+    assert names[:1] == ["capital_city"]
+    assert len(set(names)) == 4
+    assert {fact.relation for fact in read(str(out)).facts} == set(names)
+
+
+def test_a_language_left_out_is_counted(folder):
+    converted, out = folder([{"en": ZSRE, "zh": {**ZSRE, "subject": "别人"}}])
+    assert converted.edits == 1
+    assert converted.skipped == {"language zh of a request: no wording names the subject": 1}
+    assert set(read(str(out)).facts[0].labels) == {"en"}

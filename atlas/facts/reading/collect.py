@@ -114,8 +114,7 @@ class Collector:
         names = texts.label(names[0]), texts.label(names[1])
         if not all(names):
             return self.skip(place, NO_LABEL)
-        if mark := texts.marker(names[0]) or texts.marker(names[1]):
-            raise LineError(f"a label holds the mark {mark}")
+        names = texts.object_or_subject(names[0]), texts.object_or_subject(names[1])
         labels = self._facts.setdefault((relation, texts.key(keys[0]), texts.key(keys[1])), {})
         known = labels.setdefault(language, label := Label(*names))
         if known is not label and not (again and known == label):

@@ -23,8 +23,8 @@ def relation_files(folder: Path, language: str, into: Collector, *, besides: str
     """Return `(relation, file)` of a folder, all offered; files named by no relation are counted."""
     found = []
     for path in files.with_suffix(folder, SUFFIX):
-        relation = path.name.removesuffix(SUFFIX)
-        if path.name == besides:
+        relation = path.stem
+        if path.name.lower() == besides:
             continue
         if texts.is_relation(relation):
             found.append((relation, path))

@@ -39,6 +39,14 @@ def label(text: str) -> str:
     return _bounded(tidy(text), MAX_LABEL, "label")
 
 
+def object_or_subject(text: str) -> str:
+    """Return a label that holds no template's or tokenizer's mark, which may be empty; `LineError` if it does."""
+    words = label(text)
+    if mark := marker(words):
+        raise LineError(f"a label holds the mark {mark}")
+    return words
+
+
 def key(text: str) -> str:
     """Return a tidied key of a subject or object; `LineError` if it is empty or too long."""
     words = _bounded(tidy(text), MAX_KEY, "key")
@@ -64,6 +72,11 @@ def relation(text: str) -> str:
     if not is_relation(text):
         raise LineError(f"{shown(text)} is no relation name: letters, digits, '_', '-' and '.' make one")
     return text
+
+
+def relation_from(phrase: str) -> str:
+    """Return a relation's name made of a phrase, `capital_city` of `capital city`; `LineError` if it has no letters."""
+    return relation(re.sub(r"[^\w.-]+", "_", tidy(phrase)).strip("_.-")[:80])
 
 
 def is_language(text: str) -> bool:

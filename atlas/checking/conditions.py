@@ -4,10 +4,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
-
+from atlas.drawing import generator, one_of
 from atlas.facts import Fact, Label, Template
-from atlas.ids import stable_id
 
 CONDITIONS = ("plain", "held-out", "corrupted", "code-switched")
 
@@ -21,7 +19,7 @@ def corrupted(template: Template, seed: int) -> Template:
     pairs = [(i, j) for i in words for j in words if i < j and pieces[i] != pieces[j]]
     if not pairs:
         return template
-    i, j = pairs[_pick(len(pairs), "corrupted", seed, template.id)]
+    i, j = one_of(pairs, "pick", "corrupted", seed, template.id)
     pieces[i], pieces[j] = pieces[j], pieces[i]
     return replace(template, text="".join(pieces))
 
@@ -35,16 +33,12 @@ def code_switched(fact: Fact, names: Fact, language: str, seed: int) -> Fact:
     others = sorted({label.subject for label in names.labels.values()} - {own.subject})
     if not others:
         return fact
-    subject = others[_pick(len(others), "code-switched", seed, names.id, language)]
+    subject = one_of(others, "pick", "code-switched", seed, names.id, language)
     return replace(fact, labels={**fact.labels, language: Label(subject, own.object)})
 
 
 def choose(count: int, templates: Sequence[Template], seed: int) -> list[Template]:
     """Return `count` of the templates at most, seeded, in their own order."""
-    order = np.random.default_rng(stable_id("templates", seed)).permutation(len(templates))
+    order = generator("templates", seed).permutation(len(templates))
     kept = set(order[:count].tolist())
     return [template for i, template in enumerate(templates) if i in kept]
-
-
-def _pick(count: int, *parts: object) -> int:
-    return int(np.random.default_rng(stable_id("pick", *parts)).integers(count))

@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from atlas.checking.known_claims import World
-from atlas.ids import Neuron, stable_id
+from atlas.drawing import random_neurons
+from atlas.ids import Neuron
 from atlas.store.stored import neuron_sets, stored_facts
 
 if TYPE_CHECKING:
@@ -60,9 +59,10 @@ def _derived(
     for language, either in found.items():
         derived["dkn-or-kn", language] = either
         derived["dkn-languages", language] = everywhere
-        generator = np.random.default_rng(stable_id("random-neurons", seed, relation, language))
-        drawn = generator.choice(layers * width, size=min(len(either), layers * width), replace=False).tolist()
-        derived["random", language] = tuple((place // width, place % width) for place in drawn)
+        drawn = random_neurons(
+            min(len(either), layers * width), layers, width, "random-neurons", seed, relation, language
+        )
+        derived["random", language] = tuple(drawn)
     return derived
 
 

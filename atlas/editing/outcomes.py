@@ -41,12 +41,7 @@ def _row(model: LanguageModel, question: Question, before: Measured, after: Meas
         "prompt": question.prompt.id,
         "answer": question.asked.answer,
         "known": known,
-        "probability_before": before.probability,
-        "probability_after": after.probability,
-        "rank_before": before.rank,
-        "rank_after": after.rank,
-        "argmax_before": before.argmax,
-        "argmax_after": after.argmax,
+        **before.beside(after),
         "same_argmax": before.best == after.best,
         "kl": max(0.0, divergence(model, before.features, after.features)),
     }

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from atlas.drawing import generator
 from atlas.editing.outcomes import Question
 from atlas.editing.requests import Target
 from atlas.engine.answers import reason, usable
 from atlas.errors import ModelError
 from atlas.facts import Fact, Prompt
-from atlas.ids import stable_id
 from atlas.models import LanguageModel
 from atlas.store.stored import Prompts
 
@@ -45,19 +45,17 @@ def prompts_around(model: LanguageModel, target: Target, prompts: Prompts, keep_
     new = [target.asked(prompt) for prompt in old]
     if (error := next((e for prompt in new if (e := reason(model, prompt))), None)) is not None:
         raise error
-    generator = np.random.default_rng(stable_id("edit-company", seed, target.fact.id))
-    same, other = _around(target, prompts, generator)
+    draws = generator("edit-company", seed, target.fact.id)
+    same, other = _around(target, prompts, draws)
     near, far = min(keep_facts // 2, len(same) // 2), min(keep_facts // 2, len(other) // 2)
     keep = [
         prompt
         for fact in (*same[:near], *other[:far])
         for code in target.languages
-        for prompt in _one(model, prompts, fact, [code], generator)
+        for prompt in _one(model, prompts, fact, [code], draws)
     ]
     judged = {"locality": other[far:][:UNRELATED], "neighbour": same[near:][: UNRELATED // 2]}
-    return EditPrompts(
-        old, new, keep, [*_own(model, target, prompts, old), *_judges(model, prompts, judged, generator)]
-    )
+    return EditPrompts(old, new, keep, [*_own(model, target, prompts, old), *_judges(model, prompts, judged, draws)])
 
 
 def _around(target: Target, prompts: Prompts, generator: np.random.Generator) -> tuple[list[Fact], list[Fact]]:

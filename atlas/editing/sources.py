@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
+from atlas.drawing import random_neurons
 from atlas.errors import DataError, UsageError
 from atlas.facts.reading import files
 from atlas.facts.reading.texts import LineError, shown
-from atlas.ids import Neuron, stable_id
+from atlas.ids import Neuron
 from atlas.schema import usable
 
 if TYPE_CHECKING:
@@ -55,9 +54,8 @@ def choices(
 
 def random_like(choice: Choice, layers: int, width: int, fact: int, seed: int) -> Choice:
     """Return as many random neurons anywhere in the model's `layers` of `width` neurons."""
-    generator = np.random.default_rng(stable_id("edit-random", seed, fact))
-    places = generator.choice(layers * width, size=len(choice.neurons), replace=False).tolist()
-    return Choice("random", tuple(sorted((place // width, place % width) for place in places)))
+    drawn = random_neurons(len(choice.neurons), layers, width, "edit-random", seed, fact)
+    return Choice("random", tuple(sorted(drawn)))
 
 
 def read_neurons(path: Path) -> Choice:

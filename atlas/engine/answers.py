@@ -55,6 +55,11 @@ class Measured:
         """Probability of the answer: the product of its tokens' (METHOD 1)."""
         return math.exp(self.log_probability)
 
+    def beside(self, after: "Measured") -> dict[str, float | int | bool]:
+        """Return what the model said, and said `after` a change, by the columns of the tables that hold both."""
+        names = ("probability", "rank", "argmax")
+        return {f"{n}_{when}": getattr(m, n) for n in names for when, m in (("before", self), ("after", after))}
+
 
 def measure(
     model: LanguageModel, cases: Sequence[Case], scope: Scope = "query", budget: Budget | int | None = None

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from itertools import combinations, zip_longest
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from atlas.drawing import one_of, random_neurons
 from atlas.facts import Fact, Prompt
-from atlas.ids import Neuron, stable_id
+from atlas.ids import Neuron
 from atlas.store.stored import Prompts, neuron_sets
 
 if TYPE_CHECKING:
@@ -114,7 +113,7 @@ def cross_lingual(
         everywhere = {"likn": likn[fact.id], "other": list(dict.fromkeys(filled))}
         own = {code: ranked[fact.id, code] for code in languages}
         count = min(map(len, (*everywhere.values(), *own.values())))
-        everywhere["random"] = _random(fact.id, count, shape, seed)
+        everywhere["random"] = random_neurons(count, *shape, "evaluation-random", seed, fact.id)
         own = {code: neurons[:count] for code, neurons in own.items()}
         add = chosen.interventions.append
         for code in languages:
@@ -137,8 +136,7 @@ def unrelated(fact: Fact, facts: Sequence[Fact], prompts: Prompts, count: int, s
     others = [o for o in facts if o.relation != fact.relation and o.object != fact.object]
     if not others:
         return {}
-    generator = np.random.default_rng(stable_id("unrelated", seed, fact.id))
-    other = others[int(generator.integers(len(others)))]
+    other = one_of(others, "unrelated", seed, fact.id)
     found: dict[str, list[Prompt]] = defaultdict(list)
     for prompt in prompts.of(other):
         if len(found[prompt.language]) < count:
@@ -155,15 +153,7 @@ def _intervention(
 def _partner(fact: Fact, facts: Sequence[Fact], seed: int) -> Fact | None:
     """Return another fact of the relation with another object; None if there is none."""
     others = [o for o in facts if o.relation == fact.relation and o.object != fact.object]
-    generator = np.random.default_rng(stable_id("twin", seed, fact.id))
-    return others[int(generator.integers(len(others)))] if others else None
-
-
-def _random(fact: int, count: int, shape: tuple[int, int], seed: int) -> list[Neuron]:
-    layers, width = shape
-    generator = np.random.default_rng(stable_id("evaluation-random", seed, fact))
-    places = generator.choice(layers * width, size=count, replace=False).tolist()
-    return [(place // width, place % width) for place in places]
+    return one_of(others, "twin", seed, fact.id) if others else None
 
 
 _RANKING = """

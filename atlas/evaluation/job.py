@@ -23,7 +23,7 @@ from atlas.store.runs import StoredRun, stored_run
 from atlas.store.stored import Prompts, stored_facts
 
 if TYPE_CHECKING:
-    from atlas.engine.answers import Case, Measured
+    from atlas.engine.answers import Case
     from atlas.store import Writer
 
 UNRELATED = 2
@@ -199,7 +199,7 @@ class _Job:
             part = rows[start : start + PORTION]
             scope: Any = self.options.scope  # checked at the start
             after = measure(self.model, [case for _, case in part], scope, self.budget)
-            table = [_row(row, before[case.prompt.id], now) for (row, case), now in zip(part, after, strict=True)]
+            table = [row | before[case.prompt.id].beside(now) for (row, case), now in zip(part, after, strict=True)]
             self.writer.load("intervention", pa.Table.from_pylist(table, schema=schema.arrow("intervention")))
             self.progress.advance(len(part))
         self.progress.finish()
@@ -260,16 +260,4 @@ def _named(evaluation: int, purpose: str, intervention: Intervention, action: st
         "scope": scope,
         "layers": layers,
         "neurons": neurons,
-    }
-
-
-def _row(row: Mapping[str, Any], before: "Measured", after: "Measured") -> dict[str, Any]:
-    return {
-        **row,
-        "probability_before": before.probability,
-        "probability_after": after.probability,
-        "rank_before": before.rank,
-        "rank_after": after.rank,
-        "argmax_before": before.argmax,
-        "argmax_after": after.argmax,
     }

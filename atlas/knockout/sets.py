@@ -4,8 +4,7 @@ from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
 from itertools import combinations
 
-import numpy as np
-
+from atlas.drawing import generator
 from atlas.engine.cuts import NeuronSet, neuron_set
 from atlas.errors import UsageError
 from atlas.ids import Neuron, stable_id
@@ -56,9 +55,9 @@ def control_neurons(
     orders: dict[int, Iterator[int]] = {}
     for layer, neuron in candidates:
         if layer not in orders:
-            generator = np.random.default_rng(stable_id("control", *seed, layer))
+            order = generator("control", *seed, layer).permutation(width).tolist()
             free = set(range(width)) - {other for place, other in (*taken, *candidates) if place == layer}
-            orders[layer] = iter([index for index in generator.permutation(width).tolist() if index in free])
+            orders[layer] = iter([index for index in order if index in free])
         twin = next(orders[layer], None)
         if twin is None:
             raise UsageError(f"Layer {layer} has too few neurons besides the {len(candidates)} chosen; lower --top.")

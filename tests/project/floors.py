@@ -2,7 +2,7 @@
 
 FLOORS = (
     ("errors", "ids", "schema", "templates"),
-    ("facts", "scorers", "statistics"),
+    ("facts", "scorers", "statistics", "drawing"),
     ("models", "store"),
     ("engine", "migrations", "atlas"),
     ("attribution", "planted", "reports"),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION = 2
+VERSION = 3
 """Number of the newest migration; the schema that this package reads and writes."""
 
 USABLE_STATUSES = ("ok", "not_converged")
@@ -169,6 +169,8 @@ _ALL = (
         Column("completeness_error", "DOUBLE", "|score_sum - (f - f_baseline)|", unit="probability",
                source="METHOD 2", nullable=True),
         Column("nodes", "INTEGER", "nodes of the quadrature that was kept", unit="nodes"),
+        Column("score_error", "DOUBLE", "estimate of the largest error of one score, by how the gradient's Legendre "
+               "coefficients fall along the path", unit="probability", source="METHOD 2", nullable=True),
     )),
     Table("attribution", "Scores that reach the run's floor, as written: by run, prompt, layer, neuron.",
           ("run", "prompt", "layer", "neuron"), (

@@ -124,7 +124,11 @@ def _scores(run: int, prompts: list[Prompt], draw: np.random.Generator) -> Itera
     layered = {name: np.repeat(column, LAYERS) for name, column in ones.items()}
     f = np.repeat(probability, LAYERS)
     layer = {"layer": np.tile(np.arange(LAYERS), n), "score_sum": f, "f": f, "f_baseline": f * 0}
-    error = {"completeness_error": draw.uniform(0, 1e-4, n * LAYERS), "nodes": np.full(n * LAYERS, 4)}
+    error = {
+        "completeness_error": draw.uniform(0, 1e-4, n * LAYERS),
+        "nodes": np.full(n * LAYERS, 4),
+        "score_error": np.zeros(n * LAYERS),
+    }
     yield "probe_layer", _table("probe_layer", layered | layer | error)
     wide = {name: np.repeat(column, places.shape[1]) for name, column in ones.items()}
     flat = places.ravel()

@@ -1,6 +1,7 @@
 """Attribution of many prompts: steps of like length run together, prompts gather their steps (METHOD 1-2)."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from functools import partial
 
 import numpy as np
@@ -21,7 +22,7 @@ MOST_STEPS = 64
 """How many steps run together at most."""
 
 _Columns = tuple[NDArray[np.float64], ...]
-"""A step's numbers: scores `[layer, neuron]`; F(w), F(w'), error, nodes and converged, each `[layer]`; rank; best."""
+"""A step's numbers: scores `[layer, neuron]`; F(w), F(w'), errors, nodes, converged, each `[layer]`; rank; best."""
 
 
 def attribute(
@@ -66,7 +67,7 @@ def _first_batch(
     size = budget // (2 * sequence_bytes(model, len(together[-1].ids)))
     batch = StepBatch.of(model, together[: max(1, size)])
     scores, features = score_steps(model, batch, settings, budget)
-    parts = (scores.scores, scores.f, scores.f_baseline, scores.error, scores.nodes, scores.converged)
+    parts = (getattr(scores, column.name) for column in fields(scores))
     ranks = token_ranks(model, features, batch.target)
     return list(zip(*(part.numpy(force=True) for part in (*parts, *ranks)), strict=True))
 
@@ -76,11 +77,11 @@ def _gather(
 ) -> PromptAttribution:
     """Return a prompt's record: the mean of its steps' scores, the product of their probabilities (METHOD 1)."""
     tokens = tuple(token_names(model, [step.target for step in steps]))
-    every, f, f_baseline, error, nodes, converged, ranks, best = map(np.stack, zip(*results, strict=True))
+    every, f, f_baseline, error, score_error, nodes, converged, ranks, best = map(np.stack, zip(*results, strict=True))
     scores, probabilities = every.mean(0), f[:, 0].astype(np.float64)
     if not (np.isfinite(scores).all() and np.isfinite(probabilities).all()):
         return PromptAttribution(prompt.id, "nan", tokens=tokens)
-    ends = (f.mean(0), f_baseline.mean(0), error.mean(0))
+    numbers = (f.mean(0), f_baseline.mean(0), np.abs(error.mean(0)), score_error.mean(0))
     return PromptAttribution(
         prompt=prompt.id,
         status="ok" if converged.all() else "not_converged",
@@ -92,5 +93,5 @@ def _gather(
         unknown=steps[0].unknown,
         tokens=tokens,
         scores=scores.astype(np.float32),
-        layers=LayerRecord(scores.sum(1, dtype=np.float64), *ends, nodes.max(0).astype(np.int32)),
+        layers=LayerRecord(scores.sum(1, dtype=np.float64), *numbers, nodes.max(0).astype(np.int32)),
     )

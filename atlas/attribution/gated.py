@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -45,15 +46,18 @@ def _joint(model: LanguageModel, batch: StepBatch, settings: Settings, rows: int
     f0, f1 = (gate_gradients(model, batch, _gates(model, batch, (end,)), rows)[0][:, None] for end in (0.0, 1.0))
     path = Scores.unfinished(f1, f0, layers * neurons)
 
-    def integral(rule: Rule, units: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    def integral(rule: Rule, units: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         pending = batch.select(units[:, 0])
         _, slopes = gate_gradients(model, pending, _gates(model, pending, rule.nodes), rows)
-        weights = torch.tensor(rule.weights, dtype=slopes.dtype, device=slopes.device)
-        yield units, torch.einsum("n,nsj->sj", weights, slopes.view(len(weights), len(units), -1))
+        slopes = slopes.view(len(rule.nodes), len(units), -1)
+        tail = rule.tail or (torch.nan,) * len(rule.nodes)
+        mean, last = (torch.einsum("n,nsj->sj", slopes.new_tensor(w), slopes) for w in (rule.weights, tail))
+        yield units, mean, last
 
-    integrate(path, integral, settings, START_NODES, torch.finfo(model.dtype).eps)
-    beside = [column.expand(-1, layers) for column in (path.f, path.f_baseline, path.error, path.nodes, path.converged)]
-    return Scores(path.scores.view(-1, layers, neurons), *beside)
+    largest = partial(torch.amax, dim=(1, 2))
+    integrate(path, integral, largest, settings, START_NODES, torch.finfo(model.dtype).eps)
+    columns = (path.f, path.f_baseline, path.error, path.score_error, path.nodes, path.converged)
+    return Scores(path.scores.view(-1, layers, neurons), *(column.expand(-1, layers) for column in columns))
 
 
 def _gates(model: LanguageModel, batch: StepBatch, values: tuple[float, ...]) -> Tensor:
@@ -110,7 +114,8 @@ def _random(model: LanguageModel, batch: StepBatch, settings: Settings, rows: in
 def _without_path(scores: Tensor, f: Tensor) -> Scores:
     nothing = torch.full(scores.shape[:2], torch.nan, dtype=f.dtype, device=f.device)
     nodes = torch.zeros(scores.shape[:2], dtype=torch.int32, device=f.device)
-    return Scores(scores, f[:, None].expand_as(nothing), nothing, nothing, nodes, torch.ones_like(nodes).bool())
+    f = f[:, None].expand_as(nothing)
+    return Scores(scores, f, nothing, nothing, nothing, nodes, torch.ones_like(nodes).bool())
 
 
 _SCORERS = {"joint": _joint, "greedy": _greedy, "gradient": _gradient, "activation": _activation, "random": _random}

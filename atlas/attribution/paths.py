@@ -81,8 +81,7 @@ BASELINES: dict[str, Callable[[LanguageModel, StepBatch, int], Baselines]] = {
 def along_paths(model: LanguageModel, batch: StepBatch, settings: Settings, budget: int) -> tuple[Scores, Tensor]:
     """Return the mean over each step's paths, and what the output matrix receives at the query, `[step, hidden]`.
 
-    At most about `budget` bytes of activations at a time. F(w'), too, is the mean over the paths, and so is the error:
-    the mean of the errors, not the error of the mean, so that they cannot cancel.
+    At most about `budget` bytes of activations at a time. F(w'), too, is the mean over the paths.
     """
     if settings.method == "amig" and not all(step.words for step in batch.steps):
         raise ModelError("A prompt has no word to make a baseline of; use a template with text, or --method kn.")
@@ -92,7 +91,8 @@ def along_paths(model: LanguageModel, batch: StepBatch, settings: Settings, budg
     paths = _first(record, baselines, budget)
     subtracted = torch.zeros_like(baselines.neurons) if settings.method == "amig-code" else baselines.neurons
     integral = partial(_integral, record, baselines, subtracted, budget)
-    integrate(paths, integral, settings, START_NODES[settings.method], torch.finfo(model.dtype).eps)
+    largest = partial(_largest, owner=baselines.owner, steps=len(batch.steps))
+    integrate(paths, integral, largest, settings, START_NODES[settings.method], torch.finfo(model.dtype).eps)
     return _mean_over_paths(paths, baselines.owner, len(batch.steps)), record.features
 
 
@@ -100,9 +100,15 @@ def _mean_over_paths(paths: Scores, owner: Tensor, steps: int) -> Scores:
     """Return one row a step; its nodes are the most of any path, and it has converged if all have."""
     every = owner[:, None].expand_as(paths.nodes)
     nodes = paths.nodes.new_zeros(steps, paths.nodes.shape[1]).scatter_reduce_(0, every, paths.nodes, "amax")
-    columns = (paths.scores, paths.f, paths.f_baseline, paths.error, paths.converged.to(paths.f.dtype))
-    scores, f, f_baseline, error, converged = (_mean(values, owner, steps) for values in columns)
-    return Scores(scores, f, f_baseline, error, nodes, converged == 1)
+    numbers = (paths.scores, paths.f, paths.f_baseline, paths.error, paths.score_error)
+    scores, f, f_baseline, error, score_error = (_mean(values, owner, steps) for values in numbers)
+    converged = _mean(paths.converged.to(f.dtype), owner, steps) == 1
+    return Scores(scores, f, f_baseline, error, score_error, nodes, converged)
+
+
+def _largest(scores: Tensor, owner: Tensor, steps: int) -> Tensor:
+    """Return the largest score of each path's step `[path]`, of the mean over its paths `[path, layer, neuron]`."""
+    return _mean(scores, owner, steps).flatten(1).amax(1)[owner]
 
 
 def _mean(values: Tensor, owner: Tensor, steps: int) -> Tensor:
@@ -127,26 +133,38 @@ def _first(record: Trace, baselines: Baselines, budget: int) -> Scores:
 
 def _integral(
     record: Trace, baselines: Baselines, subtracted: Tensor, budget: int, rule: Rule, units: Tensor
-) -> Iterator[tuple[Tensor, Tensor]]:
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Integrate `units` `[unit, (path, layer)]`: the mean gradients times the values less what is `subtracted`."""
     for part in _parts(record, units, len(rule.nodes), budget):
         points, chosen = _entries(record, baselines, part, rule)
         path, layer = chosen.unbind(1)
-        mean = _mean_gradients(record, points, rule)
-        yield chosen, mean * (record.neurons[baselines.owner[path], layer] - subtracted[path, layer]).to(mean.dtype)
+        mean, tail = _mean_gradients(record, points, rule)
+        way = (record.neurons[baselines.owner[path], layer] - subtracted[path, layer]).to(mean.dtype)
+        yield chosen, mean * way, tail * way
 
 
-def _mean_gradients(record: Trace, entries: dict[int, Entry], rule: Rule) -> Tensor:
-    """Return the weighted mean of dF/dw over the nodes, `[unit, neuron]`, accumulated in float32 or more."""
+def _mean_gradients(record: Trace, entries: dict[int, Entry], rule: Rule) -> tuple[Tensor, Tensor]:
+    """Return the weighted mean of dF/dw over the nodes and its last Legendre coefficient, both `[unit, neuron]`.
+
+    They are accumulated in float32 or more.
+    """
     model, leaves = record.model, [entry.written.requires_grad_() for entry in entries.values()]
     with torch.enable_grad():
         gradients = torch.autograd.grad(replay(record, entries).sum(), leaves)
+    layers = dict(zip(entries, gradients, strict=True))
+    mean = _pulled_back(model, layers, rule.weights)
+    return mean, _pulled_back(model, layers, rule.tail) if rule.tail else torch.full_like(mean, torch.nan)
+
+
+def _pulled_back(model: LanguageModel, gradients: dict[int, Tensor], weights: tuple[float, ...]) -> Tensor:
+    """Return the weighted sum over the nodes of each layer's gradients `[unit, node, hidden]`, at the neurons."""
     dtype = torch.promote_types(model.dtype, torch.float32)
-    weights = torch.tensor(rule.weights, dtype=dtype, device=leaves[0].device)
-    means = (torch.einsum("n,unh->uh", weights, gradient.to(dtype)) for gradient in gradients)
-    return torch.cat(
-        [model.pulled_back(layer, m.to(model.dtype)).to(dtype) for layer, m in zip(entries, means, strict=True)]
-    )
+    parts = []
+    for layer, gradient in gradients.items():
+        column = torch.tensor(weights, dtype=dtype, device=gradient.device)
+        total = torch.einsum("n,unh->uh", column, gradient.to(dtype))
+        parts.append(model.pulled_back(layer, total.to(model.dtype)).to(dtype))
+    return torch.cat(parts)
 
 
 def _entries(record: Trace, baselines: Baselines, units: Tensor, rule: Rule) -> tuple[dict[int, Entry], Tensor]:

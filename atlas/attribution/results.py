@@ -10,15 +10,18 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class LayerRecord:
-    """Per layer, each `[layer]`: the sum of scores, F(w), F(w'), the completeness error and the nodes used.
+    """Per layer, each `[layer]`: the sum of scores, F(w), F(w'), two errors and the nodes used.
 
-    A scorer without a path has NaN for F(w') and the error, and 0 nodes.
+    `completeness_error` is |score_sum - (F(w) - F(w'))|, in which errors of neurons can cancel; `score_error` is about
+    how far the worst of the layer's scores is from exact. A scorer without a path has NaN for F(w') and both, and 0
+    nodes; a fixed rule does not know the second.
     """
 
     score_sum: Array
     f: Array
     f_baseline: Array
     completeness_error: Array
+    score_error: Array
     nodes: NDArray[np.int32]
 
 

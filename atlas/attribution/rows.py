@@ -51,7 +51,7 @@ def _layers(run: int, results: Sequence[PromptAttribution]) -> pa.Table:
         columns["run"].append(np.full(count, run))
         columns["prompt"].append(np.full(count, prompt))
         columns["layer"].append(np.arange(count))
-        for name in ("score_sum", "f", "f_baseline", "completeness_error", "nodes"):
+        for name in ("score_sum", "f", "f_baseline", "completeness_error", "score_error", "nodes"):
             columns[name].append(getattr(record, name))
     return _table("probe_layer", columns)
 

@@ -12,6 +12,8 @@ from atlas.attribution.paths import mean_baselines, word_baselines
 from atlas.attribution.quadrature import both_ends, gauss_legendre, left_riemann
 from atlas.attribution.reference import reference_baselines, reference_neurons, reference_scores
 from atlas.engine.batches import StepBatch
+from atlas.facts.bundled import load
+from atlas.models import load_model
 
 BRUTE = gauss_legendre(64)
 
@@ -104,6 +106,21 @@ def test_completeness_holds_per_layer(tiny, prompts):
         change = layers.f - layers.f_baseline
         assert np.all(np.abs(layers.score_sum - change) <= layers.completeness_error + 1e-12)
         assert np.all(layers.completeness_error <= np.maximum(0.01 * np.abs(change), 1e-4) + 1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["kn", "amig", "joint"])
+@pytest.mark.parametrize("name", ["demo-mbert", "demo-mgpt"])
+def test_no_score_is_off_by_more_than_the_tolerance(name, method):
+    model = load_model(name, device="cpu", dtype="float64")
+    usable = [prompt for prompt in load().prompts() if model.kind == "masked" or prompt.template.ends_in_object]
+    prompts = usable[:: len(usable) // 12]
+    exact = Settings(method=method, nodes=128, max_nodes=128)
+    found_by_default = attribute(model, prompts, Settings(method=method))
+    for found, want in zip(found_by_default, attribute(model, prompts, exact), strict=True):
+        assert found.status == want.status == "ok"
+        assert np.abs(found.scores - want.scores).max() <= 0.01 * want.scores.max()
+        assert np.all(found.layers.nodes < want.layers.nodes)
 
 
 def test_the_cap_is_reported(tiny, prompts):

@@ -105,7 +105,7 @@ def _probe(rows, run, prompt, pick):
     )
     for layer in range(LAYERS):
         total = sum(score for place, score in scores.items() if place[0] == layer)
-        numbers = {"layer": layer, "score_sum": total, "f": total, "f_baseline": 0.0, "nodes": 4}
+        numbers = {"layer": layer, "score_sum": total, "f": total, "f_baseline": 0.0, "nodes": 4, "score_error": 0.0}
         rows["probe_layer"].append(key | numbers | {"completeness_error": pick.uniform(0, 0.001)})
     rows["attribution"] += [
         key | {"layer": layer, "neuron": neuron, "score": score} for (layer, neuron), score in sorted(scores.items())

@@ -157,7 +157,15 @@ def _probe(probe):
 
 def _layer(probe, layer):
     total = float(probe.matrix[layer].astype(np.float64).sum())
-    return {"layer": layer, "score_sum": total, "f": total, "f_baseline": 0.0, "completeness_error": 0.0, "nodes": 2}
+    return {
+        "layer": layer,
+        "score_sum": total,
+        "f": total,
+        "f_baseline": 0.0,
+        "completeness_error": 0.0,
+        "nodes": 2,
+        "score_error": 0.0,
+    }
 
 
 def fill(writer, world, order=None):

@@ -12,7 +12,7 @@ import duckdb
 
 from atlas.errors import LimitError, StoreError
 from atlas.store.connection import first_line, is_damage, translate
-from atlas.store.result import Params, Result
+from atlas.store.result import Params, Result, names_apart
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,13 +61,15 @@ class Reader:
     def sql(self, query: str, params: Params = (), *, most_bytes: int | None = None) -> pa.Table:
         """Return the rows of `query`, with `?` or `$name` bound to `params`.
 
-        Raises StoreError for a query that fails and for a result of more than `most_bytes` bytes.
+        Columns of one name get names of their own, so that what goes by names loses none: `n`, `n_1`. Raises StoreError
+        for a query that fails and for a result of more than `most_bytes` bytes.
         """
         try:
             rows = _relation(self._connection, query, params)
             if rows is None:
                 return _empty()
-            return rows.to_arrow_table() if most_bytes is None else self._gathered(rows, most_bytes)
+            table = rows.to_arrow_table() if most_bytes is None else self._gathered(rows, most_bytes)
+            return table.rename_columns(names_apart(table.column_names))
         except duckdb.Error as error:
             raise self._failed(error) from error
 
@@ -76,7 +78,7 @@ class Reader:
         try:
             # A cursor of its own, so that other queries may run before the last batch is read.
             found = _relation(self._connection.cursor(), query, params)
-            return _empty().to_reader() if found is None else found.to_arrow_reader(rows)
+            return _empty().to_reader() if found is None else _apart(found.to_arrow_reader(rows))
         except duckdb.Error as error:
             raise self._failed(error) from error
 
@@ -134,6 +136,17 @@ class Reader:
                 "you trust it."
             )
         return StoreError(f"The query of {self.path} failed: {first_line(str(error))}.")
+
+
+def _apart(reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
+    """Return `reader` with a name of its own for every column."""
+    import pyarrow as pa
+
+    names = names_apart(reader.schema.names)
+    if names == reader.schema.names:
+        return reader
+    target = pa.schema([field.with_name(name) for field, name in zip(reader.schema, names, strict=True)])
+    return pa.RecordBatchReader.from_batches(target, (batch.rename_columns(names) for batch in reader))
 
 
 def _relation(connection: duckdb.DuckDBPyConnection, query: str, params: Params) -> duckdb.DuckDBPyRelation | None:

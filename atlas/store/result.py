@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -47,6 +48,16 @@ class Result:
         body = "".join(_row(row) for row in self.table.slice(0, _SHOWN).to_pylist())
         more = f"<p>{len(self)} rows, the first {_SHOWN} shown</p>" if len(self) > _SHOWN else ""
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{more}"
+
+
+def names_apart(names: Sequence[str]) -> list[str]:
+    """Return `names` with a number behind each that another has before it, one that makes it new: `n`, `n_1`."""
+    taken, apart = set(names), list[str]()
+    for name in names:
+        own = name if name not in apart else next(new for n in count(1) if (new := f"{name}_{n}") not in taken)
+        taken.add(own)
+        apart.append(own)
+    return apart
 
 
 def _row(row: dict[str, object]) -> str:

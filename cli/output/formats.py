@@ -33,7 +33,7 @@ class Format(StrEnum):
 
 
 def write(result: "pa.Table", format_: Format, out: BinaryIO, width: int | None = None) -> None:
-    """Write `result` to `out`; `width` is the terminal's, None for no limit."""
+    """Write `result`, whose columns have names of their own, to `out`; `width` is the terminal's, None for no limit."""
     if format_ is Format.parquet:
         _parquet(result, out)
     elif format_ is Format.table:
@@ -107,19 +107,8 @@ def _parquet(result: "pa.Table", out: BinaryIO) -> None:
 def _objects(result: "pa.Table") -> Any:
     from .cells import rows
 
-    names = _unique(result.column_names)
+    names = result.column_names
     return (json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) for row in rows(result))
-
-
-def _unique(names: list[str]) -> list[str]:
-    # JSON objects hold a name once: the second column `n` becomes `n_1`, as DuckDB does it.
-    seen: dict[str, int] = {}
-    unique = []
-    for name in names:
-        count = seen.get(name, 0)
-        seen[name] = count + 1
-        unique.append(f"{name}_{count}" if count else name)
-    return unique
 
 
 def _numeric(result: "pa.Table") -> list[bool]:

@@ -1,5 +1,6 @@
 """`atlas sql`: the bytes of every format, and what a query may not do."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -185,3 +186,17 @@ def test_a_file_that_is_no_atlas(shell, tmp_path, kind):
     assert ended.err.startswith("error: ")
     assert str(path) in ended.err
     assert before == (path.read_bytes() if path.is_file() else None)
+
+
+@pytest.mark.parametrize("suffix", ["json", "jsonl", "csv", "parquet"])
+def test_columns_of_one_name_keep_their_values_in_every_format_that_goes_by_names(sql, tmp_path, suffix):
+    target = tmp_path / f"out.{suffix}"
+    sql("SELECT 1 AS a, 2 AS a_1, 3 AS a", "--output", str(target))
+    if suffix == "parquet":
+        (row,) = parquet.read_table(target).to_pylist()
+    elif suffix == "csv":
+        (row,) = csv.DictReader(target.read_text().splitlines())
+    else:
+        row = json.loads(target.read_text())
+        row = row[0] if suffix == "json" else row
+    assert {name: int(value) for name, value in row.items()} == {"a": 1, "a_1": 2, "a_2": 3}

@@ -1,0 +1,72 @@
+"""Which run is meant, among several of one model."""
+
+import pytest
+from store.world import FLOOR, MODEL, SAMPLE, Probed, World, add_facts, batch
+
+import atlas
+from atlas.errors import UsageError
+from atlas.ids import stable_id
+from atlas.store.runs import UNION, choose_runs, fullest_runs, stored_run
+
+MADE = stable_id("model", MODEL["digest"])
+UNUSABLE = World(("P1",), (Probed(0, "en", 0, "unspellable", (0.0,) * 12),))
+FEW = World(SAMPLE.relations, SAMPLE.probes[:2])
+RUNS = {
+    "first": ("amig", 0, FEW),
+    "second": ("amig", 1, SAMPLE),
+    "kn": ("kn", 0, SAMPLE),
+    "useless": ("kn", 1, UNUSABLE),
+    "empty": ("joint", 0, World((), ())),
+    "union": (UNION, 0, World((), ())),
+}
+"""Method, seed and what the run holds, in the order in which they were started."""
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory):
+    with atlas.open(tmp_path_factory.mktemp("runs") / "atlas.duckdb", "w") as writer:
+        add_facts(writer, [SAMPLE, UNUSABLE])
+        for day, (method, seed, world) in enumerate(RUNS.values(), 1):
+            about = {"method": method, "settings": {"floor": FLOOR}, "seed": seed, "versions": {}}
+            run = writer.start_run(model=MADE, **about)
+            writer.load_batch(batch(world, run))
+            writer.sql("UPDATE run SET started = ?::TIMESTAMP WHERE run = ?", [f"2026-01-{day:02}", run])
+        yield writer
+
+
+def run_of(opened, name):
+    method, seed, _ = RUNS[name]
+    return opened.sql("SELECT run FROM run WHERE method = ? AND seed = ?", [method, seed])["run"][0].as_py()
+
+
+@pytest.mark.parametrize(("method", "chosen"), [("amig", "second"), ("kn", "useless"), (UNION, "union")])
+def test_a_method_means_its_run_that_was_started_last(opened, method, chosen):
+    assert choose_runs(opened, MADE, "made", method) == [run_of(opened, chosen)]
+
+
+def test_no_method_means_one_run_of_each_that_holds_prompts(opened):
+    assert choose_runs(opened, MADE, "made", None) == sorted([run_of(opened, "second"), run_of(opened, "useless")])
+
+
+@pytest.mark.parametrize("method", ["joint", "greedy"])
+def test_a_method_without_prompts_is_an_error_with_the_command(opened, method):
+    with pytest.raises(UsageError, match=f"atlas build --model made --method {method}"):
+        choose_runs(opened, MADE, "made", method)
+
+
+@pytest.mark.parametrize(
+    ("asked", "chosen"),
+    [({}, "second"), ({"method": "kn"}, "kn"), ({"model": "made"}, "second")],
+)
+def test_a_job_goes_on_with_the_newest_usable_run_of_the_default_method(opened, asked, chosen):
+    assert stored_run(opened, **asked).run == run_of(opened, chosen)
+
+
+def test_a_run_may_be_named(opened):
+    assert stored_run(opened, run=run_of(opened, "first")).run == run_of(opened, "first")
+    with pytest.raises(UsageError, match=f"no run with usable prompts of run {run_of(opened, 'useless')}"):
+        stored_run(opened, run=run_of(opened, "useless"))
+
+
+def test_a_report_shows_the_run_of_most_prompts(opened):
+    assert list(fullest_runs(opened)) == [run_of(opened, "second")]

@@ -47,9 +47,19 @@ def connect(path: Path, *, read_only: bool, limits: Limits) -> duckdb.DuckDBPyCo
     return open_file(path, read_only=False, limits=limits)
 
 
+def check_path(path: Path) -> None:
+    """Raise StoreError for a path that DuckDB would take for another."""
+    for char, what in (("?", "the start of parameters"), ("\\", "a folder's end")):
+        if char in str(path.absolute()):
+            raise StoreError(f"{path} has a {char} in its path, which DuckDB takes for {what}; rename it.")
+
+
 def check_file(path: Path) -> None:
-    """Raise StoreError unless `path` is a file that starts as DuckDB's do."""
+    """Raise StoreError unless `path` is a plain file that starts as DuckDB's do, under a name that it can open."""
+    check_path(path)
     try:
+        if path.exists() and not path.is_file():
+            raise StoreError(f"{path} is not a plain file; name an atlas, or a new file.")
         with path.open("rb") as file:
             head = file.read(12)
     except FileNotFoundError:

@@ -18,7 +18,16 @@ from sqlalchemy.pool import NullPool
 from atlas import schema
 from atlas.errors import StoreError, VersionError
 from atlas.store import views
-from atlas.store.connection import FORMAT, STORAGE_VERSION, Limits, check_file, first_line, open_file, schema_version
+from atlas.store.connection import (
+    FORMAT,
+    STORAGE_VERSION,
+    Limits,
+    check_file,
+    check_path,
+    first_line,
+    open_file,
+    schema_version,
+)
 
 _MIGRATIONS = str(resources.files("atlas.migrations"))
 
@@ -37,6 +46,7 @@ def create(path: Path) -> None:
 
     It appears whole: made under another name beside `path`, then given its own.
     """
+    check_path(path)
     if os.path.lexists(path):
         raise StoreError(f"{path} is there already; name a new file, or open it to add to it.")
     made = path.with_name(f".{path.name}.{uuid.uuid4().hex}.new")

@@ -3,6 +3,7 @@
 import gzip
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -14,6 +15,9 @@ from store.world import SAMPLE, fill
 
 import atlas
 from atlas.errors import LockedError, StoreError, UsageError, VersionError
+from atlas.store.digest import digest
+from atlas.store.migrate import upgrade
+from atlas.store.transfer.merging import merge
 
 
 def set_version(path, version):
@@ -181,3 +185,44 @@ def test_a_read_only_folder_is_readable(path):
             assert reader.info()["schema"] == "0001"
     finally:
         path.parent.chmod(0o755)
+
+
+@pytest.mark.parametrize("name", ["a?.duckdb", "which neurons?/a.duckdb", "back\\slash.duckdb", "?/x/a.duckdb"])
+def test_a_path_that_the_database_would_take_for_another_is_told(tmp_path, path, name):
+    """Nothing is made of it, and nothing beside it."""
+    place = tmp_path / "folder" / name
+    place.parent.mkdir(parents=True)
+    with pytest.raises(StoreError, match=r"has a (\?|\\) in its path, which DuckDB takes for .*; rename it"):
+        atlas.open(place, "w")
+    with pytest.raises(StoreError, match="rename it"):
+        atlas.open(place, "a")
+    shutil.copy(path, place)
+    for open_it in (atlas.open, upgrade):
+        with pytest.raises(StoreError, match="rename it"):
+            open_it(place)
+    with pytest.raises(StoreError, match="rename it"):
+        list(merge([place], path))
+    assert [each for each in (tmp_path / "folder").rglob("*") if each.is_file()] == [place]
+
+
+@pytest.mark.parametrize(
+    "name", ["b[1]", "s*", "{x}", "h#x", "p%20", "a&b=c;", "q'uote", 'q"d', "sp ace", "nl\nx", "c:", "~"]
+)
+def test_other_names_are_names(tmp_path, name):
+    place = tmp_path / name / f"{name}.duckdb"
+    place.parent.mkdir()
+    with atlas.open(place, "w") as writer:
+        fill(writer, SAMPLE)
+        before = digest(writer)
+    upgrade(place)
+    list(merge([place], tmp_path / name / "all.duckdb"))
+    with atlas.open(tmp_path / name / "all.duckdb") as reader:
+        assert digest(reader) == before
+    assert sorted(each.name for each in place.parent.iterdir()) == sorted([place.name, "all.duckdb"])
+
+
+def test_a_pipe_is_no_atlas_and_nobody_waits_for_it(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for mode in ("r", "a"):
+        with pytest.raises(StoreError, match="pipe is not a plain file"):
+            atlas.open(tmp_path / "pipe", mode)

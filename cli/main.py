@@ -31,6 +31,7 @@ from .commands import (
     upgrade,
 )
 from .exits import ExitCode
+from .options import bounded
 
 _KEYBOARD_INTERRUPT = 130  # what Typer makes of Ctrl-C
 
@@ -62,7 +63,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "doctor": doctor.doctor,
 }
 for name, command in COMMANDS.items():
-    app.command(name, short_help=(command.__doc__ or "").splitlines()[0])(command)
+    app.command(name, short_help=(command.__doc__ or "").splitlines()[0])(bounded(command))
+for each in edit.app.registered_commands:
+    each.callback = bounded(each.callback) if each.callback else None
 app.add_typer(edit.app, name="edit")
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from atlas.errors import UsageError
 from atlas.running.choice import ModelChoice, OpenChoice
 
 from .output.formats import Format
@@ -49,12 +50,30 @@ def some(limit: int) -> int | None:
     return limit or None
 
 
+MOST = {"seed": (1 << 63) - 1, "threads": 1024}
+"""The largest number that an option takes; others take what four bytes hold."""
+
+
+def bounded(command: Callable[..., None]) -> Callable[..., None]:
+    """Let `command` refuse whole numbers that nothing can come of before it does anything; raises UsageError."""
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        for name, value in given.items():
+            most = MOST.get(name, (1 << 31) - 1)
+            if isinstance(value, int) and abs(value) > most:
+                raise UsageError(f"--{name.replace('_', '-')} cannot be {value}: choose a number of at most {most:,}.")
+        command(**given)
+
+    return run
+
+
 def megabytes(text: str) -> int:
     """Return a size such as `4GB`, `500MB` or `500` in megabytes; raises BadParameter for anything else."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(GB|MB|)\s*", text, re.IGNORECASE)
     size = float(found[1]) * (1024 if found[2].upper() == "GB" else 1) if found else 0
-    if size < 1:
-        raise typer.BadParameter(f"{text!r} is not a size of at least 1 MB; write 4GB or 500MB.")
+    if not 1 <= size < 1 << 31:
+        raise typer.BadParameter(f"{text!r} is not a size of at least 1 MB, at most 2 PB; write 4GB or 500MB.")
     return int(size)
 
 

@@ -10,6 +10,9 @@ from atlas import scorers
 METHODS = scorers.serving("build")
 """What `method` may be."""
 
+MOST_NODES = 4096
+"""Nodes that a rule may have: the weights of n nodes take n squared numbers to find."""
+
 
 def _known(name: str) -> str:
     if name not in scorers.SCORERS:
@@ -25,8 +28,10 @@ class Settings(BaseModel):
     method: Annotated[str, AfterValidator(_known)] = scorers.DEFAULT
     rule: Literal["gauss-legendre", "left-20", "peer-20"] = "gauss-legendre"
     tolerance: float = Field(0.01, gt=0, lt=1, description="completeness error allowed, as a share of |F(w) - F(w')|")
-    nodes: int | None = Field(None, ge=1, description="Gauss-Legendre nodes to start with; None takes the method's own")
-    max_nodes: int = Field(128, ge=1, description="most nodes that a layer may take")
+    nodes: int | None = Field(
+        None, ge=1, le=MOST_NODES, description="Gauss-Legendre nodes to start with; None takes the method's own"
+    )
+    max_nodes: int = Field(128, ge=1, le=MOST_NODES, description="most nodes that a layer may take")
     floor: float = Field(0.05, ge=0, lt=1, description="scores below this share of the prompt's maximum are not stored")
     cuts: int = Field(20, ge=1, description="neurons that `greedy` cuts")
-    seed: int = 0
+    seed: int = Field(0, ge=-(1 << 63), lt=1 << 63)

@@ -25,7 +25,7 @@ from atlas.errors import ModelError, UsageError
 from atlas.models.checkpoint import check_folder, check_loaded, check_tokenizer, stored_weights
 from atlas.models.families import TWO_STACKS, family_of
 from atlas.models.model import LanguageModel
-from atlas.models.names import model_source, stack_of
+from atlas.models.names import SHORT_NAMES, model_source, stack_of, with_stack
 from atlas.models.offload import offloading
 
 _AUTO = {"masked": AutoModelForMaskedLM, "causal": AutoModelForCausalLM}
@@ -66,7 +66,7 @@ def _read(
     name: str, revision: str | None, number: torch.dtype, *, allow_pickle: bool, offloaded: bool
 ) -> tuple[Any, Any, str | None]:
     """Return a model, its fast tokenizer and the revision that was found."""
-    source = model_source(name)
+    source = _source(name)
     local = Path(source).exists() or not _hub_answers()
     where = {"revision": revision, "local_files_only": local, "trust_remote_code": False}
     transformers.utils.logging.set_verbosity_error()
@@ -85,7 +85,7 @@ def _read(
         )  # fmt: skip
         check_loaded(name, found, stored_weights(name, folder))
         tokenizer = AutoTokenizer.from_pretrained(source, **where)
-    except (ModelError, UsageError):
+    except (ModelError, UsageError, MemoryError):
         raise
     except Exception as error:  # whatever a damaged file or an impossible configuration makes the libraries raise
         stored_weights(name, _folder(source, revision))
@@ -96,6 +96,16 @@ def _read(
         )
     check_tokenizer(name, tokenizer, model.get_input_embeddings().weight.shape[0])
     return model, tokenizer, getattr(config, "_commit_hash", None)
+
+
+def _source(name: str) -> str:
+    """Return the folder or Hugging Face id that `name` stands for; ModelError for a short name that is a folder too."""
+    source, plain = model_source(name), with_stack(name)
+    if plain in SHORT_NAMES and (Path(plain) / "config.json").exists():
+        raise ModelError(
+            f"Model {plain!r} is the short name of {source} and a folder here; say {'./' + plain} or {source}."
+        )
+    return source
 
 
 def _configuration(source: str, where: Mapping[str, Any]) -> Any:
@@ -170,7 +180,8 @@ def _reason(name: str, source: str, error: Any) -> str:
         return f"Model {name!r} has no safetensors weights ({first}); pass --allow-pickle if you trust its source."
     if Path(source).exists():
         return f"Model folder {name!r} cannot be loaded ({first}); it needs a config, safetensors and a tokenizer."
+    shadowed = f", and the folder {name} here is meant by ./{name}" if Path(with_stack(name)).is_dir() else ""
     return (
         f"Model {name!r} ({source}) is neither a folder nor in the local Hugging Face cache, and it cannot be fetched "
-        f"from here; download it once with network, or use demo-mbert."
+        f"from here{shadowed}; download it once with network, or use demo-mbert."
     )

@@ -203,3 +203,23 @@ def test_positions_begin_behind_the_padding_token(padding):
     with pytest.raises((IndexError, RuntimeError)):
         model.run(torch.full((1, model.max_tokens + 1), 9))
     assert model.steps(make_prompt("[X]: [Y]", "Paris", "Rome"))
+
+
+def test_a_short_name_that_is_a_folder_too_is_not_guessed(folder, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    folder.rename("mbert")
+    with pytest.raises(
+        ModelError, match=r"'mbert' is the short name of google-bert/\S+ and a folder here; say \./mbert"
+    ):
+        load_model("mbert", device="cpu")
+    assert load_model("./mbert", device="cpu").info.family == "bert"
+
+
+def test_a_folder_under_a_short_name_is_told_of_where_the_model_is_not_there(tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mbert").mkdir()
+    with pytest.raises(
+        ModelError, match=r"cannot be fetched from here, and the folder mbert here is meant by \./mbert"
+    ):
+        load_model("mbert", device="cpu")

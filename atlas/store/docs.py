@@ -26,7 +26,8 @@ An atlas is one DuckDB file, schema version {schema.VERSION}; DuckDB from 1.1 on
 (tried with 1.1.3, 1.2.2 and 1.4.4). This page is made from the code by
 `python -m atlas.store.docs docs/schema.md`; equations are those of Chen et al. (AAAI 2024), sections those of the
 method. Layers and neurons count from 0. Ids are hashes of what they name, so they are equal in every atlas. Columns
-marked *file* are numbered when rows are loaded, and differ between files of the same content.
+marked *file* are numbered when rows are loaded, and differ between files of the same content. The macro
+`usable(status)` says whether the status of a probe is one of those that have scores.
 """
 
 

@@ -158,7 +158,9 @@ def test_joint_scores_sum_to_what_the_neurons_do_together(encoder):
     changes = [
         probability(encoder, s)[0] - probability(encoder, s, {0: nothing, 1: nothing})[0] for s in asked(encoder)
     ]
-    assert result.scores.sum() == pytest.approx(sum(changes) / len(changes), rel=1e-3, abs=1e-5)
+    missed = abs(result.layers.score_sum.sum() - sum(changes) / len(changes))
+    assert missed == pytest.approx(result.layers.completeness_error[0], abs=1e-9)
+    assert missed <= 0.02 * abs(sum(changes) / len(changes))
 
 
 def test_the_baseline_of_all_tokens_leaves_the_decoders_alone(encoder):

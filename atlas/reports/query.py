@@ -55,7 +55,7 @@ def deal(
     """Yield for each of `pages`, given by their values of the columns `names`, its rows of every query by its name."""
     columns = ", ".join(f"unnest(${name}::BIGINT[]) AS {name}" for name in names)
     values = {name: list(column) for name, column in zip(names, zip(*pages, strict=True), strict=True)}
-    source.sql(f"CREATE OR REPLACE TEMP TABLE page AS SELECT {columns}", values)
+    source.scratch(f"CREATE OR REPLACE TEMP TABLE page AS SELECT {columns}", values)
     dealt: dict[str, dict[Key, list[Row]]] = {}
     for query in queries:
         hands = dealt[query.name] = {page: [] for page in pages}

@@ -92,11 +92,11 @@ def take(source: "atlas.Atlas", selection: Selection) -> Snapshot:
     """Compute what the pages of `source` show; raises UsageError for a relation that the atlas does not have."""
     relations = {row["relation"]: row["name"] for row in source.sql("FROM relation ORDER BY relation").to_pylist()}
     _check(source, selection, relations)
-    source.sql(_RUNS, [list(fullest_runs(source))])
+    source.scratch(_RUNS, [list(fullest_runs(source))])
     for statement in _VIEWS:
-        source.sql(statement)
+        source.scratch(statement)
     bound = {"facts": selection.facts, "relations": list(selection.relations or relations)}
-    source.sql(_FACTS, bound)
+    source.scratch(_FACTS, bound)
     languages = {
         row["language"]: Language(row["language"], row["name"], row["rtl"])
         for row in source.sql("FROM language ORDER BY language").to_pylist()

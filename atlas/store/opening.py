@@ -63,7 +63,7 @@ def open(
     if mode == "r":
         from atlas.store.atlas import Atlas
 
-        return Atlas(place, connect(place, read_only=True, limits=limits))
+        return Atlas(place, connect(place, read_only=True, limits=limits), files=allow_files)
     from atlas.store.writer import Writer
 
     return Writer.at(place, limits, new=mode == "w")

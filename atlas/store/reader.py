@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Self
 import duckdb
 
 from atlas.errors import LimitError, StoreError
+from atlas.store import statements
 from atlas.store.connection import first_line, is_damage, translate
 from atlas.store.result import Params, Result, names_apart
 
@@ -23,10 +24,13 @@ _FILES_ARE_SHUT = "disabled by configuration"
 
 
 class Reader:
-    """An open atlas that answers SQL."""
+    """An open atlas that answers SQL, of such statements as `allowed`, and with `files` those that touch others."""
 
-    def __init__(self, path: Path, connection: duckdb.DuckDBPyConnection) -> None:
+    allowed = statements.READING
+
+    def __init__(self, path: Path, connection: duckdb.DuckDBPyConnection, *, files: bool = False) -> None:
         self.path = path
+        self.files = files
         self._open: duckdb.DuckDBPyConnection | None = connection
         self._process = os.getpid()
 
@@ -52,7 +56,7 @@ class Reader:
 
     def beside(self) -> Self:
         """Return the same atlas on a connection of its own, to be closed: its temporary tables are not seen here."""
-        return type(self)(self.path, self._connection.cursor())
+        return type(self)(self.path, self._connection.cursor(), files=self.files)
 
     def interrupt(self) -> None:
         """Stop the query that runs now, from another thread; it raises StoreError."""
@@ -62,8 +66,20 @@ class Reader:
         """Return the rows of `query`, with `?` or `$name` bound to `params`.
 
         Columns of one name get names of their own, so that what goes by names loses none: `n`, `n_1`. Raises StoreError
-        for a query that fails and for a result of more than `most_bytes` bytes.
+        for a query that fails, that holds a statement which may not be run, and for a result of more than `most_bytes`
+        bytes.
         """
+        self._check(query)
+        return self._answer(query, params, most_bytes)
+
+    def scratch(self, statement: str, params: Params = ()) -> None:
+        """Run a statement of our own, never one from outside, that leaves the file as it is; raises StoreError."""
+        self._answer(statement, params)
+
+    def _check(self, query: str) -> None:
+        statements.check(query, self.path, self.allowed | statements.FILES if self.files else self.allowed)
+
+    def _answer(self, query: str, params: Params, most_bytes: int | None = None) -> pa.Table:
         try:
             rows = _relation(self._connection, query, params)
             if rows is None:
@@ -75,6 +91,7 @@ class Reader:
 
     def stream(self, query: str, params: Params = (), *, rows: int = 100_000) -> pa.RecordBatchReader:
         """Return the rows of `query` in batches of `rows`, for results that outgrow memory; raises StoreError."""
+        self._check(query)
         try:
             # A cursor of its own, so that other queries may run before the last batch is read.
             found = _relation(self._connection.cursor(), query, params)

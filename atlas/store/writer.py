@@ -16,7 +16,7 @@ from atlas import schema
 from atlas.errors import StoreError, UsageError
 from atlas.ids import stable_id
 from atlas.store import rows as made
-from atlas.store import views
+from atlas.store import statements, views
 from atlas.store.atlas import Atlas
 from atlas.store.connection import Limits, connect
 from atlas.store.run_rows import TABLES as BATCH
@@ -33,6 +33,8 @@ class Writer(Atlas):
     the same atlas.
     """
 
+    allowed = statements.WRITING
+
     @classmethod
     def at(cls, path: Path, limits: Limits, *, new: bool = False) -> Self:
         """Open the atlas at `path` for writing, making it if it is missing; `new` refuses one that is there."""
@@ -40,7 +42,7 @@ class Writer(Atlas):
             from atlas.store.migrate import create
 
             create(path)
-        writer = cls(path, connect(path, read_only=False, limits=limits))
+        writer = cls(path, connect(path, read_only=False, limits=limits), files=limits.files)
         if not views.current(writer._connection):
             with writer.transaction():
                 views.install(writer._connection)

@@ -2,6 +2,7 @@
 
 import sys
 import threading
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
@@ -19,7 +20,9 @@ def sql(
     format_: FormatOption = None,
     json: Json = False,
     output: Output = None,
-    write: Annotated[bool, typer.Option("--write", help="Let the query change the atlas.")] = False,
+    write: Annotated[
+        bool, typer.Option("--write", help="Let the query change the atlas, whole or not at all.")
+    ] = False,
     allow_files: Annotated[
         bool, typer.Option("--allow-files", help="Let the query read and write other files.")
     ] = False,
@@ -46,7 +49,8 @@ def sql(
     bounds = Bounds(timeout if 0 < timeout < threading.TIMEOUT_MAX else None, memory)
     with atlas.open(db, "a" if write else "r", memory_limit=f"{memory}MiB", allow_files=allow_files) as opened:
         try:
-            result = ask(opened, text, bounds, diagnostics.give_up)
+            with opened.transaction() if write else nullcontext():
+                result = ask(opened, text, bounds, diagnostics.give_up)
         except LimitError as error:
             error.add_note("--timeout, --memory and --allow-files set what a query may take and touch")
             raise

@@ -48,7 +48,7 @@ def _check(found: Manifest, folder: Path) -> None:
 def _attached(writer: Writer, found: Manifest, folder: Path) -> Iterator[str]:
     """Let SQL see the export's tables under the name that is yielded; tables without a file are empty."""
     catalog = f"source_{uuid.uuid4().hex}"
-    writer.sql(f"ATTACH ':memory:' AS {catalog}")
+    writer.scratch(f"ATTACH ':memory:' AS {catalog}")
     try:
         for name in schema.TABLES:
             paths = [quoted(str((folder / file.path).resolve())) for file in found.files if file.table == name]
@@ -57,4 +57,4 @@ def _attached(writer: Writer, found: Manifest, folder: Path) -> Iterator[str]:
             writer.sql(f"CREATE {kind} {catalog}.{name} AS FROM {rows}")
         yield catalog
     finally:
-        writer.sql(f"DETACH {catalog}")
+        writer.scratch(f"DETACH {catalog}")

@@ -39,8 +39,8 @@ def _check(source: Path, into: Path) -> None:
 def _attached(writer: Writer, source: Path) -> Iterator[str]:
     """Let SQL see `source` under the name that is yielded."""
     catalog = f"source_{uuid.uuid4().hex}"
-    writer.sql(f"ATTACH {quoted(str(source.resolve()))} AS {catalog} (READ_ONLY)")
+    writer.scratch(f"ATTACH {quoted(str(source.resolve()))} AS {catalog} (READ_ONLY)")
     try:
         yield catalog
     finally:
-        writer.sql(f"DETACH {catalog}")
+        writer.scratch(f"DETACH {catalog}")

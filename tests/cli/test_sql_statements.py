@@ -1,0 +1,144 @@
+"""Whatever kind of statement `atlas sql` is given: the atlas is what it was, or with --write wholly changed."""
+
+import hashlib
+import itertools
+import os
+from pathlib import Path
+
+import pytest
+
+import atlas
+from atlas.errors import StoreError
+
+PATHS = ("atlas.duckdb", "atlas.duckdb.wal", "./atlas.duckdb", "other.csv")
+TO_PATHS = (
+    "COPY (SELECT 1) TO '{}'",
+    "COPY (SELECT 1) TO '{}' (FORMAT csv, USE_TMP_FILE false)",
+    "COPY fact TO '{}' (FORMAT parquet, OVERWRITE_OR_IGNORE)",
+    "COPY fact FROM '{}'",
+    "EXPORT DATABASE '{}'",
+    "IMPORT DATABASE '{}'",
+    "ATTACH '{}' AS other",
+    "LOAD '{}'",
+    "INSTALL '{}'",
+)
+OTHERS = (
+    "PREPARE p AS COPY (SELECT 1) TO 'atlas.duckdb' (FORMAT csv, USE_TMP_FILE false)",
+    "EXECUTE p",
+    "DEALLOCATE p",
+    "COPY FROM DATABASE atlas TO memory",
+    "DETACH atlas",
+    "USE memory",
+    "SET threads = 1",
+    "RESET threads",
+    "SET VARIABLE x = 1",
+    "PRAGMA memory_limit = '1GB'",
+    "PRAGMA enable_profiling",
+    "CALL enable_logging()",
+    "CHECKPOINT",
+    "FORCE CHECKPOINT",
+    "FROM checkpoint()",
+    "VACUUM",
+    "ANALYZE",
+    "BEGIN",
+    "COMMIT",
+    "UPDATE EXTENSIONS",
+    "INSERT INTO language VALUES ('x', 'x', false)",
+    "WITH new AS (INSERT INTO language VALUES ('x', 'x', false) RETURNING *) FROM new",
+    "UPDATE fact SET object = 'x'",
+    "DELETE FROM fact",
+    "TRUNCATE fact",
+    "MERGE INTO fact USING fact AS other USING (fact) WHEN MATCHED THEN DELETE",
+    "CREATE TABLE x (n INTEGER)",
+    "CREATE OR REPLACE VIEW likn AS SELECT 1",
+    "CREATE OR REPLACE MACRO usable(status) AS true",
+    "CREATE SECRET s (TYPE s3)",
+    "DROP VIEW likn",
+    "ALTER TABLE fact ADD COLUMN x INTEGER",
+    "COMMENT ON TABLE fact IS 'x'",
+)
+EVERY = tuple(form.format(path) for form, path in itertools.product(TO_PATHS, PATHS)) + OTHERS
+
+
+@pytest.fixture
+def sql(shell, data, db, monkeypatch):
+    assert shell("import", data, "--db", db).code == 0
+    (db.parent / "sql").mkdir()
+    db.rename(db.parent / "sql" / "atlas.duckdb")
+    monkeypatch.chdir(db.parent / "sql")
+    return lambda query, *words: shell("sql", query, "--db", "atlas.duckdb", "--format", "csv", *words)
+
+
+def _files():
+    return {name: hashlib.sha256(Path(name).read_bytes()).hexdigest() for name in os.listdir()}
+
+
+@pytest.mark.parametrize("before", ["", "EXPLAIN ANALYZE ", "SELECT 1; ", "-- a comment\n"])
+def test_no_statement_changes_a_file(sql, before):
+    files = _files()
+    with atlas.open("atlas.duckdb") as opened:
+        for statement in EVERY:
+            if statement != "FROM checkpoint()":  # does nothing where nothing can be written
+                with pytest.raises(StoreError):
+                    opened.sql(before + statement)
+            assert _files() == files, statement
+    assert _files() == files
+
+
+@pytest.mark.parametrize("statement", [*TO_PATHS[:2], *OTHERS[:2]])
+def test_the_command_refuses_them_in_one_sentence(sql, statement):
+    files = _files()
+    ended = sql(statement.format("atlas.duckdb"))
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.count("error: ") == 1
+    assert "unexpected" not in ended.err
+    assert _files() == files
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "EXPLAIN SELECT 1",
+        "EXPLAIN ANALYZE SELECT 1",
+        "explain (format json) from fact",
+        "PRAGMA table_info('fact')",
+        "DESCRIBE fact",
+        "SUMMARIZE fact",
+        "SHOW TABLES",
+        "PIVOT fact ON relation USING count(*)",
+        "VALUES (1)",
+        "SELECT 1; FROM fact",
+    ],
+)
+def test_what_reads_is_answered(sql, query):
+    assert sql(query).code == 0
+
+
+@pytest.mark.parametrize(
+    "last", ["SELEC", "COPY (SELECT 1) TO 'atlas.duckdb'", "SELECT error('x')", "COMMIT; FROM nowhere"]
+)
+def test_write_is_all_or_nothing(sql, last):
+    ended = sql(f"DELETE FROM fact_label; {last}", "--write")
+    assert ended.code == 1
+    assert sql("SELECT count(*) > 0 AS n FROM fact_label").out == "n\ntrue\n"
+
+
+def test_write_never_writes_files(sql):
+    before = set(os.listdir())
+    with atlas.open("atlas.duckdb", "a") as opened:
+        for statement in EVERY[: len(TO_PATHS) * len(PATHS)]:
+            with pytest.raises(StoreError):
+                opened.sql(statement)
+    assert set(os.listdir()) == before
+    assert sql("SELECT count(*) > 0 AS n FROM fact").out == "n\ntrue\n"
+
+
+@pytest.mark.parametrize("path", PATHS[:3])
+@pytest.mark.parametrize("words", [(), ("--write",)])
+def test_files_allowed_are_not_the_atlas(sql, path, words):
+    before = _files()
+    ended = sql(f"COPY (SELECT 1) TO '{path}' (FORMAT csv)", "--allow-files", *words)
+    assert ended.code == 1
+    assert "would write over the atlas" in ended.err
+    assert _files() == before
+    assert sql("COPY (SELECT 1) TO 'other.csv'", "--allow-files").code == 0

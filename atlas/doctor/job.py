@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from atlas.doctor.outcome import Outcome
     from atlas.models import LanguageModel
     from atlas.store.integrity import CheckResult
+    from atlas.store.structure import Difference
 
 _PACKAGES = ("neuron-atlas", "torch", "transformers", "duckdb", "sqlalchemy", "duckdb-engine", "pyarrow")
 _LITTLE_DISK = 1 << 30
@@ -38,7 +39,7 @@ class Finding:
 
 def examine(path: Path) -> Iterator[Finding]:
     """Yield findings about the installation, the disk and the atlas at `path`; never raises for a broken atlas."""
-    from atlas.store import integrity
+    from atlas.store import integrity, structure
 
     yield Finding("ok", "python", python_version())
     yield from (_package(name) for name in _PACKAGES)
@@ -47,6 +48,7 @@ def examine(path: Path) -> Iterator[Finding]:
     try:
         with atlas.open(path) as opened:
             yield Finding("ok", "atlas", ", ".join(f"{key} {value}" for key, value in opened.info().items()))
+            yield from _compared(structure.differences(opened))
             yield from _checked(integrity.run(opened))
     except AtlasError as error:
         yield Finding("wrong", "atlas", str(error))
@@ -109,6 +111,16 @@ def _leftovers(path: Path) -> Iterator[Finding]:
     if found:
         remedy = "remove them if no atlas command is running; the atlas does not need them"
         yield Finding("warning", "leftovers", f"{len(found)} in {path.parent}: {', '.join(found)}", remedy)
+
+
+def _compared(found: "Sequence[Difference]") -> Iterator[Finding]:
+    """Yield what in the atlas is not what this version makes, and in one finding what it has beside."""
+    for each in found:
+        if not each.harmless:
+            remedy = "`atlas upgrade` puts it right" if each.mended else "restore a copy of the atlas"
+            yield Finding("wrong", f"{each.kind} {each.name}", each.what, remedy)
+    if extra := [f"{each.kind} {each.name}" for each in found if each.harmless]:
+        yield Finding("warning", "made by others", ", ".join(extra), "look at what they say before you use them")
 
 
 def _checked(results: "Sequence[CheckResult]") -> Iterator[Finding]:

@@ -13,10 +13,17 @@ from atlas import schema
 from atlas.errors import LockedError, StoreError, VersionError
 
 FORMAT = "neuron-atlas"
-STORAGE_VERSION = "v1.0.0"
-"""Oldest storage that holds every column type: DuckDB 1.1 still reads the tables, 1.2 the views."""
+STORAGE_VERSION = "v1.4.0"
+"""Oldest storage whose files refuse the log of another file in place of replaying it; DuckDB 1.4 and later read it."""
 
 Config = dict[str, str | bool | int | float | list[str]]
+SHUT: Config = {
+    "enable_external_access": False,
+    "python_enable_replacements": False,
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+}
+"""Settings under which no statement, view or macro of a file reaches anything but that file."""
 
 _MAGIC = b"DUCK"
 _KIND = re.compile(r"^[A-Z][A-Za-z ]* Error: ")
@@ -25,11 +32,12 @@ _HOLDER = re.compile(r"lock is held in (.*?) \(PID (\d+)\)")
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What queries may use: memory as DuckDB spells it, threads (None for all cores), other files."""
+    """What queries may use: memory as DuckDB spells it, threads (None for all cores), other files: all or `paths`."""
 
     memory: str = "2GB"
     threads: int | None = None
     files: bool = False
+    paths: tuple[str, ...] = ()
 
 
 def connect(path: Path, *, read_only: bool, limits: Limits) -> duckdb.DuckDBPyConnection:
@@ -108,6 +116,9 @@ def open_file(path: Path, *, read_only: bool, limits: Limits) -> duckdb.DuckDBPy
     # A second connection of this process shares the first one's instance, whose settings are locked.
     if _setting(connection, "lock_configuration") is not True:
         connection.execute(f"SET temp_directory = '{_spill_folder()}'")
+        if limits.paths:
+            logs = [f"{path}.wal" for path in limits.paths]
+            connection.execute("SET allowed_paths = ?", [[*limits.paths, *logs]])
         if not limits.files:
             connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
@@ -119,18 +130,19 @@ def open_file(path: Path, *, read_only: bool, limits: Limits) -> duckdb.DuckDBPy
 
 def configuration(limits: Limits) -> Config:
     """Return the settings that DuckDB takes when it opens a file: bounded memory, nothing fetched or guessed."""
-    settings: Config = {
-        "memory_limit": limits.memory,
-        "python_enable_replacements": False,
-        "autoinstall_known_extensions": False,
-        "autoload_known_extensions": False,
-    }
+    settings = SHUT | {"enable_external_access": True, "memory_limit": limits.memory}
     return settings if limits.threads is None else settings | {"threads": limits.threads}
 
 
 def translate(error: duckdb.Error, path: Path) -> StoreError:
     """Return what DuckDB says about opening `path` as one sentence with a way out."""
     text = str(error)
+    log = path.with_name(f"{path.name}.wal")
+    if "WAL" in text and "match" in text:
+        return StoreError(
+            f"{log} is not the log of {path}: it belongs to a file that lay there before; "
+            "move it away to open the file without it, or put back the file that it belongs to."
+        )
     if holder := _HOLDER.search(text):
         program, pid = holder.groups()
         return LockedError(f"{path} is held by process {pid} ({program}); wait until it ends or stop it.")
@@ -142,7 +154,8 @@ def translate(error: duckdb.Error, path: Path) -> StoreError:
         return VersionError(f"{path} was written by a newer DuckDB; upgrade it: pip install --upgrade duckdb.")
     if isinstance(error, duckdb.IOException) and not is_damage(error):
         return StoreError(f"{path} cannot be opened: {first_line(text)}; check the disk and the file's permissions.")
-    return StoreError(f"{path} is damaged: {first_line(text)}; restore a copy, the file was left as it is.")
+    also = f" after moving {log.name} away, which is not the copy's" if log.exists() else ""
+    return StoreError(f"{path} is damaged: {first_line(text)}; restore a copy{also}, the file was left as it is.")
 
 
 def is_damage(error: Exception) -> bool:

@@ -45,10 +45,11 @@ class CheckResult:
 
 def run(atlas: Reader) -> list[CheckResult]:
     """Run every check on an open atlas; raises StoreError for a file that cannot be read."""
-    return [_result(atlas, check) for check in CHECKS]
+    return [result(atlas, check) for check in CHECKS]
 
 
-def _result(atlas: Reader, check: Check) -> CheckResult:
+def result(atlas: Reader, check: Check) -> CheckResult:
+    """Run one check; raises StoreError for a file that cannot be read."""
     sample = atlas.sql(f"SELECT *, count(*) OVER () AS n_rows FROM ({check.sql}) LIMIT {_SHOWN}")
     rows = sample["n_rows"][0].as_py() if sample.num_rows else 0
     return CheckResult(check, rows, sample.drop_columns(["n_rows"]))
@@ -89,6 +90,20 @@ def _placed() -> Iterator[Check]:
         )
 
 
+def _numbers() -> Iterator[Check]:
+    """Yield a check for every table with measured numbers."""
+    for table in schema.TABLES.values():
+        measured = [f'"{column.name}"' for column in table.columns if column.type in ("DOUBLE", "FLOAT")]
+        if measured:
+            wrong = " OR ".join(f"NOT isfinite({name})" for name in measured)
+            keys = ", ".join(f'"{key}"' for key in table.key)
+            yield Check(
+                f"rows of {table.name} with numbers that are none",
+                _REBUILD,
+                f"SELECT {keys} FROM {table.name} WHERE {wrong}",
+            )
+
+
 CHECKS: tuple[Check, ...] = (
     Check(
         "runs that are not done",
@@ -99,6 +114,7 @@ CHECKS: tuple[Check, ...] = (
     *_orphans(),
     *_doubles(),
     *_placed(),
+    *_numbers(),
     Check(
         "scores that come twice or out of order",
         _REBUILD,
@@ -124,6 +140,16 @@ WHERE ({schema.usable("status")}) <> (probability IS NOT NULL AND max_score IS N
 SELECT probe.run, probe.prompt, probe.max_score, stored.largest
 FROM probe LEFT JOIN (SELECT place, max(score) AS largest FROM attribution GROUP BY place) AS stored USING (place)
 WHERE probe.max_score > 0 AND stored.largest IS DISTINCT FROM probe.max_score
+""",
+    ),
+    Check(
+        "usable probes without a row for each layer",
+        _REBUILD,
+        f"""
+SELECT probe.run, probe.prompt, stored.layers AS found, model.layers
+FROM probe JOIN run USING (run) JOIN model USING (model)
+LEFT JOIN (SELECT place, count(*) AS layers FROM probe_layer GROUP BY place) AS stored USING (place)
+WHERE {schema.usable("probe.status")} AND stored.layers IS DISTINCT FROM model.layers
 """,
     ),
     Check(

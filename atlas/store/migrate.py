@@ -1,10 +1,8 @@
-"""Making an atlas, and bringing an older one to this version's schema on a copy that is then swapped in."""
+"""Making an atlas: the migrations, and what is made from code."""
 
 import os
-import shutil
 import uuid
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib import resources
 from importlib.metadata import version
 from pathlib import Path
@@ -16,29 +14,11 @@ from sqlalchemy import URL, create_engine
 from sqlalchemy.pool import NullPool
 
 from atlas import schema
-from atlas.errors import StoreError, VersionError
+from atlas.errors import StoreError
 from atlas.store import views
-from atlas.store.connection import (
-    FORMAT,
-    STORAGE_VERSION,
-    Limits,
-    check_file,
-    check_path,
-    first_line,
-    open_file,
-    schema_version,
-)
+from atlas.store.connection import FORMAT, SHUT, STORAGE_VERSION, check_path, first_line
 
 _MIGRATIONS = str(resources.files("atlas.migrations"))
-
-
-@dataclass(frozen=True, slots=True)
-class Upgrade:
-    """What an upgrade did: the schema numbers before and after, and whether the views were made anew."""
-
-    before: int
-    after: int
-    views: bool
 
 
 def create(path: Path) -> None:
@@ -72,28 +52,10 @@ def _make(path: Path) -> None:
     finish(path)
 
 
-def upgrade(path: Path) -> Upgrade:
-    """Bring the atlas at `path` to this version's schema and views, keeping all rows.
-
-    The original is held, copied, and replaced only when the copy is done, so an interruption leaves it as it was.
-    Raises StoreError, LockedError, and VersionError for a newer atlas.
-    """
-    check_file(path)
-    with open_file(path, read_only=True, limits=Limits()) as connection:
-        before, stale = schema_version(connection, path), not views.current(connection)
-    if before > schema.VERSION:
-        raise VersionError(f"{path} was made by a newer version (schema {before}); upgrade the package instead.")
-    if before == schema.VERSION and not stale:
-        return Upgrade(before, before, views=False)
-    with open_file(path, read_only=False, limits=Limits(files=True)) as held:
-        held.execute("CHECKPOINT")
-        _upgrade_copy(path)
-    return Upgrade(before, schema.VERSION, views=True)
-
-
 def migrate(path: Path, target: str = "head") -> None:
     """Run the migrations up to `target` that the file at `path` lacks; nothing else may have it open."""
-    engine = create_engine(URL.create("duckdb", database=str(path)), poolclass=NullPool)
+    url = URL.create("duckdb", database=str(path))
+    engine = create_engine(url, poolclass=NullPool, connect_args={"config": dict(SHUT)})
     config = Config()
     config.set_main_option("script_location", _MIGRATIONS.replace("%", "%%"))
     with engine.connect() as connection:
@@ -104,7 +66,7 @@ def migrate(path: Path, target: str = "head") -> None:
 
 def finish(path: Path) -> None:
     """Give the file at `path` what is made from code: comments, views, what it says of itself."""
-    with duckdb.connect(path) as connection:
+    with duckdb.connect(path, config=dict(SHUT)) as connection:
         connection.begin()
         for table in schema.TABLES.values():
             connection.execute(f"COMMENT ON TABLE {table.name} IS {quoted(table.meaning)}")
@@ -120,20 +82,9 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def _upgrade_copy(path: Path) -> None:
-    """Migrate a copy of the file at `path`, which the caller holds, and swap it in."""
-    free, size = shutil.disk_usage(path.parent).free, path.stat().st_size
-    if free < 2 * size:
-        raise StoreError(f"The upgrade of {path} needs {2 * size} bytes beside it and {free} are free; make room.")
-    copy = path.with_name(f".{path.name}.upgrade")
-    copy.with_name(copy.name + ".wal").unlink(missing_ok=True)
-    try:
-        shutil.copy2(path, copy)
-        migrate(copy)
-        finish(copy)
-        os.replace(copy, path)
-    finally:
-        copy.unlink(missing_ok=True)
+def named(name: str) -> str:
+    """Return a name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def _say_what_it_is(path: Path) -> None:

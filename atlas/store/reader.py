@@ -109,6 +109,11 @@ class Reader:
         return {row["key"]: row["value"] for row in rows}
 
     @property
+    def catalog(self) -> str:
+        """The name by which SQL knows the file."""
+        return str(self.sql("SELECT current_catalog() AS name")["name"][0])
+
+    @property
     def _connection(self) -> duckdb.DuckDBPyConnection:
         """The open connection; raises StoreError if closed, or opened in another process."""
         if self._open is None:

@@ -169,13 +169,18 @@ class Writer(Atlas):
         return int(self.sql("SELECT coalesce(max(place) + 1, 0) AS place FROM probe")["place"][0].as_py())
 
     @contextmanager
-    def _registered(self, rows: pa.Table) -> Iterator[None]:
+    def _registered(self, rows: pa.Table | pa.RecordBatchReader) -> Iterator[None]:
         """Let SQL see `rows` as `incoming`."""
         self._connection.register("incoming", rows)
         try:
             yield
         finally:
             self._connection.unregister("incoming")
+
+    def take(self, table: str, rows: pa.RecordBatchReader) -> None:
+        """Add all of `rows` to a table that is not of the atlas, as they come; raises StoreError if they do not fit."""
+        with self._registered(rows):
+            self.scratch(f"INSERT INTO {table} BY NAME FROM incoming")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

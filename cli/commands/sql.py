@@ -49,7 +49,7 @@ def sql(
     bounds = Bounds(timeout if 0 < timeout < threading.TIMEOUT_MAX else None, memory)
     with atlas.open(db, "a" if write else "r", memory_limit=f"{memory}MiB", allow_files=allow_files) as opened:
         try:
-            with opened.transaction() if write else nullcontext():
+            with opened.transaction() if isinstance(opened, atlas.Writer) else nullcontext():
                 result = ask(opened, text, bounds, diagnostics.give_up)
         except LimitError as error:
             error.add_note("--timeout, --memory and --allow-files set what a query may take and touch")

@@ -9,7 +9,7 @@ def upgrade(db: Db = DEFAULT_DB) -> None:
 
     A copy is changed and swapped in when it is whole, so an interruption leaves the atlas as it was.
     """
-    from atlas.store.migrate import upgrade as run_upgrade
+    from atlas.store.upgrading import upgrade as run_upgrade
 
     done = run_upgrade(db)
     if done.before != done.after:
@@ -19,3 +19,5 @@ def upgrade(db: Db = DEFAULT_DB) -> None:
     else:
         said = f"{db} has schema {done.after} already; nothing was changed."
     print(visible(said))
+    for each in done.mended:
+        print(visible(f"Put right: {each.kind} {each.name}, which {each.what}."))

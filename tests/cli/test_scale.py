@@ -112,4 +112,4 @@ def test_an_atlas_opens_in_plain_duckdb(built, db):
         " c.sql('SELECT count(*) FROM probe').fetchall()[0][0], len(c.sql('FROM likn').fetchall()) >= 0)"
     )
     ended = subprocess.run([sys.executable, "-c", code, db], capture_output=True, text=True, check=False)
-    assert ended.stdout == "v1.0.0 11 True\n", ended.stderr
+    assert ended.stdout == "v1.4.0 11 True\n", ended.stderr

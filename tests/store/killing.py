@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from store.world import World, batch, count_probes, fill, random_world
 
 import atlas
-from atlas.store import migrate
+from atlas.store import upgrading
 
 WORLD = random_world(12)
 FORK = multiprocessing.get_context("fork")
@@ -38,7 +38,7 @@ def load(path, tell=lambda: None):
 def upgrade(path, tell=lambda: None):
     """Bring the atlas to this version."""
     tell()
-    migrate.upgrade(path)
+    upgrading.upgrade(path)
 
 
 def _for_ever(work, path, out):

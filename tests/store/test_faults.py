@@ -17,7 +17,7 @@ from store.killing import WORLD, load
 
 import atlas
 from atlas.errors import LockedError, StoreError
-from atlas.store import integrity, migrate, writer
+from atlas.store import integrity, upgrading, writer
 from atlas.store.digest import digest
 
 TESTS = Path(__file__).parents[1]
@@ -90,7 +90,7 @@ def test_an_upgrade_killed_half_way_keeps_all_rows(tmp_path, loaded, whole):
     path = Path(shutil.copy(loaded, tmp_path / "old.duckdb"))
     aged(path)
     assert set(killed("upgrade", path, 3)) == {len(WORLD.probes)}
-    migrate.upgrade(path)
+    upgrading.upgrade(path)
     assert sound(path) == whole
     assert os.listdir(tmp_path) == ["old.duckdb"]
 

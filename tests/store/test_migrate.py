@@ -13,7 +13,7 @@ from store.world import SAMPLE, fill
 import atlas
 from atlas import schema
 from atlas.errors import StoreError, VersionError
-from atlas.store import migrate, views
+from atlas.store import migrate, upgrading, views
 from atlas.store.digest import digest
 
 NUMBERS = range(1, schema.VERSION + 1)
@@ -60,7 +60,7 @@ def test_an_empty_atlas_of_every_schema_is_upgraded(tmp_path, number):
     migrate.migrate(path, f"{number:04}")
     with duckdb.connect(path) as connection:
         connection.execute("INSERT INTO atlas_info VALUES ('format', 'neuron-atlas')")
-    migrate.upgrade(path)
+    upgrading.upgrade(path)
     assert columns(path) == DICTIONARY
     with atlas.open(path) as reader:
         assert len(reader.definitions()) == 3
@@ -70,7 +70,7 @@ def test_an_empty_atlas_of_every_schema_is_upgraded(tmp_path, number):
 def test_an_archived_atlas_of_every_schema_is_upgraded_with_its_rows(tmp_path, archived):
     path = tmp_path / archived.stem
     path.write_bytes(gzip.decompress(archived.read_bytes()))
-    migrate.upgrade(path)
+    upgrading.upgrade(path)
     assert columns(path) == DICTIONARY
     with atlas.open(path) as reader:
         assert int(reader.info()["schema"]) == schema.VERSION
@@ -88,11 +88,11 @@ def test_an_upgrade_keeps_all_rows(path):
         fill(writer, SAMPLE)
         before = digest(writer)
     age(path)
-    assert migrate.upgrade(path) == migrate.Upgrade(schema.VERSION, schema.VERSION, views=True)
+    assert upgrading.upgrade(path) == upgrading.Upgrade(schema.VERSION, schema.VERSION, views=True)
     with atlas.open(path) as reader:
         assert digest(reader) == before
         assert reader.info()["views"] == views.digest()
-    assert migrate.upgrade(path) == migrate.Upgrade(schema.VERSION, schema.VERSION, views=False)
+    assert upgrading.upgrade(path) == upgrading.Upgrade(schema.VERSION, schema.VERSION, views=False)
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
@@ -108,17 +108,17 @@ def test_an_interrupted_upgrade_leaves_the_atlas_as_it_was(path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(views, "install", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            migrate.upgrade(path)
+            upgrading.upgrade(path)
     assert path.read_bytes() == before
     assert [each.name for each in path.parent.iterdir()] == [path.name]
-    assert migrate.upgrade(path).views
+    assert upgrading.upgrade(path).views
 
 
 def test_what_a_killed_upgrade_left_behind_does_no_harm(path):
     age(path)
     path.with_name(f".{path.name}.upgrade").write_bytes(b"half of a copy")
     path.with_name(f".{path.name}.upgrade.wal").write_bytes(b"half of a log")
-    assert migrate.upgrade(path).views
+    assert upgrading.upgrade(path).views
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
@@ -127,7 +127,7 @@ def test_an_upgrade_needs_room(path, monkeypatch):
     before = path.read_bytes()
     monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(100, 99, 1))
     with pytest.raises(StoreError, match="make room"):
-        migrate.upgrade(path)
+        upgrading.upgrade(path)
     assert path.read_bytes() == before
 
 
@@ -136,7 +136,7 @@ def test_a_newer_atlas_is_not_touched(path):
         connection.execute("UPDATE schema_version SET version_num = '9999'")
     before = path.read_bytes()
     with pytest.raises(VersionError, match="newer version"):
-        migrate.upgrade(path)
+        upgrading.upgrade(path)
     assert path.read_bytes() == before
 
 
@@ -159,6 +159,6 @@ def test_an_atlas_that_could_not_be_made_leaves_nothing(tmp_path, monkeypatch):
 
 def test_the_storage_version_is_recorded_and_kept(path):
     with atlas.open(path, "a") as writer:
-        assert writer.info()["storage_version"] == "v1.0.0"
+        assert writer.info()["storage_version"] == "v1.4.0"
         tags = writer.sql("SELECT tags FROM duckdb_databases() WHERE NOT internal").to_pylist()[0]["tags"]
-    assert dict(tags) == {"storage_version": "v1.0.0+"}
+    assert dict(tags) == {"storage_version": "v1.4.0+"}

@@ -7,8 +7,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from atlas import schema
 from atlas.errors import StoreError, UsageError
+from atlas.store import structure
+from atlas.store.connection import first_line
 from atlas.store.migrate import quoted
 from atlas.store.opening import open
 from atlas.store.reader import Reader
@@ -20,7 +26,7 @@ TABLES = tuple(name for name in schema.TABLES if name != "atlas_info")
 """What is exported unless names are given; what `atlas_info` says stands in the manifest."""
 BY_RUN = ("probe", "probe_layer", "attribution", "knockout", "intervention", "verdict")
 """Tables that get one file a run."""
-_WRITTEN = {"parquet": "FORMAT parquet, COMPRESSION zstd", "csv": "FORMAT csv, HEADER", "jsonl": "FORMAT json"}
+_WRITTEN = {"csv": "FORMAT csv, HEADER", "jsonl": "FORMAT json"}
 
 
 def export(db: Path, folder: Path, format_: Format = "parquet", tables: Sequence[str] | None = None) -> Manifest:
@@ -32,8 +38,9 @@ def export(db: Path, folder: Path, format_: Format = "parquet", tables: Sequence
     _check(folder)
     part = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.part")
     try:
-        with open(db, allow_files=True) as opened:
+        with open(db) as opened:
             names = _known(opened, tables)
+            structure.require_tables(opened, opened.catalog, str(db))
             part.mkdir(parents=True)
             files = tuple(file for name in names for file in _written(opened, name, part, format_))
             versions = {"neuron-atlas": version("neuron-atlas"), "duckdb": version("duckdb")}
@@ -85,8 +92,30 @@ def _written(opened: Reader, name: str, folder: Path, format_: Format) -> Iterat
 def _file(opened: Reader, name: str, rows: str, folder: Path, inside: str, format_: Format) -> File:
     path = folder / inside
     path.parent.mkdir(exist_ok=True)
-    done = opened.sql(f"COPY ({rows}) TO {quoted(str(path))} ({_WRITTEN[format_]})")
-    return File(inside, name, int(done["Count"][0].as_py()), path.stat().st_size, checksum(path))
+    count = _carry(opened.stream(rows), path, format_)
+    return File(inside, name, count, path.stat().st_size, checksum(path))
+
+
+def _carry(rows: pa.RecordBatchReader, path: Path, format_: Format) -> int:
+    """Write rows as they come and return how many; only Arrow passes from the atlas to what may write files."""
+    try:
+        if format_ == "parquet":
+            return _parquet(rows, path)
+        with duckdb.connect() as own:
+            own.register("rows", rows)
+            done = own.execute(f"COPY (FROM rows) TO {quoted(str(path))} ({_WRITTEN[format_]})").fetchall()
+        return int(done[0][0])
+    except (pa.ArrowException, duckdb.Error) as error:
+        raise StoreError(f"{path.name} cannot be written: {first_line(str(error))}; see `atlas doctor`.") from error
+
+
+def _parquet(rows: pa.RecordBatchReader, path: Path) -> int:
+    count = 0
+    with pq.ParquetWriter(path, rows.schema, compression="zstd") as file:
+        for batch in rows:
+            file.write_batch(batch)
+            count += batch.num_rows
+    return count
 
 
 def _swap(part: Path, folder: Path) -> None:

@@ -5,12 +5,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from atlas import schema
 from atlas.errors import StoreError
 from atlas.store.connection import Limits
-from atlas.store.migrate import quoted
 from atlas.store.transfer import manifest
-from atlas.store.transfer.manifest import Manifest
+from atlas.store.transfer.manifest import File, Manifest
 from atlas.store.transfer.uniting import Union, United
 from atlas.store.writer import Writer
 
@@ -19,11 +21,11 @@ def import_parquet(folder: Path, into: Path) -> United:
     """Add to the atlas `into`, made if missing, the rows of the export in `folder` that it does not hold.
 
     Raises StoreError for a folder that is no Parquet export of this schema, a file that is not what the export wrote,
-    and rows that disagree with those of the atlas; nothing is added then.
+    rows that disagree with those of the atlas, and rows that an atlas cannot hold; nothing is added then.
     """
     found = manifest.read(folder)
     _check(found, folder)
-    with Writer.at(into, Limits(files=True)) as writer, _attached(writer, found, folder) as catalog:
+    with Writer.at(into, Limits()) as writer, _attached(writer, found, folder) as catalog:
         return Union(writer, catalog, str(folder)).run()
 
 
@@ -36,25 +38,52 @@ def _check(found: Manifest, folder: Path) -> None:
             f"{folder} was exported from schema {version} and this version has {schema.VERSION}; "
             "run `atlas upgrade` on its atlas and export it again."
         )
-    if any(char in str(folder.resolve()) for char in "*?["):
-        raise StoreError(f"{folder} has one of * ? [ in its path, which DuckDB takes for a pattern; rename the folder.")
     for file in found.files:
-        path = folder / file.path
-        if not path.is_file() or manifest.checksum(path) != file.sha256:
-            raise StoreError(f"{path} is missing or not what was exported; export it again.")
+        _check_file(folder / file.path, file)
+
+
+def _check_file(path: Path, file: File) -> None:
+    if not path.is_file() or manifest.checksum(path) != file.sha256:
+        raise StoreError(f"{path} is missing or not what was exported; export it again.")
+    if file.table in schema.TABLES and _rows(path) != file.rows:
+        raise StoreError(f"{path} has another number of rows than {manifest.NAME} says; export it again.")
+
+
+def _rows(path: Path) -> int:
+    with _readable(path):
+        return int(pq.read_metadata(path).num_rows)
 
 
 @contextmanager
 def _attached(writer: Writer, found: Manifest, folder: Path) -> Iterator[str]:
-    """Let SQL see the export's tables under the name that is yielded; tables without a file are empty."""
+    """Let SQL see the export's rows, carried by Arrow, under the name that is yielded."""
     catalog = f"source_{uuid.uuid4().hex}"
     writer.scratch(f"ATTACH ':memory:' AS {catalog}")
     try:
-        for name in schema.TABLES:
-            paths = [quoted(str((folder / file.path).resolve())) for file in found.files if file.table == name]
-            rows = f"read_parquet([{', '.join(paths)}])" if paths else f"{name} WHERE false"
-            kind = "VIEW" if paths else "TABLE"
-            writer.sql(f"CREATE {kind} {catalog}.{name} AS FROM {rows}")
+        for table in schema.TABLES.values():
+            spelled = ", ".join(f'"{c.name}" {c.type}{"" if c.nullable else " NOT NULL"}' for c in table.columns)
+            writer.scratch(f"CREATE TABLE {catalog}.{table.name} ({spelled})")
+        for file in found.files:
+            if file.table in schema.TABLES:
+                _carry(writer, f"{catalog}.{file.table}", folder / file.path)
         yield catalog
     finally:
         writer.scratch(f"DETACH {catalog}")
+
+
+def _carry(writer: Writer, table: str, path: Path) -> None:
+    """Add the rows of a Parquet file to a table; raises StoreError for rows that are not the table's."""
+    with _readable(path), pq.ParquetFile(path) as file:
+        names = schema.TABLES[table.partition(".")[2]].columns
+        if set(file.schema_arrow.names) != {column.name for column in names}:
+            raise StoreError(f"{path} has other columns than table {table.partition('.')[2]}; export it again.")
+        batches = pa.RecordBatchReader.from_batches(file.schema_arrow, file.iter_batches())
+        writer.take(table, batches)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise StoreError(f"{path} is no Parquet file that can be read ({error}); export it again.") from error

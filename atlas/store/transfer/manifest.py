@@ -2,8 +2,9 @@
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -11,6 +12,8 @@ from atlas.errors import StoreError
 
 NAME = "manifest.json"
 MADE_BY = "atlas export"
+_KINDS = (str, str, int, int, str)
+"""Types of what stands of each file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +49,26 @@ def read(folder: Path) -> Manifest:
         if values.pop("made_by") != MADE_BY:
             raise ValueError("another program made it")
         found = Manifest(**values | {"files": tuple(File(**each) for each in values["files"])})
-        wrong = [file.path for file in found.files if not _inside(file.path)]
-        if wrong:
-            raise ValueError(f"it names {wrong[0]}, outside the folder")
+        _check(found)
     except OSError as error:
         raise StoreError(f"{folder} is no export: {NAME} cannot be read ({error.strerror}).") from error
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise StoreError(f"{folder} is no export: its {NAME} is not as `atlas export` writes it ({error}).") from error
     return found
+
+
+def _check(found: Manifest) -> None:
+    """Raise ValueError for values of other types, files outside the folder, and files that are named twice."""
+    for file in found.files:
+        if not all(isinstance(value, kind) for value, kind in zip(astuple(file), _KINDS, strict=True)):
+            raise ValueError(f"what it says of {file.path} has the wrong shape")
+        if not _inside(file.path):
+            raise ValueError(f"it names {file.path}, outside the folder")
+    if not isinstance(found.format, str) or not isinstance(found.atlas, dict) or not isinstance(found.versions, dict):
+        raise ValueError("what it says of the atlas has the wrong shape")
+    twice = [path for path, count in Counter(PurePosixPath(file.path) for file in found.files).items() if count > 1]
+    if twice:
+        raise ValueError(f"it names {twice[0]} twice")
 
 
 def checksum(path: Path) -> str:

@@ -19,9 +19,9 @@ def merge(sources: Sequence[Path], into: Path) -> Iterator[United]:
     is the target, StoreError for one that is no atlas, of an older schema, held by a writer, or that says other
     things about the same run, probe or other row.
     """
-    limits = Limits(files=True)
     for source in sources:
         _check(source, into)
+    limits = Limits(paths=tuple(str(source.resolve()) for source in sources))
     with Writer.at(into, limits) as writer:
         for source in sources:
             with _attached(writer, source) as catalog:

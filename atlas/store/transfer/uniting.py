@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from atlas import schema
 from atlas.errors import StoreError
+from atlas.store import integrity, structure
 
 if TYPE_CHECKING:
     from atlas.store.writer import Writer
@@ -43,6 +44,14 @@ class United:
     differing: Mapping[str, int]
 
 
+class _WrongRowsError(Exception):
+    """Rows that do not pass a check of what an atlas holds."""
+
+    def __init__(self, found: integrity.CheckResult) -> None:
+        super().__init__(found.check.name)
+        self.found = found
+
+
 @dataclass(slots=True)
 class Union:
     """One source, attached to the connection of `writer` as `catalog`; `name` is what messages call it."""
@@ -55,15 +64,45 @@ class Union:
     differing: dict[str, int] = field(default_factory=dict)
 
     def run(self) -> United:
-        """Add all that is new in one transaction; raises StoreError, with nothing added, where both disagree."""
-        with self.writer.transaction():
-            for table in schema.TABLES.values():
-                if table.name not in ("atlas_info", "probe", *SCORES):
-                    self._keyed(table)
-            self._later_ends()
-            self._probed()
+        """Add all that is new in one transaction.
+
+        Raises StoreError, with nothing added, where both disagree, for tables that are not an atlas's, and where what
+        came in does not pass the checks of `atlas.store.integrity`.
+        """
+        structure.require_tables(self.writer, self.catalog, self.name)
+        try:
+            with self.writer.transaction():
+                self._add_all()
+                self._check_all()
+        except _WrongRowsError as wrong:
+            raise self._refusal(wrong.found) from None
         order = [name for name in schema.TABLES if name in self.added]
         return United(self.name, {name: self.added[name] for name in order}, self.there, self.differing)
+
+    def _add_all(self) -> None:
+        for table in schema.TABLES.values():
+            if table.name not in ("atlas_info", "probe", *SCORES):
+                self._keyed(table)
+        self._later_ends()
+        self._probed()
+
+    def _check_all(self) -> None:
+        for check in integrity.CHECKS:
+            if not check.harmless and not (found := integrity.result(self.writer, check)).ok:
+                raise _WrongRowsError(found)
+
+    def _refusal(self, found: integrity.CheckResult) -> StoreError:
+        """Return what to say of rows that are wrong once both are together, which were taken out again."""
+        if not integrity.result(self.writer, found.check).ok:
+            return StoreError(
+                f"{self.writer.path} itself holds {found.check.name}, so nothing is added to it; "
+                "`atlas doctor` says more."
+            )
+        first = _shown(found.sample.slice(0, 1).to_pylist()[0])
+        return StoreError(
+            f"{self.name} would bring {found.check.name} ({found.rows:,}, first {first}); nothing was added from it: "
+            "take a whole copy of what it was made from."
+        )
 
     def _keyed(self, table: schema.Table) -> None:
         self._check_key(table)

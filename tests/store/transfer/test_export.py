@@ -96,6 +96,9 @@ DAMAGES = [
     (_other(made_by="me"), "another program"),
     (_other(files=[FILE]), "outside the folder"),
     (_other(files=[FILE | {"path": "/etc/passwd"}]), "outside the folder"),
+    (_other(files=[FILE | {"path": "fact.parquet"}, FILE | {"path": "fact.parquet"}]), "twice"),
+    (_other(files=[FILE | {"path": "fact.parquet"}, FILE | {"path": "./fact.parquet"}]), "twice"),
+    (_other(files=[FILE | {"path": "fact.parquet", "rows": "1"}]), "wrong shape"),
     (_other(format="csv"), "as csv"),
     (_other(atlas={"schema": "0000"}), "schema 0000"),
 ]
@@ -107,6 +110,14 @@ def test_what_is_no_export_is_refused(exported, tmp_path, damage, said):
     with pytest.raises(StoreError, match=said):
         import_parquet(exported, tmp_path / "new.duckdb")
     assert not (tmp_path / "new.duckdb").exists()
+
+
+def test_another_number_of_rows_is_refused(exported, tmp_path):
+    manifest = json.loads((exported / NAME).read_text("utf-8"))
+    manifest["files"][0]["rows"] += 1
+    (exported / NAME).write_text(json.dumps(manifest), "utf-8")
+    with pytest.raises(StoreError, match="another number of rows"):
+        import_parquet(exported, tmp_path / "new.duckdb")
 
 
 def test_rows_that_disagree_are_refused(exported, full):

@@ -1,0 +1,99 @@
+"""Bringing an atlas to what this version makes, on a copy that is then swapped in."""
+
+import os
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+from sqlalchemy.exc import SQLAlchemyError
+
+from atlas import schema
+from atlas.errors import StoreError, VersionError
+from atlas.store import structure, views
+from atlas.store.connection import SHUT, Limits, check_file, first_line, open_file, schema_version
+from atlas.store.migrate import finish, migrate, named
+from atlas.store.reader import Reader
+from atlas.store.structure import Difference
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """What an upgrade did: the schema numbers before and after, whether the views were made anew, what was mended."""
+
+    before: int
+    after: int
+    views: bool
+    mended: Sequence[Difference] = ()
+
+
+def upgrade(path: Path) -> Upgrade:
+    """Bring the atlas at `path` to this version's schema, views, macros and definitions, keeping all rows.
+
+    The original is held, copied, and replaced only when the copy is done, so an interruption leaves it as it was.
+    Raises StoreError, also where a table is not this version's, LockedError, and VersionError for a newer atlas.
+    """
+    check_file(path)
+    with open_file(path, read_only=True, limits=Limits()) as connection:
+        before, stale = schema_version(connection, path), not views.current(connection)
+    if before > schema.VERSION:
+        raise VersionError(f"{path} was made by a newer version (schema {before}); upgrade the package instead.")
+    if before == schema.VERSION and not stale and not _differing(path):
+        return Upgrade(before, before, views=False)
+    with open_file(path, read_only=False, limits=Limits()) as held:
+        held.execute("CHECKPOINT")
+        return Upgrade(before, schema.VERSION, True, _upgrade_copy(path))
+
+
+def _upgrade_copy(path: Path) -> Sequence[Difference]:
+    """Migrate a copy of the file at `path`, which the caller holds, and swap it in; return what was mended beside."""
+    free, size = shutil.disk_usage(path.parent).free, path.stat().st_size
+    if free < 2 * size:
+        raise StoreError(f"The upgrade of {path} needs {2 * size} bytes beside it and {free} are free; make room.")
+    copy = path.with_name(f".{path.name}.upgrade")
+    log = copy.with_name(copy.name + ".wal")
+    log.unlink(missing_ok=True)
+    try:
+        shutil.copy2(path, copy)
+        found = _mended(copy, path)
+        os.replace(copy, path)
+        return found
+    except (duckdb.Error, SQLAlchemyError) as error:
+        raise StoreError(f"{path} cannot be upgraded: {first_line(str(error))}; it was left as it is.") from error
+    except OSError as error:
+        raise StoreError(f"The upgrade of {path} cannot be written: {error.strerror}; it was left as it is.") from error
+    finally:
+        copy.unlink(missing_ok=True)
+        log.unlink(missing_ok=True)
+
+
+def _mended(copy: Path, path: Path) -> Sequence[Difference]:
+    """Make the file at `copy` what this version makes, and return what was not so; `path` is what messages name."""
+    migrate(copy)
+    found = _differing(copy)
+    with duckdb.connect(copy, config=dict(SHUT)) as connection:
+        _mend(connection, found)
+    finish(copy)
+    for left in _differing(copy):
+        raise StoreError(f"{path} has another {left.kind} {left.name} ({left.what}); restore a copy of the atlas.")
+    return found
+
+
+def _mend(connection: duckdb.DuckDBPyConnection, found: Sequence[Difference]) -> None:
+    """Take out the macros that differ, which are made again as the views are, and put back the definitions."""
+    for each in found:
+        if each.kind == "macro":
+            connection.execute(f"DROP MACRO IF EXISTS {named(each.name)}")
+            connection.execute(f"DROP MACRO TABLE IF EXISTS {named(each.name)}")
+    if any(each.kind == "definition" for each in found):
+        rows = pa.Table.from_pylist(list(structure.fresh().definitions), schema=schema.arrow("definition"))
+        connection.register("shipped", rows)
+        connection.execute("DELETE FROM definition WHERE definition IN (SELECT definition FROM shipped)")
+        connection.execute("INSERT INTO definition BY NAME FROM shipped")
+
+
+def _differing(path: Path) -> Sequence[Difference]:
+    with Reader(path, open_file(path, read_only=True, limits=Limits())) as opened:
+        return [each for each in structure.differences(opened) if not each.harmless]

@@ -3,11 +3,13 @@
 Every text is treated as untrusted: characters that could steer a terminal are shown as escapes.
 """
 
+import errno
 import os
 import sys
 import traceback
 import unicodedata
 import warnings
+from contextlib import suppress
 
 from atlas.errors import AtlasError, UsageError
 
@@ -79,6 +81,8 @@ def show_python_warnings() -> None:
 
 def _cause_of(problem: OSError) -> str:
     reason = problem.strerror or str(problem)
+    if problem.errno in (errno.EBADF, errno.ENOSPC, errno.EIO) and not problem.filename:
+        return f"the output cannot be written: {reason}"
     return f"{problem.filename}: {reason}" if problem.filename else reason
 
 
@@ -90,7 +94,8 @@ def _write(label: str, message: str) -> None:
 
 
 def _line(text: str) -> None:
-    print(visible(text, keep="\n\t"), file=sys.stderr, flush=True)
+    with suppress(OSError):  # a stderr that cannot be written has nowhere to say so
+        print(visible(text, keep="\n\t"), file=sys.stderr, flush=True)
 
 
 def _steers(char: str) -> bool:

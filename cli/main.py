@@ -3,13 +3,14 @@
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
 import atlas
 
-from . import diagnostics
+from . import diagnostics, interrupts, streams
 from .commands import (
     build,
     check,
@@ -99,18 +100,30 @@ def main(arguments: Sequence[str]) -> ExitCode:
     except Exception as problem:
         return diagnostics.explain(problem, debug=debug)
     if code == _KEYBOARD_INTERRUPT:
-        diagnostics.error("interrupted")
-        return ExitCode.FAILED
+        return _interrupted()
     return ExitCode(code or 0)
 
 
 def run() -> None:
     """Entry point of the installed `atlas` script."""
-    code = main(sys.argv[1:])
-    sys.stdout.flush()
-    sys.stderr.flush()
+    streams.open_all()
+    interrupts.watch()
+    try:
+        code = main(sys.argv[1:])
+    except KeyboardInterrupt:
+        code = _interrupted()
+    with suppress(OSError):  # of a stdout or stderr that cannot be written, which was told if it could be
+        sys.stdout.flush()
+    with suppress(OSError):
+        sys.stderr.flush()
+    interrupts.remove_spill()
     # torch and DuckDB's bindings report each other's objects as leaks when the interpreter is taken down.
     os._exit(code)
+
+
+def _interrupted() -> ExitCode:
+    diagnostics.error("interrupted")
+    return ExitCode.FAILED
 
 
 def _wrong_usage(problem: typer.TyperException) -> ExitCode:

@@ -21,11 +21,12 @@ settings.load_profile("atlas")
 @pytest.fixture(scope="session", autouse=True)
 def made_once(tmp_path_factory):
     """Makes every new atlas of this process a copy of the first, as its tables and views take half a second."""
-    first, make = tmp_path_factory.mktemp("first") / "first.duckdb", migrate._make
+    folder, make = tmp_path_factory.mktemp("first"), migrate._make
 
-    def copy(path):
+    def copy(path, storage):
+        first = folder / storage
         if not first.exists():
-            make(first)
+            make(first, storage)
         shutil.copyfile(first, path)
 
     with pytest.MonkeyPatch.context() as patch:

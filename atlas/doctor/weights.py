@@ -11,7 +11,7 @@ from torch import Tensor
 from atlas.attribution.reference import reference_neurons
 from atlas.doctor.outcome import Outcome, relative, tolerance
 from atlas.doctor.scores import loudest
-from atlas.editing.applying import apply_edit, undo_edit
+from atlas.editing.applying import apply_edit, digest_with, undo_edit
 from atlas.editing.columns import index_of, read_columns, shifting
 from atlas.editing.files import Edit, EditRecord, load_edit
 from atlas.ids import Neuron
@@ -95,8 +95,9 @@ def _edit(model: LanguageModel, neurons: Sequence[Neuron]) -> Edit:
         layer: torch.randn(own.shape, generator=generator, dtype=torch.float64).to(own) * own.abs().mean()
         for layer, own in before.items()
     }
+    after = digest_with(model, index, before, delta)
     record = EditRecord(
-        model=model.info.name, digest=model.info.digest, digest_after="", fact=0, relation="", subject="",
+        model=model.info.name, digest=model.info.digest, digest_after=after, fact=0, relation="", subject="",
         old_object="", object="", labels={}, languages=(), method="fit", source="", run=None, settings={},
     )  # fmt: skip
     return Edit(record, index, before, delta)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import torch
 
-from atlas.editing.columns import Columns, index_of, read_columns, shifted, write_columns
+from atlas.editing.columns import Columns, Index, index_of, read_columns, shifted, write_columns
 from atlas.editing.files import Edit
 from atlas.errors import ModelError
 from atlas.models import LanguageModel
@@ -15,7 +15,8 @@ from atlas.models import LanguageModel
 def apply_edit(model: LanguageModel, edit: Edit) -> None:
     """Change the model's columns as the edit says; afterwards `model.info.digest` is that of the changed weights.
 
-    Raises ModelError for a model whose weights are not those that the edit was made on.
+    Raises ModelError for a model whose weights are not those that the edit was made on, and for an edit that does not
+    lead to the weights that it says; nothing is changed then.
     """
     record = edit.record
     if model.info.digest != record.digest:
@@ -27,7 +28,13 @@ def apply_edit(model: LanguageModel, edit: Edit) -> None:
     before = read_columns(model, index)
     _expect(before, edit.before, model, "different columns")
     write_columns(model, index, shifted(before, edit.delta))
-    model.info = replace(model.info, digest=model.digest())
+    digest = model.digest()
+    if digest != record.digest_after:
+        write_columns(model, index, before)
+        raise ModelError(
+            f"The edit leads to weights {digest} and says {record.digest_after}: its file is damaged; make it again."
+        )
+    model.info = replace(model.info, digest=digest)
 
 
 def undo_edit(model: LanguageModel, edit: Edit) -> None:
@@ -39,8 +46,25 @@ def undo_edit(model: LanguageModel, edit: Edit) -> None:
     now = read_columns(model, index)
     left = shifted({layer: own.to(model.device) for layer, own in edit.before.items()}, edit.delta)
     _expect(now, left, model, "columns that this edit did not leave there (undo later edits of the same neurons first)")
+    whole = model.info.digest == edit.record.digest_after
     write_columns(model, index, edit.before)
-    model.info = replace(model.info, digest=model.digest())
+    digest = model.digest()
+    if whole and digest != edit.record.digest:
+        write_columns(model, index, now)
+        raise ModelError(
+            f"Undoing the edit leads to weights {digest}, and it was made on {edit.record.digest}: its file is "
+            "damaged; nothing was changed."
+        )
+    model.info = replace(model.info, digest=digest)
+
+
+def digest_with(model: LanguageModel, index: Index, before: Columns, delta: Columns) -> str:
+    """Return the digest that the model's weights would have with `delta` added to the columns `before`."""
+    write_columns(model, index, shifted(before, delta))
+    try:
+        return model.digest()
+    finally:
+        write_columns(model, index, before)
 
 
 @contextmanager

@@ -4,13 +4,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import atlas
+from atlas import outputs
 from atlas.editing.applying import apply_edit, undo_edit
-from atlas.editing.files import Edit, load_edit
+from atlas.editing.files import Edit, file_digest, load_edit
 from atlas.editing.job import save_model
-from atlas.errors import UsageError
+from atlas.errors import DataError, UsageError
 from atlas.models import LanguageModel
 from atlas.models.names import stack_of, with_stack
 from atlas.running.choice import OpenChoice
+
+_MOST_DIGITS = 19
 
 
 def apply_to_copy(db: Path, name: str, choice: OpenChoice, *, save: Path) -> None:
@@ -21,9 +24,8 @@ def apply_to_copy(db: Path, name: str, choice: OpenChoice, *, save: Path) -> Non
     Raises ModelError for a model with other weights than those that the edit was made on, UsageError for a folder that
     is not empty.
     """
-    if save.exists() and any(save.iterdir()):
-        raise UsageError(f"The folder {save} is not empty; name a new one for the model.")
-    edit = load_edit(find_edit(db, name))
+    outputs.check_empty(save, "--save")
+    edit = found_edit(db, name)
     copy = _load(choice, edit)
     apply_edit(copy, edit)
     save_model(copy, save)
@@ -37,7 +39,9 @@ def undo_in_copy(db: Path, name: str, choice: OpenChoice, *, save: Path | None =
     """
     if choice.model is None:
         raise UsageError("No model is named to undo the edit in; give its folder with --model.")
-    edit = load_edit(find_edit(db, name))
+    if save is not None:
+        outputs.check_empty(save, "--save")
+    edit = found_edit(db, name)
     copy = _load(choice, edit)
     undo_edit(copy, edit)
     save_model(copy, save or Path(with_stack(choice.model)))
@@ -45,17 +49,24 @@ def undo_in_copy(db: Path, name: str, choice: OpenChoice, *, save: Path | None =
     return copy.info.digest
 
 
-def find_edit(db: Path, name: str) -> Path:
-    """Return the file of an edit given by number or path; UsageError if the atlas has no such edit."""
-    if not name.isdigit():
-        return Path(name)
+def found_edit(db: Path, name: str) -> Edit:
+    """Return an edit given by its file, or by its number in the atlas, which knows the file's digest.
+
+    Raises UsageError if the atlas has no such edit, DataError for a file that is no edit or not the one made.
+    """
+    if not name.isdigit() or len(name) > _MOST_DIGITS:
+        return load_edit(Path(name))
     with atlas.open(db) as opened:
-        found = opened.sql("SELECT file, status FROM edit WHERE edit = ?", [int(name)]).to_pylist()
+        found = opened.sql("SELECT file, status, digest FROM edit WHERE edit = ?", [int(name)]).to_pylist()
     if not found:
         raise UsageError(f"{db} has no edit {name}; `atlas edit list` shows them.")
     if found[0]["status"] == "not_converged":
         raise UsageError(f"Edit {name} did not converge, so it has no file; make it again with other neurons.")
-    return (db.with_name(f"{db.stem}.edits") / str(found[0]["file"])).resolve()
+    path = (db.with_name(f"{db.stem}.edits") / str(found[0]["file"])).resolve()
+    edit = load_edit(path)
+    if file_digest(path) != found[0]["digest"]:
+        raise DataError(f"{path} is not the file that {db} knows as edit {name}; make the edit again.")
+    return edit
 
 
 def _load(choice: OpenChoice, edit: Edit) -> LanguageModel:

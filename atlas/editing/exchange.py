@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import atlas
+from atlas import outputs
 from atlas.editing.requests import Target, read_requests, understand
 from atlas.errors import DataError, UsageError
 from atlas.facts import OBJECT, SUBJECT, Prompt
@@ -53,6 +54,7 @@ def requests_from_json(source: Path, out: Path, *, language: str = "en") -> Conv
 
     `language` is that of requests that name none.
     """
+    outputs.check_folder(out, "--out")
     skipped: Counter[str] = Counter()
     tables = _Tables()
     count = 0
@@ -76,6 +78,7 @@ def requests_to_json(db: Path, source: Path, out: Path, *, style: str = "easyedi
     """
     if style not in STYLES:
         raise UsageError(f"--style cannot be {style!r}: choose {' or '.join(STYLES)}.")
+    outputs.check_new(out, "--out")
     found: list[dict[str, Any]] = []
     skipped: Counter[str] = Counter()
     with atlas.open(db) as opened:
@@ -89,7 +92,8 @@ def requests_to_json(db: Path, source: Path, out: Path, *, style: str = "easyedi
                     found.append(_request(style, len(found), target, code, own, held))
                 else:
                     skipped[f"no template in {code} ends in the object"] += 1
-    out.write_text(json.dumps(found, ensure_ascii=False, indent=2) + "\n", "utf-8")
+    with outputs.whole_file(out, "--out") as part:
+        part.write_text(json.dumps(found, ensure_ascii=False, indent=2) + "\n", "utf-8")
     return Converted(len(found), skipped)
 
 
@@ -210,7 +214,10 @@ class _Tables:
         return name
 
     def write(self, out: Path) -> None:
-        out.mkdir(parents=True, exist_ok=True)
+        with outputs.own_folder(out, "--out") as part:
+            self._write(part)
+
+    def _write(self, out: Path) -> None:
         fact = ("relation", "language", "subject", "object", "subject_key", "object_key")
         _write(out / "facts.csv", fact, [dict(zip(fact, row, strict=True)) for row in self.facts])
         template = ("relation", "language", "template", "held_out")

@@ -16,8 +16,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from atlas import outputs
 from atlas.editing.columns import Columns
-from atlas.errors import DataError
+from atlas.errors import DataError, StoreError
 from atlas.ids import Neuron, stable_id
 
 FORMAT = "neuron-atlas-edit-1"
@@ -76,8 +77,14 @@ class Edit:
         }
         # One entry alone: safetensors writes several in random order, and the same edit should be the same file.
         text = json.dumps({"format": FORMAT, **asdict(self.record)}, ensure_ascii=False, sort_keys=True)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file(tensors, path, metadata={"edit": text})
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with outputs.whole_file(path, "--db") as part:
+                save_file(tensors, part, metadata={"edit": text})
+        except (OSError, SafetensorError) as error:
+            raise StoreError(
+                f"The edit cannot be written to {path}: {error}; make room, or choose another --db."
+            ) from error
         return file_digest(path)
 
 

@@ -4,10 +4,11 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from shutil import rmtree
+from shutil import copy2, copytree
 from typing import TYPE_CHECKING, Any
 
 import atlas
+from atlas import outputs
 from atlas.editing.requests import Request, Target, understand
 from atlas.editing.rows import edit_row, outcome_rows
 from atlas.editing.sources import KINDS, Choice, choices, random_like, read_neurons
@@ -89,8 +90,8 @@ def edit_facts(options: EditOptions, requests: Sequence[Request], progress: Prog
     nothing can be done at all; a folder to `save` into must be new or empty.
     """
     progress = progress or Progress()
-    if options.save is not None and options.save.exists() and any(options.save.iterdir()):
-        raise UsageError(f"The folder {options.save} is not empty; name a new one for the model.")
+    if options.save is not None:
+        outputs.check_empty(options.save, "--save")
     check_file(options.db)
     with atlas.open(options.db, "a") as writer:
         run = stored_run(writer, model=options.model, run=options.run)
@@ -99,22 +100,26 @@ def edit_facts(options: EditOptions, requests: Sequence[Request], progress: Prog
         done = list(_each(job, requests, progress))
         if options.save is not None and any(one.made and one.made.converged for one in done):
             save_model(job.model, options.save)
+            job.mark_applied(done)
     return done
 
 
 def save_model(model: "LanguageModel", folder: Path) -> None:
     """Write a folder that `from_pretrained` opens: weights as safetensors, configuration and tokenizer."""
-    part = folder.with_name(f".{folder.name}.part")
-    part.mkdir(parents=True)
-    folder.mkdir(exist_ok=True)
-    try:
+    with outputs.whole_folder(folder, "--save") as part:
         model.model.save_pretrained(part)  # type: ignore[operator]
         model.tokenizer.save_pretrained(part)
-        # Moved file by file: the weights that are there may be mapped into memory.
-        for file in part.iterdir():
-            file.replace(folder / file.name)
-    finally:
-        rmtree(part)
+        for other in folder.iterdir() if folder.exists() else ():
+            if not (part / other.name).exists():
+                _keep(other, part / other.name)
+
+
+def _keep(there: Path, place: Path) -> None:
+    """Let what lies in a folder beside the model lie in the one that takes its place."""
+    if there.is_dir() and not there.is_symlink():
+        copytree(there, place, symlinks=True)
+    else:
+        copy2(there, place, follow_symlinks=False)
 
 
 def _each(job: "_Job", requests: Sequence[Request], progress: Progress) -> Iterator[Done]:
@@ -153,10 +158,14 @@ class _Job:
             self.model, target, self.prompts, found, self.settings, run=run, force=self.options.force,
             budget=self.options.bytes,
         )  # fmt: skip
-        applied = made.converged and (self.options.together or self.options.save is not None)
-        if applied:
+        if made.converged and (self.options.together or self.options.save is not None):
             apply_edit(self.model, made.edit)
-        return Done(request, target, made, self._record(made, applied))
+        return Done(request, target, made, self._record(made))
+
+    def mark_applied(self, done: Sequence[Done]) -> None:
+        """Say of the edits that they are in a saved model."""
+        made = [one.made.edit.record.id for one in done if one.made and one.made.converged]
+        self.writer.sql("UPDATE edit SET status = 'applied' WHERE list_contains(?::BIGINT[], edit)", [made])
 
     def _choices(self, target: Target) -> list[Choice]:
         options = self.options
@@ -172,22 +181,23 @@ class _Job:
             found = [random_like(choice, *shape, target.fact.id, self.settings.seed) for choice in found]
         return found
 
-    def _record(self, made: "Made", applied: bool) -> Path | None:
+    def _record(self, made: "Made") -> Path | None:
         """Write the edit's file and rows, in place of those of the same edit made before."""
         record = made.edit.record
         path = self.options.folder / f"{record.id}.safetensors"
         digest = made.edit.save(path) if made.converged else ""
-        status = "not_converged" if not made.converged else "applied" if applied else "made"
+        status = "made" if made.converged else "not_converged"
         file = path.name if self.options.files is None else str(path.resolve())
         fitted = {"steps_taken": made.fit.steps, "lead": made.fit.lead if made.fit.lead == made.fit.lead else None}
         row = edit_row(
             record, made.edit.neurons, self.run.model, status=status, file=file, digest=digest, fitted=fitted
         )
-        self.writer.add_prompts(made.prompts)
-        for table in ("edit", "edit_outcome"):
-            self.writer.sql(f"DELETE FROM {table} WHERE edit = ?", [record.id])
-        self.writer.load("edit", row)
-        self.writer.load("edit_outcome", outcome_rows(record.id, made.outcomes))
+        with self.writer.transaction():
+            self.writer.add_prompts(made.prompts)
+            for table in ("edit", "edit_outcome"):
+                self.writer.sql(f"DELETE FROM {table} WHERE edit = ?", [record.id])
+            self.writer.load("edit", row)
+            self.writer.load("edit_outcome", outcome_rows(record.id, made.outcomes))
         return path if made.converged else None
 
 

@@ -6,8 +6,8 @@ from importlib import import_module
 from typing import Any
 
 from atlas.editing import METHODS
-from atlas.editing.applying import edited
-from atlas.editing.columns import Columns, Index, index_of, read_columns, shifted, write_columns
+from atlas.editing.applying import digest_with, edited
+from atlas.editing.columns import Columns, Index, index_of, read_columns
 from atlas.editing.files import Edit, EditRecord
 from atlas.editing.fitting import Fit
 from atlas.editing.outcomes import outcomes
@@ -103,7 +103,7 @@ def _edit(
     record = EditRecord(
         model=model.info.name,
         digest=model.info.digest,
-        digest_after=_digest_after(model, index, before, delta),
+        digest_after=digest_with(model, index, before, delta),
         fact=target.fact.id,
         relation=target.fact.relation,
         subject=target.fact.subject,
@@ -118,11 +118,3 @@ def _edit(
     )
     cpu = [{layer: tensor.cpu() for layer, tensor in part.items()} for part in (index, before, delta)]
     return Edit(record, *cpu)
-
-
-def _digest_after(model: LanguageModel, index: Index, before: Columns, delta: Columns) -> str:
-    write_columns(model, index, shifted(before, delta))
-    try:
-        return model.digest()
-    finally:
-        write_columns(model, index, before)

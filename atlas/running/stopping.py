@@ -10,11 +10,19 @@ from types import FrameType
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+_ORDERLY: list["Stop"] = []
+
+
 @dataclass
 class Stop:
     """Whether the user has asked the job to stop after the batch at hand."""
 
     requested: bool = False
+
+
+def is_orderly() -> bool:
+    """Return whether a job will stop by itself after the batch at hand, so that its queries are better left alone."""
+    return bool(_ORDERLY)
 
 
 @contextmanager
@@ -36,8 +44,10 @@ def orderly_stop(announce: Callable[[], None]) -> Iterator[Stop]:
         announce()
 
     before = {number: signal.signal(number, handle) for number in _SIGNALS}
+    _ORDERLY.append(stop)
     try:
         yield stop
     finally:
+        _ORDERLY.remove(stop)
         for number, handler in before.items():
             signal.signal(number, handler)

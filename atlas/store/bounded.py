@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from atlas.errors import LimitError, StoreError
+from atlas.store.clock import Clock
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from atlas.store.reader import Reader
 
-_GRACE = 5.0
-"""Seconds that a query has to notice an interrupt; some functions never look."""
 _SPARE = 512 << 20
 _SPARE_THREAD = 16 << 20
 """Bytes beside the query's own, for the interpreter and for each thread."""
@@ -38,7 +36,8 @@ def ask(atlas: Reader, query: str, bounds: Bounds, give_up: Callable[[str], None
     A query that does not stop when it is told to is reported to `give_up`, from another thread: it has to end the
     process. The size bounds the result; DuckDB bounds what it works with, and the operating system the two together.
     """
-    clock = _Clock(atlas, bounds.seconds, give_up)
+    late = f"The query of {atlas.path} was stopped after {bounds.seconds or 0:g} s, its time limit; ask for less."
+    clock = Clock(bounds.seconds, atlas.interrupt, lambda: give_up(late))
     try:
         with clock.running(), _ceiling(bounds.megabytes << 20):
             return atlas.sql(query, most_bytes=bounds.megabytes << 20)
@@ -46,44 +45,8 @@ def ask(atlas: Reader, query: str, bounds: Bounds, give_up: Callable[[str], None
         raise LimitError(f"The query of {atlas.path} needs more than {bounds.megabytes} MB; ask for less.") from None
     except StoreError as error:
         if clock.rang:
-            raise LimitError(clock.message) from error
+            raise LimitError(late) from error
         raise
-
-
-@dataclass
-class _Clock:
-    """Stops a query when its time is up."""
-
-    atlas: Reader
-    seconds: float | None
-    give_up: Callable[[str], None]
-    rang: bool = False
-    _over: threading.Event = field(default_factory=threading.Event)
-
-    @property
-    def message(self) -> str:
-        return f"The query of {self.atlas.path} was stopped after {self.seconds:g} s, its time limit; ask for less."
-
-    @contextmanager
-    def running(self) -> Iterator[None]:
-        thread = threading.Thread(target=self._watch, daemon=True)
-        if self.seconds is not None:
-            thread.start()
-        try:
-            yield
-        finally:
-            self._over.set()
-
-    def _watch(self) -> None:
-        if self._over.wait(self.seconds):
-            return
-        self.rang = True
-        for _ in range(int(_GRACE * 10)):
-            # More than once: one that comes between two statements is forgotten.
-            self.atlas.interrupt()
-            if self._over.wait(0.1):
-                return
-        self.give_up(self.message)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Opening an atlas file: what it is, who holds it, and the limits that queries run under."""
 
 import re
+import shutil
 import tempfile
 import uuid
 from dataclasses import dataclass
@@ -15,6 +16,9 @@ from atlas.errors import LockedError, StoreError, VersionError
 FORMAT = "neuron-atlas"
 STORAGE_VERSION = "v1.4.0"
 """Oldest storage whose files refuse the log of another file in place of replaying it; DuckDB 1.4 and later read it."""
+
+SPILL_SHARE = 0.5
+"""Share of the free disk that queries may fill when they spill."""
 
 Config = dict[str, str | bool | int | float | list[str]]
 SHUT: Config = {
@@ -115,7 +119,8 @@ def open_file(path: Path, *, read_only: bool, limits: Limits) -> duckdb.DuckDBPy
         raise translate(error, path) from error
     # A second connection of this process shares the first one's instance, whose settings are locked.
     if _setting(connection, "lock_configuration") is not True:
-        connection.execute(f"SET temp_directory = '{_spill_folder()}'")
+        connection.execute("SET temp_directory = ?", [_spill_folder()])
+        connection.execute("SET max_temp_directory_size = ?", [f"{_most_spilled()}B"])
         if limits.paths:
             logs = [f"{path}.wal" for path in limits.paths]
             connection.execute("SET allowed_paths = ?", [[*limits.paths, *logs]])
@@ -171,6 +176,16 @@ def first_line(text: str) -> str:
 def _setting(connection: duckdb.DuckDBPyConnection, name: str) -> object:
     rows = connection.execute("SELECT current_setting(?)", [name]).fetchall()
     return rows[0][0]
+
+
+def _most_spilled() -> int:
+    """Return how many bytes queries may spill: a stated share of what is free."""
+    return int(shutil.disk_usage(tempfile.gettempdir()).free * SPILL_SHARE)
+
+
+def remove_spill() -> None:
+    """Remove what queries of this process have spilled: for a process that ends without closing its files."""
+    shutil.rmtree(_spill_folder(), ignore_errors=True)
 
 
 @cache

@@ -21,17 +21,17 @@ from atlas.store.connection import FORMAT, SHUT, STORAGE_VERSION, check_path, fi
 _MIGRATIONS = str(resources.files("atlas.migrations"))
 
 
-def create(path: Path) -> None:
+def create(path: Path, storage: str = STORAGE_VERSION) -> None:
     """Make a new atlas at `path`; raises StoreError if something is there or the folder cannot be written.
 
-    It appears whole: made under another name beside `path`, then given its own.
+    It appears whole: made under another name beside `path`, then given its own. `storage` is DuckDB's version of it.
     """
     check_path(path)
     if os.path.lexists(path):
         raise StoreError(f"{path} is there already; name a new file, or open it to add to it.")
     made = path.with_name(f".{path.name}.{uuid.uuid4().hex}.new")
     try:
-        _make(made)
+        _make(made, storage)
         os.link(made, path)
     except FileExistsError:
         raise StoreError(f"{path} was made by another process meanwhile; open it to add to it.") from None
@@ -44,11 +44,11 @@ def create(path: Path) -> None:
             made.unlink(missing_ok=True)
 
 
-def _make(path: Path) -> None:
-    with duckdb.connect(path, config={"storage_compatibility_version": STORAGE_VERSION}):
+def _make(path: Path, storage: str) -> None:
+    with duckdb.connect(path, config={"storage_compatibility_version": storage}):
         pass
     migrate(path)
-    _say_what_it_is(path)
+    _say_what_it_is(path, storage)
     finish(path)
 
 
@@ -87,7 +87,7 @@ def named(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _say_what_it_is(path: Path) -> None:
-    rows = [("format", FORMAT), ("storage_version", STORAGE_VERSION), ("created_by", version("neuron-atlas"))]
+def _say_what_it_is(path: Path, storage: str) -> None:
+    rows = [("format", FORMAT), ("storage_version", storage), ("created_by", version("neuron-atlas"))]
     with duckdb.connect(path) as connection:
         connection.executemany("INSERT INTO atlas_info VALUES (?, ?)", rows)

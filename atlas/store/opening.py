@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from atlas.store.atlas import Atlas
     from atlas.store.writer import Writer
 
+TIMEOUT = 600.0
+"""Seconds after which a query of an atlas opened for reading is stopped."""
+
 
 @overload
 def open(
@@ -25,6 +28,7 @@ def open(
     memory_limit: str | None = None,
     threads: int | None = None,
     allow_files: bool = False,
+    timeout: float | None = TIMEOUT,
 ) -> Atlas: ...
 
 
@@ -36,6 +40,7 @@ def open(
     memory_limit: str | None = None,
     threads: int | None = None,
     allow_files: bool = False,
+    timeout: float | None = TIMEOUT,
 ) -> Writer: ...
 
 
@@ -46,12 +51,14 @@ def open(
     memory_limit: str | None = None,
     threads: int | None = None,
     allow_files: bool = False,
+    timeout: float | None = TIMEOUT,
 ) -> Atlas:
     """Open the atlas at `path`.
 
     Mode `r` reads one that exists, `a` writes and makes it if missing, `w` makes a new one and refuses
     a path that exists. `memory_limit` is spelled as DuckDB does (`4GB`; 2GB unless given). SQL may touch no
-    other file unless `allow_files`. Raises StoreError for a file that is no atlas or an older one, VersionError
+    other file unless `allow_files`. With mode `r` a query is stopped after `timeout` seconds, None for
+    never. Raises StoreError for a file that is no atlas or an older one, VersionError
     for a newer one, LockedError if another process holds it.
     """
     if mode not in ("r", "w", "a"):
@@ -63,7 +70,7 @@ def open(
     if mode == "r":
         from atlas.store.atlas import Atlas
 
-        return Atlas(place, connect(place, read_only=True, limits=limits), files=allow_files)
+        return Atlas(place, connect(place, read_only=True, limits=limits), files=allow_files, seconds=timeout)
     from atlas.store.writer import Writer
 
     return Writer.at(place, limits, new=mode == "w")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -12,12 +13,14 @@ import duckdb
 
 from atlas.errors import LimitError, StoreError
 from atlas.store import statements
+from atlas.store.clock import Clock
 from atlas.store.connection import first_line, is_damage, translate
 from atlas.store.result import Params, Result, names_apart
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+_OPEN: weakref.WeakSet[Reader] = weakref.WeakSet()
 _BATCH = 100_000
 _OUT_OF_MEMORY = "Out of Memory Error"
 _FILES_ARE_SHUT = "disabled by configuration"
@@ -28,11 +31,21 @@ class Reader:
 
     allowed = statements.READING
 
-    def __init__(self, path: Path, connection: duckdb.DuckDBPyConnection, *, files: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        connection: duckdb.DuckDBPyConnection,
+        *,
+        files: bool = False,
+        seconds: float | None = None,
+    ) -> None:
         self.path = path
         self.files = files
+        self.seconds = seconds
+        self._streams: list[duckdb.DuckDBPyConnection] = []
         self._open: duckdb.DuckDBPyConnection | None = connection
         self._process = os.getpid()
+        _OPEN.add(self)
 
     def __enter__(self) -> Self:
         """Return the atlas itself."""
@@ -51,16 +64,20 @@ class Reader:
     def close(self) -> None:
         """Close the file; may be called twice."""
         if self._open is not None and self._process == os.getpid():
-            self._open.close()
+            for connection in (*self._streams, self._open):
+                connection.close()
+        self._streams.clear()
         self._open = None
 
     def beside(self) -> Self:
         """Return the same atlas on a connection of its own, to be closed: its temporary tables are not seen here."""
-        return type(self)(self.path, self._connection.cursor(), files=self.files)
+        return type(self)(self.path, self._connection.cursor(), files=self.files, seconds=self.seconds)
 
     def interrupt(self) -> None:
-        """Stop the query that runs now, from another thread; it raises StoreError."""
-        self._connection.interrupt()
+        """Stop the queries that run now, from another thread; they raise StoreError."""
+        for connection in (self._open, *self._streams):
+            if connection is not None:
+                connection.interrupt()
 
     def sql(self, query: str, params: Params = (), *, most_bytes: int | None = None) -> pa.Table:
         """Return the rows of `query`, with `?` or `$name` bound to `params`.
@@ -80,6 +97,18 @@ class Reader:
         statements.check(query, self.path, self.allowed | statements.FILES if self.files else self.allowed)
 
     def _answer(self, query: str, params: Params, most_bytes: int | None = None) -> pa.Table:
+        clock = Clock(self.seconds, self.interrupt)
+        try:
+            with clock.running():
+                return self._rows(query, params, most_bytes)
+        except StoreError as error:
+            if clock.rang:
+                raise LimitError(
+                    f"The query of {self.path} was stopped after {self.seconds:g} s, its limit."
+                ) from error
+            raise
+
+    def _rows(self, query: str, params: Params, most_bytes: int | None) -> pa.Table:
         try:
             rows = _relation(self._connection, query, params)
             if rows is None:
@@ -94,7 +123,9 @@ class Reader:
         self._check(query)
         try:
             # A cursor of its own, so that other queries may run before the last batch is read.
-            found = _relation(self._connection.cursor(), query, params)
+            cursor = self._connection.cursor()
+            self._streams.append(cursor)
+            found = _relation(cursor, query, params)
             return _empty().to_reader() if found is None else _apart(found.to_arrow_reader(rows))
         except duckdb.Error as error:
             raise self._failed(error) from error
@@ -169,6 +200,12 @@ def _apart(reader: pa.RecordBatchReader) -> pa.RecordBatchReader:
         return reader
     target = pa.schema([field.with_name(name) for field, name in zip(reader.schema, names, strict=True)])
     return pa.RecordBatchReader.from_batches(target, (batch.rename_columns(names) for batch in reader))
+
+
+def interrupt_all() -> None:
+    """Stop the queries of every open atlas of this process, from another thread."""
+    for opened in list(_OPEN):
+        opened.interrupt()
 
 
 def _relation(connection: duckdb.DuckDBPyConnection, query: str, params: Params) -> duckdb.DuckDBPyRelation | None:

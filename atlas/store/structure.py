@@ -73,7 +73,7 @@ def _tables(atlas: Reader, catalog: str) -> Iterator[Difference]:
 
 def _made_from_code(atlas: Reader) -> Iterator[Difference]:
     """Yield views and macros that are missing, that say something else, or that are none of this version's."""
-    made, found = fresh().code, code_of(atlas)
+    made, found = fresh(storage_of(atlas)).code, code_of(atlas)
     builtin = set(atlas.sql(_BUILTIN)["name"].to_pylist())
     for kind, name in sorted(made.keys() | found.keys()):
         if made.get((kind, name)) == found.get((kind, name)):
@@ -89,7 +89,7 @@ def _made_from_code(atlas: Reader) -> Iterator[Difference]:
 
 def _definitions(atlas: Reader) -> Iterator[Difference]:
     found = {row["definition"]: row for row in atlas.sql("FROM definition").to_pylist()}
-    for row in fresh().definitions:
+    for row in fresh(storage_of(atlas)).definitions:
         if found.get(str(row["definition"])) != row:
             there = str(row["definition"]) in found
             what = "has other thresholds than this version's" if there else "is missing"
@@ -105,15 +105,21 @@ class Fresh:
 
 
 @cache
-def fresh() -> Fresh:
-    """Return what a new atlas holds, read back from a file as that of any atlas is."""
+def fresh(storage: str) -> Fresh:
+    """Return what a new atlas holds, read back from a file of the storage version, on which the spelling depends."""
     from atlas.store.migrate import create
     from atlas.store.opening import open
 
     with tempfile.TemporaryDirectory() as folder:
-        create(Path(folder) / "new.duckdb")
+        create(Path(folder) / "new.duckdb", storage)
         with open(Path(folder) / "new.duckdb") as made:
             return Fresh(code_of(made), made.sql("FROM definition").to_pylist())
+
+
+def storage_of(atlas: Reader) -> str:
+    """Return the version of DuckDB's storage that the file is written in."""
+    row = atlas.sql("SELECT tags FROM duckdb_databases() WHERE database_name = ?", [atlas.catalog]).to_pylist()[0]
+    return str(dict(row["tags"])["storage_version"]).rstrip("+")
 
 
 def code_of(atlas: Reader) -> dict[tuple[str, str], object]:

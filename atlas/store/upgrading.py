@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from atlas import schema
 from atlas.errors import StoreError, VersionError
 from atlas.store import structure, views
-from atlas.store.connection import SHUT, Limits, check_file, first_line, open_file, schema_version
+from atlas.store.connection import SHUT, STORAGE_VERSION, Limits, check_file, first_line, open_file, schema_version
 from atlas.store.migrate import finish, migrate, named
 from atlas.store.reader import Reader
 from atlas.store.structure import Difference
@@ -78,7 +78,7 @@ def _mended(copy: Path, path: Path) -> Sequence[Difference]:
     finish(copy)
     for left in _differing(copy):
         raise StoreError(f"{path} has another {left.kind} {left.name} ({left.what}); restore a copy of the atlas.")
-    return found
+    return tuple(found)
 
 
 def _mend(connection: duckdb.DuckDBPyConnection, found: Sequence[Difference]) -> None:
@@ -88,7 +88,9 @@ def _mend(connection: duckdb.DuckDBPyConnection, found: Sequence[Difference]) ->
             connection.execute(f"DROP MACRO IF EXISTS {named(each.name)}")
             connection.execute(f"DROP MACRO TABLE IF EXISTS {named(each.name)}")
     if any(each.kind == "definition" for each in found):
-        rows = pa.Table.from_pylist(list(structure.fresh().definitions), schema=schema.arrow("definition"))
+        rows = pa.Table.from_pylist(
+            list(structure.fresh(STORAGE_VERSION).definitions), schema=schema.arrow("definition")
+        )
         connection.register("shipped", rows)
         connection.execute("DELETE FROM definition WHERE definition IN (SELECT definition FROM shipped)")
         connection.execute("INSERT INTO definition BY NAME FROM shipped")

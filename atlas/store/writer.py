@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import duckdb
@@ -34,6 +36,8 @@ class Writer(Atlas):
     """
 
     allowed = statements.WRITING
+    _changing = False
+    _file: tuple[int, int] | None = None
 
     @classmethod
     def at(cls, path: Path, limits: Limits, *, new: bool = False) -> Self:
@@ -43,10 +47,22 @@ class Writer(Atlas):
 
             create(path)
         writer = cls(path, connect(path, read_only=False, limits=limits), files=limits.files)
+        writer._file = _identity(path)
         if not views.current(writer._connection):
             with writer.transaction():
                 views.install(writer._connection)
         return writer
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file; raises StoreError if it is not where it was opened any more, so that its rows are lost."""
+        gone = self._open is not None and self._file != _identity(self.path)
+        super().__exit__(kind, error, trace)
+        if kind is None and gone:
+            raise StoreError(
+                f"{self.path} was deleted or moved while it was written to; its rows are where it was moved, or lost."
+            )
 
     def load(self, table: str, rows: pa.Table) -> int:
         """Add `rows` to `table` where their key is new, in one transaction; return how many were added.
@@ -105,6 +121,18 @@ class Writer(Atlas):
     def done_prompts(self, run: int) -> set[int]:
         """Return the prompts that the run has probed, usable or not."""
         return set(self.sql("SELECT prompt FROM probe WHERE run = ?", [run])["prompt"].to_pylist())
+
+    def unfinished_runs(self) -> set[int]:
+        """Return the runs that were begun and are not done."""
+        return set(self.sql("SELECT run FROM run WHERE status <> 'done'")["run"].to_pylist())
+
+    def lacks_no_prompt(self, run: int) -> bool:
+        """Return whether the run has probed every prompt that some run has planned, but those that are held out."""
+        query = """
+            SELECT 1 FROM prompt JOIN template USING (template)
+            WHERE NOT held_out AND prompt NOT IN (SELECT prompt FROM probe WHERE run = ?) LIMIT 1
+        """
+        return not self.sql(query, [run]).num_rows
 
     def load_batch(self, tables: Mapping[str, pa.Table]) -> dict[str, int]:
         """Add the tables `probe`, `probe_layer`, `attribution` of one batch in one transaction.
@@ -184,8 +212,15 @@ class Writer(Atlas):
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Commit at the end, roll back on any exception; DuckDB's errors become StoreError."""
+        """Commit at the end, roll back on any exception; inside another one, leave both to that one.
+
+        DuckDB's errors become StoreError.
+        """
+        if self._changing:
+            yield
+            return
         self._connection.begin()
+        self._changing = True
         try:
             yield
             self._connection.commit()
@@ -195,6 +230,17 @@ class Writer(Atlas):
             if isinstance(error, duckdb.Error):
                 raise self._failed(error) from error
             raise
+        finally:
+            self._changing = False
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells the file at `path` from all others, None if there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _json(value: Mapping[str, object]) -> str:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from atlas import scorers
+from atlas import outputs, scorers
 from atlas.running.choice import OpenChoice
 
 from .. import diagnostics
@@ -63,6 +63,9 @@ def evaluate(
         diagnostics.note("`atlas evaluate --planted` is `atlas exam` now")
         exam(family, method, seeds, figure, format_, json=json, output=output)
         return
+    for path, check in ((out, outputs.check_folder), (output, outputs.check_file)):
+        if path is not None:
+            check(path, "--out" if path is out else "--output")
     methods = scorers.asked(split(method), "localisation")
     from atlas.evaluation.job import EvaluateOptions
     from atlas.evaluation.job import evaluate as run_evaluate

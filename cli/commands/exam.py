@@ -8,6 +8,7 @@ import typer
 
 from atlas import scorers
 from atlas.errors import AtlasError, UsageError
+from atlas.outputs import whole_file
 
 from .. import diagnostics
 from ..options import FormatOption, Json, Output, chosen, split
@@ -70,7 +71,5 @@ def _show(found: "Exam", format_: Format | None, output: Path | None) -> None:
 def _draw(found: "Exam", path: Path) -> None:
     from atlas.exam import figure
 
-    try:
-        path.write_text(figure(found.rows), "utf-8")
-    except OSError as error:
-        raise AtlasError(f"{path} cannot be written: {error.strerror}; choose another --figure.") from error
+    with whole_file(path, "--figure") as part:
+        part.write_text(figure(found.rows), "utf-8")

@@ -47,7 +47,9 @@ def sql(
     if not text.strip():
         raise UsageError('There is no query; `atlas sql "select * from likn limit 5"` is a start.')
     bounds = Bounds(timeout if 0 < timeout < threading.TIMEOUT_MAX else None, memory)
-    with atlas.open(db, "a" if write else "r", memory_limit=f"{memory}MiB", allow_files=allow_files) as opened:
+    with atlas.open(
+        db, "a" if write else "r", memory_limit=f"{memory}MiB", allow_files=allow_files, timeout=None
+    ) as opened:
         try:
             with opened.transaction() if isinstance(opened, atlas.Writer) else nullcontext():
                 result = ask(opened, text, bounds, diagnostics.give_up)

@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from atlas.errors import AtlasError, UsageError
+from atlas.errors import UsageError
+from atlas.outputs import whole_file
 
 from .formats import Format, write
 
@@ -24,7 +25,8 @@ _SUFFIXES = {
 def emit(result: "pa.Table", format_: Format | None, output: Path | None) -> None:
     """Write `result` to `output` or stdout; without a format, the file's ending decides, else `table`.
 
-    Raises UsageError for Parquet onto a terminal, AtlasError where the file cannot be written.
+    Raises UsageError for Parquet onto a terminal and a file that may not be written over, StoreError where the disk
+    refuses.
     """
     chosen = format_ or (_SUFFIXES.get(output.suffix.lower()) if output else None) or Format.table
     if output is not None:
@@ -36,15 +38,8 @@ def emit(result: "pa.Table", format_: Format | None, output: Path | None) -> Non
 
 
 def _to_file(result: "pa.Table", format_: Format, output: Path) -> None:
-    part = output.with_name(f".{output.name}.{os.getpid()}.part")
-    try:
-        with part.open("xb") as out:
-            write(result, format_, out)
-        part.replace(output)
-    except OSError as error:
-        raise AtlasError(f"{output} cannot be written: {error.strerror}; choose another --output.") from error
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(output, "--output") as part, part.open("xb") as out:
+        write(result, format_, out)
 
 
 def _terminal_width() -> int | None:

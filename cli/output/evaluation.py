@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from atlas.errors import AtlasError
+from atlas.outputs import own_folder
 
 from .. import diagnostics
 from .emit import emit
@@ -73,13 +73,11 @@ def _interval(row: dict[str, float | None], name: str) -> str:
 
 
 def _write(found: "Evaluated", out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise AtlasError(f"{out} cannot be written: {error.strerror}; choose another --out.") from error
-    for name, table, keys in (
-        ("localisation", found.localisation, _LOCALISATION),
-        ("cross_lingual", found.cross_lingual, _CROSS_LINGUAL),
-    ):
-        emit(table, Format.csv, out / f"{name}.csv")
-        emit(short(table, keys), Format.markdown, out / f"{name}.md")
+    tables = {
+        "localisation": (found.localisation, _LOCALISATION),
+        "cross_lingual": (found.cross_lingual, _CROSS_LINGUAL),
+    }
+    with own_folder(out, "--out") as part:
+        for name, (table, keys) in tables.items():
+            emit(table, Format.csv, part / f"{name}.csv")
+            emit(short(table, keys), Format.markdown, part / f"{name}.md")

@@ -147,7 +147,7 @@ def test_a_writer_makes_the_views_of_its_version(path):
 
 
 def test_an_atlas_that_could_not_be_made_leaves_nothing(tmp_path, monkeypatch):
-    def begin(path):
+    def begin(path, _):
         path.touch()
         raise KeyboardInterrupt
 

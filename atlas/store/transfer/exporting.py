@@ -1,7 +1,5 @@
 """Writing tables and views of an atlas as Parquet, CSV or JSON lines, with a manifest."""
 
-import shutil
-import uuid
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -11,7 +9,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from atlas import schema
+from atlas import outputs, schema
 from atlas.errors import StoreError, UsageError
 from atlas.store import structure
 from atlas.store.connection import first_line
@@ -36,34 +34,28 @@ def export(db: Path, folder: Path, format_: Format = "parquet", tables: Sequence
     that no export made, StoreError for an atlas that cannot be read or a disk that cannot be written.
     """
     _check(folder)
-    part = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.part")
-    try:
+    with outputs.whole_folder(folder, "--out") as part:
         with open(db) as opened:
             names = _known(opened, tables)
             structure.require_tables(opened, opened.catalog, str(db))
-            part.mkdir(parents=True)
             files = tuple(file for name in names for file in _written(opened, name, part, format_))
             versions = {"neuron-atlas": version("neuron-atlas"), "duckdb": version("duckdb")}
             manifest = Manifest(format_, opened.info(), versions, files)
         manifest.write(part)
-        _swap(part, folder)
-    except OSError as error:
-        raise StoreError(f"{folder} cannot be written: {error.strerror or error}; choose another --out.") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return manifest
 
 
 def _check(folder: Path) -> None:
     """Raise UsageError unless `folder` is new, empty, or holds an export and nothing else."""
-    if not folder.exists():
+    if not (folder / NAME).is_file() or folder.is_symlink():
+        outputs.check_empty(folder, "--out")
         return
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is a file; name a folder with --out.")
-    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
-    made = {NAME, *(file.path for file in read(folder).files)} if NAME in there else set()
-    if others := sorted(there - made):
-        raise UsageError(f"{folder} holds {others[0]}, which no export made; name a new or empty folder with --out.")
+    made = {folder / NAME, *(folder / file.path for file in read(folder).files)}
+    folders = {path.parent for path in made}
+    for path in folder.rglob("*"):
+        if path.is_symlink() or path not in (folders if path.is_dir() else made):
+            name = path.relative_to(folder).as_posix()
+            raise UsageError(f"{folder} holds {name}, which no export made; name a new or empty folder with --out.")
 
 
 def _known(opened: Reader, tables: Sequence[str] | None) -> Sequence[str]:
@@ -116,12 +108,3 @@ def _parquet(rows: pa.RecordBatchReader, path: Path) -> int:
             file.write_batch(batch)
             count += batch.num_rows
     return count
-
-
-def _swap(part: Path, folder: Path) -> None:
-    """Put `part` in the place of `folder`, which is not there, empty or an older export."""
-    old = folder.with_name(f"{part.name}.old")
-    if folder.exists():
-        folder.rename(old)
-    part.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,102 @@
+"""Streams that are closed or full, and signals: an exit code, nothing on the wrong stream, nothing left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from atlas.store.digest import digest
+
+
+@pytest.fixture
+def facts_only(shell, data, db):
+    assert shell("import", data, "--db", db).code == 0
+    return db
+
+
+def _run(words, redirected, **options):
+    command = f'exec "$0" -m atlas.cli "$@" {redirected}'
+    return subprocess.run(["sh", "-c", command, sys.executable, *words], capture_output=True, check=False, **options)
+
+
+@pytest.mark.parametrize("redirected", [">&-", ">/dev/full", ">&- <&-", ">&- 2>&-", ">&- <&- 2>&-"])
+def test_a_stdout_that_cannot_be_written_is_a_failure(facts_only, redirected):
+    before = facts_only.read_bytes()
+    ended = _run(["facts", "--db", facts_only], redirected)
+    assert ended.returncode == 1
+    assert ended.stdout == b""
+    assert ended.stderr == b"" or ended.stderr.startswith(b"error: the output cannot be written")
+    assert ended.stderr.count(b"\n") <= 1
+    assert facts_only.read_bytes() == before
+
+
+@pytest.mark.parametrize("redirected", ["2>&-", "<&-", "2>&- <&-"])
+def test_other_closed_streams_do_no_harm(facts_only, redirected):
+    ended = _run(["sql", "SELECT 7 AS n", "--db", facts_only, "--format", "csv"], redirected)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"n\n7\n", b"")
+
+
+@pytest.mark.slow
+def test_a_build_without_a_stderr_is_stopped_and_whole(masked, data, tmp_path):
+    import atlas
+
+    words = ["build", "--model", masked, "--dataset", data, "--db", tmp_path / "a.duckdb"]
+    process = subprocess.Popen(
+        ["sh", "-c", 'exec "$0" -m atlas.cli "$@" 2>&-', sys.executable, *map(str, words)], stdout=subprocess.PIPE
+    )
+    try:
+        while not (tmp_path / "a.duckdb").exists() and process.poll() is None:
+            pass
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode in (0, 1)
+    assert _run(words, "").returncode == 0
+    with atlas.open(tmp_path / "a.duckdb") as opened:
+        assert digest(opened)
+
+
+QUERIES = {
+    "query": "SELECT count(*) FROM range(10000000000) a, range(1000000) b WHERE a.range * b.range = -1",
+    "deaf": "SELECT length((repeat('9', 9000000)::BIGNUM * repeat('9', 9000000)::BIGNUM)::VARCHAR)",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("query", QUERIES)
+def test_a_signal_ends_a_query_within_ten_seconds(facts_only, tmp_path, number, query):
+    before = facts_only.read_bytes()
+    (tmp_path / "temporary").mkdir()
+    environment = {**os.environ, "TMPDIR": str(tmp_path / "temporary")}
+    words = [sys.executable, "-c", MAIN, "sql", QUERIES[query], "--db", facts_only]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
+        assert process.stdout.read(1) == b"x"
+        process.send_signal(number)
+        out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (1, b"")
+    assert err.decode().count("error: ") == 1
+    assert os.listdir(tmp_path / "temporary") == []
+    assert facts_only.read_bytes() == before
+
+
+MAIN = """
+import os
+from atlas.cli import interrupts, main
+watch = interrupts.watch
+def watching():
+    watch()
+    os.write(1, b"x")
+interrupts.watch = watching
+main.run()
+"""
+
+
+def test_a_temporary_folder_with_a_quote(facts_only, tmp_path):
+    (tmp_path / "it's").mkdir()
+    ended = _run(["facts", "--db", facts_only], "", env={**os.environ, "TMPDIR": str(Path(tmp_path / "it's"))})
+    assert ended.returncode == 0, ended.stderr

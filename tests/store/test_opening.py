@@ -16,8 +16,8 @@ from store.world import SAMPLE, fill
 import atlas
 from atlas.errors import LockedError, StoreError, UsageError, VersionError
 from atlas.store.digest import digest
-from atlas.store.migrate import upgrade
 from atlas.store.transfer.merging import merge
+from atlas.store.upgrading import upgrade
 
 
 def set_version(path, version):

@@ -2,7 +2,7 @@
 
 FLOORS = (
     ("errors", "ids", "schema", "templates"),
-    ("facts", "scorers", "statistics", "drawing"),
+    ("facts", "scorers", "statistics", "drawing", "outputs"),
     ("models", "store"),
     ("engine", "migrations", "atlas"),
     ("attribution", "planted", "reports"),

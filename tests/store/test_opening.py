@@ -14,6 +14,7 @@ import pytest
 from store.world import SAMPLE, fill
 
 import atlas
+from atlas import schema
 from atlas.errors import LockedError, StoreError, UsageError, VersionError
 from atlas.store.digest import digest
 from atlas.store.transfer.merging import merge
@@ -182,7 +183,7 @@ def test_a_read_only_folder_is_readable(path):
     path.chmod(0o444)
     try:
         with atlas.open(path) as reader:
-            assert reader.info()["schema"] == "0001"
+            assert reader.info()["schema"] == f"{schema.VERSION:04}"
     finally:
         path.parent.chmod(0o755)
 

@@ -47,10 +47,10 @@ def export(db: Path, folder: Path, format_: Format = "parquet", tables: Sequence
 
 def _check(folder: Path) -> None:
     """Raise UsageError unless `folder` is new, empty, or holds an export and nothing else."""
-    if not (folder / NAME).is_file() or folder.is_symlink():
+    if folder.is_symlink() or not folder.is_dir():
         outputs.check_empty(folder, "--out")
-        return
-    made = {folder / NAME, *(folder / file.path for file in read(folder).files)}
+    there = (folder / NAME).is_file()
+    made = {folder / NAME, *(folder / file.path for file in read(folder).files)} if there else set()
     folders = {path.parent for path in made}
     for path in folder.rglob("*"):
         if path.is_symlink() or path not in (folders if path.is_dir() else made):

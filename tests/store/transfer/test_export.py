@@ -7,6 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from store.transfer.rows import change, digest_of, wrong_scores
 
+from atlas import schema
 from atlas.errors import StoreError, UsageError
 from atlas.store.transfer.exporting import TABLES, export
 from atlas.store.transfer.importing import import_parquet
@@ -37,7 +38,7 @@ def test_the_manifest_names_every_file(whole, exported):
         path = exported / file["path"]
         assert (file["sha256"], file["bytes"]) == (checksum(path), path.stat().st_size)
         assert file["rows"] == pq.read_metadata(path).num_rows
-    assert (manifest["format"], manifest["atlas"]["schema"]) == ("parquet", "0002")
+    assert (manifest["format"], manifest["atlas"]["schema"]) == ("parquet", f"{schema.VERSION:04}")
 
 
 @pytest.mark.parametrize("format_", ["csv", "jsonl"])

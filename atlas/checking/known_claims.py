@@ -95,16 +95,16 @@ def make_cases(
     homonyms = _homonyms(world)
     cases: list[KnownClaim] = []
     for (relation, language, split), group in _groups(world, facts, languages).items():
-        told = [fact for fact in group if fact.id not in homonyms]
+        distinct = [fact for fact in group if fact.id not in homonyms]
         truths = Truths.of((fact for fact in world.facts if fact.relation == relation), language)
-        donors = wrong_objects(told, truths, seed)
+        donors = wrong_objects(distinct, truths, seed)
         made = len(cases)
-        for fact in (fact for fact in told if fact.id in donors):
+        for fact in (fact for fact in distinct if fact.id in donors):
             for condition in conditions if split == "test" else ["plain"]:
                 templates = _templates(world, relation, language, condition, causal=causal, count=count, seed=seed)
                 cases += _both(fact, donors[fact.id], language, split, condition, templates, seed)
-        left_out["a training subject has the same name"] += len(group) - len(told)
-        left_out["no wrong object"] += len(told) - len(donors)
+        left_out["a training subject has the same name"] += len(group) - len(distinct)
+        left_out["no wrong object"] += len(distinct) - len(donors)
         left_out["no template"] += len(donors) if len(cases) == made else 0
     return Claims(cases, +left_out)
 

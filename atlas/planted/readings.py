@@ -44,10 +44,10 @@ class Readings:
 
     def _each(self, read: Callable[[StepBatch, Tensor], Tensor], cuts: Cuts | None) -> Tensor:
         parts = [(places, read(batch, self._gates(places.tolist(), cuts))) for places, batch in self._groups]
-        whole = torch.empty(len(self.prompts), *parts[0][1].shape[1:])
+        result = torch.empty(len(self.prompts), *parts[0][1].shape[1:])
         for places, values in parts:
-            whole[places] = values
-        return whole
+            result[places] = values
+        return result
 
     def _gates(self, places: Sequence[int], cuts: Cuts | None) -> Tensor:
         """Return 1 for every neuron that is kept, `[batch, layer, neuron]`."""

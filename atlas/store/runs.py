@@ -79,9 +79,9 @@ def stored_run(
         atlas, lambda r: r.usable > 0 and asked.items() <= {"model": r.name, "run": r.run, "method": r.method}.items()
     )
     if not found:
-        told = ", ".join(f"{name} {value}" for name, value in asked.items())
+        named = ", ".join(f"{name} {value}" for name, value in asked.items())
         raise UsageError(
-            f"{atlas.path} holds no run with usable prompts{' of ' + told if told else ''}; `atlas runs` lists "
+            f"{atlas.path} holds no run with usable prompts{' of ' + named if named else ''}; `atlas runs` lists "
             f"them, `atlas build` makes one."
         )
     return min(found, key=lambda run: run.method != scorers.DEFAULT)

@@ -138,14 +138,14 @@ def table(path: Path) -> Table:
     Column names are put in small letters with `_` for spaces and hyphens. An unreadable header has no columns.
     """
     begin = list(islice(lines(path), 2))
-    told = _SEPARATOR.fullmatch(begin[0][1]) if begin else None
-    number, first = (begin[1:] or [(1, b"")])[0] if told else (begin or [(1, b"")])[0]
-    delimiter = told[1].decode() if told else max(",;\t", key=lambda mark: first.count(mark.encode()))
+    separator = _SEPARATOR.fullmatch(begin[0][1]) if begin else None
+    number, first = (begin[1:] or [(1, b"")])[0] if separator else (begin or [(1, b"")])[0]
+    delimiter = separator[1].decode() if separator else max(",;\t", key=lambda mark: first.count(mark.encode()))
     try:
         header = [name.strip() for name in cells(first, delimiter)]
     except LineError as error:
         return Table(path, [], delimiter, [], number, str(error))
-    return Table(path, [_plain(name) for name in header], delimiter, header, 2 if told else 1)
+    return Table(path, [_plain(name) for name in header], delimiter, header, 2 if separator else 1)
 
 
 _SEPARATOR = re.compile(rb'"?sep=([,;\t|])"?', re.IGNORECASE)

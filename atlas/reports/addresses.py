@@ -11,9 +11,14 @@ _RESERVED = {"con", "prn", "aux", "nul"}  # names that Windows keeps for itself
 OVERVIEW = "index.html"
 
 
+def page(folder: str, *ids: int, part: int = 1) -> str:
+    """Return the page of what `ids` name, or that of a further part of a long table."""
+    return f"{folder}/{'-'.join(map(str, ids))}{_part(part)}.html"
+
+
 def fact(identity: int) -> str:
     """Return a fact's page."""
-    return f"facts/{identity}.html"
+    return page("facts", identity)
 
 
 def neuron(layer: int, index: int) -> str:
@@ -33,22 +38,7 @@ def language(code: str) -> str:
 
 def edit(identity: int) -> str:
     """Return an edit's page."""
-    return f"edits/{identity}.html"
-
-
-def run(identity: int) -> str:
-    """Return a run's page."""
-    return f"runs/{identity}.html"
-
-
-def evaluation(identity: int, part: int = 1) -> str:
-    """Return an evaluation's page, or that of a further part of its table."""
-    return f"evaluations/{identity}{_part(part)}.html"
-
-
-def comparison(a: int, b: int) -> str:
-    """Return the page that sets two runs side by side."""
-    return f"comparisons/{a}-{b}.html"
+    return page("edits", identity)
 
 
 def root(address: str) -> str:

@@ -1,11 +1,21 @@
 """Values as a reader wants to see them."""
 
+import re
 from datetime import datetime
+from math import isfinite
+from typing import Any
 
-from atlas.reports.context.parts import Cell
+from atlas.ids import stable_id
+from atlas.reports.context import Cell
 
 NAMES = frozenset({"layer", "neuron", "run", "fact", "edit", "evaluation", "nodes", "seed"})
 """Columns whose numbers name something and are not grouped."""
+
+MOST_CHARACTERS, MOST_DRAWN = 2000, 80
+"""What is shown of one text, on a page and in a picture."""
+
+_NEVER_DRAWN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+"""What XML lacks, what ends a line, and what turns the direction of the text around it."""
 
 
 def shown(value: object) -> str:
@@ -20,9 +30,33 @@ def shown(value: object) -> str:
         return _number(value)
     if isinstance(value, datetime):
         return value.strftime("%Y-%m-%d %H:%M UTC")
+    return cut(", ".join(map(str, value)) if isinstance(value, list) else str(value))
+
+
+def cut(text: str) -> str:
+    """Return a text, of a very long one the beginning and how long it is."""
+    if len(text) <= MOST_CHARACTERS:
+        return text
+    return f"{text[:MOST_CHARACTERS]} … ({len(text):,} characters)"
+
+
+def plain(text: str) -> str:
+    """Return a text with the codes of characters that cannot be drawn in their place."""
+    return _NEVER_DRAWN.sub(lambda found: f"<U+{ord(found[0]):04X}>", text)
+
+
+def drawn(value: Any) -> Any:
+    """Return a value as a picture can hold it: texts short and without what cannot be drawn, None for NaN and infinity.
+
+    A character that cannot be drawn is told by its code, the rest of a long text by its hash: different texts stay
+    different.
+    """
+    if isinstance(value, str):
+        rest = f"… {stable_id('rest', value[MOST_DRAWN:]):016x}"[:7] if len(value) > MOST_DRAWN else ""
+        return plain(value[:MOST_DRAWN]) + rest
     if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return str(value)
+        return [drawn(item) for item in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def cell(column: str, value: object) -> Cell:

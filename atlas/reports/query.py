@@ -40,6 +40,10 @@ class Query:
         """Return the query of one page, as it is shown: its values are written out, quoted where they are text."""
         return _NAME.sub(lambda found: literal(bound[found[1]]), self.text)
 
+    def id(self, bound: Mapping[str, object]) -> str:
+        """Return the id of its table, a page's own if there is one of each run."""
+        return f"{self.name}-{bound['run']}" if "run" in bound else self.name
+
     def asked(self, bound: Mapping[str, object]) -> dict[str, object]:
         """Return those of a page's values that the query asks for."""
         return {name: bound[name] for name in _NAME.findall(self.sql)}

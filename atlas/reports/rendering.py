@@ -2,15 +2,16 @@
 
 from dataclasses import fields
 from functools import cache
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from atlas.reports.context import Page
 
-def render(template: str, page: Any) -> str:
-    """Return the page, a context of `template`, as HTML."""
+
+def render(page: Page) -> str:
+    """Return the page as HTML."""
     values = {field.name: getattr(page, field.name) for field in fields(page)}
-    return environment().get_template(template).render(values)
+    return environment().get_template(page.template).render(values)
 
 
 @cache

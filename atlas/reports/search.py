@@ -7,6 +7,7 @@ from itertools import groupby
 from operator import itemgetter
 
 from atlas.reports import addresses
+from atlas.reports.cells import cut
 from atlas.reports.snapshot import Snapshot
 
 ADDRESS = "search.js"
@@ -30,10 +31,9 @@ def _entries(snapshot: Snapshot) -> Iterator[tuple[str, str, str, str]]:
     """Yield address, kind, title and other names of each page but those of neurons."""
     for code, name in snapshot.relations.items():
         if code in snapshot.with_page:
-            yield addresses.relation(code), "relation", name, code
+            yield addresses.relation(code), "relation", name, cut(code)
     for code, language in snapshot.languages.items():
-        yield addresses.language(code), "language", language.name, code
+        yield addresses.language(code), "language", language.name, cut(code)
     for row in snapshot.source.sql(_LABELS).to_pylist():
         fact = snapshot.facts[row["fact"]]
-        title = f"{fact.subject.text} → {fact.object.text}"
-        yield addresses.fact(row["fact"]), fact.relation, title, row["names"]
+        yield addresses.fact(row["fact"]), cut(fact.relation), fact.title, cut(row["names"])

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from atlas.errors import UsageError
 from atlas.reports.addresses import tag
-from atlas.reports.context.parts import Name
+from atlas.reports.cells import cut
+from atlas.reports.context import Name
 from atlas.reports.query import Query, Row
 from atlas.store.runs import fullest_runs
 
@@ -51,6 +52,11 @@ class FactName:
     object: Name
     has_page: bool
 
+    @property
+    def title(self) -> str:
+        """Subject and object."""
+        return f"{self.subject.text} → {self.object.text}"
+
 
 @dataclass(frozen=True, slots=True)
 class Language:
@@ -62,7 +68,7 @@ class Language:
 
     def text(self, text: str) -> Name:
         """Return a text in the language."""
-        return Name(text, tag(self.code), self.rtl)
+        return Name(cut(text), tag(self.code), self.rtl)
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,7 @@ class Snapshot:
 
 def take(source: "atlas.Atlas", selection: Selection) -> Snapshot:
     """Compute what the pages of `source` show; raises UsageError for a relation that the atlas does not have."""
-    relations = {row["relation"]: row["name"] for row in source.sql("FROM relation ORDER BY relation").to_pylist()}
+    relations = {row["relation"]: cut(row["name"]) for row in source.sql("FROM relation ORDER BY relation").to_pylist()}
     _check(source, selection, relations)
     source.scratch(_RUNS, [list(fullest_runs(source))])
     for statement in _VIEWS:
@@ -98,12 +104,15 @@ def take(source: "atlas.Atlas", selection: Selection) -> Snapshot:
     bound = {"facts": selection.facts, "relations": list(selection.relations or relations)}
     source.scratch(_FACTS, bound)
     languages = {
-        row["language"]: Language(row["language"], row["name"], row["rtl"])
+        row["language"]: Language(row["language"], cut(row["name"]), row["rtl"])
         for row in source.sql("FROM language ORDER BY language").to_pylist()
     }
     return Snapshot(
         source=source,
-        runs=tuple(Run(**row) for row in source.sql("FROM shown_run ORDER BY name, run").to_pylist()),
+        runs=tuple(
+            Run(**row | {"name": cut(row["name"])})
+            for row in source.sql("FROM shown_run ORDER BY name, run").to_pylist()
+        ),
         languages=languages,
         relations=relations,
         facts={row.pop("fact"): _fact_name(row, languages) for row in source.sql(_NAMES).to_pylist()},

@@ -4,7 +4,8 @@ import re
 from typing import Any
 from xml.etree import ElementTree
 
-from atlas.reports.charts.look import ACCENT, BAR, FONT, LINE, MUTED, TEXT
+from atlas.reports.cells import cut, plain
+from atlas.reports.charts import ACCENT, BAR, FONT, LINE, MUTED, TEXT
 
 _COLOURS = {TEXT: "var(--text)", MUTED: "var(--muted)", LINE: "var(--line)", BAR: "var(--bar)", ACCENT: "var(--accent)"}
 _NAMESPACE = "http://www.w3.org/2000/svg"
@@ -29,7 +30,7 @@ def svg(chart: Any, identity: str, description: str) -> str:
     root.set("viewBox", f"0 0 {width} {height}")
     root.set("style", f"width:{width}px;max-width:100%;min-width:min({width}px,34rem);height:auto")
     root.set("role", "img")
-    root.set("aria-label", description)
+    root.set("aria-label", plain(cut(description)))
     ElementTree.register_namespace("", _NAMESPACE)
     return ElementTree.tostring(root, encoding="unicode")
 

@@ -1,12 +1,13 @@
 """From rows of a query to a page's table."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import atlas
 from atlas import schema
 from atlas.reports import addresses
-from atlas.reports.cells import cell
-from atlas.reports.context.parts import Cell, Column, Link, Table
+from atlas.reports.cells import cell, cut
+from atlas.reports.context import Cell, Column, Link, Picture, Site, Table
 from atlas.reports.query import Query, Row
 from atlas.store.meanings import DERIVED
 
@@ -18,83 +19,91 @@ _ENDS = {"low": "lower end of its 95 % interval", "high": "upper end of its 95 %
 
 
 class Tables:
-    """Makes the tables of one page, whose links start at `root`."""
+    """Makes the tables, links and names of the page at `address`."""
 
-    def __init__(self, snapshot: "Snapshot", root: str) -> None:
+    def __init__(self, snapshot: "Snapshot", address: str) -> None:
         self._snapshot = snapshot
-        self._root = root
+        self._root = addresses.root(address)
+        self.site = Site(snapshot.source.path.name, atlas.__version__, self._root, bool(snapshot.edits))
 
-    def table(self, query: Query, rows: Sequence[Row], bound: Mapping[str, object], *, note: str = "") -> Table:
+    def table(
+        self,
+        query: Query,
+        rows: Sequence[Row],
+        bound: Mapping[str, object],
+        *,
+        note: str = "",
+        pictures: tuple[Picture, ...] = (),
+    ) -> Table:
         """Return the table of `rows`, made by `query` with the page's values `bound`; `note` stands in for its own."""
-        identity = f"{query.name}-{bound['run']}" if "run" in bound else query.name
         names = [name for name in (rows[0] if rows else ()) if name not in query.hidden]
         columns = tuple(column(name, rows) for name in names)
         cells = tuple(tuple(self.cell(name, row[name], row) for name in names) for row in rows)
-        return Table(identity, query.title, columns, cells, query.of(bound), note or query.note)
+        return Table(query.id(bound), query.title, columns, cells, query.of(bound), note or query.note, pictures)
+
+    def asked(self, query: Query, bound: Mapping[str, object]) -> Table:
+        """Return the table of a query that only this page asks."""
+        return self.table(query, self._snapshot.rows(query, bound), bound)
 
     def cell(self, column: str, value: object, row: Row) -> Cell:
         """Return the cell of a value; names of things that have pages lead to them."""
         if column == "fact" and isinstance(value, int):
             return self.fact(value)
-        if column == "relation" and isinstance(value, str):
-            return self._linked(value, addresses.relation(value), value in self._snapshot.with_page)
-        if column in ("language", "language_a", "language_b", "measured") and isinstance(value, str):
-            return self._linked(value, addresses.language(value), value in self._snapshot.languages)
-        if column == "neuron" and isinstance(value, int):
-            place = (row["layer"], value)
-            return self._linked(str(value), addresses.neuron(*place), place in self._snapshot.neurons)
-        if column == "partner" and isinstance(value, int):
-            place = (row["partner_layer"], value)
-            return self._linked(str(value), addresses.neuron(*place), place in self._snapshot.neurons)
-        if column == "edit" and isinstance(value, int):
-            return self._linked(str(value), addresses.edit(value), value in self._snapshot.edits)
         if column == "text" and isinstance(value, str) and "language" in row:  # a token's text is no prompt
             return self._prompt(value, row)
-        return cell(column, value)
+        address = None if value is None else self._address(column, value, row)
+        return cell(column, value) if address is None else Cell(cut(str(value)), href=address)
+
+    def _address(self, column: str, value: Any, row: Row) -> str | None:
+        """Return the way to the page of what a value of `column` names, empty if it has none, None if no such has."""
+        known = self._snapshot
+        match column:
+            case "relation":
+                there, address = value in known.with_page, addresses.relation(value)
+            case "language" | "language_a" | "language_b" | "measured":
+                there, address = value in known.languages, addresses.language(value)
+            case "neuron" | "partner" if isinstance(value, int):
+                layer = row["layer" if column == "neuron" else "partner_layer"]
+                there, address = (layer, value) in known.neurons, addresses.neuron(layer, value)
+            case "edit":
+                there, address = value in known.edits, addresses.edit(value)
+            case _:
+                return None
+        return self._root + address if there else ""
 
     def _prompt(self, text: str, row: Row) -> Cell:
         """Return a prompt or template in its language, with the answer, if the row has one, in its place."""
         language = self._snapshot.languages[row["language"]]
         answer = row.get("answer", "")
-        before, _, after = text.partition("[Y]") if answer else (text, "", "")
-        return Cell(
-            before,
-            text if answer else "",
-            lang=addresses.tag(language.code),
-            rtl=language.rtl,
-            answer=answer,
-            tail=after,
-        )
+        before, _, after = map(cut, text.partition("[Y]") if answer else (text, "", ""))
+        value = cut(text) if answer else ""
+        return Cell(before, value, "", addresses.tag(language.code), language.rtl, cut(answer), after)
 
     def fact(self, identity: int) -> Cell:
         """Return a fact by its name, with a link if it has a page."""
         name = self._snapshot.facts[identity]
         href = self._root + addresses.fact(identity) if name.has_page else ""
-        text = f"{name.subject.text} → {name.object.text}"
-        return Cell(text, str(identity), href, name.subject.lang, name.subject.rtl)
+        return Cell(name.title, str(identity), href, name.subject.lang, name.subject.rtl)
 
     def language(self, code: str) -> Link:
         """Return a language by its name, with a link to its page."""
         known = self._snapshot.languages.get(code)
-        return Link(known.name, self._root + addresses.language(code)) if known else Link(code, "")
+        return self._link("language", code, known.name if known else cut(code))
 
     def relation(self, code: str) -> Link:
         """Return a relation by what it says, with a link to its page."""
-        there = code in self._snapshot.with_page
-        return Link(self._snapshot.relations.get(code, code), self._root + addresses.relation(code) if there else "")
+        return self._link("relation", code, self._snapshot.relations.get(code, cut(code)))
 
     def neuron(self, layer: int, neuron: int) -> Link:
         """Return a neuron by its place, with a link if it has a page."""
-        there = (layer, neuron) in self._snapshot.neurons
-        return Link(f"L{layer} · {neuron}", self._root + addresses.neuron(layer, neuron) if there else "")
+        return self._link("neuron", neuron, f"L{layer} · {neuron}", {"layer": layer})
 
     def edit(self, identity: int) -> Link:
         """Return an edit by its id, with a link if it has a page."""
-        there = identity in self._snapshot.edits
-        return Link(str(identity), self._root + addresses.edit(identity) if there else "")
+        return self._link("edit", identity, str(identity))
 
-    def _linked(self, text: str, address: str, there: bool) -> Cell:
-        return Cell(text, href=self._root + address if there else "")
+    def _link(self, column: str, value: object, text: str, row: Row | None = None) -> Link:
+        return Link(text, self._address(column, value, row or {}) or "")
 
 
 def column(name: str, rows: Sequence[Row]) -> Column:

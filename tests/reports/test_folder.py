@@ -48,6 +48,71 @@ def test_a_mark_that_was_changed_removes_nothing_outside(tmp_path):
     assert (tmp_path / "mine").read_text() == "kept"
 
 
+def test_what_lies_behind_a_link_is_neither_removed_nor_written(tmp_path):
+    site, other = tmp_path / "site", tmp_path / "other"
+    with Folder(site) as folder:
+        folder.write("facts/1.html", "one")
+    (site / "facts" / "1.html").unlink()
+    (site / "facts").rmdir()
+    other.mkdir()
+    (other / "1.html").write_text("mine")
+    (site / "facts").symlink_to(other)
+    with Folder(site) as folder:
+        folder.write("index.html", "first")
+    assert (other / "1.html").read_text() == "mine"
+    with Folder(site) as folder, pytest.raises(UsageError, match=r"1\.html lies behind a link"):
+        folder.write("facts/1.html", "two")
+    assert [(path.name, path.read_text()) for path in other.iterdir()] == [("1.html", "mine")]
+
+
+@pytest.mark.parametrize("name", ["index.html", MARK])
+def test_a_link_in_the_place_of_a_file_is_refused(tmp_path, name):
+    site, other = tmp_path / "site", tmp_path / "mine"
+    with Folder(site) as folder:
+        folder.write("index.html", "one")
+    other.write_text((site / name).read_text())
+    before = other.read_bytes()
+    (site / name).unlink()
+    (site / name).symlink_to(other)
+    with pytest.raises(UsageError, match=r"no plain file|no report made"), Folder(site) as folder:
+        folder.write("index.html", "two")
+    assert other.read_bytes() == before
+    assert (site / name).is_symlink()
+
+
+def test_a_leftover_link_is_not_followed_while_writing(tmp_path):
+    (tmp_path / "mine").write_text("kept")
+    with Folder(tmp_path / "site") as folder:
+        (tmp_path / "site" / "index.html.part").symlink_to(tmp_path / "mine")
+        folder.write("index.html", "one")
+    assert (tmp_path / "mine").read_text() == "kept"
+
+
+def test_a_folder_may_be_reached_through_a_link(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    for text in ("one", "two"):
+        with Folder(tmp_path / "link") as folder:
+            folder.write("facts/1.html", text)
+    assert (tmp_path / "real" / "facts" / "1.html").read_text() == "two"
+
+
+@pytest.mark.parametrize("names", [["a\0b"], ["x" * 5000], [None, {}], ["", "."], "index.html"])
+def test_a_mark_of_any_names_removes_nothing_else(tmp_path, names):
+    (tmp_path / MARK).write_text(json.dumps({"files": names}))
+    (tmp_path / "mine").write_text("kept")
+    with Folder(tmp_path):
+        pass
+    assert (tmp_path / "mine").read_text() == "kept"
+
+
+@pytest.mark.parametrize("mark", ["[" * 100_000, "1", "{}", '{"files": 1}', ""])
+def test_a_damaged_mark_is_none(tmp_path, mark):
+    (tmp_path / MARK).write_text(mark)
+    with pytest.raises(UsageError, match="never writes over"), Folder(tmp_path):
+        pass
+
+
 def test_a_file_is_no_folder(tmp_path):
     (tmp_path / "site").write_text("mine")
     with pytest.raises(UsageError, match="is a file"), Folder(tmp_path / "site"):

@@ -1,8 +1,6 @@
 """The templates use what the pages' dataclasses offer: no more, no less; and every value is only text."""
 
 import dataclasses
-import importlib
-import pkgutil
 
 import pytest
 from hypothesis import given
@@ -11,37 +9,15 @@ from jinja2 import UndefinedError, meta, nodes
 from reports.html import Parsed
 
 from atlas.reports import context
-from atlas.reports.context.fact import FactPage
-from atlas.reports.context.pages import (
-    ComparisonPage,
-    EditPage,
-    EvaluationPage,
-    LanguagePage,
-    NeuronPage,
-    OverviewPage,
-    RelationPage,
-    RunPage,
-)
-from atlas.reports.context.parts import Figure, Link, Name, Site, Table
+from atlas.reports.context import EditPage, Figure, Link, Name, Page, Site, Table
 from atlas.reports.rendering import environment, render
 
-PAGES = {
-    "comparison.html": ComparisonPage,
-    "edit.html": EditPage,
-    "evaluation.html": EvaluationPage,
-    "fact.html": FactPage,
-    "language.html": LanguagePage,
-    "neuron.html": NeuronPage,
-    "overview.html": OverviewPage,
-    "relation.html": RelationPage,
-    "run.html": RunPage,
+CONTEXTS = {
+    kind: {field.name for field in dataclasses.fields(kind)}
+    for kind in vars(context).values()
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind)
 }
-
-
-def _contexts():
-    modules = [importlib.import_module(f"{context.__name__}.{m.name}") for m in pkgutil.iter_modules(context.__path__)]
-    found = {value for module in modules for value in vars(module).values() if dataclasses.is_dataclass(value)}
-    return {kind: {field.name for field in dataclasses.fields(kind)} for kind in found}
+PAGES = {kind.template: kind for kind in CONTEXTS if issubclass(kind, Page) and "template" in vars(kind)}
 
 
 def _tree(name):
@@ -62,18 +38,18 @@ def test_every_page_has_its_context():
 
 @pytest.mark.parametrize("name", PAGES)
 def test_a_template_names_every_value_of_its_page(name):
-    assert _undeclared(name) == _contexts()[PAGES[name]]
+    assert _undeclared(name) == CONTEXTS[PAGES[name]]
 
 
 def test_the_templates_use_every_attribute_and_no_other():
     trees = [_tree(name) for name in environment().list_templates(extensions=["html"])]
     used = {node.attr for tree in trees for node in tree.find_all(nodes.Getattr)} - {"index0", "last"}
-    offered = set().union(*(names for kind, names in _contexts().items() if kind not in PAGES.values()))
+    offered = set().union(*(names for kind, names in CONTEXTS.items() if not issubclass(kind, Page)))
     assert used == offered
 
 
 def test_contexts_are_frozen_and_have_slots():
-    for kind in _contexts():
+    for kind in CONTEXTS:
         assert kind.__dataclass_params__.frozen, kind
         assert hasattr(kind, "__slots__"), kind
 
@@ -95,6 +71,6 @@ def _edit_page(text):
     st.one_of(st.sampled_from(["</style><b>", "{{ 7*7 }}", "&amp;", "a\u202eb", "' onclick='"]), st.text(min_size=1))
 )
 def test_no_text_changes_the_structure_of_a_page(text):
-    plain, hostile = (Parsed(render("edit.html", _edit_page(given))) for given in ("plain", text))
+    plain, hostile = (Parsed(render(_edit_page(given))) for given in ("plain", text))
     assert [tag for tag, _ in plain.seen] == [tag for tag, _ in hostile.seen]
     assert [set(attributes) for _, attributes in plain.seen] == [set(attributes) for _, attributes in hostile.seen]

@@ -1,16 +1,14 @@
 """Comparison pages: every two models by one scorer, on the facts and languages that both were asked."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import combinations
 
 from atlas.reports import addresses, charts
 from atlas.reports.cells import shown
-from atlas.reports.context.pages import ComparisonPage
-from atlas.reports.context.parts import Figure, Link, Table
-from atlas.reports.context.pictures import Picture
-from atlas.reports.context.section import Section
-from atlas.reports.pages.shared import NOTHING, Page, site
+from atlas.reports.context import ComparisonPage, Figure, Link, Picture, Section
+from atlas.reports.pages.shared import Draft
 from atlas.reports.query import Query, Row
 from atlas.reports.snapshot import DEFINITION, Run, Snapshot
 from atlas.reports.svg import svg
@@ -41,13 +39,11 @@ LAYERS = _query(
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two runs with the rows of each table; `facts` are never empty."""
+    """Two runs by the same scorer; `facts` are the rows of what both were asked, never empty."""
 
     a: Run
     b: Run
     facts: list[Row]
-    neurons: list[Row]
-    layers: list[Row]
 
     @property
     def bound(self) -> dict[str, object]:
@@ -60,64 +56,58 @@ class Pair:
         return f"{self.a.name} and {self.b.name}"
 
     @property
+    def id(self) -> str:
+        """What its section of the overview is called."""
+        return f"comparison-{self.a.run}-{self.b.run}"
+
+    @property
     def address(self) -> str:
         """Its page."""
-        return addresses.comparison(self.a.run, self.b.run)
-
-    def picture(self, href: str) -> Picture:
-        """Return where the neurons of both lie; `href` leads to the numbers."""
-        identity = f"comparison-{self.a.run}-{self.b.run}"
-        chart = charts.compared_layers(self.layers, self.a.name, self.b.name)
-        text = f"Share of the neurons by relative depth, {self.title}"
-        return Picture(identity, "Where the neurons lie", "By relative depth.", svg(chart, identity, text), href)
+        return addresses.page("comparisons", self.a.run, self.b.run)
 
 
 def pairs(snapshot: Snapshot) -> Iterator[Pair]:
     """Yield every two of the runs shown that are by the same scorer and have a usable prompt in common."""
     for a, b in combinations(snapshot.runs, 2):
-        bound = {"definition": DEFINITION, "run_a": a.run, "run_b": b.run}
-        if a.method == b.method and (facts := snapshot.rows(FACTS, bound)):
-            yield Pair(a, b, facts, snapshot.rows(NEURONS, bound), snapshot.rows(LAYERS, bound))
+        if a.method == b.method and (facts := snapshot.rows(FACTS, Pair(a, b, []).bound)):
+            yield Pair(a, b, facts)
 
 
-def pages(snapshot: Snapshot) -> Iterator[Page]:
+def pages(snapshot: Snapshot) -> Iterator[Draft]:
     """Yield the page of every pair."""
     for pair in pairs(snapshot):
-        tables = Tables(snapshot, addresses.root(pair.address))
-        made = (
-            tables.table(FACTS, pair.facts, pair.bound),
-            tables.table(NEURONS, pair.neurons, pair.bound),
-            tables.table(LAYERS, pair.layers, pair.bound),
-        )
-        picture = pair.picture(f"#{made[2].id}")
-        section = _section(pair, "results", pair.title, (picture,), made)
-        context = ComparisonPage(site(snapshot, pair.address), pair.title, pair.a.name, pair.b.name, (section,))
-        yield Page(pair.address, "comparison.html", context)
+        yield Draft(pair.address, partial(_page, snapshot, pair))
 
 
-def summary(snapshot: Snapshot) -> tuple[Section, ...]:
-    """Return what the overview shows of the pairs: each one's numbers of facts known, and the way to its page."""
-    return tuple(
-        _section(pair, f"comparison-{pair.a.run}-{pair.b.run}", f"{pair.title}, compared", (), ())
-        for pair in pairs(snapshot)
+def summary(snapshot: Snapshot) -> Iterator[Callable[[], Section]]:
+    """Yield what the overview shows of each pair: its numbers of facts known, and the way to its page."""
+    for pair in pairs(snapshot):
+        yield partial(_summary, pair)
+
+
+def _summary(pair: Pair) -> Section:
+    more = Link("The comparison", pair.address)
+    return Section(pair.id, f"{pair.title}, compared", pair.a.method, more=more, figures=_figures(pair))
+
+
+def _page(snapshot: Snapshot, pair: Pair) -> ComparisonPage:
+    tables = Tables(snapshot, pair.address)
+    layers = snapshot.rows(LAYERS, pair.bound)
+    made = (
+        tables.table(FACTS, pair.facts, pair.bound),
+        tables.asked(NEURONS, pair.bound),
+        tables.table(LAYERS, layers, pair.bound),
     )
+    pictures = (_picture(pair, layers, f"#{made[2].id}"),)
+    section = Section("results", pair.title, pair.a.method, figures=_figures(pair), pictures=pictures, tables=made)
+    return ComparisonPage(tables.site, pair.title, (section,), pair.a.name, pair.b.name)
 
 
-def _section(
-    pair: Pair, identity: str, title: str, pictures: tuple[Picture, ...], tables: tuple[Table, ...]
-) -> Section:
-    return Section(
-        id=identity,
-        title=title,
-        method=pair.a.method,
-        run="",
-        more=NOTHING if tables else Link("The comparison", pair.address),
-        figures=_figures(pair),
-        warnings=(),
-        layers=(),
-        pictures=pictures,
-        tables=tables,
-    )
+def _picture(pair: Pair, layers: list[Row], numbers: str) -> Picture:
+    """Return where the neurons of both lie; `numbers` leads to them."""
+    chart = charts.compared_layers(layers, pair.a.name, pair.b.name)
+    text = svg(chart, pair.id, f"Share of the neurons by relative depth, {pair.title}")
+    return Picture("Where the neurons lie", text, id=pair.id, caption="By relative depth.", numbers=numbers)
 
 
 def _figures(pair: Pair) -> tuple[Figure, ...]:

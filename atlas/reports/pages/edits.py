@@ -1,12 +1,12 @@
 """Edit pages: what was changed in a model, and what came of it."""
 
 from collections.abc import Iterator
+from functools import partial
 
 from atlas.reports import addresses
-from atlas.reports.cells import shown
-from atlas.reports.context.pages import EditPage
-from atlas.reports.context.parts import Figure, Link
-from atlas.reports.pages.shared import Page, site
+from atlas.reports.cells import cut, shown
+from atlas.reports.context import EditPage, Figure, Link
+from atlas.reports.pages.shared import Draft
 from atlas.reports.query import Query, Row
 from atlas.reports.snapshot import Snapshot
 from atlas.reports.tables import Tables, meaning
@@ -59,29 +59,27 @@ QUALIFY row_number() OVER (ORDER BY o.measure, prompt.language, prompt.text) <= 
 )
 
 
-def pages(snapshot: Snapshot) -> Iterator[Page]:
+def pages(snapshot: Snapshot) -> Iterator[Draft]:
     """Yield the page of every edit of a fact shown."""
     wide = Query(EDITS.name, EDITS.title, EDITS.sql.replace("= $fact", "IN (FROM shown_fact)"), EDITS.order)
     for row in snapshot.rows(wide, {}):
-        yield _page(snapshot, row)
+        yield Draft(addresses.edit(row["edit"]), partial(_page, snapshot, row))
 
 
-def _page(snapshot: Snapshot, row: Row) -> Page:
-    address = addresses.edit(row["edit"])
-    tables = Tables(snapshot, addresses.root(address))
+def _page(snapshot: Snapshot, row: Row) -> EditPage:
+    tables = Tables(snapshot, addresses.edit(row["edit"]))
     name, bound = snapshot.facts[row["fact"]], {"edit": row["edit"]}
     places = zip(row["layers"], row["neurons"], strict=True)
-    context = EditPage(
-        site=site(snapshot, address),
-        title=f"Edit: {name.subject.text}, {name.object.text} → {row['object']}",
+    return EditPage(
+        site=tables.site,
+        title=f"Edit: {name.subject.text}, {name.object.text} → {cut(row['object'])}",
         id=str(row["edit"]),
         subject=name.subject,
         fact=Link("the fact", tables.fact(row["fact"]).href),
         relation=tables.relation(name.relation),
         old=name.object,
-        new=row["object"],
+        new=cut(row["object"]),
         about=tuple(Figure(column, shown(row[column]), meaning(column)) for column in _ABOUT),
         neurons=tuple(tables.neuron(layer, neuron) for layer, neuron in places),
-        tables=tuple(tables.table(query, snapshot.rows(query, bound), bound) for query in (MEASURES, OUTCOMES)),
+        tables=tuple(tables.asked(query, bound) for query in (MEASURES, OUTCOMES)),
     )
-    return Page(address, "edit.html", context)

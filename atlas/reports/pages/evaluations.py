@@ -2,16 +2,14 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from atlas.reports import addresses, charts
-from atlas.reports.cells import shown
-from atlas.reports.context.pages import EvaluationPage
-from atlas.reports.context.parts import Figure, Link, Table
-from atlas.reports.context.pictures import Picture
-from atlas.reports.context.section import Section
+from atlas.reports.cells import cut, shown
+from atlas.reports.context import EvaluationPage, Figure, Link, Picture, Section
 from atlas.reports.pages.fact_check_intervals import with_intervals
-from atlas.reports.pages.shared import NOTHING, Page, parts, site
+from atlas.reports.pages.shared import Draft, parts
 from atlas.reports.query import Query, Row
 from atlas.reports.snapshot import Snapshot
 from atlas.reports.svg import svg
@@ -112,109 +110,73 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """One evaluation with the rows of its tables."""
+    """One evaluation; `rows` are those of its first table."""
 
     id: int
     model: str
     kind: Kind
     name: str
-    rows: tuple[list[Row], ...]
+    rows: list[Row]
 
     @property
-    def address(self) -> str:
-        """Its page."""
-        return addresses.evaluation(self.id)
+    def bound(self) -> dict[str, object]:
+        """What the queries ask for."""
+        return {"evaluation": self.id}
 
-    def picture(self, view: str, href: str) -> Picture:
-        """Return its picture: an action, or a metric; `href` leads to the numbers."""
-        identity = f"{self.kind.tables[0].name}-{self.id}-{view}"
-        text = f"{self.kind.title}: {self.kind.views[view].lower()}. {self.model}"
-        chart = self.kind.chart(self.rows[0], view)
-        return Picture(identity, self.kind.views[view], "Means with 95 % intervals.", svg(chart, identity, text), href)
+    def address(self, part: int = 1) -> str:
+        """Return its page, or that of a further part of its first table."""
+        return addresses.page("evaluations", self.id, part=part)
 
-
-def evaluations(snapshot: Snapshot) -> list[Evaluation]:
-    """Return all evaluations of the atlas."""
-    return [
-        Evaluation(row["evaluation"], row["model"], kind := KINDS[row["kind"]], row["kind"], _rows(snapshot, kind, row))
-        for row in snapshot.rows(_LIST, {})
-    ]
+    def picture(self, view: str, numbers: str) -> Picture:
+        """Return its picture: an action, or a metric; `numbers` leads to them."""
+        identity, title = f"{self.kind.tables[0].name}-{self.id}-{view}", self.kind.views[view]
+        text = svg(self.kind.chart(self.rows, view), identity, f"{self.kind.title}: {title.lower()}. {self.model}")
+        return Picture(title, text, id=identity, caption="Means with 95 % intervals.", numbers=numbers)
 
 
-def _rows(snapshot: Snapshot, kind: Kind, row: Row) -> tuple[list[Row], ...]:
-    bound = {"evaluation": row["evaluation"]}
-    tables = [snapshot.rows(query, bound) for query in kind.tables]
-    if row["kind"] == "fact checking":
-        tables[0] = with_intervals(snapshot.source, row["evaluation"], tables[0])
-    return tuple(tables)
+def evaluations(snapshot: Snapshot) -> Iterator[Evaluation]:
+    """Yield all evaluations of the atlas."""
+    for row in snapshot.rows(_LIST, {}):
+        kind, identity = KINDS[row["kind"]], row["evaluation"]
+        rows = snapshot.rows(kind.tables[0], {"evaluation": identity})
+        if row["kind"] == "fact checking":
+            rows = with_intervals(snapshot.source, identity, rows)
+        yield Evaluation(identity, cut(row["model"]), kind, row["kind"], rows)
 
 
-def pages(snapshot: Snapshot) -> Iterator[Page]:
+def pages(snapshot: Snapshot) -> Iterator[Draft]:
     """Yield the page of every evaluation, of a long table in several parts."""
     for found in evaluations(snapshot):
-        count = max(1, -(-len(found.rows[0]) // ROWS_A_PAGE))
-        for part in range(1, count + 1):
-            yield _page(snapshot, found, part, count)
+        for part, rows, links in parts(found.rows, ROWS_A_PAGE, found.address):
+            yield Draft(found.address(part), partial(_page, snapshot, found, part, rows, links))
 
 
-def _page(snapshot: Snapshot, found: Evaluation, part: int, count: int) -> Page:
-    address = addresses.evaluation(found.id, part)
-    tables = Tables(snapshot, addresses.root(address))
-    bound = {"evaluation": found.id}
-    first, *others = zip(found.kind.tables, found.rows, strict=True)
-    cut = first[1][(part - 1) * ROWS_A_PAGE : part * ROWS_A_PAGE]
-    note = f"Part {part} of {count}. {first[0].note}" if count > 1 else ""
-    made = (
-        tables.table(first[0], cut, bound, note=note),
-        *(tables.table(query, rows, bound) for query, rows in others if part == 1),
-    )
-    views = found.kind.views if part == 1 else ()
-    section = _section(
-        found, "results", found.model, tuple(found.picture(view, f"#{made[0].id}") for view in views), made
-    )
-    context = EvaluationPage(
-        site=site(snapshot, address),
-        title=found.kind.title,
-        kind=found.name,
-        id=str(found.id),
-        parts=parts(part, count, lambda number: addresses.evaluation(found.id, number)),
-        runs=(section,),
-    )
-    return Page(address, "evaluation.html", context)
+def _page(
+    snapshot: Snapshot, found: Evaluation, part: int, rows: Sequence[Row], links: tuple[Link, ...]
+) -> EvaluationPage:
+    tables = Tables(snapshot, found.address(part))
+    first, *others = found.kind.tables
+    note = f"Part {part} of {len(links)}. {first.note}" if links else ""
+    table = tables.table(first, rows, found.bound, note=note)
+    rest = tuple(tables.asked(query, found.bound) for query in others if part == 1)
+    pictures = tuple(found.picture(view, f"#{table.id}") for view in found.kind.views if part == 1)
+    section = Section("results", found.model, figures=_figures(found), pictures=pictures, tables=(table, *rest))
+    return EvaluationPage(tables.site, found.kind.title, (section,), found.name, str(found.id), links)
 
 
-def summary(snapshot: Snapshot) -> tuple[Section, ...]:
-    """Return what the overview shows of the evaluations: the first picture of each, which leads to its page."""
-    return tuple(
-        _section(
-            found,
-            f"evaluation-{found.id}",
-            found.kind.title,
-            (found.picture(next(iter(found.kind.views)), found.address),),
-            (),
-        )
-        for found in evaluations(snapshot)
-    )
+def summary(snapshot: Snapshot) -> Iterator[Callable[[], Section]]:
+    """Yield what the overview shows of the evaluations: the first picture of each, which leads to its page."""
+    for found in evaluations(snapshot):
+        yield partial(_summary, found)
 
 
-def _section(
-    found: Evaluation, identity: str, title: str, pictures: tuple[Picture, ...], tables: tuple[Table, ...]
-) -> Section:
-    return Section(
-        id=identity,
-        title=title,
-        method="" if tables else found.model,
-        run="",
-        more=NOTHING if tables else Link("The tables", found.address),
-        figures=_figures(found) if tables else (),
-        warnings=(),
-        layers=(),
-        pictures=pictures,
-        tables=tables,
-    )
+def _summary(found: Evaluation) -> Section:
+    pictures = (found.picture(next(iter(found.kind.views)), found.address()),)
+    more = Link("The tables", found.address())
+    return Section(f"evaluation-{found.id}", found.kind.title, found.model, more=more, pictures=pictures)
 
 
 def _figures(found: Evaluation) -> tuple[Figure, ...]:
     column = "claims" if found.name == "fact checking" else "facts"
-    most = max((row[column] for row in found.rows[0]), default=0)
+    most = max((row[column] for row in found.rows), default=0)
     return (Figure(column, shown(most), f"{column} that the table is about"),)

@@ -1,17 +1,26 @@
 """Fact pages: prompts, knowledge neurons side by side, DKN sets, and what interventions do."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from atlas.reports import addresses
-from atlas.reports.cells import cell, shown
-from atlas.reports.context.fact import FactPage, FactSection
-from atlas.reports.context.parts import Cell, Column, Figure, Label, Table
-from atlas.reports.context.pictures import Graph, Heat
-from atlas.reports.pages.shared import SHARED, Page, by, share, site, usage_warnings
-from atlas.reports.pictures import layer_heat, set_graph
-from atlas.reports.query import Query, Row, chunks, deal
+from atlas.reports.cells import cell, cut, shown
+from atlas.reports.context import Cell, Column, FactPage, Figure, Label, Picture, Section, Table
+from atlas.reports.pages.shared import (
+    SHARED,
+    Draft,
+    by,
+    counted,
+    dealt,
+    heats,
+    of_run,
+    section,
+    share,
+    usage_warnings,
+)
+from atlas.reports.pictures import set_graph
+from atlas.reports.query import Key, Query, Row
 from atlas.reports.snapshot import DEFINITION, Run, Snapshot
 from atlas.reports.tables import Tables, meaning
 
@@ -127,88 +136,67 @@ QUALIFY row_number() OVER (
 QUERIES = (LABELS, EDITS, WARNINGS, CONTROL, PROMPTS, NEURONS, SETS, EFFECTS)
 
 
-def pages(snapshot: Snapshot) -> Iterator[Page]:
+def pages(snapshot: Snapshot) -> Iterator[Draft]:
     """Yield the page of every fact shown, in the order of their ids."""
     facts = sorted((identity,) for identity, name in snapshot.facts.items() if name.has_page)
-    for chunk in chunks(facts, AT_ONCE):
-        for (fact,), rows in zip(chunk, deal(snapshot.source, ("fact",), chunk, QUERIES), strict=True):
-            yield _Maker(snapshot, fact, rows).page()
+    yield from dealt(snapshot, ("fact",), facts, QUERIES, addresses.fact, _page, at_once=AT_ONCE)
 
 
-@dataclass
-class _Maker:
-    """Makes the page of one fact from its rows, by query."""
+def _page(snapshot: Snapshot, key: Key, rows: Mapping[str, list[Row]]) -> FactPage:
+    (fact,) = key
+    name, tables = snapshot.facts[fact], Tables(snapshot, addresses.fact(fact))
+    return FactPage(
+        site=tables.site,
+        title=name.title,
+        runs=tuple(_section(tables, fact, run, rows) for run in snapshot.runs if of_run(run, rows["prompts"])),
+        id=str(fact),
+        subject=name.subject,
+        relation=tables.relation(name.relation),
+        object=name.object,
+        labels=tuple(_label(snapshot, tables, row) for row in rows["labels"]),
+        edits=tuple(tables.edit(row["edit"]) for row in rows["edits"]),
+    )
 
-    snapshot: Snapshot
-    fact: int
-    rows: dict[str, list[Row]]
-    tables: Tables = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.address = addresses.fact(self.fact)
-        self.tables = Tables(self.snapshot, addresses.root(self.address))
+def _label(snapshot: Snapshot, tables: Tables, row: Row) -> Label:
+    language = snapshot.languages[row["language"]]
+    return Label(tables.language(language.code), language.text(row["subject"]), language.text(row["object"]))
 
-    def page(self) -> Page:
-        name = self.snapshot.facts[self.fact]
-        context = FactPage(
-            site=site(self.snapshot, self.address),
-            title=f"{name.subject.text} → {name.object.text}",
-            id=str(self.fact),
-            subject=name.subject,
-            relation=self.tables.relation(name.relation),
-            object=name.object,
-            labels=tuple(self._label(row) for row in self.rows["labels"]),
-            edits=tuple(self.tables.edit(row["edit"]) for row in self.rows["edits"]),
-            runs=tuple(self._section(run) for run in self.snapshot.runs if self._probed(run)),
+
+def _section(tables: Tables, fact: int, run: Run, every: Mapping[str, list[Row]]) -> Section:
+    bound = {"fact": fact, "run": run.run, "model": run.model}
+    rows = {
+        query.name: of_run(run, every[query.name]) for query in (WARNINGS, CONTROL, PROMPTS, NEURONS, SETS, EFFECTS)
+    }
+    graphs = tuple(_graph(tables.language(str(code)).text, sets) for code, sets in by("language", rows["dkn"]).items())
+    return section(
+        run,
+        figures=_figures(rows["control"]),
+        warnings=usage_warnings(rows["warnings"], _languages),
+        pictures=_heat(rows["neurons"], run),
+        tables=(
+            _side_by_side(tables, rows["neurons"], bound),
+            tables.table(PROMPTS, rows["prompts"], bound),
+            tables.table(SETS, rows["dkn"], bound, pictures=graphs),
+            tables.table(EFFECTS, rows["effects"], bound),
+        ),
+    )
+
+
+def _graph(language: str, rows: Sequence[Row]) -> Picture:
+    sets = [
+        (
+            tuple(zip(row["layers"], row["neurons"], strict=True)),
+            row["cost"],
+            f"cost {shown(row['cost'])}, largest part {shown(row['largest_part_cost'])}",
         )
-        return Page(self.address, "fact.html", context)
-
-    def _probed(self, run: Run) -> bool:
-        return bool(self._of(run, "prompts"))
-
-    def _of(self, run: Run, name: str) -> list[Row]:
-        return [row for row in self.rows[name] if row["run"] == run.run]
-
-    def _of_model(self, run: Run, name: str) -> list[Row]:
-        return [row for row in self.rows[name] if row["model"] == run.model]
-
-    def _label(self, row: Row) -> Label:
-        language = self.snapshot.languages[row["language"]]
-        link = self.tables.language(row["language"])
-        return Label(link, language.text(row["subject"]), language.text(row["object"]))
-
-    def _section(self, run: Run) -> FactSection:
-        bound = {"fact": self.fact, "run": run.run, "model": run.model}
-        neurons, sets = self._of(run, "neurons"), self._of_model(run, "dkn")
-        table = self.tables.table
-        return FactSection(
-            run=str(run.run),
-            model=run.name,
-            method=run.method,
-            figures=_figures(self._of(run, "control")),
-            warnings=usage_warnings(self._of(run, "warnings"), _languages),
-            layers=_heat(neurons, run),
-            neurons=_side_by_side(self.tables, neurons, bound),
-            prompts=table(PROMPTS, self._of(run, "prompts"), bound),
-            graphs=tuple(self._graph(str(code), rows) for code, rows in by("language", sets).items()),
-            sets=table(SETS, sets, bound),
-            effects=table(EFFECTS, self._of_model(run, "effects"), bound),
-        )
-
-    def _graph(self, language: str, rows: Sequence[Row]) -> Graph:
-        sets = [
-            (
-                tuple(zip(row["layers"], row["neurons"], strict=True)),
-                row["cost"],
-                f"cost {shown(row['cost'])}, largest part {shown(row['largest_part_cost'])}",
-            )
-            for row in rows
-        ]
-        return set_graph(self.tables.language(language).text, sets)
+        for row in rows
+    ]
+    return set_graph(language, sets)
 
 
 def _languages(rows: Sequence[Row]) -> str:
-    return ", ".join(row["language"] for row in rows if row["language"])
+    return cut(", ".join(row["language"] for row in rows if row["language"]))
 
 
 def _figures(control: Sequence[Row]) -> tuple[Figure, ...]:
@@ -228,21 +216,16 @@ def _figures(control: Sequence[Row]) -> tuple[Figure, ...]:
     )
 
 
-def _heat(neurons: Sequence[Row], run: Run) -> tuple[Heat, ...]:
-    if not neurons:
-        return ()
-    counts: dict[str, list[int]] = {}
-    shared: dict[tuple[int, int], None] = {}
-    for row in neurons:
-        counts.setdefault(row["language"], [0] * run.layers)[row["layer"]] += 1
-        if row["likn"]:
-            shared[row["layer"], row["neuron"]] = None
-    counts = {code: counts[code] for code in sorted(counts)}
-    if shared:
-        counts[SHARED] = [0] * run.layers
-        for layer, _ in shared:
-            counts[SHARED][layer] += 1
-    return (layer_heat("Layers by languages", counts, SHARED, "knowledge neurons"),)
+def _heat(neurons: Sequence[Row], run: Run) -> tuple[Picture, ...]:
+    """Return the layers of the knowledge neurons of each language, and of those that are language-independent."""
+    places = Counter((row["language"], row["layer"]) for row in neurons)
+    shared = Counter(layer for layer, _ in {(row["layer"], row["neuron"]) for row in neurons if row["likn"]})
+    rows = [
+        *({"name": code, "layer": layer, "neurons": count} for (code, layer), count in sorted(places.items())),
+        *({"name": SHARED, "layer": layer, "neurons": count} for layer, count in shared.items()),
+    ]
+    counts = counted(rows, run.layers, lambda row: str(row["name"]))
+    return heats("Layers by languages", counts, "knowledge neurons")
 
 
 def _side_by_side(tables: Tables, rows: Sequence[Row], bound: dict[str, Any]) -> Table:
@@ -273,11 +256,11 @@ def _side_by_side(tables: Tables, rows: Sequence[Row], bound: dict[str, Any]) ->
         Column("layer", meaning("layer"), True),
         Column("neuron", meaning("neuron"), True),
         Column("LIKN", "language-independent: in all of the fact's languages", False),
-        *(Column(code, f"score in {tables.language(code).text}", True) for code in languages),
+        *(Column(cut(code), f"score in {tables.language(code).text}", True) for code in languages),
         Column("same relation", meaning("likn_specificity.same_relation"), True),
         Column("other relations", meaning("likn_specificity.other_relations"), True),
     )
-    return Table(f"neurons-{bound['run']}", SIDE_BY_SIDE.title, columns, cells, SIDE_BY_SIDE.of(bound), note)
+    return Table(SIDE_BY_SIDE.id(bound), SIDE_BY_SIDE.title, columns, cells, SIDE_BY_SIDE.of(bound), note)
 
 
 def _bar(score: float | None, most: float) -> Cell:

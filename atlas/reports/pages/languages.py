@@ -1,15 +1,14 @@
 """Language pages: how well a language is known, where its neurons lie, what it shares."""
 
 from collections.abc import Iterator
+from functools import partial
 
 from atlas.reports import addresses
-from atlas.reports.context.pages import LanguagePage
-from atlas.reports.context.pictures import Heat
-from atlas.reports.context.section import Section
-from atlas.reports.pages.shared import NOTHING, Page, figures, site, usage_warnings
-from atlas.reports.pictures import layer_heat
+from atlas.reports.cells import cut
+from atlas.reports.context import LanguagePage, Section
+from atlas.reports.pages.shared import Draft, counted, figures, heats, section, usage_warnings
 from atlas.reports.query import Query
-from atlas.reports.snapshot import DEFINITION, Run, Snapshot
+from atlas.reports.snapshot import DEFINITION, Language, Run, Snapshot
 from atlas.reports.tables import Tables
 from atlas.schema import usable
 
@@ -92,21 +91,25 @@ QUALIFY row_number() OVER (ORDER BY facts DESC, layer, neuron) <= {MOST}
 )
 
 
-def pages(snapshot: Snapshot) -> Iterator[Page]:
+_KINDS = {"knowledge neuron": "KN", "dkn": "DKN"}
+
+
+def pages(snapshot: Snapshot) -> Iterator[Draft]:
     """Yield the page of every language."""
     for code, language in snapshot.languages.items():
-        address = addresses.language(code)
-        tables = Tables(snapshot, addresses.root(address))
-        context = LanguagePage(
-            site=site(snapshot, address),
-            title=language.name,
-            code=code,
-            direction="right to left" if language.rtl else "left to right",
-            runs=tuple(
-                section for run in snapshot.runs if (section := _section(snapshot, tables, run, code)) is not None
-            ),
-        )
-        yield Page(address, "language.html", context)
+        yield Draft(addresses.language(code), partial(_page, snapshot, language))
+
+
+def _page(snapshot: Snapshot, language: Language) -> LanguagePage:
+    tables = Tables(snapshot, addresses.language(language.code))
+    sections = (_section(snapshot, tables, run, language.code) for run in snapshot.runs)
+    return LanguagePage(
+        site=tables.site,
+        title=language.name,
+        code=cut(language.code),
+        direction="right to left" if language.rtl else "left to right",
+        runs=tuple(found for found in sections if found is not None),
+    )
 
 
 def _section(snapshot: Snapshot, tables: Tables, run: Run, code: str) -> Section | None:
@@ -114,25 +117,11 @@ def _section(snapshot: Snapshot, tables: Tables, run: Run, code: str) -> Section
     (summary,) = snapshot.rows(FIGURES, bound)
     if not summary["prompts"]:
         return None
-    return Section(
-        id=f"run-{run.run}",
-        title=run.name,
-        method=run.method,
-        run=str(run.run),
-        more=NOTHING,
+    counts = counted(snapshot.rows(LAYERS, bound), run.layers, lambda row: _KINDS[row["kind"]])
+    return section(
+        run,
         figures=figures(summary),
         warnings=usage_warnings(snapshot.rows(WARNINGS, bound), lambda rows: f"{rows[0]['facts']:,} facts"),
-        layers=_layers(snapshot, run, bound),
-        pictures=(),
-        tables=tuple(
-            tables.table(query, snapshot.rows(query, bound), bound) for query in (OVERLAP, RELATIONS, OWN, LAYERS)
-        ),
+        pictures=heats("Neurons by layer", counts, "different neurons"),
+        tables=tuple(tables.asked(query, bound) for query in (OVERLAP, RELATIONS, OWN, LAYERS)),
     )
-
-
-def _layers(snapshot: Snapshot, run: Run, bound: dict[str, object]) -> tuple[Heat, ...]:
-    counts: dict[str, list[int]] = {}
-    names = {"knowledge neuron": "KN", "dkn": "DKN"}
-    for row in snapshot.rows(LAYERS, bound):
-        counts.setdefault(names[row["kind"]], [0] * run.layers)[row["layer"]] = row["neurons"]
-    return (layer_heat("Neurons by layer", counts, "", "different neurons"),) if counts else ()

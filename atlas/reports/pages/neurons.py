@@ -1,15 +1,13 @@
 """Neuron pages: what a neuron serves, what it writes, and its partners."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 from operator import itemgetter
 
 from atlas.reports import addresses
-from atlas.reports.context.pages import NeuronPage
-from atlas.reports.context.section import Section
-from atlas.reports.pages.shared import NOTHING, Page, figures, site
-from atlas.reports.query import Query, Row, chunks, deal
+from atlas.reports.context import NeuronPage, Section
+from atlas.reports.pages.shared import Draft, dealt, figures, of_run, section
+from atlas.reports.query import Key, Query, Row
 from atlas.reports.snapshot import DEFINITION, Run, Snapshot
 from atlas.reports.tables import Tables
 
@@ -22,6 +20,7 @@ SUMMARY = Query(
     "What it serves",
     f"SELECT layer, neuron, run, facts, likn_facts, languages, relations, score FROM neuron_summary WHERE {_OF_RUN}",
     "run",
+    hidden=("layer", "neuron", "run"),
 )
 LANGUAGES = Query(
     "languages",
@@ -110,57 +109,33 @@ QUALIFY row_number() OVER (
 QUERIES = (SUMMARY, LANGUAGES, RELATIONS, FACTS, TOKENS, PARTNERS)
 
 
-def pages(snapshot: Snapshot) -> Iterator[Page]:
+_SHOWN = (FACTS, LANGUAGES, RELATIONS, TOKENS, PARTNERS)
+
+
+def pages(snapshot: Snapshot) -> Iterator[Draft]:
     """Yield the page of every knowledge neuron of the facts shown, by layer and neuron."""
     for _, layer in groupby(sorted(snapshot.neurons), key=itemgetter(0)):
-        for chunk in chunks(list(layer), AT_ONCE):
-            for place, rows in zip(chunk, deal(snapshot.source, ("layer", "neuron"), chunk, QUERIES), strict=True):
-                yield _Maker(snapshot, (place[0], place[1]), rows).page()
+        names = ("layer", "neuron")
+        yield from dealt(snapshot, names, list(layer), QUERIES, addresses.neuron, _page, at_once=AT_ONCE)
 
 
-@dataclass
-class _Maker:
-    """Makes the page of one neuron from its rows, by query."""
+def _page(snapshot: Snapshot, place: Key, rows: Mapping[str, list[Row]]) -> NeuronPage:
+    layer, neuron = place
+    tables = Tables(snapshot, addresses.neuron(layer, neuron))
+    return NeuronPage(
+        site=tables.site,
+        title=f"Neuron {neuron} of layer {layer}",
+        layer=str(layer),
+        neuron=str(neuron),
+        runs=tuple(_section(tables, place, run, rows) for run in snapshot.runs if of_run(run, rows["summary"])),
+    )
 
-    snapshot: Snapshot
-    place: tuple[int, int]
-    rows: dict[str, list[Row]]
-    tables: Tables = field(init=False)
 
-    def __post_init__(self) -> None:
-        self.address = addresses.neuron(*self.place)
-        self.tables = Tables(self.snapshot, addresses.root(self.address))
-
-    def page(self) -> Page:
-        layer, neuron = self.place
-        context = NeuronPage(
-            site=site(self.snapshot, self.address),
-            title=f"Neuron {neuron} of layer {layer}",
-            layer=str(layer),
-            neuron=str(neuron),
-            runs=tuple(self._section(run) for run in self.snapshot.runs if self._of(run, "summary")),
-        )
-        return Page(self.address, "neuron.html", context)
-
-    def _of(self, run: Run, name: str) -> list[Row]:
-        key, value = ("model", run.model) if name in ("tokens", "partners") else ("run", run.run)
-        return [row for row in self.rows[name] if row[key] == value]
-
-    def _section(self, run: Run) -> Section:
-        layer, neuron = self.place
-        bound = {"run": run.run, "model": run.model, "layer": layer, "neuron": neuron}
-        (summary,) = self._of(run, "summary")
-        shown = {name: value for name, value in summary.items() if name not in ("layer", "neuron", "run")}
-        order = (FACTS, LANGUAGES, RELATIONS, TOKENS, PARTNERS)
-        return Section(
-            id=f"run-{run.run}",
-            title=run.name,
-            method=run.method,
-            run=str(run.run),
-            more=NOTHING,
-            figures=figures(shown),
-            warnings=(),
-            layers=(),
-            pictures=(),
-            tables=tuple(self.tables.table(query, self._of(run, query.name), bound) for query in order),
-        )
+def _section(tables: Tables, place: Key, run: Run, rows: Mapping[str, list[Row]]) -> Section:
+    bound = {"run": run.run, "model": run.model, "layer": place[0], "neuron": place[1]}
+    (summary,) = of_run(run, rows["summary"])
+    return section(
+        run,
+        figures=figures({name: value for name, value in summary.items() if name not in SUMMARY.hidden}),
+        tables=tuple(tables.table(query, of_run(run, rows[query.name]), bound) for query in _SHOWN),
+    )

@@ -1,22 +1,19 @@
 """The overview: what the atlas holds, and what each model's run found."""
 
+from collections.abc import Callable
+from functools import partial
+
 from atlas.reports import addresses
-from atlas.reports.context.pages import OverviewPage
-from atlas.reports.pages import comparisons, runs
-from atlas.reports.pages.evaluations import summary
-from atlas.reports.pages.shared import Page, figures, site
+from atlas.reports.cells import cut
+from atlas.reports.context import OverviewPage, Section
+from atlas.reports.pages.shared import Draft, figures
 from atlas.reports.query import Query
 from atlas.reports.snapshot import DEFINITION, Snapshot
 from atlas.reports.tables import Tables
 from atlas.schema import usable
 from atlas.store import queries
 
-HOLDS = Query(
-    "holds",
-    "What it holds",
-    queries.HOLDS,
-    "ALL",
-)
+HOLDS = Query("holds", "What it holds", queries.HOLDS, "ALL")
 THRESHOLDS = Query(
     "thresholds",
     "Thresholds",
@@ -91,21 +88,19 @@ QUALIFY row_number() OVER (ORDER BY edit.created DESC, edit.edit) <= 100
 )
 
 
-def pages(snapshot: Snapshot) -> list[Page]:
-    """Return the overview, a list of one."""
-    address = addresses.OVERVIEW
-    tables = Tables(snapshot, addresses.root(address))
-    context = OverviewPage(
-        site=site(snapshot, address),
-        title=snapshot.source.path.name,
+def draft(snapshot: Snapshot, sections: Callable[[], tuple[Section, ...]]) -> Draft:
+    """Return the overview; `sections` gives what other kinds of pages tell in it."""
+    return Draft(addresses.OVERVIEW, partial(_page, snapshot, sections))
+
+
+def _page(snapshot: Snapshot, sections: Callable[[], tuple[Section, ...]]) -> OverviewPage:
+    tables = Tables(snapshot, addresses.OVERVIEW)
+    lists = (tables.asked(query, {}) for query in (RELATIONS, LANGUAGES, EDITS, RUNS, SKIPPED))
+    return OverviewPage(
+        site=tables.site,
+        title=cut(snapshot.source.path.name),
         holds=figures(snapshot.rows(HOLDS, {})[0]),
         thresholds=figures(snapshot.rows(THRESHOLDS, {})[0]),
-        tables=tuple(
-            tables.table(query, rows, {})
-            for query in (RELATIONS, LANGUAGES, EDITS, RUNS, SKIPPED)
-            if (rows := snapshot.rows(query, {}))
-        ),
-        runs=tuple(runs.summary(snapshot, tables, run) for run in snapshot.runs),
-        evaluations=(*summary(snapshot), *comparisons.summary(snapshot)),
+        tables=tuple(table for table in lists if table.rows),
+        runs=sections(),
     )
-    return [Page(address, "overview.html", context)]

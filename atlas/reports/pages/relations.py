@@ -1,12 +1,12 @@
 """Relation pages: the relation's facts, languages, templates and neurons."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 from atlas.reports import addresses
-from atlas.reports.context.pages import RelationPage
-from atlas.reports.context.parts import Table
-from atlas.reports.context.section import Section
-from atlas.reports.pages.shared import NOTHING, Page, figures, parts, site
+from atlas.reports.cells import cut
+from atlas.reports.context import Link, RelationPage, Section
+from atlas.reports.pages.shared import Draft, figures, parts, section
 from atlas.reports.query import Query, Row
 from atlas.reports.snapshot import DEFINITION, Run, Snapshot
 from atlas.reports.tables import Tables
@@ -113,60 +113,42 @@ QUALIFY row_number() OVER (PARTITION BY r.language ORDER BY r.facts DESC, r.laye
 )
 
 
-def pages(snapshot: Snapshot) -> Iterator[Page]:
+def pages(snapshot: Snapshot) -> Iterator[Draft]:
     """Yield the pages of the relations that have facts shown, long ones in several parts."""
     for code in snapshot.relations:
         if code in snapshot.with_page:
-            yield from _pages(snapshot, code)
+            facts = {run: snapshot.rows(FACTS, _bound(run, code)) for run in snapshot.runs}
+            longest = max(facts.values(), key=len, default=[])
+            for part, _, links in parts(longest, FACTS_A_PAGE, partial(addresses.relation, code)):
+                yield Draft(addresses.relation(code, part), partial(_page, snapshot, code, facts, part, links))
 
 
-def _pages(snapshot: Snapshot, code: str) -> Iterator[Page]:
-    facts = {run: _facts(snapshot, run, code) for run in snapshot.runs}
-    longest = max((len(rows) for rows in facts.values()), default=0)
-    count = max(1, -(-longest // FACTS_A_PAGE))
-    for part in range(1, count + 1):
-        address = addresses.relation(code, part)
-        tables = Tables(snapshot, addresses.root(address))
-        context = RelationPage(
-            site=site(snapshot, address),
-            title=snapshot.relations[code],
-            code=code,
-            parts=parts(part, count, lambda number: addresses.relation(code, number)),
-            templates=_templates(snapshot, tables, code) if part == 1 else None,
-            runs=tuple(_section(snapshot, tables, run, code, facts[run], part) for run in snapshot.runs if facts[run]),
-        )
-        yield Page(address, "relation.html", context)
+def _bound(run: Run, code: str) -> dict[str, object]:
+    return {"run": run.run, "model": run.model, "relation": code}
 
 
-def _facts(snapshot: Snapshot, run: Run, code: str) -> list[Row]:
-    return snapshot.rows(FACTS, {"run": run.run, "model": run.model, "relation": code})
-
-
-def _templates(snapshot: Snapshot, tables: Tables, code: str) -> Table:
-    bound = {"relation": code}
-    return tables.table(TEMPLATES, snapshot.rows(TEMPLATES, bound), bound)
-
-
-def _section(snapshot: Snapshot, tables: Tables, run: Run, code: str, facts: list[Row], part: int) -> Section:
-    bound = {"run": run.run, "model": run.model, "relation": code}
-    note = FACTS.note
-    if len(facts) > FACTS_A_PAGE:
-        first = (part - 1) * FACTS_A_PAGE
-        note = f"Facts {first + 1:,} to {min(first + FACTS_A_PAGE, len(facts)):,} of {len(facts):,}. {note}"
-        facts = facts[first : first + FACTS_A_PAGE]
-    others = (LANGUAGES, NEURONS, RELATION_DKN) if part == 1 else ()
-    return Section(
-        id=f"run-{run.run}",
-        title=run.name,
-        method=run.method,
-        run=str(run.run),
-        more=NOTHING,
-        figures=figures(snapshot.rows(FIGURES, bound)[0]) if part == 1 else (),
-        warnings=(),
-        layers=(),
-        pictures=(),
-        tables=(
-            tables.table(FACTS, facts, bound, note=note),
-            *(tables.table(query, snapshot.rows(query, bound), bound) for query in others),
-        ),
+def _page(
+    snapshot: Snapshot, code: str, facts: dict[Run, list[Row]], part: int, links: tuple[Link, ...]
+) -> RelationPage:
+    tables = Tables(snapshot, addresses.relation(code, part))
+    return RelationPage(
+        site=tables.site,
+        title=snapshot.relations[code],
+        code=cut(code),
+        parts=links,
+        templates=tables.asked(TEMPLATES, {"relation": code}) if part == 1 else None,
+        runs=tuple(_section(snapshot, tables, run, code, rows, part) for run, rows in facts.items() if rows),
     )
+
+
+def _section(snapshot: Snapshot, tables: Tables, run: Run, code: str, facts: Sequence[Row], part: int) -> Section:
+    bound, note, every = _bound(run, code), FACTS.note, len(facts)
+    if every > FACTS_A_PAGE:
+        first = (part - 1) * FACTS_A_PAGE
+        facts = facts[first : first + FACTS_A_PAGE]
+        note = f"Facts {first + 1:,} to {first + len(facts):,} of {every:,}. {note}"
+    table = tables.table(FACTS, facts, bound, note=note)
+    if part > 1:
+        return section(run, tables=(table,))
+    others = (tables.asked(query, bound) for query in (LANGUAGES, NEURONS, RELATION_DKN))
+    return section(run, figures=figures(snapshot.rows(FIGURES, bound)[0]), tables=(table, *others))

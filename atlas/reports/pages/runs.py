@@ -2,15 +2,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from atlas.reports import addresses, charts
-from atlas.reports.context.pages import RunPage
-from atlas.reports.context.parts import Link, Warning
-from atlas.reports.context.pictures import Heat, Picture
-from atlas.reports.context.section import Section
-from atlas.reports.pages.shared import SHARED, Page, figures, site, usage_warnings
-from atlas.reports.pictures import layer_heat
+from atlas.reports.context import Link, Picture, RunPage, Section, Warning
+from atlas.reports.pages.shared import SHARED, Draft, counted, figures, heats, section, usage_warnings
 from atlas.reports.query import Query, Row
 from atlas.reports.snapshot import DEFINITION, Run, Snapshot
 from atlas.reports.svg import svg
@@ -153,48 +150,57 @@ CHARTS = (
 )
 
 
-def pages(snapshot: Snapshot) -> Iterator[Page]:
+_LAYERS = {
+    "Knowledge neurons and LIKN": ("knowledge neuron", "likn"),
+    "Neurons of degenerate sets (DKN)": ("dkn",),
+}
+
+
+def pages(snapshot: Snapshot) -> Iterator[Draft]:
     """Yield the page of every run shown."""
     for run in snapshot.runs:
-        address = addresses.run(run.run)
-        tables = Tables(snapshot, addresses.root(address))
-        section = _section(snapshot, tables, run, (FACTS, NEURONS, CONTROL, OVERLAP, PROOF, LAYERS), "")
-        context = RunPage(
-            site=site(snapshot, address), title=f"{run.name}, {run.method}", id=str(run.run), runs=(section,)
-        )
-        yield Page(address, "run.html", context)
+        yield Draft(_address(run), partial(_page, snapshot, run))
 
 
-def summary(snapshot: Snapshot, tables: Tables, run: Run) -> Section:
-    """Return what the overview shows of a run: its pictures and first facts, and the way to its page."""
-    return _section(snapshot, tables, run, (FACTS,), addresses.run(run.run))
+def summary(snapshot: Snapshot) -> Iterator[Callable[[], Section]]:
+    """Yield what the overview shows of each run: its pictures and first facts, and the way to its page."""
+    tables = Tables(snapshot, addresses.OVERVIEW)
+    for run in snapshot.runs:
+        yield partial(_section, snapshot, tables, run, (FACTS,), _address(run))
+
+
+def _address(run: Run) -> str:
+    return addresses.page("runs", run.run)
+
+
+def _page(snapshot: Snapshot, run: Run) -> RunPage:
+    tables = Tables(snapshot, _address(run))
+    shown = (FACTS, NEURONS, CONTROL, OVERLAP, PROOF, LAYERS)
+    sections = (_section(snapshot, tables, run, shown, ""),)
+    return RunPage(tables.site, f"{run.name}, {run.method}", sections, str(run.run))
 
 
 def _section(snapshot: Snapshot, tables: Tables, run: Run, shown: Sequence[Query], more: str) -> Section:
     """Return a run with the tables `shown`, all of them unless `more`, an address, has the rest."""
     bound = {"run": run.run}
     rows = {query: snapshot.rows(query, bound) for query in (*shown, *(chart.query for chart in CHARTS), LAYERS)}
-    most = MOST_IN_SUMMARY if more else MOST
-    return Section(
-        id=f"run-{run.run}",
-        title=run.name,
-        method=run.method,
-        run=str(run.run),
+    drawings = (_picture(chart, run, rows[chart.query], more) for chart in CHARTS if rows[chart.query])
+    if more:
+        rows[FACTS] = rows[FACTS][:MOST_IN_SUMMARY]
+    return section(
+        run,
         more=Link("All tables of this run", more),
         figures=figures(snapshot.rows(FIGURES, bound)[0]),
         warnings=_warnings(snapshot, run),
-        layers=_layers(rows[LAYERS], run),
-        pictures=tuple(_picture(chart, run, rows[chart.query], more) for chart in CHARTS if rows[chart.query]),
-        tables=tuple(
-            tables.table(query, rows[query][:most] if query is FACTS else rows[query], bound) for query in shown
-        ),
+        pictures=(*_layers(rows[LAYERS], run), *drawings),
+        tables=tuple(tables.table(query, rows[query], bound) for query in shown),
     )
 
 
 def _picture(chart: Chart, run: Run, rows: list[Row], page: str) -> Picture:
-    identity, numbers = f"{chart.query.name}-picture-{run.run}", f"{page}#{chart.query.name}-{run.run}"
-    drawn = svg(chart.draw(rows), identity, f"{chart.title}, {run.name}")
-    return Picture(identity, chart.title, chart.caption, drawn, numbers)
+    identity, numbers = f"{chart.query.name}-picture-{run.run}", f"{page}#{chart.query.id({'run': run.run})}"
+    text = svg(chart.draw(rows), identity, f"{chart.title}, {run.name}")
+    return Picture(chart.title, text, id=identity, caption=chart.caption, numbers=numbers)
 
 
 def _warnings(snapshot: Snapshot, run: Run) -> tuple[Warning, ...]:
@@ -209,18 +215,11 @@ def _where(rows: Sequence[Row]) -> str:
     return f"{row['facts']:,} facts" if row["facts"] else ""
 
 
-def _layers(rows: list[Row], run: Run) -> tuple[Heat, ...]:
+def _layers(rows: list[Row], run: Run) -> tuple[Picture, ...]:
     """Return where knowledge neurons and LIKN are, and where the neurons of degenerate sets are."""
-    heats = []
-    for kinds, title in (
-        (("knowledge neuron", "likn"), "Knowledge neurons and LIKN"),
-        (("dkn",), "Neurons of degenerate sets (DKN)"),
-    ):
-        counts: dict[str, list[int]] = {}
-        for row in rows:
-            if row["kind"] in kinds:
-                label = SHARED if row["kind"] == "likn" else row["language"]
-                counts.setdefault(label, [0] * run.layers)[row["layer"]] = row["neurons"]
-        if counts:
-            heats.append(layer_heat(title, counts, SHARED, "different neurons"))
-    return tuple(heats)
+    pictures: list[Picture] = []
+    for title, kinds in _LAYERS.items():
+        of_kinds = (row for row in rows if row["kind"] in kinds)
+        counts = counted(of_kinds, run.layers, lambda row: SHARED if row["kind"] == "likn" else row["language"])
+        pictures += heats(title, counts, "different neurons")
+    return tuple(pictures)

@@ -1,36 +1,71 @@
 """What several kinds of pages have in common."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
+from typing import Any, TypeVar
 
-import atlas
-from atlas.reports import addresses
 from atlas.reports.cells import shown
-from atlas.reports.context.parts import Figure, Link, Site, Warning
-from atlas.reports.query import Row
-from atlas.reports.snapshot import Snapshot
+from atlas.reports.context import Figure, Link, Page, Picture, Section, Warning
+from atlas.reports.pictures import layer_heat
+from atlas.reports.query import Key, Query, Row, chunks, deal
+from atlas.reports.snapshot import Run, Snapshot
 from atlas.reports.tables import meaning
 from atlas.store.warnings import UsageWarning
 
 SHARED = "LIKN"
-NOTHING = Link("", "")
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """A page to be written: its address in the site, its template and the template's values."""
+class Draft:
+    """A page to be made and written: its address in the site, and what makes it."""
 
     address: str
-    template: str
-    context: object
+    make: Callable[[], Page]
 
 
-def site(snapshot: Snapshot, address: str) -> Site:
-    """Return what the page at `address` knows of the site."""
-    return Site(snapshot.source.path.name, atlas.__version__, addresses.root(address), bool(snapshot.edits))
+def dealt(
+    snapshot: Snapshot,
+    names: Sequence[str],
+    keys: Sequence[Key],
+    queries: Sequence[Query],
+    address: Callable[..., str],
+    make: Callable[[Snapshot, Key, Mapping[str, list[Row]]], Page],
+    *,
+    at_once: int,
+) -> Iterator[Draft]:
+    """Yield a page for each of `keys`, the values of the columns `names`: `make` gets its rows of every query."""
+    for chunk in chunks(keys, at_once):
+        for key, rows in zip(chunk, deal(snapshot.source, names, chunk, queries), strict=True):
+            yield Draft(address(*key), partial(make, snapshot, key, rows))
+
+
+def section(run: Run, **parts: Any) -> Section:
+    """Return what a page says of a run."""
+    return Section(f"run-{run.run}", run.name, run.method, str(run.run), **parts)
+
+
+def of_run(run: Run, rows: Iterable[Row]) -> list[Row]:
+    """Return those rows that are of a run, or of its model where they are of all runs of a model."""
+    return [row for row in rows if (row["run"] == run.run if "run" in row else row["model"] == run.model)]
+
+
+def heats(title: str, counts: Mapping[str, Sequence[int]], what: str) -> tuple[Picture, ...]:
+    """Return the picture of how many of `what` each layer has, a row for each key of `counts`; none without rows."""
+    return (layer_heat(title, counts, SHARED, what),) if counts else ()
+
+
+def counted(rows: Iterable[Row], layers: int, name: Callable[[Row], str]) -> dict[str, list[int]]:
+    """Return the column `neurons` of rows as `[layer]`, by what `name` calls a row."""
+    counts: dict[str, list[int]] = {}
+    for row in rows:
+        counts.setdefault(name(row), [0] * layers)[row["layer"]] = row["neurons"]
+    return counts
 
 
 def figures(row: Mapping[str, object]) -> tuple[Figure, ...]:
@@ -51,12 +86,18 @@ def usage_warnings(rows: Iterable[Row], where: Callable[[Sequence[Row]], str]) -
     return tuple(Warning(kind, kind.meaning, where(held[kind])) for kind in UsageWarning if kind in held)
 
 
-def parts(here: int, count: int, address: Callable[[int], str]) -> tuple[Link, ...]:
-    """Return links between the pages that a long table takes, in one folder; none where there is one."""
-    if count == 1:
-        return ()
-    names = [(number, address(number).rpartition("/")[2]) for number in range(1, count + 1)]
-    return tuple(Link(str(number), "" if number == here else name) for number, name in names)
+def parts(
+    items: Sequence[Item], size: int, address: Callable[[int], str]
+) -> Iterator[tuple[int, Sequence[Item], tuple[Link, ...]]]:
+    """Yield the pages that a long table takes: number, rows, and links between them; at least one page, even of none.
+
+    The links are of one folder; where there is one page alone there are none.
+    """
+    count = max(1, -(-len(items) // size))
+    names = [address(number).rpartition("/")[2] for number in range(1, count + 1)]
+    for here in range(1, count + 1):
+        links = (Link(str(number), "" if number == here else name) for number, name in enumerate(names, start=1))
+        yield here, items[(here - 1) * size : here * size], tuple(links) if count > 1 else ()
 
 
 def share(value: float, most: float) -> float:

@@ -1,6 +1,7 @@
 """Where pages lie in the site. Names come from ids; text of a data set is used only where it is harmless."""
 
 import re
+from functools import lru_cache
 
 from atlas.ids import stable_id
 
@@ -55,6 +56,7 @@ def _part(number: int) -> str:
     return "" if number == 1 else f"-{number}"
 
 
+@lru_cache(4096)
 def _safe(code: str, pattern: re.Pattern[str]) -> str:
     """Return the code itself if it is a plain one, otherwise a hash of it."""
     plain = pattern.fullmatch(code) and code not in _RESERVED

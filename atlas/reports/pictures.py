@@ -1,6 +1,7 @@
 """Pictures of which a report has thousands, as SVG by hand: neurons by layer, and sets of neurons on a circle.
 
-All others are Altair's (`atlas.reports.charts`).
+All others are Altair's (`atlas.reports.charts`). With the layers of facts drawn by Altair too, the report of 300 facts
+took 20.8 s of processor time in place of 9.8, one measured after the other.
 """
 
 from collections.abc import Mapping, Sequence

@@ -111,7 +111,7 @@ class _Attempts:
 
     def _each(self, name: str, found: Callable[[Snapshot], Iterable[Made]]) -> Iterator[Made]:
         """Yield what is found, as far as it goes."""
-        items = iter(found(self.snapshot))
+        items = self._made(name, lambda: iter(found(self.snapshot))) or iter(())
         while (item := self._made(name, lambda: next(items, None))) is not None:
             yield item
 

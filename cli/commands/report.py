@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .. import diagnostics
+from ..exits import ExitCode
 from ..options import DEFAULT_DB, Db, Relations, split
 
 if TYPE_CHECKING:
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
 
 MEMORY = "500MB"
 """What the database may use while it writes a report; it spills to disk beyond that."""
+
+MOST_FAILURES = 10
+"""How many pages that could not be made are named."""
 
 
 def report(
@@ -34,17 +38,24 @@ def report(
     print(diagnostics.visible(line_of(written)))
     pages = ", ".join(f"{count:,} {kind}" for kind, count in written.pages.items() if count)
     print(f"Pages: {pages}.")
+    if written.failed:
+        raise typer.Exit(ExitCode.FAILED)
 
 
 def write(db: Path, out: Path, facts: int | None = None, relations: Sequence[str] | None = None) -> "Written":
-    """Write the report of `db` into `out`."""
+    """Write the report of `db` into `out`, and warn of the pages that could not be made."""
     import atlas
     from atlas import reports
 
     from ..output.progress import PageProgress
 
     with atlas.open(db, memory_limit=MEMORY) as opened, PageProgress() as progress:
-        return reports.write(opened, out, reports.Selection(facts, relations), progress.step)
+        written = reports.write(opened, out, reports.Selection(facts, relations), progress.step)
+    for address, why in list(written.failed.items())[:MOST_FAILURES]:
+        diagnostics.warning(f"{address} could not be made: {why}")
+    if len(written.failed) > MOST_FAILURES:
+        diagnostics.warning(f"{len(written.failed) - MOST_FAILURES:,} further pages could not be made")
+    return written
 
 
 def line_of(written: "Written") -> str:

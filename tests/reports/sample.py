@@ -15,6 +15,13 @@ HOSTILE = "<script>alert(1)</script>"
 QUOTES = "\"'); DROP TABLE fact; --"
 PATH = "../../../etc/passwd"
 BIDI = "\u202egnp.exe\u2066"
+ODD = (
+    "nul\x00 esc\x1b[31m del\x7f \ufffe",
+    "line\u2028end\u202e \U0001f468\u200d\U0001f469\U0001f1e9",
+    "x" * 1_000_000,
+)
+"""Texts that XML, scripts or the renderer of charts cannot take as they are."""
+
 RELATIONS = {"P36": "capital", PATH: HOSTILE}
 LANGUAGES = ("ar", "en", "zh-hans", 'x"><b onclick=alert(1)>')
 _TEMPLATES = {"ar": "عاصمة [X] هي [Y]", "en": "The capital of [X] is [Y]", "zh-hans": "[X]的首都是[Y]"}

@@ -1,13 +1,15 @@
 """Charts take rows of the views and become pictures, whatever the text in them; notebooks show atlases."""
 
+import math
 from xml.etree import ElementTree
 
 import altair
 import pytest
-from reports.sample import HOSTILE, LANGUAGES
+from reports.sample import HOSTILE, LANGUAGES, ODD
 
 import atlas
 from atlas.reports import charts
+from atlas.reports.cells import drawn
 from atlas.reports.pages.fact_check_intervals import with_intervals
 from atlas.reports.svg import svg
 
@@ -36,6 +38,24 @@ def test_a_chart_is_an_altair_chart_and_a_clean_picture(opened, name):
     tags = {element.tag.rpartition("}")[2] for element in root.iter()}
     assert tags <= {"svg", "g", "path", "rect", "line", "text", "title", "defs", "clipPath"}
     assert not any(key.startswith("on") or "href" in key for element in root.iter() for key in element.attrib)
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_a_chart_of_any_text_is_a_picture(opened, odd):
+    rows = [
+        row | {"relation": odd + row["relation"]}
+        for row in _rows(opened, "likn_control").to_pylist()
+        if row["observed"] is not None
+    ]
+    root = ElementTree.fromstring(svg(charts.likn_control(rows), "one", odd))
+    labels = [element.text for element in root.iter() if (element.text or "").startswith(drawn(odd)[:4])]
+    assert len(labels) == len({row["relation"] for row in rows})
+    assert len(root.get("aria-label")) < 20_000
+
+
+def test_what_is_no_number_is_left_out(opened):
+    rows = [row | {"share": math.nan} for row in _rows(opened, "layer_distribution").to_pylist()]
+    assert ElementTree.fromstring(svg(charts.layer_distribution(rows), "one", "")) is not None
 
 
 def test_labels_are_in_the_picture_as_text(opened):

@@ -2,15 +2,21 @@
 
 import math
 import re
+import shutil
 from pathlib import PurePosixPath
+from xml.etree import ElementTree
 
 import pytest
 from reports.html import Parsed
-from reports.sample import BIDI, HOSTILE, LANGUAGES, PATH, QUOTES, RELATIONS, facts
+from reports.sample import BIDI, HOSTILE, LANGUAGES, ODD, PATH, QUOTES, RELATIONS, facts
 
 import atlas
+from atlas import schema
 from atlas.errors import UsageError
 from atlas.reports import Selection, addresses, write
+from atlas.reports import site as sites
+from atlas.reports.pages.shared import Draft
+from atlas.reports.site import Kind
 
 SAFE_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]*")
 
@@ -161,6 +167,72 @@ def test_a_selection_bounds_the_site(db, tmp_path):
 def test_an_unknown_relation_is_named(db, tmp_path):
     with atlas.open(db) as reader, pytest.raises(UsageError, match="no relation 'P999'; it has"):
         write(reader, tmp_path / "site", Selection(relations=["P999"]))
+
+
+def _renamed(writer, column, old, new):
+    """Write `new` for `old` in a column of every table, and in the lists of its name."""
+    for name, table in schema.TABLES.items():
+        for found in table.columns:
+            if found.name == column:
+                writer.sql(f'UPDATE "{name}" SET "{column}" = $new WHERE "{column}" = $old', {"new": new, "old": old})
+            elif found.name == f"{column}s" and found.type == "VARCHAR[]":
+                lists = f"list_transform({column}s, lambda x: CASE WHEN x = $old THEN $new ELSE x END)"
+                writer.sql(f'UPDATE "{name}" SET {column}s = {lists}', {"new": new, "old": old})
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("odd", ODD, ids=["control", "lines", "long"])
+def test_a_report_holds_any_name(db, tmp_path, odd):
+    path = tmp_path / "odd.duckdb"
+    shutil.copy(db, path)
+    with atlas.open(path, "a") as writer:
+        for column, old in (("language", "ar"), ("relation", "P36"), ("method", "amig")):
+            _renamed(writer, column, old, odd)
+        for text in (
+            "UPDATE model SET name = ? || name",
+            "UPDATE relation SET name = ?",
+            "UPDATE language SET name = ?",
+        ):
+            writer.sql(text, [odd])
+        writer.sql("UPDATE fact_label SET subject = ?, object = ? WHERE language = 'en'", [odd, odd])
+    with atlas.open(path) as reader:
+        written = write(reader, tmp_path / "site")
+    assert written.failed == {}
+    assert written.pages["facts"] == len(facts().facts)
+    for page in (tmp_path / "site").rglob("*.html"):
+        text = page.read_text("utf-8")
+        for picture in re.findall("<svg.*?</svg>", text, re.DOTALL):
+            assert ElementTree.fromstring(picture) is not None
+        limit = 20_000_000 if page.parent.name in ("languages", "relations") else 1_000_000  # their SQL names them
+        assert len(text) < limit, page
+
+
+@pytest.mark.parametrize("kind", ["facts", "neurons"])
+def test_a_page_that_fails_is_named_and_the_others_are_written(db, tmp_path, monkeypatch, kind):
+    whole = sites.KINDS[kind]
+
+    def failing(snapshot):
+        first, *others = whole.pages(snapshot)
+        yield Draft(first.address, lambda: 1 / 0)
+        yield from others
+
+    monkeypatch.setitem(sites.KINDS, kind, Kind(failing))
+    with atlas.open(db) as reader:
+        written = write(reader, tmp_path / "site", Selection(facts=2))
+    ((address, why),) = written.failed.items()
+    assert address.startswith(f"{kind}/")
+    assert why == "ZeroDivisionError: division by zero"
+    assert "ZeroDivisionError" in (tmp_path / "site" / address).read_text("utf-8")
+    assert written.pages["facts"] == 2
+    assert len(list((tmp_path / "site").rglob("*.html"))) == sum(written.pages.values())
+
+
+def test_a_kind_of_page_that_fails_leaves_the_others(db, tmp_path, monkeypatch):
+    monkeypatch.setitem(sites.KINDS, "runs", Kind(lambda snapshot: [None][1], lambda snapshot: [lambda: {}["x"]]))
+    with atlas.open(db) as reader:
+        written = write(reader, tmp_path / "site", Selection(facts=1))
+    assert set(written.failed) == {"runs", "overview: part 1"}
+    assert written.pages["facts"] == written.pages["overview"] == 1
 
 
 @pytest.mark.slow

@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from atlas.reports.pages.shared import Draft
+from atlas.reports.site import KINDS, Kind
+
 
 def _rows(ended):
     assert ended.code == 0, ended.err
@@ -169,3 +172,13 @@ def test_report_of_facts_alone(shell, data, db, tmp_path):
     shell("import", data, "--db", db)
     assert shell("report", "--db", db, "--out", tmp_path / "site").code == 0
     assert "No model has been run yet" in (tmp_path / "site" / "index.html").read_text("utf-8")
+
+
+def test_report_names_a_page_that_fails(shell, data, db, tmp_path, monkeypatch):
+    shell("import", data, "--db", db)
+    monkeypatch.setitem(KINDS, "relations", Kind(lambda snapshot: [Draft("relations/odd.html", lambda: 1 / 0)]))
+    ended = shell("report", "--db", db, "--out", tmp_path / "site")
+    assert ended.code == 1
+    assert "relations/odd.html could not be made: ZeroDivisionError: division by zero" in ended.err
+    assert "ZeroDivisionError" in (tmp_path / "site" / "relations" / "odd.html").read_text("utf-8")
+    assert (tmp_path / "site" / "index.html").is_file()

@@ -7,6 +7,7 @@ class UsageWarning(StrEnum):
     """A warning on rows and pages; the view `usage_warning` says where each holds."""
 
     SINGLE_TEMPLATE = "single template"
+    SINGLE_LANGUAGE = "single language"
     NOT_CONVERGED = "not converged"
     UNKNOWN_ANSWER = "model does not know the answer"
     UNKNOWN_WORDS = "words that the tokenizer does not know"
@@ -20,6 +21,7 @@ class UsageWarning(StrEnum):
 
 _MEANINGS = {
     UsageWarning.SINGLE_TEMPLATE: "The fact has one usable prompt in the language: its wording may be what was found.",
+    UsageWarning.SINGLE_LANGUAGE: "The fact has usable prompts in one language: no neuron is language-independent.",
     UsageWarning.NOT_CONVERGED: "Some layer's scores miss the tolerance of the completeness check.",
     UsageWarning.UNKNOWN_ANSWER: "For no usable prompt is the answer's first token the model's own choice.",
     UsageWarning.UNKNOWN_WORDS: "In some usable prompt, words beside the answer are unknown to the model's vocabulary.",

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
-from store.world import World, fill
+from store.world import FLOOR, World, fill
 
 import atlas
 from atlas import schema
@@ -28,9 +28,9 @@ def holding(empty):
         definitions = writer.definitions().to_arrow()
 
         @contextmanager
-        def hold(world: World, order=None):
+        def hold(world: World, order=None, floor=FLOOR):
             try:
-                yield writer, fill(writer, world, order)
+                yield writer, fill(writer, world, order, floor)
             finally:
                 for table in set(schema.TABLES) - {"atlas_info"}:
                     writer.sql(f"DELETE FROM {table}")

@@ -13,8 +13,8 @@ from store.world import (
     World,
     add_facts,
     add_run,
+    highest,
     knowledge,
-    mean_score,
     partners,
     random_world,
 )
@@ -78,10 +78,7 @@ class Ground:
             other = partners(world, number, world.languages(number).index(code), code, True)
             if other is None:
                 return None
-            ranked = sorted(
-                knowledge(world, other, code), key=lambda n: (-np.float32(mean_score(world, other, code, n)), n)
-            )
-            sets.append(set(ranked[: len(knowledge(world, number, code))]))
+            sets.append(set(highest(world, other, code, len(knowledge(world, number, code)))))
         return sets
 
     @property

@@ -77,7 +77,7 @@ def test_row_order_is_nothing(holding, world, randomness: random.Random):
 @very_few
 @given(worlds(), st.sampled_from([0.1, 0.3]), st.sampled_from(["none", "layer"]))
 def test_a_view_is_its_macro_at_the_same_thresholds(holding, world, tau, normalization):
-    with holding(world) as (atlas, _):
+    with holding(world, floor=0) as (atlas, _):
         atlas.define("mine", tau=tau, share=0.4, min_languages=2, normalization=normalization)
         for view, extra in VIEWS.items():
             macro = f"{view}_at(tau := {tau}, share := 0.4, normalization := '{normalization}'{extra})"

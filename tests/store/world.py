@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -54,12 +54,11 @@ class Probed:
     def matrix(self):
         return np.array(self.scores, dtype=np.float32).reshape(LAYERS, NEURONS)
 
-    @property
-    def stored(self):
+    def stored(self, floor=FLOOR):
         """The scores that reach the floor, by neuron."""
         matrix = self.matrix
         top = matrix.max()
-        return {n: float(matrix[n]) for n in UNIVERSE if matrix[n] > 0 and matrix[n] >= np.float32(FLOOR) * top}
+        return {n: float(matrix[n]) for n in UNIVERSE if matrix[n] > 0 and matrix[n] >= np.float32(floor) * top}
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ def random_world(seed):
     return World(relations, tuple(probes))
 
 
-def batch(world, run, order=None):
+def batch(world, run, order=None, floor=FLOOR):
     """The three tables of the world's probes, in the given order of probes."""
     probes = [world.probes[i] for i in order] if order is not None else world.probes
     rows = {"probe": [], "probe_layer": [], "attribution": []}
@@ -135,7 +134,7 @@ def batch(world, run, order=None):
             rows["probe_layer"] += [key | _layer(probe, layer) for layer in range(LAYERS)]
             rows["attribution"] += [
                 key | {"layer": layer, "neuron": neuron, "score": score}
-                for (layer, neuron), score in probe.stored.items()
+                for (layer, neuron), score in probe.stored(floor).items()
             ]
     return {name: pa.Table.from_pylist(found, schema=schema.arrow(name)) for name, found in rows.items()}
 
@@ -168,10 +167,10 @@ def _layer(probe, layer):
     }
 
 
-def fill(writer, world, order=None):
+def fill(writer, world, order=None, floor=FLOOR):
     """Load the world into an open atlas and return its run's id."""
     add_facts(writer, [world])
-    return add_run(writer, world, order)
+    return add_run(writer, world, order, floor=floor)
 
 
 def add_facts(writer, worlds):
@@ -182,12 +181,12 @@ def add_facts(writer, worlds):
     writer.add_model(MODEL)
 
 
-def add_run(writer, world, order=None, seed=0, digest="made"):
+def add_run(writer, world, order=None, seed=0, digest="made", floor=FLOOR):
     """Add the run of `seed` on the model with this digest, holding the world, and return its id."""
     run = writer.start_run(
-        model=stable_id("model", digest), method="amig", settings={"floor": FLOOR}, seed=seed, versions={}
+        model=stable_id("model", digest), method="amig", settings={"floor": floor}, seed=seed, versions={}
     )
-    writer.load_batch(batch(world, run, order))
+    writer.load_batch(batch(world, run, order, floor))
     writer.finish_run(run)
     return run
 
@@ -207,7 +206,8 @@ def _passing(probe, tau, normalization):
         top = float(probe.matrix.max())
         return {n for n in UNIVERSE if float(probe.matrix[n]) > tau * top}
     sums = probe.matrix.astype(np.float64).sum(1)
-    quotients = {n: score / float(sums[n[0]]) for n, score in probe.stored.items() if sums[n[0]] != 0}
+    scores = {n: float(probe.matrix[n]) for n in UNIVERSE if probe.matrix[n] > 0 and sums[n[0]] > 0}
+    quotients = {n: score / float(sums[n[0]]) for n, score in scores.items()}
     return {n for n, quotient in quotients.items() if quotient > tau * max(quotients.values())}
 
 
@@ -215,6 +215,8 @@ def likn(world, fact, min_languages=None, **thresholds):
     """Eq. 8: the neurons that are one in all of the fact's languages, or in at least `min_languages`."""
     languages = world.languages(fact)
     sets = [knowledge(world, fact, language, **thresholds) for language in languages]
+    if len(languages) < 2:
+        return set()
     least = len(languages) if min_languages is None else min_languages
     return {n for n in UNIVERSE if sets and sum(n in each for each in sets) >= least and any(n in s for s in sets)}
 
@@ -223,6 +225,16 @@ def mean_score(world, fact, language, neuron, tau=0.2):
     """Mean over the prompts in which the neuron passes."""
     passing = [p for p in world.usable(fact, language) if neuron in _passing(p, tau, "none")]
     return np.mean([float(p.matrix[neuron]) for p in passing])
+
+
+def highest(world, fact, language, size):
+    """The best neurons, at most `size`: knowledge neurons by mean score, then other stored ones by their sum."""
+    found = knowledge(world, fact, language)
+    first = sorted(found, key=lambda n: (-np.float32(mean_score(world, fact, language, n)), n))
+    sums = Counter()
+    for probe in world.usable(fact, language):
+        sums.update({n: score for n, score in probe.stored().items() if n not in found})
+    return (first + sorted(sums, key=lambda n: (-sums[n], n)))[:size]
 
 
 def tail(population, sizes, observed, least=None):

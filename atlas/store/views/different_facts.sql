@@ -47,17 +47,36 @@ LEFT JOIN (
     AND sizes.fact = l.fact AND sizes.language = l.language
 WHERE l.usable > 0;
 
--- The partner's highest-scoring knowledge neurons in that language, as many as the fact itself has.
+-- Every neuron with a stored positive score, best first: knowledge neurons by their score, then the others by their
+-- score's mean over the fact's usable prompts. What a set is filled from when more neurons are asked for than it has.
+CREATE OR REPLACE MACRO ranked_neuron_of(definitions) AS TABLE
+SELECT
+    chosen.d.definition AS definition, stored.run, stored.fact, stored.language, stored.layer, stored.neuron,
+    row_number() OVER (
+        PARTITION BY chosen.d.definition, stored.run, stored.fact, stored.language
+        ORDER BY
+            found.score DESC NULLS LAST, CASE WHEN found.score IS NULL THEN stored.score END DESC,
+            stored.layer, stored.neuron
+    ) AS nth
+FROM (
+    SELECT probe.run, prompt.fact, prompt.language, a.layer, a.neuron, sum(a.score) AS score
+    FROM attribution AS a
+    JOIN probe ON probe.place = a.place
+    JOIN prompt ON prompt.prompt = probe.prompt
+    WHERE a.score > 0
+    GROUP BY probe.run, prompt.fact, prompt.language, a.layer, a.neuron
+) AS stored
+CROSS JOIN (SELECT unnest(definitions) AS d) AS chosen
+LEFT JOIN knowledge_neuron_of(definitions) AS found
+    ON found.definition = chosen.d.definition AND found.run = stored.run AND found.fact = stored.fact
+    AND found.language = stored.language AND found.layer = stored.layer AND found.neuron = stored.neuron;
+
+-- The partner's highest-scoring neurons in that language, as many as the fact itself has, or all that are stored.
 CREATE OR REPLACE MACRO borrowed_neuron_of(definitions, by_slot) AS TABLE
 SELECT own.definition, own.run, own.fact, own.language, partner.control, borrowed.layer, borrowed.neuron
 FROM set_size_of(definitions) AS own
 JOIN partner_of(by_slot) AS partner
     ON partner.run = own.run AND partner.fact = own.fact AND partner.language = own.language
-JOIN (
-    SELECT *, row_number() OVER (
-        PARTITION BY definition, run, fact, language ORDER BY score DESC, layer, neuron
-    ) AS nth
-    FROM knowledge_neuron_of(definitions)
-) AS borrowed
+JOIN ranked_neuron_of(definitions) AS borrowed
     ON borrowed.definition = own.definition AND borrowed.run = own.run AND borrowed.fact = partner.partner
     AND borrowed.language = own.language AND borrowed.nth <= own.size;

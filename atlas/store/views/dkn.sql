@@ -1,6 +1,6 @@
 -- Degenerate knowledge neurons of a fact in a language (METHOD 3, Eq. 9-10): sets of knowledge neurons where zeroing
 -- any proper subset costs at most `t_low` and zeroing the whole costs more than `t_high`; `strict` asks for
--- interaction > 0 too. Every proper subset was measured.
+-- interaction > 0 too. Every proper subset was measured. What the definition asks for and was not tried is counted.
 
 -- What zeroing a set does to a fact in a language: the answer's probability, mean over the prompts it was measured on.
 CREATE OR REPLACE VIEW knockout_effect AS
@@ -81,8 +81,93 @@ SEMI JOIN knowledge_set_of(definitions) AS known
     ON known.definition = found.definition AND known.run = found.run AND known.fact = found.fact
     AND known.language = found.language AND known.tried_set = coalesce(found.twin, found."set");
 
+-- What a definition would have asked of the search and was not tried, for facts in languages with a set measured:
+-- knowledge neurons that were not cut alone, and sets, no larger than the run's largest, of which every proper subset
+-- was measured and costs at most `t_low`. Thresholds looser than those of the search, or more candidates than it took,
+-- leave some.
+CREATE OR REPLACE MACRO dkn_untried_of(definitions) AS TABLE
+WITH tried AS MATERIALIZED (
+    SELECT cost.*, max(cost.size) OVER (PARTITION BY cost.run) AS largest
+    FROM knockout_cost_of(definitions) AS cost
+    WHERE NOT cost.control
+),
+quiet AS MATERIALIZED (
+    SELECT tried.definition, tried.run, tried.fact, tried.language, tried.size, tried.largest, tried.codes
+    FROM tried
+    SEMI JOIN knowledge_set_of(definitions) AS known
+        ON known.definition = tried.definition AND known.run = tried.run AND known.fact = tried.fact
+        AND known.language = tried.language AND known.tried_set = tried."set"
+    WHERE tried.cost <= tried.low
+),
+grown AS (
+    SELECT
+        part.definition, part.run, part.fact, part.language, part.size,
+        list_append(part.codes, single.codes[1]) AS codes
+    FROM quiet AS part
+    JOIN quiet AS single
+        ON single.definition = part.definition AND single.run = part.run AND single.fact = part.fact
+        AND single.language = part.language AND single.size = 1 AND single.codes[1] > part.codes[-1]
+    WHERE part.size < part.largest
+),
+missing AS (
+    FROM grown
+    ANTI JOIN tried
+        ON tried.definition = grown.definition AND tried.run = grown.run AND tried.fact = grown.fact
+        AND tried.language = grown.language AND tried.codes = grown.codes
+),
+asked AS (
+    SELECT missing.definition, missing.run, missing.fact, missing.language, missing.codes
+    FROM (
+        SELECT *, list_filter(codes, lambda code, nth: nth <> left_out) AS part
+        FROM missing, range(1, missing.size + 2) AS places(left_out)
+    ) AS missing
+    JOIN quiet
+        ON quiet.definition = missing.definition AND quiet.run = missing.run AND quiet.fact = missing.fact
+        AND quiet.language = missing.language AND quiet.codes = missing.part
+    GROUP BY missing.definition, missing.run, missing.fact, missing.language, missing.codes
+    HAVING count(*) = len(missing.codes)
+),
+sets AS (
+    SELECT definition, run, fact, language, count(*)::INTEGER AS sets
+    FROM asked
+    GROUP BY definition, run, fact, language
+),
+wanted AS (
+    SELECT DISTINCT found.definition, origin.run, found.fact, found.language, found.layer, found.neuron
+    FROM knockout_source AS origin
+    JOIN knowledge_neuron_of(definitions) AS found ON found.run = origin.source
+    SEMI JOIN tried
+        ON tried.run = origin.run AND tried.fact = found.fact AND tried.language = found.language
+),
+neurons AS (
+    SELECT wanted.definition, wanted.run, wanted.fact, wanted.language, count(*)::INTEGER AS neurons
+    FROM wanted
+    ANTI JOIN tried
+        ON tried.definition = wanted.definition AND tried.run = wanted.run AND tried.fact = wanted.fact
+        AND tried.language = wanted.language AND tried.codes = [(wanted.layer::BIGINT << 32) + wanted.neuron]
+    GROUP BY wanted.definition, wanted.run, wanted.fact, wanted.language
+)
+SELECT
+    every.definition, every.run, every.fact, every.language,
+    coalesce(neurons.neurons, 0) AS untried_neurons, coalesce(sets.sets, 0) AS untried_sets
+FROM (SELECT DISTINCT definition, run, fact, language FROM tried) AS every
+LEFT JOIN neurons
+    ON neurons.definition = every.definition AND neurons.run = every.run AND neurons.fact = every.fact
+    AND neurons.language = every.language
+LEFT JOIN sets
+    ON sets.definition = every.definition AND sets.run = every.run AND sets.fact = every.fact
+    AND sets.language = every.language;
+
+CREATE OR REPLACE VIEW dkn_untried AS
+FROM dkn_untried_of((SELECT list(d) FROM definition AS d));
+
 CREATE OR REPLACE MACRO dkn_of(definitions) AS TABLE
-SELECT * EXCLUDE (control) FROM dkn_or_control_of(definitions) WHERE NOT control;
+SELECT found.* EXCLUDE (control), untried.untried_neurons, untried.untried_sets
+FROM dkn_or_control_of(definitions) AS found
+JOIN dkn_untried_of(definitions) AS untried
+    ON untried.definition = found.definition AND untried.run = found.run AND untried.fact = found.fact
+    AND untried.language = found.language
+WHERE NOT found.control;
 
 CREATE OR REPLACE VIEW dkn AS
 FROM dkn_of((SELECT list(d) FROM definition AS d));

@@ -1,5 +1,6 @@
--- How many facts of a relation have a DKN in a language, against random sets of the same sizes and layers. The control
--- columns are NULL where none were measured.
+-- How many facts of a relation have a DKN in a language, against random sets of the same sizes and layers, out of those
+-- that were knocked out and those without a knowledge neuron to knock out. The control columns are NULL where none were
+-- measured; `untried_neurons` and `untried_sets` are what the definition asks for and was not tried.
 CREATE OR REPLACE MACRO dkn_summary_of(definitions) AS TABLE
 WITH tried AS (
     SELECT
@@ -7,6 +8,40 @@ WITH tried AS (
         bool_or(effect.control) AS controlled
     FROM knockout_effect AS effect JOIN fact ON fact.fact = effect.fact
     GROUP BY effect.run, fact.relation, effect.language
+),
+idle AS (
+    SELECT definition, run, relation, language, count(DISTINCT fact)::INTEGER AS facts
+    FROM (
+        SELECT sizes.definition, origin.run, fact.relation, sizes.language, sizes.fact
+        FROM knockout_source AS origin
+        JOIN set_size_of(definitions) AS sizes ON sizes.run = origin.source
+        JOIN fact ON fact.fact = sizes.fact
+        GROUP BY sizes.definition, origin.run, fact.relation, sizes.language, sizes.fact
+        HAVING max(sizes.size) = 0
+    ) AS empty
+    ANTI JOIN knockout_effect AS effect
+        ON effect.run = empty.run AND effect.fact = empty.fact AND effect.language = empty.language
+    GROUP BY definition, run, relation, language
+),
+untried AS (
+    SELECT
+        u.definition, u.run, fact.relation, u.language,
+        sum(u.untried_neurons)::INTEGER AS neurons, sum(u.untried_sets)::INTEGER AS sets
+    FROM dkn_untried_of(definitions) AS u JOIN fact ON fact.fact = u.fact
+    GROUP BY u.definition, u.run, fact.relation, u.language
+),
+asked AS (
+    SELECT
+        chosen.d.definition AS definition, tried.* EXCLUDE (facts), tried.facts + coalesce(idle.facts, 0) AS facts,
+        coalesce(untried.neurons, 0) AS untried_neurons, coalesce(untried.sets, 0) AS untried_sets
+    FROM tried
+    CROSS JOIN (SELECT unnest(definitions) AS d) AS chosen
+    LEFT JOIN idle
+        ON idle.definition = chosen.d.definition AND idle.run = tried.run AND idle.relation = tried.relation
+        AND idle.language = tried.language
+    LEFT JOIN untried
+        ON untried.definition = chosen.d.definition AND untried.run = tried.run
+        AND untried.relation = tried.relation AND untried.language = tried.language
 ),
 counted AS (
     SELECT
@@ -19,18 +54,18 @@ counted AS (
     GROUP BY definition, run, relation, language
 )
 SELECT
-    chosen.d.definition AS definition, tried.run, tried.relation, tried.language, tried.facts,
+    asked.definition, asked.run, asked.relation, asked.language, asked.facts,
     coalesce(counted.with_dkn, 0) AS facts_with_dkn,
-    coalesce(counted.with_dkn, 0) / tried.facts AS share,
+    coalesce(counted.with_dkn, 0) / asked.facts AS share,
     coalesce(counted.sets, 0) AS sets,
-    CASE WHEN tried.controlled THEN coalesce(counted.with_control, 0) END AS facts_with_control,
-    CASE WHEN tried.controlled THEN coalesce(counted.with_control, 0) / tried.facts END AS control_share,
-    CASE WHEN tried.controlled THEN coalesce(counted.control_sets, 0) END AS control_sets
-FROM tried
-CROSS JOIN (SELECT unnest(definitions) AS d) AS chosen
+    CASE WHEN asked.controlled THEN coalesce(counted.with_control, 0) END AS facts_with_control,
+    CASE WHEN asked.controlled THEN coalesce(counted.with_control, 0) / asked.facts END AS control_share,
+    CASE WHEN asked.controlled THEN coalesce(counted.control_sets, 0) END AS control_sets,
+    asked.untried_neurons, asked.untried_sets
+FROM asked
 LEFT JOIN counted
-    ON counted.definition = chosen.d.definition AND counted.run = tried.run
-    AND counted.relation = tried.relation AND counted.language = tried.language;
+    ON counted.definition = asked.definition AND counted.run = asked.run
+    AND counted.relation = asked.relation AND counted.language = asked.language;
 
 CREATE OR REPLACE VIEW dkn_summary AS
 FROM dkn_summary_of((SELECT list(d) FROM definition AS d));

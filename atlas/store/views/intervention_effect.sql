@@ -23,8 +23,8 @@ FROM intervention AS i JOIN prompt ON prompt.prompt = i.prompt
 GROUP BY ALL;
 
 -- Means over facts, each with the 2.5 % and 97.5 % quantiles of 500 bootstrap samples of facts. The draws come from a
--- hash of sample and place, so they are the same everywhere. `success_rate` is the mean change of related over that of
--- unrelated probability; `success_rate_both` the sum over both actions (Eq. 11).
+-- hash of sample and place, so they are the same everywhere; one fact has no interval. `success_rate` is the mean change
+-- of related over that of unrelated probability; `success_rate_both` the sum over both actions (Eq. 11).
 CREATE OR REPLACE VIEW intervention_summary AS
 WITH numbered AS (
     SELECT
@@ -64,6 +64,7 @@ bounds AS (
         quantile_cont(gained, [0.025, 0.975]) AS gained,
         quantile_cont(success_rate, [0.025, 0.975]) AS success_rate
     FROM resampled
+    SEMI JOIN size ON size.grouping = resampled.grouping AND size.facts > 1
     GROUP BY grouping
 ),
 means AS (
@@ -92,6 +93,6 @@ SELECT
         PARTITION BY m.evaluation, m.purpose, m.run, m.source, m.languages, m.measured, m.scope
     ) AS success_rate_both
 FROM means AS m
-JOIN bounds AS b ON b.grouping = m.grouping
+LEFT JOIN bounds AS b ON b.grouping = m.grouping
 JOIN run ON run.run = m.run
 JOIN model ON model.model = run.model;

@@ -21,7 +21,7 @@ asked AS (
 )
 SELECT
     asked.d.definition AS definition, asked.run, asked.fact, asked.language, asked.place, asked.max_score,
-    asked.d.normalization AS divided_by,
+    asked.d.normalization AS divided_by, asked.floor * asked.max_score AS unstored,
     CASE
         WHEN asked.least < asked.floor THEN error(format(
             'tau {} is below {}, the floor of run {}: lower scores were not stored; raise tau or name a run',
@@ -39,21 +39,36 @@ JOIN (
     SELECT *, least * max_score AS least_score FROM usable_probe_of(definitions) WHERE divided_by = 'none'
 ) AS p ON a.place = p.place AND a.score > p.least_score;
 
--- The same with every score divided by its layer's signed sum (Eq. 5); the largest is that of the stored scores.
+-- The same with every score divided by its layer's signed sum (Eq. 5): positive scores of layers with a positive sum. The
+-- scores that were not stored are below `floor` times the prompt's largest; where one of these, divided, could pass or
+-- be the largest, that is an error.
 CREATE OR REPLACE MACRO divided_hit_of(definitions) AS TABLE
-WITH divided AS (
+WITH layer AS (
+    SELECT p.definition, p.run, p.fact, p.language, p.least, p.unstored, p.place, l.layer, l.score_sum
+    FROM (SELECT * FROM usable_probe_of(definitions) WHERE divided_by = 'layer') AS p
+    JOIN probe_layer AS l ON l.place = p.place
+    WHERE l.score_sum > 0
+),
+divided AS (
+    SELECT layer.*, a.neuron, a.score, a.score / layer.score_sum AS quotient
+    FROM layer LEFT JOIN attribution AS a ON a.place = layer.place AND a.layer = layer.layer AND a.score > 0
+),
+compared AS (
     SELECT
-        p.definition, p.run, p.fact, p.language, p.least, p.place,
-        a.layer, a.neuron, a.score, a.score / nullif(l.score_sum, 0) AS quotient
-    FROM attribution AS a
-    JOIN (SELECT * FROM usable_probe_of(definitions) WHERE divided_by = 'layer') AS p ON a.place = p.place
-    JOIN probe_layer AS l ON l.place = a.place AND l.layer = a.layer
+        *, coalesce(max(quotient) OVER same_prompt, 0) AS largest,
+        max(unstored / score_sum) OVER same_prompt AS largest_unstored
+    FROM divided
+    WINDOW same_prompt AS (PARTITION BY definition, place)
 )
 SELECT definition, run, fact, language, layer, neuron, score
-FROM (
-    SELECT *, max(quotient) OVER (PARTITION BY definition, run, fact, language, place) AS largest FROM divided
-)
-WHERE quotient > least * largest;
+FROM compared
+WHERE CASE
+    WHEN largest_unstored > least * largest THEN error(format(
+        'normalization layer is unknown in run {}: a score that was not stored could pass, divided by the sum of its '
+        'layer; build with a floor of 0, or raise tau', run
+    ))
+    ELSE quotient > least * largest
+END;
 
 CREATE OR REPLACE MACRO knowledge_neuron_of(definitions) AS TABLE
 SELECT

@@ -1,6 +1,6 @@
--- How much two languages share (METHOD 3): over the facts with usable prompts in both, the mean number of common
--- knowledge neurons and their share of the union (Jaccard), beside what random sets of the same sizes would have in
--- common and what the sets of different facts have, cut to the same sizes (NULL where no different fact exists).
+-- How much two languages share (METHOD 3): over the facts with usable prompts in both and a knowledge neuron in either,
+-- the mean number of common knowledge neurons and their share of the union (Jaccard), beside what random sets of the
+-- same sizes would have in common and what the sets of different facts have (NULL where no different fact exists).
 CREATE OR REPLACE MACRO language_overlap_of(definitions) AS TABLE
 WITH both_languages AS (
     SELECT
@@ -10,6 +10,7 @@ WITH both_languages AS (
     JOIN set_size_of(definitions) AS b
         ON b.definition = a.definition AND b.run = a.run AND b.fact = a.fact AND b.language > a.language
     JOIN run ON run.run = a.run JOIN model ON model.model = run.model
+    WHERE a.size + b.size > 0
 ),
 common AS (
     SELECT a.definition, a.run, a.fact, a.language AS language_a, b.language AS language_b, b.control, count(*) AS n
@@ -53,7 +54,7 @@ SELECT
     definition, run, language_a, language_b,
     count(*)::INTEGER AS facts,
     avg(overlap) AS overlap,
-    avg(overlap / nullif(size_a + size_b - overlap, 0))::FLOAT AS jaccard,
+    avg(overlap / (size_a + size_b - overlap))::FLOAT AS jaccard,
     avg(expected)::FLOAT AS expected,
     avg(same_relation) AS same_relation,
     avg(other_relations) AS other_relations

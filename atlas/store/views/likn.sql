@@ -1,5 +1,5 @@
 -- Language-independent knowledge neurons of a fact (METHOD 3, Eq. 8): found in all languages in which the fact has
--- usable prompts in the run, or in at least `min_languages` of them.
+-- usable prompts in the run, or in at least `min_languages` of them. A fact with one such language has none.
 
 -- Languages go by number until the end: lists of numbers are gathered several times faster than lists of codes.
 CREATE OR REPLACE MACRO likn_of(definitions) AS TABLE
@@ -22,7 +22,9 @@ FROM (
 JOIN fact_coverage AS coverage ON coverage.run = found.run AND coverage.fact = found.fact
 JOIN (SELECT unnest(definitions) AS d) AS chosen ON chosen.d.definition = found.definition
 CROSS JOIN (SELECT list(language ORDER BY number) AS languages FROM numbered) AS every
-WHERE found.n_languages >= coalesce(chosen.d.min_languages, coverage.n_languages);
+WHERE
+    coverage.n_languages > 1
+    AND found.n_languages >= coalesce(chosen.d.min_languages, coverage.n_languages);
 
 CREATE OR REPLACE VIEW likn AS
 FROM likn_of((SELECT list(d) FROM definition AS d));

@@ -1,7 +1,8 @@
 -- What a fact's LIKN count means (METHOD 3): beside the number observed, the number expected of random sets of the
 -- same sizes with its p-value, and the number found when each language's set comes from a different fact.
 -- The p-value is exact for two languages and, where at most 10 are expected, for all languages; otherwise it is
--- the binomial tail with each neuron's exact probability. The controls are NULL where no different fact exists.
+-- the binomial tail with each neuron's exact probability. The controls are NULL where no different fact exists. Facts
+-- with one language have no LIKN and no row.
 CREATE OR REPLACE MACRO likn_control_of(definitions) AS TABLE
 WITH sizes AS (
     SELECT
@@ -17,6 +18,7 @@ asked AS (
     FROM sizes
     JOIN (SELECT unnest(definitions) AS d) AS chosen ON chosen.d.definition = sizes.definition
     JOIN run ON run.run = sizes.run JOIN model ON model.model = run.model
+    WHERE sizes.of_languages > 1
 ),
 expected AS (
     SELECT *, population * CASE
@@ -49,7 +51,7 @@ SELECT
     coalesce(observed.observed, 0)::INTEGER AS observed,
     e.expected,
     CASE
-        WHEN e.of_languages = 1 OR e.least_languages > e.of_languages THEN 1.0
+        WHEN e.least_languages > e.of_languages THEN 1.0
         WHEN e.least_languages = 2 AND e.of_languages = 2
         THEN two_set_tail(e.population, e.sizes[1], e.sizes[2], coalesce(observed.observed, 0))
         WHEN e.least_languages = e.of_languages AND e.expected <= 10

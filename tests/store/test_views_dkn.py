@@ -1,0 +1,78 @@
+"""What a search for degenerate sets left out, against a plain list of all sets of made-up costs."""
+
+import random
+from collections import Counter
+from itertools import combinations
+
+import pytest
+from store.world import Probed, World, fill
+
+import atlas
+from atlas.knockout.rows import Trial, to_table
+
+NEURONS = [(0, 0), (0, 2), (1, 1), (2, 0)]
+SCORES = (1.0, 0.0, 0.6, 0.1, 0.0, 0.5, 0.0, 0.0, 0.4, 0.3, 0.0, 0.0)
+WORLD = World(
+    ("P1", "P1", "P1"),
+    tuple(Probed(fact, "en", 0, "ok", scores) for fact, scores in enumerate([SCORES, SCORES, (0.0,) * 12])),
+)
+
+
+def costs(seed):
+    """The cost of every set of up to three neurons; half of them small."""
+    pick = random.Random(seed)
+    return {s: pick.choice([0.05, 0.1, 0.3, 0.5]) for size in (1, 2, 3) for s in combinations([*NEURONS, (2, 1)], size)}
+
+
+def parts(neurons):
+    return [s for size in range(1, len(neurons)) for s in combinations(neurons, size)]
+
+
+def searched(cost, known, low):
+    """The sets that a search at `low` tries: singles, pairs, and sets of which no part costs more."""
+    tried = [s for s in cost if set(s) <= set(known)]
+    return [s for s in tried if len(s) < 3 or all(cost[part] <= low for part in parts(s))]
+
+
+@pytest.fixture(params=range(6))
+def measured(request, path):
+    """An atlas with knock-outs of two facts, searched at 0.2 among four neurons, and the costs of each fact's sets."""
+    with atlas.open(path, "a") as writer:
+        run = fill(writer, WORLD)
+        by_fact = {}
+        for number in (0, 1):
+            cost = by_fact[WORLD.fact(number).id] = costs(2 * request.param + number)
+            rows = [(Trial(s), 1 - cost[s]) for s in searched(cost, NEURONS, 0.2)]
+            writer.load("knockout", to_table(run, WORLD.prompt(WORLD.probes[number]).id, 1.0, rows))
+        yield writer, by_fact
+
+
+@pytest.mark.parametrize(("tau", "low"), [(0.2, 0.2), (0.2, 0.4), (0.45, 0.4), (0.2, 0.07)])
+def test_sets_that_were_not_tried_are_counted(measured, tau, low):
+    opened, by_fact = measured
+    known = [n for n, score in zip([*NEURONS, (2, 1)], (1.0, 0.6, 0.5, 0.4, 0.3), strict=True) if score > tau]
+    query = f"FROM dkn_untried_of(thresholds(tau := {tau}, t_low := {low}))"
+    found = {row["fact"]: row for row in opened.sql(query).to_pylist()}
+    assert set(found) == set(by_fact)
+    for fact, cost in by_fact.items():
+        tried = searched(cost, NEURONS, 0.2)
+        largest = max(len(s) for each in by_fact.values() for s in searched(each, NEURONS, 0.2))
+        wanted = [s for s in searched(cost, known, low) if len(s) <= largest]
+        missing = [s for s in wanted if len(s) > 1 and s not in tried and all(part in tried for part in parts(s))]
+        assert found[fact]["untried_sets"] == len(missing)
+        assert found[fact]["untried_neurons"] == len(set(known) - set(NEURONS))
+
+
+def test_the_rows_and_the_summary_say_so(measured):
+    opened, _ = measured
+    untried = Counter()
+    for row in opened.sql("FROM dkn_untried_of(thresholds(t_low := 0.4))").to_pylist():
+        untried.update(
+            {"sets": row["untried_sets"], row["fact"]: row["untried_sets"], "neurons": row["untried_neurons"]}
+        )
+    assert all(
+        row["untried_sets"] == untried[row["fact"]] for row in opened.sql("FROM dkn_at(t_low := 0.4)").to_pylist()
+    )
+    (summary,) = opened.sql("FROM dkn_summary_at(t_low := 0.4)").to_pylist()
+    assert (summary["untried_sets"], summary["untried_neurons"]) == (untried["sets"], untried["neurons"])
+    assert summary["facts"] == 3, "two facts knocked out and one without a knowledge neuron"

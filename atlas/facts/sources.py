@@ -91,6 +91,12 @@ def _source(dataset: str | Path) -> tuple[Path, Importer]:
     for importer in IMPORTERS:
         if importer.fits(path):
             return path, importer
+    if path.is_file() and files.ending(path) in (".csv", ".tsv"):
+        named = ", ".join(map(texts.shown, files.table(path).columns))
+        raise DataError(
+            f"{files.name(path)} has the columns {named or 'none'}; facts have {', '.join(table.NEEDED)}, split by "
+            f"comma, semicolon or tab (docs/facts.md)."
+        )
     shapes = "; ".join(shape for importer in IMPORTERS for shape in importer.SHAPES)
     raise DataError(f"{files.name(path)} is no known kind of data set; known are: {shapes}.")
 

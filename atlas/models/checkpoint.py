@@ -14,7 +14,9 @@ from atlas.errors import ModelError
 _ONE = "model.safetensors"
 _INDEX = _ONE + ".index.json"
 _FLOATS = ("F16", "BF16", "F32", "F64")
-_BUFFERS = re.compile(r"(position_ids|token_type_ids|attn\.bias|attention\.bias|masked_bias|inv_freq)$")
+_BUFFERS = re.compile(
+    r"(position_ids|token_type_ids|attn\.bias|attention\.bias|masked_bias|inv_freq|embed_positions\.weights)$"
+)
 """What some checkpoints hold beside weights: tables that follow from the configuration."""
 _OTHER_HEADS = re.compile(
     r"(pooler|seq_relationship|classifier|qa_outputs|score|summary|discriminator_predictions|mtp)\."

@@ -34,6 +34,7 @@ def word_mean(model, step):
     return [torch.stack(reference_baselines(model, step)).mean(0)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "baselines", "nodes"),
     [("kn", zero, 320), ("amig", reference_baselines, 96), ("amig-mean", word_mean, 320)],

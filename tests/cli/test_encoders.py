@@ -25,6 +25,7 @@ def model(folder):
     return f"{folder}:encoder"
 
 
+@pytest.mark.slow
 def test_the_encoder_is_a_model_beside_its_decoder(build, shell, db, folder, model):
     for name in (folder, model):
         ended = build(model=name)

@@ -14,6 +14,7 @@ SHORT = Recipe(learn_steps=6, learn_batch=16, share_steps=3, share_facts=4, shar
 
 
 @pytest.mark.parametrize("name", ["demo-mbert", "demo-mgpt"])
+@pytest.mark.slow
 def test_training_is_repeatable_and_its_folder_loads(name: str, few_facts: FactSet, tmp_path: Path) -> None:
     for folder in ("a", "b"):
         train(name, SHORT, tmp_path / folder, threads=1, facts=few_facts)

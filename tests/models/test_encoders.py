@@ -144,7 +144,7 @@ def test_suppression_acts_at_the_mark(encoder):
     assert float(found) == pytest.approx(probability(encoder, own, {1: values})[0], rel=1e-10)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ["amig", *(pytest.param(m, marks=pytest.mark.slow) for m in METHODS if m != "amig")])
 def test_every_method_scores_them(method):
     for result in attribute(make_tiny("t5:encoder"), PROMPTS, Settings(method=method, cuts=2)):
         assert result.status in USABLE_STATUSES

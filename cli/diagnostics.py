@@ -68,6 +68,9 @@ def explain(problem: BaseException, *, debug: bool = False) -> ExitCode:
     if isinstance(problem, OSError):
         error(_cause_of(problem), *notes)
         return ExitCode.FAILED
+    if isinstance(problem, MemoryError):
+        error("there is not enough memory; ask for less, or give --memory", *notes)
+        return ExitCode.FAILED
     error(f"unexpected {type(problem).__name__}: {problem}", *notes)
     if not debug:
         note("run again with --debug to see where it happened")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import atlas
 from atlas import scorers
-from atlas.errors import UsageError
+from atlas.errors import StoreError, UsageError
 from atlas.ids import stable_id
 from atlas.running.choice import ModelChoice
 from atlas.running.progress import Progress
@@ -125,8 +125,11 @@ def _settings(writer: "Writer", run: int, *, union: bool) -> "Settings":
     if union:
         return Settings()
     (row,) = stored_runs(writer, lambda each: each.run == run)
-    known = {key: value for key, value in json.loads(row.settings).items() if key in Settings.model_fields}
-    return Settings(**(known | {"method": row.method, "seed": row.seed}))
+    try:
+        known = {key: value for key, value in json.loads(row.settings).items() if key in Settings.model_fields}
+        return Settings(**(known | {"method": row.method, "seed": row.seed}))
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise StoreError(f"Run {run} has settings that no build writes ({error}); build it again.") from error
 
 
 def evaluate_claims(

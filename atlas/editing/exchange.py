@@ -116,7 +116,7 @@ def _understood(item: Mapping[str, Any], language: str, skipped: Counter[str]) -
             wordings = [_question(item, str(item.get("language", language)), str(item["subject"]))]
         else:
             wordings = list(_by_language(item, skipped))
-    except (KeyError, TypeError, IndexError, AttributeError) as error:
+    except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
         raise SkippedError(f"a field is missing or of another kind: {error}") from error
     if not wordings:
         raise SkippedError("no wording names the subject")

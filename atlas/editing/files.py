@@ -6,12 +6,13 @@ they were, exactly) and `l.delta` (what was added), and one metadata entry, `edi
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -105,14 +106,12 @@ def load_edit(path: Path) -> Edit:
         raise DataError(f"{path} is not an edit of format {FORMAT}; name a file that `atlas edit` wrote.")
     try:
         return _checked(Edit(_record(metadata["edit"]), *(_part(tensors, n) for n in ("neurons", "before", "delta"))))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise DataError(f"{path} is a damaged edit ({error}); make the edit again.") from error
 
 
 def _record(text: str) -> EditRecord:
-    values = json.loads(text)
-    values["languages"] = tuple(values["languages"])
-    return EditRecord(**{field.name: values[field.name] for field in fields(EditRecord)})
+    return TypeAdapter(EditRecord).validate_python(json.loads(text))
 
 
 def _part(tensors: Mapping[str, Tensor], name: str) -> dict[int, Tensor]:
@@ -128,6 +127,12 @@ def _checked(edit: Edit) -> Edit:
         shape = edit.before[layer].shape
         if own.dtype != torch.int64 or own.dim() != 1 or len(shape) != 2 or edit.delta[layer].shape != shape:
             raise ValueError(f"layer {layer} has columns of the wrong shape")
+        if not (edit.before[layer].isfinite().all() and edit.delta[layer].isfinite().all()):
+            raise ValueError(f"layer {layer} has columns that are no numbers")
+        if not edit.delta[layer].is_floating_point() or edit.before[layer].dtype != edit.delta[layer].dtype:
+            raise ValueError(f"layer {layer} has columns of two types")
+        if (len(own) and int(own.min()) < 0) or layer < 0:
+            raise ValueError(f"layer {layer} has a neuron below 0")
         if shape[0] != len(own):
             raise ValueError(f"layer {layer} has {shape[0]} columns for {len(own)} neurons")
     return edit

@@ -66,7 +66,7 @@ def read_neurons(path: Path) -> Choice:
         else:
             table = files.table(path).checked()
             pairs = [_pair(table, number, line) for number, line in table.lines()]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise DataError(
             f"{path} cannot be read as neurons ({error!r}); give JSON [[layer, neuron], ...] or a CSV with columns "
             f"layer and neuron, or one of {', '.join(KINDS)}."

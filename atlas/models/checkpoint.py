@@ -60,8 +60,11 @@ def _files(name: str, folder: Path) -> Sequence[str]:
     if (folder / _ONE).exists() or not index.exists():
         return [_ONE] if (folder / _ONE).exists() else []
     try:
-        return sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, AttributeError, TypeError, OSError) as error:
+        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        if any(Path(each).name != each for each in names):
+            raise ValueError("files outside the folder")
+        return names
+    except (ValueError, KeyError, AttributeError, TypeError, OSError, RecursionError) as error:
         raise ModelError(
             f"Model {name!r} has a damaged file: {_INDEX} has no map of weights; fetch it again."
         ) from error

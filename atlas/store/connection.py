@@ -108,6 +108,8 @@ def schema_version(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
         raise translate(error, path) from error
     if not version or format_ != [(FORMAT,)]:
         raise StoreError(f"{path} is a DuckDB file but no atlas; name another file.")
+    if not re.fullmatch(r"\d{1,9}", str(version[0][0])):
+        raise StoreError(f"{path} names its schema {version[0][0]!r}, which is no number; restore a copy.")
     return int(version[0][0])
 
 

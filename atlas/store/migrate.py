@@ -11,6 +11,7 @@ import duckdb
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, create_engine
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from atlas import schema
@@ -35,9 +36,9 @@ def create(path: Path, storage: str = STORAGE_VERSION) -> None:
         os.link(made, path)
     except FileExistsError:
         raise StoreError(f"{path} was made by another process meanwhile; open it to add to it.") from None
-    except (OSError, duckdb.IOException) as error:
+    except (OSError, duckdb.Error, SQLAlchemyError) as error:
         raise StoreError(
-            f"{path} cannot be made: {first_line(str(error))}; check that its folder is there and writable."
+            f"{path} cannot be made: {first_line(str(error))}; check that its folder is there, writable, and has room."
         ) from error
     finally:
         with suppress(OSError):  # of a folder that cannot be written, which was told already

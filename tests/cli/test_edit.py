@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -173,7 +174,7 @@ def test_evaluate_writes_both_tables(shell, built, db, tmp_path):
         "--neurons", "3", "--out", tmp_path / "tables",
     )  # fmt: skip
     assert done.code == 0, done.err
-    assert {path.name for path in (tmp_path / "tables").iterdir()} == {
+    assert {path.name for path in (tmp_path / "tables").iterdir() if not path.name.startswith(".")} == {
         f"{name}.{kind}" for name in ("localisation", "cross_lingual") for kind in ("csv", "md")
     }
     assert "random" in done.out
@@ -195,3 +196,114 @@ def test_a_mistyped_atlas_is_named_and_not_made(shell, tmp_path, command):
     assert done.code == 1
     assert "There is no atlas" in done.err
     assert not list(tmp_path.iterdir())
+
+
+def _status(db):
+    with atlas.open(db) as opened:
+        return opened.sql("SELECT status FROM edit").to_pylist()[0]["status"]
+
+
+def test_an_edit_is_applied_once_its_model_is_saved(edit, db, tmp_path, monkeypatch):
+    from atlas.editing import job
+
+    with monkeypatch.context() as patch:
+        patch.setattr(job, "save_model", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+        assert edit(*FRANCE, "--save", tmp_path / "edited").code == 1
+    assert _status(db) == "made"
+    assert not (tmp_path / "edited").exists()
+    assert edit(*FRANCE, "--save", tmp_path / "edited").code == 0
+    assert _status(db) == "applied"
+
+
+def test_a_part_that_a_kill_left_blocks_no_retry(edit, tmp_path):
+    (tmp_path / ".edited.part").mkdir()
+    assert edit(*FRANCE, "--save", tmp_path / "edited").code == 0
+    assert weights(tmp_path / "edited")
+
+
+def test_a_remade_edit_keeps_its_rows_until_the_new_ones_are_there(edit, db, monkeypatch):
+    from atlas.store import Writer
+
+    assert edit(*FRANCE).code == 0
+    load = Writer.load
+
+    def refusing(self, table, rows):
+        if table == "edit_outcome":
+            raise KeyboardInterrupt
+        return load(self, table, rows)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Writer, "load", refusing)
+        edit(*FRANCE)
+    with atlas.open(db) as opened:
+        assert opened.sql("SELECT count(*) AS n FROM edit_outcome")["n"][0].as_py() > 0
+        assert opened.sql("FROM edit").num_rows == 1
+
+
+def test_a_file_that_is_not_the_one_that_the_atlas_knows(edit, shell, db, tmp_path):
+    made = json.loads(edit(*FRANCE, "--json").out)[0]
+    other = json.loads(edit("--fact", "France", "--object", "Berlin", "--languages", "en", "--json").out)[0]
+    Path(made["file"]).write_bytes(Path(other["file"]).read_bytes())
+    ended = shell("edit", "apply", made["edit"], "--save", tmp_path / "edited", "--db", db)
+    assert ended.code == 1
+    assert "is not the file that" in ended.err
+    assert not (tmp_path / "edited").exists()
+
+
+def test_undo_never_writes_into_a_folder_of_others(edit, shell, db, tmp_path):
+    made = json.loads(edit(*FRANCE, "--json", "--save", tmp_path / "edited").out)[0]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.tex").write_text("x")
+    words = ("edit", "undo", made["edit"], "--model", tmp_path / "edited", "--db", db)
+    ended = shell(*words, "--save", tmp_path / "mine")
+    assert ended.code == 2
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.tex"]
+    (tmp_path / "edited" / "notes.txt").write_text("mine")
+    assert shell(*words).code == 0
+    assert (tmp_path / "edited" / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["facts.csv", "edits.csv", "notes.txt"])
+def test_convert_never_writes_over_files_of_others(shell, tmp_path, name):
+    (tmp_path / "requests.json").write_text(json.dumps([{
+        "subject": "France", "prompt": "The capital of France is", "ground_truth": "Paris", "target_new": "Berlin",
+    }]), "utf-8")  # fmt: skip
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("mine")
+    words = ("edit", "convert", tmp_path / "requests.json", "--out")
+    assert shell(*words, tmp_path / "out").code == 2
+    assert {path.name: path.read_text() for path in (tmp_path / "out").iterdir()} == {name: "mine"}
+    assert shell(*words, tmp_path / "new").code == 0
+    assert shell(*words, tmp_path / "new").code == 0
+
+
+def test_evaluate_leaves_a_broken_off_run_as_it_is(built, db, shell):
+    with atlas.open(db, "a") as writer:
+        run = writer.sql("SELECT run FROM run WHERE method = 'amig'")["run"][0].as_py()
+        gone = writer.sql("SELECT prompt FROM probe JOIN prompt USING (prompt) WHERE language = 'zh'")[
+            "prompt"
+        ].to_pylist()
+        for table in ("probe", "probe_layer", "attribution"):
+            writer.sql(f"DELETE FROM {table} WHERE list_contains(?::BIGINT[], prompt)", [gone])
+        writer.finish_run(run, "interrupted")
+    ended = shell("evaluate", "--db", db, "--method", "amig,random", "--languages", "en,fr", "--neurons", "2")
+    assert ended.code == 0, ended.err
+    with atlas.open(db) as opened:
+        assert opened.sql("SELECT status FROM run WHERE run = ?", [run]).to_pylist() == [{"status": "interrupted"}]
+
+
+def test_a_build_whose_file_was_taken_away_fails(build, db, monkeypatch):
+    from atlas.store import Writer
+
+    load = Writer.load_batch
+
+    def moving(self, tables):
+        added = load(self, tables)
+        if db.exists():
+            db.rename(db.with_name("moved.duckdb"))
+        return added
+
+    monkeypatch.setattr(Writer, "load_batch", moving)
+    ended = build()
+    assert ended.code == 1
+    assert "was deleted or moved" in ended.err

@@ -1,0 +1,62 @@
+"""Edits that are not what was made: refused, with every weight as it was."""
+
+import dataclasses
+
+import pytest
+import torch
+from editing.test_edits import QUICK, WIDE, target_of
+
+from atlas.editing.applying import apply_edit, undo_edit
+from atlas.editing.files import load_edit
+from atlas.editing.making import make_edit
+from atlas.errors import DataError, ModelError
+from atlas.models.model import weights_digest
+
+
+@pytest.fixture
+def edit(model, prompts):
+    return make_edit(model, target_of(prompts), prompts, [WIDE], QUICK, force=True).edit
+
+
+def _times_hundred(delta):
+    return {layer: own * 100 for layer, own in delta.items()}
+
+
+def _flipped(delta):
+    layer = next(iter(delta))
+    changed = delta[layer].clone()
+    changed[0, 0] += 1
+    return {**delta, layer: changed}
+
+
+@pytest.mark.parametrize("damage", [_times_hundred, _flipped])
+def test_an_edit_with_another_delta_is_refused(model, edit, tmp_path, damage):
+    dataclasses.replace(edit, delta=damage(edit.delta)).save(tmp_path / "edit")
+    before = model.info.digest
+    with pytest.raises(ModelError, match="its file is damaged"):
+        apply_edit(model, load_edit(tmp_path / "edit"))
+    assert weights_digest(model.model) == model.info.digest == before
+
+
+def test_an_edit_that_holds_no_numbers_is_refused(edit, tmp_path):
+    dataclasses.replace(edit, delta={layer: own * torch.nan for layer, own in edit.delta.items()}).save(tmp_path / "e")
+    with pytest.raises(DataError, match="no numbers"):
+        load_edit(tmp_path / "e")
+
+
+def test_undoing_with_other_columns_is_refused(model, edit):
+    apply_edit(model, edit)
+    after = model.info.digest
+    layer = next(iter(edit.before))
+    shift = torch.zeros_like(edit.before[layer])
+    shift[0, 0] = 0.25
+    other = dataclasses.replace(
+        edit,
+        before={**edit.before, layer: edit.before[layer] + shift},
+        delta={**edit.delta, layer: edit.delta[layer] - shift},
+    )
+    with pytest.raises(ModelError):
+        undo_edit(model, other)
+    assert weights_digest(model.model) == model.info.digest == after
+    undo_edit(model, edit)
+    assert model.info.digest == edit.record.digest

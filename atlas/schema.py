@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION = 3
+VERSION = 4
 """Number of the newest migration; the schema that this package reads and writes."""
 
 USABLE_STATUSES = ("ok", "not_converged")
@@ -172,7 +172,7 @@ _ALL = (
         Column("score_error", "DOUBLE", "estimate of the largest error of one score, by how the gradient's Legendre "
                "coefficients fall along the path", unit="probability", source="METHOD 2", nullable=True),
     )),
-    Table("attribution", "Scores that reach the run's floor, as written: by run, prompt, layer, neuron.",
+    Table("attribution", "Scores, of either sign, that reach the run's floor: by run, prompt, layer, neuron.",
           ("run", "prompt", "layer", "neuron"), (
         _PLACE,
         _RUN,
@@ -316,6 +316,10 @@ _ALL = (
         Column("strict", "BOOLEAN", "true to ask for interaction > 0 too", source="METHOD 3"),
         Column("relation_share", "DOUBLE", "share of the largest count of facts that a relation DKN must exceed",
                source="METHOD 3"),
+        Column("least", "DOUBLE", "share of the answer's mean probability that a knowledge neuron's score must exceed; "
+               "NULL for the scorer's own: 0.00006 for amig, 0 for the others", source="METHOD 3b", nullable=True),
+        Column("known", "BOOLEAN", "true to count a fact only in languages where the model knows it: the answer's "
+               "first token is its own choice in more than half of the usable prompts", source="METHOD 3b"),
     )),
 )
 # fmt: on

@@ -13,7 +13,8 @@ from atlas.attribution.results import PromptAttribution
 def to_tables(run: int, results: Sequence[PromptAttribution], floor: float) -> dict[str, pa.Table]:
     """Return the rows of one batch, sorted by prompt, layer and neuron.
 
-    A neuron is stored when its score is positive and at least `floor` times the prompt's largest (METHOD 2).
+    A neuron is stored when its score is not zero and, in absolute value, at least `floor` times the prompt's largest
+    (METHOD 2); nothing is where no score is positive.
     """
     ordered = sorted(results, key=lambda result: result.prompt)
     return {
@@ -61,7 +62,8 @@ def _scores(run: int, results: Sequence[PromptAttribution], floor: float) -> pa.
     for r in results:
         if r.scores is None:
             continue
-        layer, neuron = np.nonzero((r.scores > 0) & (r.scores >= np.float32(floor) * r.scores.max()))
+        largest = r.scores.max(initial=0)
+        layer, neuron = np.nonzero((r.scores != 0) & (largest > 0) & (np.abs(r.scores) >= np.float32(floor) * largest))
         columns["run"].append(np.full(len(layer), run))
         columns["prompt"].append(np.full(len(layer), r.prompt))
         columns["layer"].append(layer)

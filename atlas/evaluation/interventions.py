@@ -159,7 +159,7 @@ def _partner(fact: Fact, facts: Sequence[Fact], seed: int) -> Fact | None:
 _RANKING = """
 SELECT prompt.fact, prompt.language, a.layer, a.neuron
 FROM attribution AS a JOIN prompt ON prompt.prompt = a.prompt
-WHERE a.run = $run
+WHERE a.run = $run AND a.score > 0
 GROUP BY prompt.fact, prompt.language, a.layer, a.neuron
 QUALIFY row_number() OVER (
     PARTITION BY prompt.fact, prompt.language ORDER BY sum(a.score) DESC, a.layer, a.neuron

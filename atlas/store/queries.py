@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from atlas.schema import usable
 
 THRESHOLDS: Mapping[str, Sequence[str]] = {
-    "knowledge_neuron": ("tau", "tau_by_language", "share", "normalization"),
-    "likn": ("tau", "tau_by_language", "share", "min_languages", "normalization"),
-    "likn_specificity": ("tau", "tau_by_language", "share", "min_languages", "normalization"),
+    "knowledge_neuron": ("tau", "tau_by_language", "share", "normalization", "least", "known"),
+    "likn": ("tau", "tau_by_language", "share", "min_languages", "normalization", "least", "known"),
+    "likn_specificity": ("tau", "tau_by_language", "share", "min_languages", "normalization", "least", "known"),
     "dkn": ("t_low", "t_high", "absolute", "strict"),
 }
 """The thresholds that the `..._at` macro of a view takes."""

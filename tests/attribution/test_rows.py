@@ -21,8 +21,9 @@ def test_rows_have_the_schema_and_the_scores(tiny):
     stored = tables["attribution"].to_pylist()
     for row in stored:
         assert row["score"] == by_prompt[row["prompt"]].scores[row["layer"], row["neuron"]]
-    wanted = sum(int(((r.scores > 0) & (r.scores >= np.float32(0.05) * r.scores.max())).sum()) for r in results)
+    wanted = sum(int((np.abs(r.scores) >= np.float32(0.05) * r.scores.max()).sum()) for r in results)
     assert len(stored) == wanted
+    assert any(row["score"] < 0 for row in stored)
     keys = [(row["prompt"], row["layer"], row["neuron"]) for row in stored]
     assert keys == sorted(keys)
     sums = tables["probe_layer"].to_pylist()

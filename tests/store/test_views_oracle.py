@@ -4,6 +4,7 @@ import shutil
 from collections import Counter
 from itertools import combinations, product
 
+import numpy as np
 import pytest
 from store.world import (
     FLOOR,
@@ -64,6 +65,38 @@ def test_knowledge_neurons(held, thresholds):
         for language in world.languages(number)
         for layer, neuron in knowledge(world, number, language, **thresholds)
     )
+
+
+@pytest.mark.parametrize(("tau", "least"), [(0.2, 0.0), (0.05, 0.15)])
+def test_least_and_suppressing_neurons(held, tau, least):
+    reader, runs = held
+    for view, sign in (("knowledge_neuron", 1), ("suppressing_neuron", -1)):
+        found = rows(reader, f"FROM {view}_at(tau := $tau, least := $least)", tau=tau, least=least)
+        expected = []
+        for (run, world), (number, fact) in ((item, each) for item in runs.items() for each in facts(item[1])):
+            for code in world.languages(number):
+                usable = world.usable(number, code)
+                bars = [max(tau * float(p.matrix.max()), least * 0.5) for p in usable]
+                passing = sum(
+                    (sign * p.matrix.astype(float) > bar) & (p.matrix.max() > 0)
+                    for p, bar in zip(usable, bars, strict=True)
+                )
+                expected += [(run, fact, code, *map(int, n)) for n in np.argwhere(passing > 0.5 * len(usable))]
+        assert expected
+        assert sorted((r["run"], r["fact"], r["language"], r["layer"], r["neuron"]) for r in found) == sorted(expected)
+
+
+def test_only_languages_in_which_the_model_knows_the_fact_count(held):
+    reader, runs = held
+    found = {(r["run"], r["fact"], r["layer"], r["neuron"]) for r in rows(reader, "FROM likn_at(known := true)")}
+    expected = set()
+    for run, world in runs.items():
+        for number, fact in facts(world):
+            counts = {code: [p.rank == 1 for p in world.usable(number, code)] for code in world.languages(number)}
+            sets = [knowledge(world, number, code) for code, known in counts.items() if 2 * sum(known) > len(known)]
+            expected |= {(run, fact, *n) for n in set.intersection(*sets) if len(sets) > 1} if sets else set()
+    assert found == expected
+    assert found
 
 
 @pytest.mark.parametrize("tau", [0.01, 0.3])

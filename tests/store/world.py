@@ -55,10 +55,14 @@ class Probed:
         return np.array(self.scores, dtype=np.float32).reshape(LAYERS, NEURONS)
 
     def stored(self, floor=FLOOR):
-        """The scores that reach the floor, by neuron."""
-        matrix = self.matrix
-        top = matrix.max()
-        return {n: float(matrix[n]) for n in UNIVERSE if matrix[n] > 0 and matrix[n] >= np.float32(floor) * top}
+        """The positive scores that reach the floor, by neuron."""
+        return {n: score for n, score in self.signed(floor).items() if score > 0}
+
+    def signed(self, floor=FLOOR):
+        """The scores that reach the floor in absolute value, by neuron; none where no score is positive."""
+        matrix, top = self.matrix, self.matrix.max()
+        reaching = [n for n in UNIVERSE if matrix[n] != 0 and top > 0 and abs(matrix[n]) >= np.float32(floor) * top]
+        return {n: float(matrix[n]) for n in reaching}
 
 
 @dataclass(frozen=True)
@@ -108,10 +112,10 @@ def worlds(draw, facts=4, languages=("en", "fr", "zh")):
     return World(relations, tuple(probes))
 
 
-def random_world(seed):
+def random_world(seed, facts=5):
     """A world as `worlds` gives them, from a seed: for tests that hold many at once."""
     pick = random.Random(seed)
-    relations = tuple(pick.choice(["P1", "P2"]) for _ in range(pick.randint(1, 5)))
+    relations = tuple(pick.choice(["P1", "P2"]) for _ in range(pick.randint(1, facts)))
     values = [0, 0, 0, 0.01, 0.05, 0.2, 0.4, 0.6, 0.9, 1.0, 1.0, -0.1]
     statuses = ["ok", "ok", "ok", "not_converged", "unspellable"]
     probes = [
@@ -134,7 +138,7 @@ def batch(world, run, order=None, floor=FLOOR):
             rows["probe_layer"] += [key | _layer(probe, layer) for layer in range(LAYERS)]
             rows["attribution"] += [
                 key | {"layer": layer, "neuron": neuron, "score": score}
-                for (layer, neuron), score in probe.stored(floor).items()
+                for (layer, neuron), score in probe.signed(floor).items()
             ]
     return {name: pa.Table.from_pylist(found, schema=schema.arrow(name)) for name, found in rows.items()}
 

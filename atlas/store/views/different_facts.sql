@@ -33,19 +33,17 @@ FROM moved AS own JOIN fact_order AS other
     AND other.nth_relation = (own.nth_relation + ring_step(own.moves, own.relations)) % own.relations
     AND other.nth = own.nth % other.facts;
 
--- The size of every fact's knowledge neuron set in each of its usable languages, empty ones too.
+-- The size of every fact's knowledge neuron set in each of its languages that count, empty ones too.
 CREATE OR REPLACE MACRO set_size_of(definitions) AS TABLE
-SELECT chosen.d.definition AS definition, l.run, l.fact, l.language, coalesce(sizes.size, 0)::INTEGER AS size
-FROM fact_language AS l
-CROSS JOIN (SELECT unnest(definitions) AS d) AS chosen
+SELECT l.definition, l.run, l.fact, l.language, coalesce(sizes.size, 0)::INTEGER AS size
+FROM counted_language_of(definitions) AS l
 LEFT JOIN (
     SELECT definition, run, fact, language, count(*) AS size
     FROM knowledge_neuron_of(definitions)
     GROUP BY definition, run, fact, language
 ) AS sizes
-    ON sizes.definition = chosen.d.definition AND sizes.run = l.run
-    AND sizes.fact = l.fact AND sizes.language = l.language
-WHERE l.usable > 0;
+    ON sizes.definition = l.definition AND sizes.run = l.run
+    AND sizes.fact = l.fact AND sizes.language = l.language;
 
 -- Every neuron with a stored positive score, best first: knowledge neurons by their score, then the others by their
 -- score's mean over the fact's usable prompts. What a set is filled from when more neurons are asked for than it has.

@@ -77,9 +77,9 @@ SELECT
     found.interaction
 FROM degenerate_set_of(definitions) AS found
 JOIN fact ON fact.fact = found.fact
-SEMI JOIN knowledge_set_of(definitions) AS known
-    ON known.definition = found.definition AND known.run = found.run AND known.fact = found.fact
-    AND known.language = found.language AND known.tried_set = coalesce(found.twin, found."set");
+SEMI JOIN knowledge_set_of(definitions) AS made
+    ON made.definition = found.definition AND made.run = found.run AND made.fact = found.fact
+    AND made.language = found.language AND made.tried_set = coalesce(found.twin, found."set");
 
 -- What a definition would have asked of the search and was not tried, for facts in languages with a set measured:
 -- knowledge neurons that were not cut alone, and sets, no larger than the run's largest, of which every proper subset
@@ -94,9 +94,9 @@ WITH tried AS MATERIALIZED (
 quiet AS MATERIALIZED (
     SELECT tried.definition, tried.run, tried.fact, tried.language, tried.size, tried.largest, tried.codes
     FROM tried
-    SEMI JOIN knowledge_set_of(definitions) AS known
-        ON known.definition = tried.definition AND known.run = tried.run AND known.fact = tried.fact
-        AND known.language = tried.language AND known.tried_set = tried."set"
+    SEMI JOIN knowledge_set_of(definitions) AS made
+        ON made.definition = tried.definition AND made.run = tried.run AND made.fact = tried.fact
+        AND made.language = tried.language AND made.tried_set = tried."set"
     WHERE tried.cost <= tried.low
 ),
 grown AS (
@@ -174,9 +174,10 @@ FROM dkn_of((SELECT list(d) FROM definition AS d));
 
 CREATE OR REPLACE MACRO dkn_at(
     t_low := 0.2, t_high := 0.25, absolute := false, strict := false,
-    tau := 0.2, tau_by_language := MAP {}, share := 0.5, normalization := 'none'
+    tau := 0.2, tau_by_language := MAP {}, share := 0.5, normalization := 'none', least := NULL, known := false
 ) AS TABLE
 FROM dkn_of(thresholds(
     t_low := t_low, t_high := t_high, absolute := absolute, strict := strict,
-    tau := tau, tau_by_language := tau_by_language, share := share, normalization := normalization
+    tau := tau, tau_by_language := tau_by_language, share := share, normalization := normalization,
+    least := least, known := known
 ));

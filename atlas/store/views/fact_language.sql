@@ -21,3 +21,25 @@ SELECT
     list_sort(coalesce(list(language) FILTER (usable = 0), [])) AS missing_languages
 FROM fact_language
 GROUP BY run, fact;
+
+-- The languages in which a fact counts under a definition: it has usable prompts there and, where the definition asks
+-- for
+-- what the model knows, the answer's first token is the model's own choice in more than half of them.
+CREATE OR REPLACE MACRO counted_language_of(definitions) AS TABLE
+SELECT chosen.d.definition AS definition, asked.run, asked.fact, asked.language, asked.usable
+FROM fact_language AS asked CROSS JOIN (SELECT unnest(definitions) AS d) AS chosen
+WHERE asked.usable > 0 AND (NOT chosen.d.known OR 2 * asked.argmax > asked.usable);
+
+-- How many languages count for a fact under a definition, and in which others it was probed.
+CREATE OR REPLACE MACRO coverage_of(definitions) AS TABLE
+SELECT
+    probed.definition, probed.run, probed.fact, count(counted.language)::INTEGER AS n_languages,
+    list_sort(coalesce(list(probed.language) FILTER (counted.language IS NULL), [])) AS missing_languages
+FROM (
+    SELECT chosen.d.definition AS definition, asked.run, asked.fact, asked.language
+    FROM fact_language AS asked CROSS JOIN (SELECT unnest(definitions) AS d) AS chosen
+) AS probed
+LEFT JOIN counted_language_of(definitions) AS counted
+    ON counted.definition = probed.definition AND counted.run = probed.run AND counted.fact = probed.fact
+    AND counted.language = probed.language
+GROUP BY probed.definition, probed.run, probed.fact;

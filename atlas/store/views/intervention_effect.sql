@@ -23,7 +23,8 @@ FROM intervention AS i JOIN prompt ON prompt.prompt = i.prompt
 GROUP BY ALL;
 
 -- Means over facts, each with the 2.5 % and 97.5 % quantiles of 500 bootstrap samples of facts. The draws come from a
--- hash of sample and place, so they are the same everywhere; one fact has no interval. `success_rate` is the mean change
+-- hash of sample and place, so they are the same everywhere; one fact has no interval. `success_rate` is the mean
+-- change
 -- of related over that of unrelated probability; `success_rate_both` the sum over both actions (Eq. 11).
 CREATE OR REPLACE VIEW intervention_summary AS
 WITH numbered AS (

@@ -3,48 +3,59 @@
 -- The macros that end in `_of` take a list of definitions; they qualify every threshold's name, since a bare one
 -- would mean the parameter of the `..._at` macro around them.
 
+-- The share of the answer's probability below which a scorer's scores are noise, measured on planted models
+-- (docs/evidence.md): what a definition's `least` is where it is NULL.
+CREATE OR REPLACE MACRO own_least(method) AS CASE method WHEN 'amig' THEN 0.00006 ELSE 0.0 END;
+
 -- The usable probes, each with the score that it asks for under each definition.
 CREATE OR REPLACE MACRO usable_probe_of(definitions) AS TABLE
 WITH floors AS (
-    SELECT run, coalesce((settings ->> 'floor')::DOUBLE, 0) AS floor FROM run
+    SELECT run, method, coalesce((settings ->> 'floor')::DOUBLE, 0) AS floor FROM run
 ),
 usable AS (
-    SELECT probe.run, prompt.fact, prompt.language, probe.place, probe.max_score
+    SELECT probe.run, prompt.fact, prompt.language, probe.place, probe.max_score, probe.mean_probability AS probability
     FROM probe JOIN prompt USING (prompt)
     WHERE usable(probe.status)
 ),
 asked AS (
     SELECT
-        usable.*, floors.floor, chosen.d,
-        coalesce(chosen.d.tau_by_language[usable.language], chosen.d.tau) AS least
+        usable.*, floors.floor, floors.method, chosen.d,
+        coalesce(chosen.d.tau_by_language[usable.language], chosen.d.tau) AS tau
     FROM usable JOIN floors USING (run) CROSS JOIN (SELECT unnest(definitions) AS d) AS chosen
 )
 SELECT
     asked.d.definition AS definition, asked.run, asked.fact, asked.language, asked.place, asked.max_score,
     asked.d.normalization AS divided_by, asked.floor * asked.max_score AS unstored,
     CASE
-        WHEN asked.least < asked.floor THEN error(format(
+        WHEN asked.tau < asked.floor THEN error(format(
             'tau {} is below {}, the floor of run {}: lower scores were not stored; raise tau or name a run',
-            asked.least, asked.floor, asked.run
+            asked.tau, asked.floor, asked.run
         ))
-        ELSE asked.least
-    END AS least
+        ELSE asked.tau
+    END AS share_of_largest,
+    coalesce(asked.d.least, own_least(asked.method)) * coalesce(asked.probability, 0) AS lowest_score
 FROM asked;
 
--- Scores above tau times the prompt's largest (Eq. 6-7).
+-- Positive scores above tau times the prompt's largest (Eq. 6-7), and above `least` times the answer's mean
+-- probability.
 CREATE OR REPLACE MACRO plain_hit_of(definitions) AS TABLE
 SELECT p.definition, p.run, p.fact, p.language, a.layer, a.neuron, a.score
 FROM attribution AS a
 JOIN (
-    SELECT *, least * max_score AS least_score FROM usable_probe_of(definitions) WHERE divided_by = 'none'
-) AS p ON a.place = p.place AND a.score > p.least_score;
+    SELECT *, greatest(share_of_largest * max_score, lowest_score) AS bar
+    FROM usable_probe_of(definitions)
+    WHERE divided_by = 'none'
+) AS p ON a.place = p.place AND a.score > p.bar;
 
--- The same with every score divided by its layer's signed sum (Eq. 5): positive scores of layers with a positive sum. The
+-- The same with every score divided by its layer's signed sum (Eq. 5): positive scores of layers with a positive sum.
+-- The
 -- scores that were not stored are below `floor` times the prompt's largest; where one of these, divided, could pass or
 -- be the largest, that is an error.
 CREATE OR REPLACE MACRO divided_hit_of(definitions) AS TABLE
 WITH layer AS (
-    SELECT p.definition, p.run, p.fact, p.language, p.least, p.unstored, p.place, l.layer, l.score_sum
+    SELECT
+        p.definition, p.run, p.fact, p.language, p.share_of_largest, p.lowest_score, p.unstored, p.place,
+        l.layer, l.score_sum
     FROM (SELECT * FROM usable_probe_of(definitions) WHERE divided_by = 'layer') AS p
     JOIN probe_layer AS l ON l.place = p.place
     WHERE l.score_sum > 0
@@ -63,11 +74,11 @@ compared AS (
 SELECT definition, run, fact, language, layer, neuron, score
 FROM compared
 WHERE CASE
-    WHEN largest_unstored > least * largest THEN error(format(
+    WHEN largest_unstored > share_of_largest * largest THEN error(format(
         'normalization layer is unknown in run {}: a score that was not stored could pass, divided by the sum of its '
         'layer; build with a floor of 0, or raise tau', run
     ))
-    ELSE quotient > least * largest
+    ELSE quotient > share_of_largest * largest AND score > lowest_score
 END;
 
 CREATE OR REPLACE MACRO knowledge_neuron_of(definitions) AS TABLE
@@ -81,8 +92,9 @@ FROM (
     FROM (FROM plain_hit_of(definitions) UNION ALL FROM divided_hit_of(definitions)) AS hit
     GROUP BY hit.definition, hit.run, hit.fact, hit.language, hit.layer, hit.neuron
 ) AS found
-JOIN fact_language AS probed
-    ON probed.run = found.run AND probed.fact = found.fact AND probed.language = found.language
+JOIN counted_language_of(definitions) AS probed
+    ON probed.definition = found.definition AND probed.run = found.run AND probed.fact = found.fact
+    AND probed.language = found.language
 JOIN (SELECT unnest(definitions) AS d) AS chosen ON chosen.d.definition = found.definition
 WHERE found.found > chosen.d.share * probed.usable;
 
@@ -90,8 +102,9 @@ CREATE OR REPLACE VIEW knowledge_neuron AS
 FROM knowledge_neuron_of((SELECT list(d) FROM definition AS d));
 
 CREATE OR REPLACE MACRO knowledge_neuron_at(
-    tau := 0.2, tau_by_language := MAP {}, share := 0.5, normalization := 'none'
+    tau := 0.2, tau_by_language := MAP {}, share := 0.5, normalization := 'none', least := NULL, known := false
 ) AS TABLE
 FROM knowledge_neuron_of(thresholds(
-    tau := tau, tau_by_language := tau_by_language, share := share, normalization := normalization
+    tau := tau, tau_by_language := tau_by_language, share := share, normalization := normalization,
+    least := least, known := known
 ));

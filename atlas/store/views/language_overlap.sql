@@ -65,8 +65,9 @@ CREATE OR REPLACE VIEW language_overlap AS
 FROM language_overlap_of((SELECT list(d) FROM definition AS d));
 
 CREATE OR REPLACE MACRO language_overlap_at(
-    tau := 0.2, tau_by_language := MAP {}, share := 0.5, normalization := 'none'
+    tau := 0.2, tau_by_language := MAP {}, share := 0.5, normalization := 'none', least := NULL, known := false
 ) AS TABLE
 FROM language_overlap_of(thresholds(
-    tau := tau, tau_by_language := tau_by_language, share := share, normalization := normalization
+    tau := tau, tau_by_language := tau_by_language, share := share, normalization := normalization,
+    least := least, known := known
 ));

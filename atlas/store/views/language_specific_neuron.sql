@@ -9,8 +9,9 @@ CREATE OR REPLACE VIEW language_specific_neuron AS
 FROM language_specific_neuron_of((SELECT list(d) FROM definition AS d));
 
 CREATE OR REPLACE MACRO language_specific_neuron_at(
-    tau := 0.2, tau_by_language := MAP {}, share := 0.5, normalization := 'none'
+    tau := 0.2, tau_by_language := MAP {}, share := 0.5, normalization := 'none', least := NULL, known := false
 ) AS TABLE
 FROM language_specific_neuron_of(thresholds(
-    tau := tau, tau_by_language := tau_by_language, share := share, normalization := normalization
+    tau := tau, tau_by_language := tau_by_language, share := share, normalization := normalization,
+    least := least, known := known
 ));

@@ -23,9 +23,11 @@ FROM layer_distribution_of((SELECT list(d) FROM definition AS d));
 
 CREATE OR REPLACE MACRO layer_distribution_at(
     tau := 0.2, tau_by_language := MAP {}, share := 0.5, min_languages := NULL, normalization := 'none',
+    least := NULL, known := false,
     t_low := 0.2, t_high := 0.25, absolute := false, strict := false
 ) AS TABLE
 FROM layer_distribution_of(thresholds(
     tau := tau, tau_by_language := tau_by_language, share := share, min_languages := min_languages,
-    normalization := normalization, t_low := t_low, t_high := t_high, absolute := absolute, strict := strict
+    normalization := normalization,
+    least := least, known := known, t_low := t_low, t_high := t_high, absolute := absolute, strict := strict
 ));

@@ -19,7 +19,8 @@ FROM (
     JOIN numbered ON numbered.language = k.language
     GROUP BY k.definition, k.run, k.fact, k.layer, k.neuron
 ) AS found
-JOIN fact_coverage AS coverage ON coverage.run = found.run AND coverage.fact = found.fact
+JOIN coverage_of(definitions) AS coverage
+    ON coverage.definition = found.definition AND coverage.run = found.run AND coverage.fact = found.fact
 JOIN (SELECT unnest(definitions) AS d) AS chosen ON chosen.d.definition = found.definition
 CROSS JOIN (SELECT list(language ORDER BY number) AS languages FROM numbered) AS every
 WHERE
@@ -30,9 +31,10 @@ CREATE OR REPLACE VIEW likn AS
 FROM likn_of((SELECT list(d) FROM definition AS d));
 
 CREATE OR REPLACE MACRO likn_at(
-    tau := 0.2, tau_by_language := MAP {}, share := 0.5, min_languages := NULL, normalization := 'none'
+    tau := 0.2, tau_by_language := MAP {}, share := 0.5, min_languages := NULL, normalization := 'none',
+    least := NULL, known := false
 ) AS TABLE
 FROM likn_of(thresholds(
     tau := tau, tau_by_language := tau_by_language, share := share,
-    min_languages := min_languages, normalization := normalization
+    min_languages := min_languages, normalization := normalization, least := least, known := known
 ));

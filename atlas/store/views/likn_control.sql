@@ -76,9 +76,10 @@ CREATE OR REPLACE VIEW likn_control AS
 FROM likn_control_of((SELECT list(d) FROM definition AS d));
 
 CREATE OR REPLACE MACRO likn_control_at(
-    tau := 0.2, tau_by_language := MAP {}, share := 0.5, min_languages := NULL, normalization := 'none'
+    tau := 0.2, tau_by_language := MAP {}, share := 0.5, min_languages := NULL, normalization := 'none',
+    least := NULL, known := false
 ) AS TABLE
 FROM likn_control_of(thresholds(
     tau := tau, tau_by_language := tau_by_language, share := share,
-    min_languages := min_languages, normalization := normalization
+    min_languages := min_languages, normalization := normalization, least := least, known := known
 ));

@@ -22,9 +22,10 @@ CREATE OR REPLACE VIEW neuron_summary AS
 FROM neuron_summary_of((SELECT list(d) FROM definition AS d));
 
 CREATE OR REPLACE MACRO neuron_summary_at(
-    tau := 0.2, tau_by_language := MAP {}, share := 0.5, min_languages := NULL, normalization := 'none'
+    tau := 0.2, tau_by_language := MAP {}, share := 0.5, min_languages := NULL, normalization := 'none',
+    least := NULL, known := false
 ) AS TABLE
 FROM neuron_summary_of(thresholds(
     tau := tau, tau_by_language := tau_by_language, share := share,
-    min_languages := min_languages, normalization := normalization
+    min_languages := min_languages, normalization := normalization, least := least, known := known
 ));

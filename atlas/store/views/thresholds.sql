@@ -9,7 +9,9 @@ CREATE OR REPLACE MACRO thresholds(
     t_high := 0.25,
     absolute := false,
     strict := false,
-    relation_share := 0.7
+    relation_share := 0.7,
+    least := NULL,
+    known := false
 ) AS [{
     definition: 'at',
     tau: tau::DOUBLE,
@@ -21,5 +23,7 @@ CREATE OR REPLACE MACRO thresholds(
     t_high: t_high::DOUBLE,
     absolute: absolute::BOOLEAN,
     strict: strict::BOOLEAN,
-    relation_share: relation_share::DOUBLE
+    relation_share: relation_share::DOUBLE,
+    least: least::DOUBLE,
+    known: known::BOOLEAN
 }];

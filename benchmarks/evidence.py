@@ -1,6 +1,6 @@
 """What the atlas finds where there is nothing: LIKN of untrained models under the exchange null, beside a trained one.
 
-    python -m benchmarks.evidence FILE [--seeds 2] [--models demo-mbert,demo-mgpt]
+    python -m benchmarks.evidence FILE [--seeds 10] [--models demo-mbert,demo-mgpt]
 
 FILE is a new atlas. Each model's weights are drawn anew from its configuration's initialiser, once a seed; all answer
 the same 60 facts under the default settings.
@@ -20,8 +20,8 @@ from atlas.models import LanguageModel, load_model
 from atlas.running.scores import fill_run
 from benchmarks.tables import Table
 
-LEASTS = (None, 2)
-"""Languages asked for: all, or two."""
+CASES = tuple((least, languages) for least in (None, 0.0) for languages in (None, 2))
+"""The definition's `least`, the scorer's own or none, and the languages asked for, all or two."""
 
 
 def untrained(name: str, seed: int) -> LanguageModel:
@@ -44,27 +44,37 @@ def table(path: Path, names: list[str], seeds: int) -> Table:
     facts = read("bundled", limit=SAMPLE)
     prompts = list(facts.prompts())
     groups = [prompts[first : first + 64] for first in range(0, len(prompts), 64)]
-    rows: list[tuple[str | int, ...]] = []
+    rows: list[tuple[str | float, ...]] = []
     with atlas.open(path, "w") as writer:
         writer.add_facts(facts)
         for model in models(names, seeds):
             run = fill_run(writer, model, groups, Settings())
-            rows += [(model.info.name, least or "all", *_counted(writer, run, least)) for least in LEASTS]
-    columns = ("model", "languages", "facts", "p_even < 0.05 / facts", "q < 0.05 (relation)", "q < 0.05 (others)")
+            rows += [
+                (model.info.name, "own" if least is None else least, n or "all", *_counted(writer, run, least, n))
+                for least, n in CASES
+            ]
+    columns = (
+        "model",
+        "least",
+        "languages",
+        "facts",
+        "p_value < 0.05 / 60",
+        "q < 0.05 (relation)",
+        "q < 0.05 (others)",
+    )
     return Table("LIKN called significant", columns, rows)
 
 
-def _counted(writer: atlas.Atlas, run: int, least: int | None) -> tuple[int, ...]:
-    even = "SELECT count(*), count(*) FILTER (p_value < 0.05 / 60) FROM likn_control_at(min_languages := $least)"
-    exchange = """
+def _counted(writer: atlas.Atlas, run: int, least: float | None, languages: int | None) -> tuple[int, ...]:
+    thresholds = "least := $least, min_languages := $languages"
+    even = f"SELECT count(*), count(*) FILTER (p_value < 0.05 / 60) FROM likn_control_at({thresholds})"
+    exchange = f"""
 SELECT count(*) FILTER (q < 0.05 AND control = 'same relation'),
     count(*) FILTER (q < 0.05 AND control = 'other relations')
-FROM likn_exchange_at(min_languages := $least)
+FROM likn_exchange_at({thresholds})
 """
-    found = [
-        writer.sql(f"{query} WHERE run = $run", {"run": run, "least": least}).to_pylist()[0]
-        for query in (even, exchange)
-    ]
+    params = {"run": run, "least": least, "languages": languages}
+    found = [writer.sql(f"{query} WHERE run = $run", params).to_pylist()[0] for query in (even, exchange)]
     return tuple(value for row in found for value in row.values())
 
 

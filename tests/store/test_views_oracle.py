@@ -17,6 +17,7 @@ from store.world import (
     likn,
     mean_score,
     partners,
+    passing,
     random_world,
     tail,
 )
@@ -77,11 +78,11 @@ def test_least_and_suppressing_neurons(held, tau, least):
             for code in world.languages(number):
                 usable = world.usable(number, code)
                 bars = [max(tau * float(p.matrix.max()), least * 0.5) for p in usable]
-                passing = sum(
+                above = sum(
                     (sign * p.matrix.astype(float) > bar) & (p.matrix.max() > 0)
                     for p, bar in zip(usable, bars, strict=True)
                 )
-                expected += [(run, fact, code, *map(int, n)) for n in np.argwhere(passing > 0.5 * len(usable))]
+                expected += [(run, fact, code, *map(int, n)) for n in np.argwhere(above > 0.5 * len(usable))]
         assert expected
         assert sorted((r["run"], r["fact"], r["language"], r["layer"], r["neuron"]) for r in found) == sorted(expected)
 
@@ -309,3 +310,42 @@ def test_usage_warnings(held):
                 expected |= {(*key, "model does not know the answer")} if all(p.rank > 1 for p in usable) else set()
     found = rows(reader, "FROM usage_warning")
     assert {(r["run"], r["fact"], r["language"], r["warning"]) for r in found} == expected
+
+
+def _agreement(pairs):
+    shares = [len(a & b) / len(a | b) for a, b in pairs if a | b]
+    return sum(shares) / len(shares) if shares else None
+
+
+def test_stability(held):
+    reader, runs = held
+    found = {(r["run"], r["fact"], r["language"]): r for r in rows(reader, "FROM stability_at(least := 0.0)")}
+    assert found
+    decided = set()
+    for (run, fact, code), row in found.items():
+        world = runs[run]
+        number = numbered(world, fact)
+        sets = {n: [passing(p, 0.2) for p in world.usable(n, code)] for n, _ in facts(world)}
+        other = partners(world, number, 1, code, True)
+        own, control = _agreement(combinations(sets[number], 2)), _agreement(product(sets[number], sets.get(other, [])))
+        assert row["wordings"] == len(sets[number])
+        assert row["jaccard"] == (own if own is None else pytest.approx(own))
+        assert row["different_facts"] == (control if control is None else pytest.approx(control))
+        assert row["stable"] == (
+            None if own is None or control is None else pytest.approx(own) != control and own > control
+        )
+        decided.add(row["stable"])
+    assert decided == {True, False, None}
+
+
+@pytest.mark.parametrize(("found", "asked"), [(0, 1), (1, 1), (3, 4), (40, 100)])
+def test_wilson_intervals_are_where_the_score_test_is_at_its_bound(held, found, asked):
+    reader, _ = held
+    low, high = rows(reader, f"SELECT wilson({found}, {asked}) AS interval")[0]["interval"]
+    assert 0 <= low <= found / asked + 1e-12
+    assert found / asked - 1e-12 <= high <= 1
+    for bound in (low, high):
+        if 1e-6 < bound < 1 - 1e-6:
+            assert abs(found / asked - bound) / (bound * (1 - bound) / asked) ** 0.5 == pytest.approx(
+                1.959964, rel=1e-4
+            )

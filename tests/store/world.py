@@ -200,12 +200,13 @@ def knowledge(world, fact, language, tau=0.2, share=0.5, normalization="none"):
     usable = world.usable(fact, language)
     count = defaultdict(int)
     for probe in usable:
-        for neuron in _passing(probe, tau, normalization):
+        for neuron in passing(probe, tau, normalization):
             count[neuron] += 1
     return {neuron for neuron, n in count.items() if n > share * len(usable)}
 
 
-def _passing(probe, tau, normalization):
+def passing(probe, tau, normalization="none"):
+    """Eq. 6-7: the neurons of one prompt that pass."""
     if normalization == "none":
         top = float(probe.matrix.max())
         return {n for n in UNIVERSE if float(probe.matrix[n]) > tau * top}
@@ -227,8 +228,8 @@ def likn(world, fact, min_languages=None, **thresholds):
 
 def mean_score(world, fact, language, neuron, tau=0.2):
     """Mean over the prompts in which the neuron passes."""
-    passing = [p for p in world.usable(fact, language) if neuron in _passing(p, tau, "none")]
-    return np.mean([float(p.matrix[neuron]) for p in passing])
+    found = [p for p in world.usable(fact, language) if neuron in passing(p, tau)]
+    return np.mean([float(p.matrix[neuron]) for p in found])
 
 
 def highest(world, fact, language, size):

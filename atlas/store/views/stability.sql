@@ -1,0 +1,69 @@
+-- The 95 % interval of a share (Wilson 1927), `found` of `asked`: lower and upper end.
+CREATE OR REPLACE MACRO wilson(found, asked) AS list_transform(
+    [-1.959963984540054e0, 1.959963984540054e0],
+    lambda z: least(1, greatest(0, (
+        found + z * z / 2 + z * sqrt(found * (asked - found) / asked + z * z / 4)
+    ) / (asked + z * z)))
+);
+
+-- Whether the wordings of a fact agree in a language (METHOD 3b): the mean Jaccard of two wordings' sets of neurons that
+-- pass, beside that of its wordings and those of another fact of the relation; stable if it is larger. NULL for one
+-- wording, or where no wording has a neuron.
+CREATE OR REPLACE MACRO stability_of(definitions) AS TABLE
+WITH wording AS MATERIALIZED (
+    SELECT
+        p.definition, p.run, p.fact, p.language, p.place,
+        list((a.layer::BIGINT << 32) + a.neuron) FILTER (
+            a.score > greatest(p.share_of_largest * p.max_score, p.lowest_score)
+        ) AS codes
+    FROM usable_probe_of(definitions) AS p
+    LEFT JOIN attribution AS a ON a.place = p.place AND a.score > 0
+    WHERE p.divided_by = 'none'
+    GROUP BY p.definition, p.run, p.fact, p.language, p.place
+),
+pair AS (
+    SELECT a.definition, a.run, a.fact, a.language, 'own' AS kind, a.codes AS a, b.codes AS b
+    FROM wording AS a
+    JOIN wording AS b
+        ON b.definition = a.definition AND b.run = a.run AND b.fact = a.fact AND b.language = a.language
+        AND b.place > a.place
+    UNION ALL
+    SELECT a.definition, a.run, a.fact, a.language, 'other' AS kind, a.codes AS a, b.codes AS b
+    FROM wording AS a
+    JOIN partner_of(false) AS partner
+        ON partner.run = a.run AND partner.fact = a.fact AND partner.language = a.language
+        AND partner.control = 'same relation'
+    JOIN wording AS b
+        ON b.definition = a.definition AND b.run = a.run AND b.fact = partner.partner AND b.language = a.language
+),
+compared AS (
+    SELECT
+        definition, run, fact, language, kind,
+        len(list_intersect(coalesce(a, []), coalesce(b, [])))
+        / nullif(len(list_distinct(list_concat(coalesce(a, []), coalesce(b, [])))), 0) AS jaccard
+    FROM pair
+),
+averaged AS (
+    SELECT
+        definition, run, fact, language,
+        avg(jaccard) FILTER (kind = 'own') AS jaccard, avg(jaccard) FILTER (kind = 'other') AS different_facts
+    FROM compared
+    GROUP BY definition, run, fact, language
+),
+counted AS (
+    SELECT definition, run, fact, language, count(*)::INTEGER AS wordings
+    FROM wording
+    GROUP BY definition, run, fact, language
+)
+SELECT
+    counted.*, averaged.jaccard, averaged.different_facts, averaged.jaccard > averaged.different_facts AS stable
+FROM counted
+LEFT JOIN averaged
+    ON averaged.definition = counted.definition AND averaged.run = counted.run AND averaged.fact = counted.fact
+    AND averaged.language = counted.language;
+
+CREATE OR REPLACE VIEW stability AS
+FROM stability_of((SELECT list(d) FROM definition AS d));
+
+CREATE OR REPLACE MACRO stability_at(tau := 0.2, tau_by_language := MAP {}, least := NULL) AS TABLE
+FROM stability_of(thresholds(tau := tau, tau_by_language := tau_by_language, least := least));

@@ -85,10 +85,10 @@ FROM ring JOIN choice ON choice.languages = ring.languages AND choice.others = r
 -- is
 -- compared with the fact's own sets cut to the same sizes, and counted in `short_draws`.
 CREATE OR REPLACE MACRO likn_exchange_of(definitions, draws) AS TABLE
-WITH cell AS MATERIALIZED (
+WITH cell AS (
     FROM exchange_cell_of(definitions)
 ),
-cases AS MATERIALIZED (
+cases AS (
     SELECT
         row_number() OVER (ORDER BY cell.definition, cell.run, cell.fact, controls.other_relations) - 1 AS number,
         cell.definition, cell.run, cell.relation, cell.fact, controls.other_relations,
@@ -99,7 +99,7 @@ cases AS MATERIALIZED (
     WHERE cell.languages > 1
     GROUP BY cell.definition, cell.run, cell.relation, cell.fact, controls.other_relations
 ),
-neuron AS MATERIALIZED (
+neuron AS (
     SELECT
         cell.cell, cell.definition, cell.run, cell.relation, cell.language, ranked.nth,
         (ranked.layer::BIGINT << 32) + ranked.neuron AS code
@@ -121,7 +121,7 @@ shared AS (
     HAVING count(DISTINCT neuron.language) >= any_value(fewest.languages)
 ),
 available AS (SELECT cell, count(*) AS available FROM neuron GROUP BY cell),
-trial AS MATERIALIZED (
+trial AS (
     SELECT
         cases.number, d.draw, (cases.number << 32) + d.draw AS trial, d.other_relations, d.cell, d.partner,
         d.size::BIGINT AS size, cases.asked_languages,
@@ -214,7 +214,7 @@ ordered AS (
 )
 -- Benjamini and Hochberg: the smallest of the scaled values of this p and all larger ones.
 SELECT
-    * EXCLUDE (scaled, reason),
+    definition, run, relation, fact, control, observed, in_exchanged_facts, ordered.draws, short_draws, p_exchange,
     CASE WHEN p_exchange IS NOT NULL THEN least(1.0, min(scaled) OVER (
         PARTITION BY definition, run, control ORDER BY p_exchange DESC RANGE UNBOUNDED PRECEDING
     )) END AS q,

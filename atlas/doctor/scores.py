@@ -60,7 +60,7 @@ def complete(model: LanguageModel, step: Step, layers: Sequence[int]) -> Outcome
     errors = []
     for layer in layers:
         _, f, f_baseline = reference_scores(model, step, layer, _zero(model)[layer], gauss_legendre(1))
-        missed = abs(float(found.scores[0, layer].sum()) - (f - f_baseline))
+        missed = float(found.scores[0, layer].sum()) - (f - f_baseline)
         stored = 0.0 if found.converged[0].all() else float(found.error[0, layer])
         errors.append(abs(missed - stored) / max(abs(f - f_baseline), 0.01 * f))
     return Outcome("completeness", max(errors), settings.tolerance + 10 * tolerance(model), "sum of a layer's scores")

@@ -107,8 +107,8 @@ def main(arguments: Sequence[str]) -> ExitCode:
 def run() -> None:
     """Entry point of the installed `atlas` script."""
     streams.open_all()
-    interrupts.watch()
     try:
+        interrupts.watch()
         code = main(sys.argv[1:])
     except KeyboardInterrupt:
         code = _interrupted()

@@ -204,13 +204,20 @@ if sys.argv[1] == "kill":
     from atlas.building import ray
     mark = sys.argv[2]
 
-    class Dying(ray.Actor):
+    class Dying:
+        def __init__(self, *arguments):
+            from atlas.building.ray import Actor
+            self.actor = Actor(*arguments)
+        def ready(self):
+            return self.actor.ready()
+        def tokens(self, layer, neurons):
+            return self.actor.tokens(layer, neurons)
         def compute(self, run, batch):
             import os, signal
             try:
                 os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
             except FileExistsError:
-                return super().compute(run, batch)
+                return self.actor.compute(run, batch)
             os.kill(os.getpid(), signal.SIGKILL)
 
     ray.Actor = Dying

@@ -49,7 +49,7 @@ def test_the_encoder_is_a_model_beside_its_decoder(build, shell, db, folder, mod
 def test_knockouts_evaluation_and_claims_ask_the_encoder(build, shell, db, model):
     assert build(model=model).code == 0
     assert shell("knockout", "--model", model, "--db", db).code == 0
-    assert shell("evaluate", "--model", model, "--method", "amig", "--limit", 4, "--db", db).code == 0
+    assert shell("evaluate", "--model", model, "--method", "amig", "--languages", "en,fr", "--db", db).code == 0
     claim = ("--subject", "France", "--relation", "P36", "--object", "Paris", "--language", "en", "--evidence", "kn")
     checked = shell("check", *claim, "--model", model, "--db", db, "--json")
     assert checked.code == 0, checked.err

@@ -46,13 +46,15 @@ def test_the_encoder_is_a_model_beside_its_decoder(build, shell, db, folder, mod
 
 
 @pytest.mark.slow
-def test_knockouts_evaluation_and_claims_ask_the_encoder(build, shell, db, model):
+def test_knockouts_evaluation_and_claims_ask_the_encoder(build, shell, db, model, tmp_path):
     assert build(model=model).code == 0
     assert shell("knockout", "--model", model, "--db", db).code == 0
     assert shell("evaluate", "--model", model, "--method", "amig", "--languages", "en,fr", "--db", db).code == 0
-    claim = ("--subject", "France", "--relation", "P36", "--object", "Paris", "--language", "en", "--evidence", "kn")
-    checked = shell("check", *claim, "--model", model, "--db", db, "--json")
+    (tmp_path / "claims.csv").write_text("subject,relation,object,language\nFrance,P36,Paris,en\n", "utf-8")
+    claims = ("--claims", tmp_path / "claims.csv", "--evidence", "kn")
+    checked = shell("check", *claims, "--model", model, "--db", db, "--json")
     assert checked.code == 0, checked.err
+    assert json.loads(checked.out)[0]["probability"] > 0
     with atlas.open(db) as opened:
         assert opened.sql("SELECT count(*) AS n FROM knockout")["n"][0].as_py() > 0
 

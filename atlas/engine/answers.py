@@ -11,31 +11,41 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
 
-from atlas.engine.batches import UNUSABLE, Budget, StepBatch, by_shape, sequence_bytes
+from atlas.engine.batches import UNUSABLE, Budget, StepBatch, by_shape, fitting
 from atlas.facts import Prompt
 from atlas.ids import Neuron
 from atlas.models import LanguageModel, Step
 from atlas.models.readout import chunks, features_of_ids, of_tokens, output_matrix, token_logits, token_probability
 from atlas.models.scaling import Change, Scope, changed, multiplied, neurons_by_layer
 
-ROWS = 128
-"""Sequences that run together at most."""
 LOGIT_BYTES = 1 << 26
 R = TypeVar("R")
 
 
+class Place(NamedTuple):
+    """Where a step comes from: the place of its prompt in a list, and its own number there."""
+
+    prompt: int
+    step: int
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A prompt, and the neurons (layer, neuron) multiplied by `factor` while it is put to the model."""
+    """A prompt, and the neurons (layer, neuron) multiplied by `factor` while it is put to the model.
+
+    With a factor of 0 they become their `values` `[step, neuron]` (METHOD 4), zero if there are none; `neurons` are
+    ascending then. A step past the last one of `values` takes the last.
+    """
 
     prompt: Prompt
     neurons: tuple[Neuron, ...] = ()
     factor: float = 1.0
+    values: Tensor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,21 +108,21 @@ def put(
     steps: Sequence[Sequence[Step]],
     read: Callable[[Tensor, Tensor], Sequence[R]],
     *,
-    changes: Callable[[Sequence[int]], Mapping[int, Change]] = lambda _: {},
+    changes: Callable[[Sequence[Place]], Mapping[int, Change]] = lambda _: {},
     scope: Scope = "query",
     budget: Budget | int | None = None,
 ) -> list[list[R]]:
     """Put the steps of many prompts to the model, batched by length; return what `read` makes of each step.
 
     `read` is given what the output matrix receives for the queries of a batch, `[step, hidden]`, and their gold tokens
-    [step]. `changes` is given the places in the list that the batch's steps come from, and says what neurons become.
+    [step]. `changes` is given the places that the batch's steps come from, and says what neurons become.
     """
-    flat = [(place, step) for place, group in enumerate(steps) for step in group]
+    flat = [(Place(place, nth), step) for place, group in enumerate(steps) for nth, step in enumerate(group)]
     found: list[list[R]] = [[] for _ in steps]
     budget = Budget.of(model, budget)
     work = partial(_first, model, read, changes, scope)
     for group in by_shape(flat, itemgetter(1)):
-        for (place, _), result in budget.through(group, work):
+        for ((place, _), _), result in budget.through(group, work):
             found[place].append(result)
     return found
 
@@ -139,29 +149,37 @@ def divergence(model: LanguageModel, before: Tensor, after: Tensor) -> float:
 def _first(
     model: LanguageModel,
     read: Callable[[Tensor, Tensor], Sequence[R]],
-    changes: Callable[[Sequence[int]], Mapping[int, Change]],
+    changes: Callable[[Sequence[Place]], Mapping[int, Change]],
     scope: Scope,
-    rest: Sequence[tuple[int, Step]],
+    rest: Sequence[tuple[Place, Step]],
     budget: int,
 ) -> Sequence[R]:
     """Read the first of `rest`, steps of one shape: as many as can run together in `budget` bytes."""
-    size = budget * model.info.layers // sequence_bytes(model, len(rest[0][1].ids))
-    part = rest[: min(ROWS, max(1, size))]
-    batch = StepBatch.of(model, [step for _, step in part])
-    with changed(model, changes([place for place, _ in part]), scope):
+    steps = [step for _, step in rest]
+    steps = steps[: fitting(model, steps, budget)]
+    batch = StepBatch.of(model, steps)
+    with changed(model, changes([place for place, _ in rest[: len(steps)]]), scope):
         features = features_of_ids(model, batch.ids, batch.query)
     return read(features, batch.target)
 
 
-def _changes(model: LanguageModel, cases: Sequence[Case], places: Sequence[int]) -> dict[int, Change]:
-    """Return for every layer that a case touches what its neurons are multiplied by, `[row, neuron]`."""
-    factors: dict[int, Tensor] = {}
-    for row, case in enumerate(cases[place] for place in places):
+def _changes(model: LanguageModel, cases: Sequence[Case], places: Sequence[Place]) -> dict[int, Change]:
+    """Return for every layer that a case touches what its neurons are multiplied by or become, `[row, neuron]`."""
+    replaced = any(cases[place].values is not None for place, _ in places)
+    found: dict[int, Change] = {}
+    for row, (place, nth) in enumerate(places):
+        case, start = cases[place], 0
         for layer, index in neurons_by_layer(model, case.neurons).items():
-            if layer not in factors:
-                factors[layer] = torch.ones(len(places), model.info.neurons, dtype=model.dtype, device=model.device)
-            factors[layer][row, index.to(model.device)] = case.factor
-    return {layer: Change(factor) for layer, factor in factors.items()}
+            if layer not in found:
+                one = torch.ones(len(places), model.info.neurons, dtype=model.dtype, device=model.device)
+                found[layer] = Change(one, torch.zeros_like(one) if replaced else None)
+            change, index = found[layer], index.to(model.device)
+            change.factor[row, index] = case.factor
+            if change.value is not None and case.values is not None:
+                values = case.values[min(nth, len(case.values) - 1), start : start + len(index)]
+                change.value[row, index] = values.to(change.value)
+            start += len(index)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

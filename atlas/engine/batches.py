@@ -22,6 +22,8 @@ UNUSABLE: dict[type[Exception], str] = {
 """What makes a prompt unusable (METHOD 1), and the status that says so."""
 LEAST_BYTES, MOST_BYTES = 384 << 20, 2 << 30
 """What small and what large models are given where memory is not a GPU's; a process that takes too much is killed."""
+ROWS = 128
+"""Sequences that run together at most."""
 R = TypeVar("R")
 T = TypeVar("T")
 
@@ -49,6 +51,12 @@ def by_shape(items: Iterable[T], step: Callable[[T], Step]) -> Iterator[list[T]]
         groups.setdefault(step(item).shape, []).append(item)
     for shape in sorted(groups):
         yield groups[shape]
+
+
+def fitting(model: LanguageModel, steps: Sequence[Step], budget: int) -> int:
+    """Return how many of `steps`, all of one shape, can run forward together in `budget` bytes: one at least."""
+    size = budget * model.info.layers // sequence_bytes(model, len(steps[0].ids))
+    return min(ROWS, max(1, size), len(steps))
 
 
 @dataclass(frozen=True, slots=True)

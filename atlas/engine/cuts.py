@@ -17,7 +17,7 @@ class Branch:
     """The copies that leave their parents at one layer, by cutting neurons there.
 
     `parent` [copy] is a row of the trace (from 0) or, from the number of those rows on, a copy in the order of
-    entering. `cut_copy` and `cut_neuron` [member] say what is zero.
+    entering. `cut_copy` and `cut_neuron` [member] say what is cut.
     """
 
     owner: list[int]

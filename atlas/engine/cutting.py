@@ -14,15 +14,16 @@ from atlas.models.readout import features_of_hidden, token_probability
 
 
 @torch.no_grad()
-def replay_cut(record: Trace, cuts: Sequence[tuple[int, NeuronSet]]) -> Tensor:
+def replay_cut(record: Trace, cuts: Sequence[tuple[int, NeuronSet]], values: Tensor | None = None) -> Tensor:
     """Return F of every cut `(row of the trace, neurons)`: `[cut]`, in the order given.
 
-    The neurons of a set are zero at the row's query position, each layer computed from the cut ones below it. A set
-    holds at least one neuron. Layers below a set's highest are run once for all sets that share what is cut there.
+    The neurons of a set are zero at the row's query position, or what `values` `[row, layer, neuron]` holds of them,
+    each layer computed from the cut ones below it. A set holds at least one neuron. Layers below a set's highest are
+    run once for all sets that share what is cut there.
     """
     tree, place = branches(cuts, len(record.ids))
     with attending(record.model):
-        hidden, owner = _through_cuts(record, tree)
+        hidden, owner = _through_cuts(record, tree, values)
         features = features_of_hidden(record.model, hidden, record.ids[owner])
     index = torch.tensor(place, device=owner.device)
     return token_probability(record.model, features, record.target[owner])[index]
@@ -37,7 +38,7 @@ class _Site:
     neurons: Tensor  # [source, neuron]
 
 
-def _through_cuts(record: Trace, tree: Mapping[int, Branch]) -> tuple[Tensor, Tensor]:
+def _through_cuts(record: Trace, tree: Mapping[int, Branch], values: Tensor | None) -> tuple[Tensor, Tensor]:
     """Run all copies of the tree through the last block: hidden `[copy, 1 or token, hidden]` and owner [copy]."""
     rows = torch.arange(len(record.ids), device=record.ids.device)
     owner = rows[:0]
@@ -50,7 +51,7 @@ def _through_cuts(record: Trace, tree: Mapping[int, Branch]) -> tuple[Tensor, Te
         elif not sequences:
             hidden = hidden[:, :1]
         if layer in tree:
-            new, entering, parent = _leave(record, layer, tree[layer], sites)
+            new, entering, parent = _leave(record, layer, tree[layer], sites, values)
             if sequences:
                 around = torch.cat([record.received(layer + 1), hidden])[parent]
                 new = put_at_query(around, record.query[entering], new)
@@ -63,7 +64,9 @@ def _root(record: Trace, layer: int, rows: Tensor) -> _Site:
     return _Site(block.hidden[rows, record.query, None], block.attended, record.neurons[:, layer])
 
 
-def _leave(record: Trace, layer: int, branch: Branch, sites: Sequence[_Site]) -> tuple[Tensor, Tensor, Tensor]:
+def _leave(
+    record: Trace, layer: int, branch: Branch, sites: Sequence[_Site], values: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
     """Cut a branch's neurons in block `layer`: its copies' outputs `[copy, 1, hidden]`, their owners and parents."""
     owner, parent, copy, neuron = (
         torch.tensor(getattr(branch, name), device=record.ids.device)
@@ -72,7 +75,7 @@ def _leave(record: Trace, layer: int, branch: Branch, sites: Sequence[_Site]) ->
     hidden, attended, neurons = (
         torch.cat([getattr(site, name) for site in sites])[parent] for name in ("hidden", "attended", "neurons")
     )
-    neurons[copy, neuron] = 0
+    neurons[copy, neuron] = 0 if values is None else values[owner[copy], layer, neuron]
     written = record.model.written(layer, neurons[:, None])
     return finish_block(record, layer, hidden, attended, written, owner), owner, parent
 

@@ -1,4 +1,4 @@
-"""Knock-outs: what zeroing sets of neurons does to the probability of an answer (METHOD 3, Eq. 9-10)."""
+"""Knock-outs: what cutting sets of neurons does to the probability of an answer (METHOD 3, Eq. 9-10)."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -8,6 +8,7 @@ from operator import attrgetter
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from atlas.engine.batches import Budget, StepBatch, by_shape, steps_of
 from atlas.engine.cuts import NeuronSet
@@ -24,7 +25,7 @@ CPU_BUDGET = 1 << 28
 
 @dataclass(frozen=True, slots=True)
 class Knockouts:
-    """One prompt's probability of its answer (the product of its steps, METHOD 1) before and after each set is zeroed.
+    """One prompt's probability of its answer (the product of its steps, METHOD 1) before and after each set is cut.
 
     `status` is `ok`, or says why there are no numbers: `not_final`, `unspellable`, `too_long`, `nan`.
     """
@@ -43,6 +44,7 @@ class _Row:
     step: Step
     sets: Sequence[NeuronSet]
     start: int = 0
+    values: Tensor | None = None  # [layer, neuron], what a cut neuron becomes; zero without
 
 
 _Found = tuple[_Row, float, NDArray[np.float64]]
@@ -53,9 +55,11 @@ def knock_out(
     prompts: Sequence[Prompt],
     sets: Sequence[Sequence[NeuronSet]],
     budget: Budget | int | None = None,
+    values: Sequence[Tensor] | None = None,
 ) -> list[Knockouts]:
-    """Zero each of `sets[i]`, one at a time, at the query positions of `prompts[i]`; results in the order given.
+    """Cut each of `sets[i]`, one at a time, at the query positions of `prompts[i]`; results in the order given.
 
+    Cut neurons are zero, or what `values[i]` `[step, layer, neuron]` holds of them; a step past its last takes that.
     Steps of equal length run together with all their sets: a copy for each set, started at the layer where it parts
     from the others. `budget` is the memory for activations in bytes, halved when it is refused. Raises ModelError
     for a neuron that the model does not have, and for an empty set.
@@ -63,7 +67,11 @@ def knock_out(
     _check(model, sets)
     budget = Budget.of(model, budget or (None if model.device.type == "cuda" else CPU_BUDGET))
     steps, unusable = steps_of(model, prompts)
-    rows = [_Row(i, step, own) for i, (group, own) in enumerate(zip(steps, sets, strict=True)) for step in group]
+    rows = [
+        _Row(i, step, own, values=None if values is None else values[i][min(nth, len(values[i]) - 1)])
+        for i, (group, own) in enumerate(zip(steps, sets, strict=True))
+        for nth, step in enumerate(group)
+    ]
     before = [1.0] * len(prompts)
     after = [np.ones(len(group)) for group in sets]
     for _, results in budget.through(list(by_shape(rows, attrgetter("step"))), partial(_first_shape, model)):
@@ -101,7 +109,9 @@ def _first_shape(model: LanguageModel, rest: Sequence[list[_Row]], budget: int) 
         with torch.no_grad():
             before = token_probability(model, record.features, record.target).double().tolist()
         cuts = [(place, cut) for place, row in enumerate(chunk) for cut in row.sets]
-        after = replay_cut(record, cuts).double().cpu().numpy() if cuts else np.empty(0)
+        values = [row.values for row in chunk if row.values is not None]
+        become = torch.stack(values).to(record.neurons) if values else None
+        after = replay_cut(record, cuts, become).double().cpu().numpy() if cuts else np.empty(0)
         ends = np.cumsum([len(row.sets) for row in chunk])
         found += zip(chunk, before, np.split(after, ends[:-1]), strict=True)
     return [found]

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from hashlib import blake2b
 from operator import itemgetter
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -221,9 +221,14 @@ class LanguageModel:
         mask = torch.ones_like(read)
         return {"input_ids": read, "attention_mask": mask, "decoder_input_ids": written, "use_cache": False}
 
-    def suppress(self, neurons: Iterable[Neuron], scope: Scope = "query") -> AbstractContextManager["LanguageModel"]:
-        """Set `neurons` (layer, neuron) to zero inside the block; see `atlas.models.scaling.suppress`."""
-        return suppress(self, neurons, scope)
+    def suppress(
+        self, neurons: Iterable[Neuron], scope: Scope = "query", replace: Tensor | Literal["zero"] = "zero"
+    ) -> AbstractContextManager["LanguageModel"]:
+        """Set `neurons` (layer, neuron) to zero, or to what `replace` `[layer, neuron]` holds, inside the block.
+
+        See `atlas.models.scaling.suppress`.
+        """
+        return suppress(self, neurons, scope, replace)
 
     def enhance(self, neurons: Iterable[Neuron], scope: Scope = "query") -> AbstractContextManager["LanguageModel"]:
         """Double `neurons` (layer, neuron) inside the block; see `atlas.models.scaling.enhance`."""

@@ -53,12 +53,16 @@ def multiplied(model: Network, factors: Tensor) -> Mapping[int, Change]:
 
 
 @contextmanager
-def suppress(model: N, neurons: Iterable[Neuron], scope: Scope = "query") -> Iterator[N]:
+def suppress(
+    model: N, neurons: Iterable[Neuron], scope: Scope = "query", replace: Tensor | Literal["zero"] = "zero"
+) -> Iterator[N]:
     """Set `neurons` (layer, neuron) to zero inside the block, at the query position or at `all`; UsageError if unknown.
 
-    Blocks may be nested; each is undone on exit, exception or not.
+    With a tensor as `replace`, `[layer, neuron]`, they become what it holds of them (METHOD 4): their means, or their
+    values for another fact, as `atlas.engine.replacing` gives them. UsageError for one of another shape. Blocks may be
+    nested; each is undone on exit, exception or not.
     """
-    with scaled(model, neurons, 0.0, scope):
+    with scaled(model, neurons, 0.0, scope, None if isinstance(replace, str) else replace):
         yield model
 
 
@@ -70,15 +74,23 @@ def enhance(model: N, neurons: Iterable[Neuron], scope: Scope = "query") -> Iter
 
 
 @contextmanager
-def scaled(model: Network, neurons: Iterable[Neuron], factor: float, scope: Scope = "query") -> Iterator[None]:
-    """Multiply `neurons` (layer, neuron) by `factor` inside the block; a factor of 0 removes even infinite ones."""
+def scaled(
+    model: Network, neurons: Iterable[Neuron], factor: float, scope: Scope = "query", values: Tensor | None = None
+) -> Iterator[None]:
+    """Multiply `neurons` (layer, neuron) by `factor` inside the block; a factor of 0 removes even infinite ones.
+
+    Where it is 0, they become their `values` `[layer, neuron]`, zero if there are none.
+    """
     if scope not in SCOPES:
         raise UsageError(f"Scope {scope!r} is not known; choose query or all.")
+    shape = (model.info.layers, model.info.neurons)
+    if values is not None and values.shape != shape:
+        raise UsageError(f"Values of shape {list(values.shape)} do not fit the model; give {list(shape)} of them.")
     changes = {}
     for layer, index in neurons_by_layer(model, neurons).items():
         one = torch.ones(1, model.info.neurons, device=model.device)
         one[0, index.to(model.device)] = factor
-        changes[layer] = Change(one, torch.zeros_like(one))
+        changes[layer] = Change(one, torch.zeros_like(one) if values is None else values[layer, None].to(model.device))
     with changed(model, changes, scope):
         yield
 

@@ -1,0 +1,161 @@
+"""What a cut neuron becomes (METHOD 4): its mean over prompts of other relations, or its value for another fact.
+
+`Means` and `Swap` give values for prompts, `replacing` the one that a word asks for; zero needs none.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from operator import itemgetter
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from atlas.engine.batches import Budget, StepBatch, by_shape, fitting, steps_of
+from atlas.engine.tracing import neurons_at_query
+from atlas.facts import Prompt
+from atlas.ids import stable_id
+from atlas.models import LanguageModel, Step
+
+MEAN_PROMPTS = 64
+"""Prompts of one relation and language that a mean is taken over, at most."""
+Keep = Callable[[int, Tensor], Tensor]
+"""What is kept of the neurons `[layer, neuron]` of the prompt at a place of a list."""
+
+
+class Replacing(Protocol):
+    """Where the values come from that cut neurons take in a prompt."""
+
+    def reason(self, prompt: Prompt) -> str | None:
+        """Return why there are no values for `prompt`, as a status, None if there are."""
+
+    def values(self, prompts: Sequence[Prompt], keep: Keep = lambda _, neurons: neurons) -> list[Tensor]:
+        """Return what `keep` keeps of the values for each prompt, `[step, ...]`; a prompt with a reason is an error."""
+
+
+def replacing(
+    model: LanguageModel, replace: str, prompts: Sequence[Prompt], seed: int, budget: Budget | int | None = None
+) -> Replacing | None:
+    """Return what `replace` asks for, made of `prompts`, usable ones; None for zero."""
+    if replace == "zero":
+        return None
+    return Means(model, prompts, seed, budget) if replace == "mean" else Swap(model, prompts, seed, budget)
+
+
+class Means:
+    """The mean of every neuron over the prompts of other relations in the language.
+
+    A prompt counts once, by the mean over its steps; of a relation and language MEAN_PROMPTS are drawn, where there are
+    more.
+    """
+
+    def __init__(
+        self, model: LanguageModel, prompts: Sequence[Prompt], seed: int, budget: Budget | int | None = None
+    ) -> None:
+        self._model, self._budget = model, Budget.of(model, budget)
+        self._prompts: dict[str, list[Prompt]] = defaultdict(list)
+        for prompt in sample(prompts, seed):
+            self._prompts[prompt.language].append(prompt)
+        self._sums: dict[str, dict[str, Tensor]] = {}
+
+    def reason(self, prompt: Prompt) -> str | None:
+        """Return `no_other_relation` for a prompt in whose language there is none."""
+        relations = {other.fact.relation for other in self._prompts[prompt.language]}
+        return None if relations - {prompt.fact.relation} else "no_other_relation"
+
+    def values(self, prompts: Sequence[Prompt], keep: Keep = lambda _, neurons: neurons) -> list[Tensor]:
+        """Return the means for each prompt, one step for all: `[1, ...]`."""
+        return [keep(i, self.of(prompt.language, prompt.fact.relation))[None] for i, prompt in enumerate(prompts)]
+
+    def of(self, language: str, relation: str) -> Tensor:
+        """Return the mean over the prompts in `language` of all relations but `relation`, `[layer, neuron]`."""
+        if language not in self._sums:
+            self._sums[language] = self._summed(self._prompts[language])
+        others = [total for name, total in self._sums[language].items() if name != relation]
+        count = sum(prompt.fact.relation != relation for prompt in self._prompts[language])
+        return torch.stack(others).sum(0) / count
+
+    def _summed(self, prompts: Sequence[Prompt]) -> dict[str, Tensor]:
+        """Return the sum of the prompts' neurons by relation, `[layer, neuron]`, in float64."""
+        sums: dict[str, Tensor] = {}
+        lengths = [len(self._model.steps(prompt)) for prompt in prompts]
+        for place, neurons in neurons_of(self._model, prompts, self._budget):
+            own = neurons.double() / lengths[place]
+            relation = prompts[place].fact.relation
+            sums[relation] = sums[relation] + own if relation in sums else own
+        return sums
+
+
+class Swap:
+    """A neuron's value in the same template filled with another fact of the relation that has another object.
+
+    A fact's partner is the first one in an order that is drawn for it, among those that the template is usable with.
+    """
+
+    def __init__(
+        self, model: LanguageModel, prompts: Sequence[Prompt], seed: int, budget: Budget | int | None = None
+    ) -> None:
+        self._model, self._budget, self._seed = model, Budget.of(model, budget), seed
+        self._prompts: dict[int, list[Prompt]] = defaultdict(list)
+        for prompt in prompts:
+            self._prompts[prompt.template.id].append(prompt)
+
+    def reason(self, prompt: Prompt) -> str | None:
+        """Return `no_partner` for a prompt in whose template no other fact with another object can stand."""
+        return None if self.partner(prompt) else "no_partner"
+
+    def partner(self, prompt: Prompt) -> Prompt | None:
+        """Return the prompt whose values `prompt`'s neurons take, None if there is none."""
+        others = [
+            other
+            for other in self._prompts[prompt.template.id]
+            if other.fact.object != prompt.fact.object and other.answer != prompt.answer
+        ]
+        return min(others, key=lambda other: stable_id("swap", self._seed, prompt.fact.id, other.fact.id), default=None)
+
+    def values(self, prompts: Sequence[Prompt], keep: Keep = lambda _, neurons: neurons) -> list[Tensor]:
+        """Return the partners' values, step by step of the partner's answer: `[step, ...]`."""
+        partners = [partner for partner in map(self.partner, prompts) if partner is not None]
+        assert len(partners) == len(prompts)
+        return values_of(self._model, partners, keep, self._budget)
+
+
+def sample(prompts: Sequence[Prompt], seed: int) -> list[Prompt]:
+    """Return at most MEAN_PROMPTS prompts of each relation and language, the first in a seeded order."""
+    groups: dict[tuple[str, str], list[Prompt]] = defaultdict(list)
+    for prompt in sorted(prompts, key=lambda prompt: stable_id("mean", seed, prompt.id)):
+        groups[prompt.language, prompt.fact.relation].append(prompt)
+    return [prompt for group in groups.values() for prompt in group[:MEAN_PROMPTS]]
+
+
+def values_of(
+    model: LanguageModel,
+    prompts: Sequence[Prompt],
+    keep: Keep = lambda _, neurons: neurons,
+    budget: Budget | int | None = None,
+) -> list[Tensor]:
+    """Return what `keep` keeps of the neurons at the query of each prompt, `[step, ...]`."""
+    found: list[list[Tensor]] = [[] for _ in prompts]
+    for place, neurons in neurons_of(model, prompts, budget):
+        found[place].append(keep(place, neurons))
+    return [torch.stack(steps) for steps in found]
+
+
+def neurons_of(
+    model: LanguageModel, prompts: Sequence[Prompt], budget: Budget | int | None = None
+) -> Iterator[tuple[int, Tensor]]:
+    """Yield the place of a prompt and its neurons at the query `[layer, neuron]`: each prompt's steps in order."""
+    steps, _ = steps_of(model, prompts)
+    flat = [(place, step) for place, group in enumerate(steps) for step in group]
+    budget = Budget.of(model, budget)
+    for group in by_shape(flat, itemgetter(1)):
+        for (place, _), neurons in budget.through(group, partial(_first, model)):
+            yield place, neurons
+
+
+def _first(model: LanguageModel, rest: Sequence[tuple[int, Step]], budget: int) -> Sequence[Tensor]:
+    """Return the neurons of the first of `rest`, steps of one shape: as many as can run together."""
+    steps = [step for _, step in rest]
+    batch = StepBatch.of(model, steps[: fitting(model, steps, budget)])
+    return neurons_at_query(model, batch.ids, batch.query)[0].unbind()

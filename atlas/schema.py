@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION = 4
+VERSION = 5
 """Number of the newest migration; the schema that this package reads and writes."""
 
 USABLE_STATUSES = ("ok", "not_converged")
@@ -133,6 +133,10 @@ _ALL = (
         Column("status", "VARCHAR", "running, interrupted, failed or done"),
         Column("started", "TIMESTAMP", "when the run was first started", unit="UTC"),
         Column("finished", "TIMESTAMP", "when it last ended; NULL while running", unit="UTC", nullable=True),
+        Column("twin_of", "BIGINT", "for a run of a model's untrained twin: the model's own run; NULL for others",
+               source="METHOD 3b", refers="run", nullable=True),
+        Column("twin_seed", "BIGINT", "seed that the twin's weights were drawn with; NULL for other runs",
+               source="METHOD 3b", nullable=True),
     )),
     Table("probe", "A prompt put to the model of a run.", ("run", "prompt"), (
         _PLACE,

@@ -29,6 +29,7 @@ from .commands import (
     report,
     runs,
     sql,
+    twin,
     upgrade,
 )
 from .exits import ExitCode
@@ -47,6 +48,7 @@ app = typer.Typer(
 COMMANDS: dict[str, Callable[..., None]] = {
     "build": build.build,
     "knockout": knockout.knockout,
+    "twin": twin.twin,
     "check": check.check,
     "import": import_.import_facts,
     "sql": sql.sql,

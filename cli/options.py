@@ -50,7 +50,7 @@ def some(limit: int) -> int | None:
     return limit or None
 
 
-MOST = {"seed": (1 << 63) - 1, "threads": 1024}
+MOST = {"seed": (1 << 63) - 1, "run": (1 << 63) - 1, "threads": 1024}
 """The largest number that an option takes; others take what four bytes hold."""
 
 

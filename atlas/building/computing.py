@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from atlas.attribution.identity import versions
+from atlas.errors import ModelError
 from atlas.facts import Prompt
 from atlas.running.choice import ModelChoice
 from atlas.running.progress import Progress
@@ -23,11 +24,35 @@ Tables = Mapping[str, "pa.Table"]
 
 
 @dataclass(frozen=True)
+class Twin:
+    """The untrained twin of `model` (a name) with the weights `digest`, its own drawn from `seed`."""
+
+    model: str
+    digest: str
+    seed: int
+
+    def of(self, model: "LanguageModel") -> "LanguageModel":
+        """Return the twin of the loaded `model`; raises ModelError for other weights, see `untrained`."""
+        from atlas.models.twin import untrained
+
+        if model.info.digest != self.digest:
+            raise ModelError(
+                f"Model {self.model!r} has other weights ({model.info.digest}) than those of the run ({self.digest}) "
+                "that its twin would stand beside; run `atlas build` with this model first."
+            )
+        return untrained(model, self.seed)
+
+
+@dataclass(frozen=True)
 class WorkerOptions:
-    """All that a worker needs to know; plain values, so that it can be sent to another machine."""
+    """All that a worker needs to know; plain values, so that it can be sent to another machine.
+
+    With `twin` it works with the untrained twin of the model that is chosen.
+    """
 
     choice: ModelChoice
     settings: "Settings"
+    twin: Twin | None = None
 
 
 @dataclass(frozen=True)
@@ -48,7 +73,8 @@ class Worker:
     @cached_property
     def model(self) -> "LanguageModel":
         """The loaded model; raises ModelError and UsageError."""
-        return self.options.choice.load()
+        loaded, twin = self.options.choice.load(), self.options.twin
+        return loaded if twin is None else twin.of(loaded)
 
     @cached_property
     def workbench(self) -> Workbench:

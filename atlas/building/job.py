@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -11,7 +11,8 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import atlas
-from atlas.building.computing import Tables, Workbench, Worker, WorkerOptions
+from atlas import scorers
+from atlas.building.computing import Tables, Twin, Workbench, Worker, WorkerOptions
 from atlas.building.plan import EVERYTHING, Plan, Shard, batch_size, make_plan, missing, prompts_of
 from atlas.building.ray import Cluster, ClusterOptions
 from atlas.building.summary import Summary
@@ -39,7 +40,8 @@ class BuildOptions(ModelChoice):
     `limit` None takes the stated sample of the bundled facts and all of any other data set, 0 takes all.
     `threads` None is 1 for each worker of Ray. `shard` is the part of the plan to compute; `cluster` says where Ray
     does it, None is this process.
-    `settings` are fields of `atlas.attribution.Settings`; those not given keep their defaults.
+    `settings` are fields of `atlas.attribution.Settings`; those not given keep their defaults. `twin` is the seed of
+    an untrained twin that is put to the same prompts once the model's own run is whole, None for no twin.
     """
 
     dataset: str = BUNDLED
@@ -51,6 +53,13 @@ class BuildOptions(ModelChoice):
     shard: Shard = EVERYTHING
     cluster: ClusterOptions | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
+    twin: int | None = None
+
+    @property
+    def is_default(self) -> bool:
+        """Whether model, facts and scorer are those of a build that is told nothing of them."""
+        told = (self.model, self.dataset, self.limit, self.shard, self.cluster, self.settings.get("method"))
+        return told == (ModelChoice.model, BUNDLED, None, EVERYTHING, None, scorers.DEFAULT)
 
     @property
     def sample(self) -> int | None:
@@ -72,14 +81,36 @@ def build(options: BuildOptions, progress: Progress | None = None) -> Summary:
         # An atlas that is there is opened first: a second writer should not wait for a model to load.
         there = options.db.exists()
         writer = stack.enter_context(atlas.open(options.db, "a")) if there else None
-        settings = _settings(options, progress)
-        workers = _workers(options, settings, progress, stack)
-        workbench = workers.workbench
-        writer = writer or stack.enter_context(atlas.open(options.db, "a"))
-        run = _start(options, writer, plan, settings, workbench)
-        job = _Job(options, progress, plan, writer, settings, workers, run)
+        settings = settings_of(options, progress)
+        with ExitStack() as at_work:
+            workers = _workers(options, settings, progress, at_work)
+            workbench = workers.workbench
+            writer = writer or stack.enter_context(atlas.open(options.db, "a"))
+            run = _start(options, writer, plan, settings, workbench)
+            job = _Job(options, progress, plan, writer, settings, workers, run)
+            job.work()
+            job.name_neurons()
+        summary = job.summary(started)
+        if options.twin is None or summary.interrupted:
+            return summary
+        twin = Twin(workbench.info.name, workbench.info.digest, options.twin)
+        return replace(summary, twin=build_twin(options, progress, plan, writer, settings, run, twin))
+
+
+def build_twin(
+    options: BuildOptions, progress: Progress, plan: Plan, writer: "Writer", settings: "Settings", run: int, twin: Twin
+) -> Summary:
+    """Put the prompts of `plan` to the untrained twin of the model of `run`, under the same settings.
+
+    What the atlas holds of the twin's run is not computed again. Raises ModelError for a model without a twin.
+    """
+    started = monotonic()
+    with ExitStack() as stack:
+        workers = _workers(options, settings, progress, stack, twin)
+        bench = workers.workbench
+        own = begin_run(writer, bench.info, settings, options.dtype, bench.versions, run, twin.seed)
+        job = _Job(options, progress, plan, writer, settings, workers, own)
         job.work()
-        job.name_neurons()
         return job.summary(started)
 
 
@@ -176,7 +207,8 @@ class _Job:
         return self.total - self.before - self.statuses.total()
 
 
-def _settings(options: BuildOptions, progress: Progress) -> "Settings":
+def settings_of(options: BuildOptions, progress: Progress) -> "Settings":
+    """Return the settings of the run; raises UsageError for one that cannot be."""
     progress.step("loading torch")
     from atlas.attribution import Settings
 
@@ -193,13 +225,15 @@ def _wrong_setting(error: ValueError) -> str:
     return f"--{name.replace('_', '-')} cannot be {first.get('input')!r}: {first['msg']}"
 
 
-def _workers(options: BuildOptions, settings: "Settings", progress: Progress, stack: ExitStack) -> Worker | Cluster:
-    """Return the workers that are asked for."""
-    worker = WorkerOptions(options.filled(), settings)
+def _workers(
+    options: BuildOptions, settings: "Settings", progress: Progress, stack: ExitStack, twin: Twin | None = None
+) -> Worker | Cluster:
+    """Return the workers that are asked for, with the model or its untrained twin."""
+    worker, name = WorkerOptions(options.filled(), settings, twin), "the untrained twin of " if twin else ""
     if options.cluster is None:
-        progress.step(f"loading model {options.model}")
+        progress.step(f"loading {name}model {options.model}")
         return Worker(worker)
-    progress.step(f"starting Ray workers with model {options.model}")
+    progress.step(f"starting Ray workers with {name}model {options.model}")
     return stack.enter_context(Cluster(options.cluster, worker))
 
 

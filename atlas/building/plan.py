@@ -54,9 +54,13 @@ EVERYTHING = Shard()
 
 @dataclass(frozen=True)
 class Plan:
-    """The prompts of a selection, but those of held-out templates, which are left for paraphrase tests."""
+    """The prompts of a selection, but those of held-out templates, which are left for paraphrase tests.
+
+    With `prompts`, ids, these alone.
+    """
 
     facts: FactSet
+    prompts: Collection[int] | None = None
 
     def batches(self, size: int = 1) -> Iterator[Batch]:
         """Yield every batch of the whole selection: as few whole groups as make `size` prompts or more."""
@@ -77,7 +81,7 @@ class Plan:
     def _groups(self) -> Iterator[list[Prompt]]:
         """Yield the prompts of each fact in each language."""
         for _, prompts in groupby(self.facts.prompts(), key=lambda prompt: prompt.fact.id):
-            yield from _by_language(list(prompts))
+            yield from _by_language([p for p in prompts if self.prompts is None or p.id in self.prompts])
 
 
 def missing(batches: Iterable[Batch], done: Collection[int]) -> Iterator[Batch]:

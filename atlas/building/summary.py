@@ -23,6 +23,7 @@ class Summary:
     `total` is that of the shard. `statuses` counts the prompts probed by this call, `before` those that the atlas held
     already; `skips` is what reading the facts left out. Of the whole run, earlier calls included, under the default
     definition: `facts` with a usable prompt, those with a language-independent neuron, and distinct such neurons.
+    `twin` is the summary of the untrained twin's run, if there was one to do.
     """
 
     atlas: Path
@@ -39,6 +40,7 @@ class Summary:
     facts_with_likn: int
     likn: int
     shard: Shard = EVERYTHING
+    twin: "Summary | None" = None
 
     @property
     def attributed(self) -> int:
@@ -53,7 +55,8 @@ class Summary:
     @property
     def left(self) -> int:
         """Prompts of the selection still to be computed."""
-        return self.total - self.before - sum(self.statuses.values())
+        own = self.total - self.before - sum(self.statuses.values())
+        return own + (self.twin.left if self.twin else 0)
 
     @property
     def interrupted(self) -> bool:

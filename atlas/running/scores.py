@@ -16,15 +16,23 @@ if TYPE_CHECKING:
 
 
 def begin_run(
-    writer: "Writer", info: "ModelInfo", settings: "Settings", dtype: str, versions: Mapping[str, str]
+    writer: "Writer",
+    info: "ModelInfo",
+    settings: "Settings",
+    dtype: str,
+    versions: Mapping[str, str],
+    twin_of: int | None = None,
+    twin_seed: int | None = None,
 ) -> int:
-    """Add the model and its run, or go on with the same one; return the run."""
+    """Add the model and its run, or go on with the same one; return the run. See `Writer.start_run` for twins."""
     return writer.start_run(
         model=writer.add_model(info.row()),
         method=settings.method,
         settings=identity(settings, dtype),
         seed=settings.seed,
         versions=versions,
+        twin_of=twin_of,
+        twin_seed=twin_seed,
     )
 
 

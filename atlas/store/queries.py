@@ -18,7 +18,8 @@ SELECT
     count(probe.prompt) AS prompts,
     count(probe.prompt) FILTER ({usable("probe.status")}) AS usable,
     count(probe.prompt) FILTER (probe.status = 'not_converged') AS not_converged,
-    run.started, run.finished, run.settings, run.versions, model.revision, model.digest
+    run.started, run.finished, run.settings, run.versions, model.revision, model.digest,
+    run.twin_of
 FROM run JOIN model USING (model) LEFT JOIN probe ON probe.run = run.run
 GROUP BY ALL
 ORDER BY run.started, run.run

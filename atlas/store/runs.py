@@ -42,7 +42,7 @@ class StoredRun:
 
 
 def stored_runs(atlas: "Reader", wanted: Callable[[StoredRun], bool]) -> list[StoredRun]:
-    """Return the runs of an atlas that are `wanted`, the one last started first."""
+    """Return the runs of an atlas that are `wanted`, the one last started first; never an untrained twin's."""
     return list(filter(wanted, (StoredRun(**row) for row in atlas.sql(_RUNS).to_pylist())))
 
 
@@ -113,5 +113,6 @@ FROM run JOIN model USING (model)
 LEFT JOIN (
     SELECT run, count(*) AS probes, count(*) FILTER ({usable("status")}) AS usable FROM probe GROUP BY run
 ) AS held USING (run)
+WHERE run.twin_of IS NULL
 ORDER BY run.started DESC, run.run
 """

@@ -97,18 +97,20 @@ class Writer(Atlas):
         settings: Mapping[str, object],
         seed: int,
         versions: Mapping[str, str],
+        twin_of: int | None = None,
+        twin_seed: int | None = None,
     ) -> int:
         """Add a run, or go on with the same one, with status `running`; return its id.
 
-        The id is stable_id("run", weights digest, method, settings, seed). `settings` holds `floor`.
-        Raises StoreError for a model that was not added.
+        The id is stable_id("run", weights digest, method, settings, seed). `settings` holds `floor`. A run of an
+        untrained twin names its original and the seed of its weights. Raises StoreError for a model that was not added.
         """
         known = self.sql("SELECT digest FROM model WHERE model = ?", [model]).to_pylist()
         if not known:
             raise StoreError(f"{self.path} has no model {model}; add it before its run.")
         run = stable_id("run", known[0]["digest"], method, dict(settings), seed)
         values = (run, model, method, _json(settings), seed, _json(versions), "running", _now(), None)
-        if not self.load("run", made.table("run", [values])):
+        if not self.load("run", made.table("run", [(*values, twin_of, twin_seed)])):
             self.sql("UPDATE run SET status = 'running', finished = NULL WHERE run = ?", [run])
         return run
 

@@ -1,6 +1,7 @@
 """`atlas build`: the main job."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -76,6 +77,13 @@ def build(
         typer.Option(help="Folder that Ray workers write their rows to, for the loader to read.", metavar="URL"),
     ] = None,
     skip_bad: SkipBad = False,
+    twin: Annotated[
+        bool | None,
+        typer.Option(
+            "--twin/--no-twin",
+            help="Put the same prompts to the model's untrained twin; by default for demo-mbert's own facts alone.",
+        ),
+    ] = None,
     knockout: Annotated[
         bool, typer.Option("--knockout", help="Then knock out the facts' neurons, as `atlas knockout` does.")
     ] = False,
@@ -118,6 +126,8 @@ def build(
         cluster=_cluster(engine, ray_address, workers, gpus_per_worker, shards_to),
         settings={"method": method, "seed": seed, **_given(settings)},
     )
+    if options.is_default if twin is None else twin:
+        options = replace(options, twin=seed)
     summary = run_build(options, TerminalProgress())
     if knockout and not summary.interrupted:
         _knock_out(options, summary, method, seed, json=json)
@@ -126,7 +136,7 @@ def build(
     if report is not None and not summary.interrupted:
         say = diagnostics.talk if json else print
         say(diagnostics.visible(reporting.line_of(reporting.write(db, report))))
-    _end(summary)
+    end(summary)
 
 
 def _cluster(
@@ -176,7 +186,8 @@ def _given(settings: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in settings.items() if value is not None}
 
 
-def _end(summary: "Summary") -> None:
+def end(summary: "Summary") -> None:
+    """Warn of what a build could not do; raise Exit for one that was interrupted."""
     if summary.statuses["nan"]:
         diagnostics.warning(
             f"the model's output holds NaN for {summary.statuses['nan']:,} prompts; try --dtype float32"

@@ -53,6 +53,11 @@ def _lines(summary: "Summary") -> Iterator[str]:
         f"Found {counted(summary.likn, 'language-independent neuron')} (LIKN) "
         f"in {summary.facts_with_likn:,} of {counted(summary.facts, 'fact')}."
     )
+    if summary.twin:
+        yield (
+            f"In its untrained twin {counted(summary.twin.likn, 'such neuron')} in {summary.twin.facts_with_likn:,} of "
+            f"{counted(summary.twin.facts, 'fact')} (run {summary.twin.run}, {summary.twin.seconds:.1f} s)."
+        )
     yield f"The atlas is {summary.atlas} (run {summary.run}). Next:"
     if summary.shard.of > 1:
         yield f"  atlas merge {db} ... --into all.duckdb"
@@ -93,4 +98,5 @@ def _values(summary: "Summary") -> dict[str, object]:
         "likn": summary.likn,
         "interrupted": summary.interrupted,
         "seconds": round(summary.seconds, 3),
+        "twin": _values(summary.twin) if summary.twin else None,
     }

@@ -31,12 +31,17 @@ def opened(tmp_path_factory):
             run = writer.start_run(model=MADE, **about)
             writer.load_batch(batch(world, run))
             writer.sql("UPDATE run SET started = ?::TIMESTAMP WHERE run = ?", [f"2026-01-{day:02}", run])
+        untrained = writer.add_model({**MODEL, "name": "untrained-0:made", "digest": "other"})
+        about = {"method": "amig", "settings": {"floor": FLOOR}, "seed": 1, "versions": {}}
+        run = writer.start_run(model=untrained, **about, twin_of=run_of(writer, "second"), twin_seed=0)
+        writer.load_batch(batch(SAMPLE, run))
         yield writer
 
 
 def run_of(opened, name):
     method, seed, _ = RUNS[name]
-    return opened.sql("SELECT run FROM run WHERE method = ? AND seed = ?", [method, seed])["run"][0].as_py()
+    query = "SELECT run FROM run WHERE method = ? AND seed = ? AND twin_of IS NULL"
+    return opened.sql(query, [method, seed])["run"][0].as_py()
 
 
 @pytest.mark.parametrize(("method", "chosen"), [("amig", "second"), ("kn", "useless"), (UNION, "union")])
@@ -66,6 +71,13 @@ def test_a_run_may_be_named(opened):
     assert stored_run(opened, run=run_of(opened, "first")).run == run_of(opened, "first")
     with pytest.raises(UsageError, match=f"no run with usable prompts of run {run_of(opened, 'useless')}"):
         stored_run(opened, run=run_of(opened, "useless"))
+
+
+def test_no_job_takes_an_untrained_twin_for_a_run(opened):
+    (twin,) = opened.sql("SELECT run FROM run WHERE twin_of IS NOT NULL")["run"].to_pylist()
+    for asked in ({"run": twin}, {"model": "untrained-0:made"}):
+        with pytest.raises(UsageError, match="no run with usable prompts"):
+            stored_run(opened, **asked)
 
 
 def test_a_report_shows_the_run_of_most_prompts(opened):

@@ -1,0 +1,46 @@
+"""The untrained twin of a run that an atlas holds: the same prompts, the same settings, other weights (METHOD 3b)."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import atlas
+from atlas.building.computing import Twin
+from atlas.building.job import BuildOptions, build_twin, settings_of
+from atlas.building.plan import Plan
+from atlas.building.summary import Summary
+from atlas.running.choice import OpenChoice
+from atlas.running.progress import Progress
+from atlas.store.runs import StoredRun, stored_run
+from atlas.store.stored import stored_facts
+
+
+@dataclass(frozen=True)
+class TwinOptions(OpenChoice):
+    """Which run a twin stands beside: `run`, or the newest of `model`; `seed` draws the twin's weights."""
+
+    db: Path = Path("atlas.duckdb")
+    run: int | None = None
+    seed: int = 0
+
+
+def twin(options: TwinOptions, progress: Progress | None = None) -> Summary:
+    """Put the prompts of a run to its model's untrained twin, and return what was done.
+
+    What the atlas holds already is not computed again. Raises UsageError for a run that is not there and ModelError
+    for a model that has other weights than those of the run, or no twin.
+    """
+    progress = progress or Progress()
+    with atlas.open(options.db, "a") as writer:
+        run = stored_run(writer, model=options.model, run=options.run)
+        building = _as_built(options, run)
+        plan = Plan(stored_facts(writer), writer.done_prompts(run.run))
+        wanted = Twin(run.name, run.digest, options.seed)
+        return build_twin(building, progress, plan, writer, settings_of(building, progress), run.run, wanted)
+
+
+def _as_built(options: TwinOptions, run: StoredRun) -> BuildOptions:
+    """Return the options with which `run` is built."""
+    settings = {name: value for name, value in json.loads(run.settings).items() if name != "dtype"}
+    choice = options.filled(run.name, run.dtype, run.revision)
+    return BuildOptions(**choice.given(), db=options.db, settings={**settings, "method": run.method, "seed": run.seed})

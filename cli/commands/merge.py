@@ -22,7 +22,7 @@ def merge(
     """Add to one atlas what others hold and it does not.
 
     An atlas goes in whole or not at all, and again changes nothing. It is refused if it says other things about the
-    same run, probe or other row.
+    same run, probe or other row. Numbers that are equal but for rounding are counted, and those of --into stay.
     """
     from atlas.store.transfer.merging import merge as run_merge
 
@@ -37,11 +37,18 @@ def merge(
 
 def show(united: "United", into: Path) -> None:
     """Print what one source added, table by table."""
+    from atlas.store.transfer import agreement
+
+    target = visible(str(into))
     total, there = sum(united.added.values()), sum(united.there.values())
-    print(visible(f"Added {counted(total, 'row')} of {united.source} to {into}; {there:,} were there already."))
+    print(f"Added {counted(total, 'row')} of {visible(united.source)} to {target}; {there:,} were there already.")
     for table, rows in united.added.items():
         if rows:
             print(f"  {rows:,} {table}")
+    for table, rows in united.rounded.items():
+        if rows:
+            most = f"{united.rounding[table]:.1g} of {agreement.scale_of(table)}"
+            print(f"  {counted(rows, 'row')} of {table} rounded otherwise, by at most {most}: those of {target} stay")
     for table, rows in united.differing.items():
         if rows:
-            print(f"  {counted(rows, 'row')} of {table} with another name or note: those of {visible(str(into))} stay")
+            print(f"  {counted(rows, 'row')} of {table} with another name or note: those of {target} stay")

@@ -8,6 +8,7 @@ import pytest
 from content import content
 
 import atlas
+from atlas.building import plan
 from atlas.store.digest import digest
 
 
@@ -37,6 +38,31 @@ def test_merged_shards_are_the_whole(shards, shell, build, db, tmp_path):
     again = json.loads(build("--json", db=into).out)
     assert (again["attributed"], again["already_done"]) == (0, again["prompts"])
     assert _digest(into) == _digest(db)
+
+
+def test_the_same_build_has_the_same_bits(build, db, tmp_path):
+    for path in (db, tmp_path / "again.duckdb"):
+        assert build("--memory", "0.05GB", "--seed", "3", db=path).code == 0
+    assert _digest(tmp_path / "again.duckdb") == _digest(db)
+
+
+@pytest.mark.parametrize("company", ["less memory", "alone", "in steps"])
+def test_another_company_is_the_same_but_for_rounding(shell, build, built, db, tmp_path, monkeypatch, company):
+    other = tmp_path / "other.duckdb"
+    if company == "alone":
+        monkeypatch.setattr(plan, "MOST_PROMPTS", 1)
+    if company == "in steps":
+        build("--relations", "P38", db=other)
+        build("--languages", "fr", db=other)
+    assert build(*(("--memory", "0.001GB") if company == "less memory" else ()), db=other).code == 0
+    before = _digest(db)
+    ended = shell("merge", other, "--into", db, "--json")
+    assert ended.code == 0, ended.err
+    (united,) = json.loads(ended.out)
+    assert united["there"]["probe"] == 11
+    assert not united["added"]["probe"]
+    assert max(united["rounding"].values()) <= 1e-5
+    assert _digest(db) == before
 
 
 def test_a_shard_tells_what_it_is(small_batches, build):

@@ -9,39 +9,30 @@ from typing import TYPE_CHECKING
 from atlas import schema
 from atlas.errors import StoreError
 from atlas.store import integrity, structure
+from atlas.store.transfer.agreement import Agreement, names, shown
 
 if TYPE_CHECKING:
     from atlas.store.writer import Writer
 
 SCORES = ("probe_layer", "attribution")
 """Tables whose rows hang on a probe by its place."""
-OWN = {
-    "language": ("name", "rtl"),
-    "relation": ("name",),
-    "fact_label": ("subject", "object"),
-    "model": ("name", "revision"),
-    "run": ("versions",),
-    "neuron_token": (
-        "token",
-        "text",
-        "score",
-    ),  # follow from the model; round differently in another company of neurons
-    "edit": ("file", "status"),
-}
-"""Columns that say something about a thing and do not make it: where two atlases differ, the first one's stays."""
-_SETTLED = {"run": ("status",)}
-"""Columns that are settled between both: a run is done only where it is in both."""
 _STATUSES = ("done", "interrupted", "failed", "running")
 
 
 @dataclass(frozen=True, slots=True)
 class United:
-    """Rows by table: added, there already, and of those the ones whose names or notes differ and were left."""
+    """Rows by table: added, there already, and of those the ones that differ and were left.
+
+    `differing` are those with other names or notes, `rounded` those whose numbers are rounded otherwise, `rounding` by
+    how much at most: for `attribution` a share of the prompt's largest score, for others of the row's largest number.
+    """
 
     source: str
     added: Mapping[str, int]
     there: Mapping[str, int]
     differing: Mapping[str, int]
+    rounded: Mapping[str, int]
+    rounding: Mapping[str, float]
 
 
 class _WrongRowsError(Exception):
@@ -61,7 +52,10 @@ class Union:
     name: str
     added: dict[str, int] = field(default_factory=dict)
     there: dict[str, int] = field(default_factory=dict)
-    differing: dict[str, int] = field(default_factory=dict)
+    agreement: Agreement = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.agreement = Agreement(self.writer, self.catalog, self.name)
 
     def run(self) -> United:
         """Add all that is new in one transaction.
@@ -77,7 +71,8 @@ class Union:
         except _WrongRowsError as wrong:
             raise self._refusal(wrong.found) from None
         order = [name for name in schema.TABLES if name in self.added]
-        return United(self.name, {name: self.added[name] for name in order}, self.there, self.differing)
+        added, both = {name: self.added[name] for name in order}, self.agreement
+        return United(self.name, added, self.there, both.differing, both.rounded, both.rounding)
 
     def _add_all(self) -> None:
         for table in schema.TABLES.values():
@@ -98,7 +93,7 @@ class Union:
                 f"{self.writer.path} itself holds {found.check.name}, so nothing is added to it; "
                 "`atlas doctor` says more."
             )
-        first = _shown(found.sample.slice(0, 1).to_pylist()[0])
+        first = shown(found.sample.slice(0, 1).to_pylist()[0])
         return StoreError(
             f"{self.name} would bring {found.check.name} ({found.rows:,}, first {first}); nothing was added from it: "
             "take a whole copy of what it was made from."
@@ -106,19 +101,18 @@ class Union:
 
     def _keyed(self, table: schema.Table) -> None:
         self._check_key(table)
-        self._check_common(table)
-        self.differing[table.name] = self._count_differing(table)
-        keys = _names(table.key)
+        self.agreement.check_table(table)
+        keys = names(table.key)
         self._add(table.name, f"SELECT * FROM {self.catalog}.{table.name} ANTI JOIN {table.name} USING ({keys})")
 
     def _probed(self) -> None:
         """Add probes with their layers and scores; their places go on after those in use."""
         probe = schema.TABLES["probe"]
         self._check_key(probe)
-        self._check_common(probe)
+        self.agreement.check_table(probe)
         self._find_common()
         for name in SCORES:
-            self._check_scores(schema.TABLES[name])
+            self.agreement.check_scores(schema.TABLES[name])
         first = self._one("SELECT coalesce(max(place) + 1, 0) FROM probe")
         for name in ("probe", *SCORES):
             self._add(name, self._fresh(schema.TABLES[name], first))
@@ -156,70 +150,10 @@ class Union:
         """)
 
     def _check_key(self, table: schema.Table) -> None:
-        keys = _names(table.key)
+        keys = names(table.key)
         twice = f"SELECT {keys} FROM {self.catalog}.{table.name} GROUP BY {keys} HAVING count(*) > 1 LIMIT 1"
         if rows := self.writer.sql(twice).to_pylist():
-            raise StoreError(f"{self.name} holds a row of {table.name} twice: {_shown(rows[0])}; nothing was added.")
-
-    def _check_common(self, table: schema.Table) -> None:
-        made = _made(table)
-        if not made:
-            return
-        differing = ", ".join(f"CASE WHEN {_differs(column)} THEN '{column}' END" for column in made)
-        query = f"""
-            SELECT {_names(table.key)}, concat_ws(', ', {differing}) AS different FROM {self._both(table)}
-            WHERE {" OR ".join(map(_differs, made))} LIMIT 1
-        """
-        if rows := self.writer.sql(query).to_pylist():
-            different = rows[0].pop("different")
-            raise self._disagreement(table, rows[0], different)
-
-    def _count_differing(self, table: schema.Table) -> int:
-        own = OWN.get(table.name)
-        if not own:
-            return 0
-        return self._one(f"SELECT count(*) FROM {self._both(table)} WHERE {' OR '.join(map(_differs, own))}")
-
-    def _both(self, table: schema.Table) -> str:
-        return f"{self.catalog}.{table.name} AS theirs JOIN {table.name} AS ours USING ({_names(table.key)})"
-
-    def _check_scores(self, table: schema.Table) -> None:
-        """Compare what both hold of the same probes, by a hash of each probe's rows."""
-        values = _names([c.name for c in table.content if c.name not in ("run", "prompt")])
-        each = f"SELECT place, count(*) AS n, sum(hash({values})::HUGEINT) AS h FROM {{}} GROUP BY place"
-        query = f"""
-            WITH mine AS ({each.format(table.name + " WHERE place IN (SELECT ours FROM common)")}),
-                other AS ({each.format(f"{self.catalog}.{table.name} WHERE place IN (SELECT theirs FROM common)")})
-            SELECT run, prompt
-            FROM common LEFT JOIN mine ON mine.place = ours LEFT JOIN other ON other.place = theirs
-            WHERE (mine.n, mine.h) IS DISTINCT FROM (other.n, other.h) LIMIT 1
-        """
-        if rows := self.writer.sql(query).to_pylist():
-            raise self._disagreement(table, rows[0], "score" if table.name == "attribution" else "sums")
-
-    def _disagreement(self, table: schema.Table, key: Mapping[str, object], column: str) -> StoreError:
-        return StoreError(
-            f"{self.name} and {self.writer.path} hold the same {table.name} ({_shown(key)}) with different {column}; "
-            "nothing was added from it: take one of the two, or merge it into another file."
-        )
+            raise StoreError(f"{self.name} holds a row of {table.name} twice: {shown(rows[0])}; nothing was added.")
 
     def _one(self, query: str) -> int:
         return int(self.writer.sql(query)[0][0].as_py())
-
-
-def _made(table: schema.Table) -> list[str]:
-    """Return the columns that make a thing what it is."""
-    others = (*table.key, *OWN.get(table.name, ()), *_SETTLED.get(table.name, ()))
-    return [c.name for c in table.content if c.name not in others and c.type != "TIMESTAMP"]
-
-
-def _differs(column: str) -> str:
-    return f'theirs."{column}" IS DISTINCT FROM ours."{column}"'
-
-
-def _names(columns: tuple[str, ...] | list[str]) -> str:
-    return ", ".join(f'"{column}"' for column in columns)
-
-
-def _shown(key: Mapping[str, object]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in key.items())

@@ -76,13 +76,75 @@ def test_what_disagrees_is_refused_whole_and_said(full, statement):
     into, other = full("all.duckdb"), full("other.duckdb")
     change(other, statement, "INSERT INTO language VALUES ('xx', 'Other', false)")
     with atlas.open(into) as opened:
-        run = opened.sql("SELECT max(run) AS run FROM run")["run"][0].as_py()
+        run = opened.sql("SELECT min(run) AS run FROM run")["run"][0].as_py()
     with pytest.raises(StoreError) as caught:
         _merge(into, other)
     assert CONFLICTS[statement].format(run=run) in str(caught.value)
     assert str(other) in str(caught.value)
     with atlas.open(into) as opened:
         assert not opened.sql("FROM language WHERE language = 'xx'").num_rows
+
+
+@pytest.mark.parametrize(("table", "statement"), [
+    ("attribution", "UPDATE attribution SET score = score * (1 + 4e-6)"),
+    ("probe_layer", "UPDATE probe_layer SET f = f * (1 + 4e-5)"),
+    ("knockout", "UPDATE knockout SET after = after * (1 - 4e-5)"),
+    ("probe", "UPDATE probe SET max_score = max_score * (1 + 4e-6)"),
+])  # fmt: skip
+def test_what_is_rounded_otherwise_stays_and_is_counted(full, table, statement):
+    into, other = full("all.duckdb"), full("other.duckdb")
+    before = digest_of(into)
+    (united,) = _merge(into, change(other, statement))
+    assert digest_of(into) == before
+    assert {name for name, rows in united.rounded.items() if rows} == {table}
+    assert 3e-6 < united.rounding[table] < 5e-5
+
+
+@pytest.mark.parametrize("statement", [
+    "UPDATE attribution SET score = score * (1 + 3e-5)",
+    "UPDATE attribution SET score = score * 'nan'::FLOAT",
+    "UPDATE probe_layer SET f = f * (1 + 4e-4)",
+    "UPDATE probe SET max_score = max_score * (1 + 3e-5)",
+    "UPDATE probe SET rank = rank + 1",
+])  # fmt: skip
+def test_what_is_more_than_rounding_is_refused_by_name(full, statement):
+    into, other = full("all.duckdb"), full("other.duckdb")
+    with atlas.open(into) as opened:
+        texts = opened.sql("SELECT text FROM prompt")["text"].to_pylist()
+    with pytest.raises(StoreError, match=r"with different (score|f|max_score|rank)( |;)") as caught:
+        _merge(into, change(other, statement))
+    assert any(repr(text) in str(caught.value) for text in texts)
+
+
+def _at_the_floor(path, share):
+    """Give the smallest score of a prompt a value about the run's floor, and return what takes it away."""
+    with atlas.open(path, "a") as writer:
+        row = writer.sql("""
+            SELECT attribution.*, max_score * (settings ->> 'floor')::DOUBLE AS least
+            FROM attribution JOIN probe USING (run, prompt, place) JOIN run USING (run) ORDER BY abs(score) LIMIT 1
+        """).to_pylist()[0]
+        where = " AND ".join(f"{name} = {row[name]}" for name in ("run", "prompt", "layer", "neuron"))
+        writer.sql(f"UPDATE attribution SET score = {row['least'] * share} WHERE {where}")
+    return f"DELETE FROM attribution WHERE {where}"
+
+
+@pytest.mark.parametrize("lacking", ["mine", "theirs"])
+def test_a_score_that_rounding_took_below_the_floor(full, lacking):
+    into, other = full("all.duckdb"), full("other.duckdb")
+    for path in (into, other):
+        taken = _at_the_floor(path, 1.00001)
+    change(into if lacking == "mine" else other, taken)
+    before = digest_of(into)
+    (united,) = _merge(into, other)
+    assert (digest_of(into), united.rounded["attribution"]) == (before, 1)
+
+
+def test_a_score_that_is_lacking_above_the_floor(full):
+    into, other = full("all.duckdb"), full("other.duckdb")
+    for path in (into, other):
+        taken = _at_the_floor(path, 1.01)
+    with pytest.raises(StoreError, match="more than rounding"):
+        _merge(into, change(other, taken))
 
 
 def test_sources_before_the_refused_one_stay(into, full):

@@ -1,0 +1,198 @@
+"""What two atlases say of a row that both hold: the same, the same but for rounding, or something else.
+
+What a model computed is rounded by the company that a prompt was computed in (batches, memory, hardware), so numbers
+that differ by no more than that are the same; all else is compared to the bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from atlas import schema
+from atlas.errors import StoreError
+
+if TYPE_CHECKING:
+    from atlas.store.writer import Writer
+
+SCORE_ROUNDING = 1e-5
+"""Most by which scores may differ, as a share of the prompt's largest one."""
+ROUNDING = 1e-4
+"""Most by which probabilities, and sums that are told beside them, may differ, as a share of the row's largest."""
+OWN = {
+    "language": ("name", "rtl"),
+    "relation": ("name",),
+    "fact_label": ("subject", "object"),
+    "model": ("name", "revision"),
+    "run": ("versions",),
+    # They follow from the model, and are rounded by the company of neurons.
+    "neuron_token": ("token", "text", "score"),
+    "edit": ("file", "status"),
+}
+"""Columns that say something about a thing and do not make it: where two atlases differ, the first one's stays."""
+_SETTLED = {"run": ("status",)}
+"""Columns that are settled between both: a run is done only where it is in both."""
+_COMPUTED = ("probe", "probe_layer", "attribution", "knockout", "intervention", "verdict")
+_SCORES = ("max_score", "score")
+
+
+@dataclass(slots=True)
+class Agreement:
+    """What the atlas attached as `catalog`, called `name`, says of rows that the one of `writer` holds too.
+
+    Rows by table: those that differ in `rounding`, by how much at most, and those whose names or notes are `differing`.
+    """
+
+    writer: Writer
+    catalog: str
+    name: str
+    rounded: dict[str, int] = field(default_factory=dict)
+    rounding: dict[str, float] = field(default_factory=dict)
+    differing: dict[str, int] = field(default_factory=dict)
+
+    def check_table(self, table: schema.Table) -> None:
+        """Compare the rows of a table by its key; raises StoreError where something else is said of one."""
+        both = f"{self.catalog}.{table.name} AS theirs JOIN {table.name} AS ours USING ({names(table.key)})"
+        self._check(table, both, _row_scale(table))
+        differing = " OR ".join(map(_differs, OWN.get(table.name, ()))) or "false"
+        self.differing[table.name] = self._one(f"SELECT count(*) FROM {both} WHERE {differing}")
+
+    def check_scores(self, table: schema.Table) -> None:
+        """Compare the rows of the probes in the table `common`, one by one only where hashes differ; as `check_table`.
+
+        A score that one atlas alone holds is one that the other's rounding took below the run's floor.
+        """
+        self._find_apart(table)
+        chosen = names([column.name for column in table.content if column.name not in ("run", "prompt")])
+        side = f"SELECT apart.* EXCLUDE (ours, theirs), {chosen} FROM {{}} AS t JOIN apart ON t.place = apart.{{}}"
+        both = (
+            f"({side.format(table.name, 'ours')}) AS ours FULL JOIN "
+            f"({side.format(f'{self.catalog}.{table.name}', 'theirs')}) AS theirs "
+            f"USING ({names(table.key)}, scale, floor)"
+        )
+        self._check(table, both, "scale" if table.name == "attribution" else _row_scale(table))
+
+    def _find_apart(self, table: schema.Table) -> None:
+        """Make the table `apart` of probes in `common` whose rows differ, with their largest score and floor."""
+        values = names([column.name for column in table.content if column.name not in ("run", "prompt")])
+        each = f"SELECT place, count(*) AS n, sum(hash({values})::HUGEINT) AS h FROM {{}} GROUP BY place"
+        self.writer.sql(f"""
+            CREATE OR REPLACE TEMP TABLE apart AS
+            WITH mine AS ({each.format(table.name + " WHERE place IN (SELECT ours FROM common)")}),
+                other AS ({each.format(f"{self.catalog}.{table.name} WHERE place IN (SELECT theirs FROM common)")})
+            SELECT
+                run, prompt, ours, theirs, probe.max_score::DOUBLE AS scale,
+                coalesce((run.settings ->> 'floor')::DOUBLE, 0) AS floor
+            FROM common
+            JOIN probe USING (run, prompt)
+            JOIN run USING (run)
+            LEFT JOIN mine ON mine.place = ours
+            LEFT JOIN other ON other.place = theirs
+            WHERE (mine.n, mine.h) IS DISTINCT FROM (other.n, other.h)
+        """)
+
+    def _check(self, table: schema.Table, both: str, scale: str) -> None:
+        made = _made(table)
+        computed = _computed(table)
+        if not made:
+            return
+        shares = {column: _share(column, scale, table.name) for column in computed}
+        wrong = {
+            column: f"{shares[column]} > {_most(column)}" if column in shares else _differs(column) for column in made
+        }
+        self._refuse_wrong(table, both, wrong, shares)
+        if shares:
+            self._count_rounded(table, both, shares)
+
+    def _refuse_wrong(
+        self, table: schema.Table, both: str, wrong: Mapping[str, str], shares: Mapping[str, str]
+    ) -> None:
+        different = ", ".join(f"CASE WHEN {is_wrong} THEN '{column}' END" for column, is_wrong in wrong.items())
+        rows = self.writer.sql(f"""
+            SELECT {names(table.key)}, concat_ws(', ', {different}) AS different, {_largest(shares)} AS share
+            FROM {both} WHERE {" OR ".join(wrong.values())} ORDER BY share DESC, {names(table.key)} LIMIT 1
+        """).to_pylist()
+        if rows:
+            raise self._disagreement(table, rows[0])
+
+    def _count_rounded(self, table: schema.Table, both: str, shares: Mapping[str, str]) -> None:
+        rows = self.writer.sql(f"""
+            SELECT count(*) AS rows, max({_largest(shares)}) AS share
+            FROM {both} WHERE {" OR ".join(map(_differs, shares))}
+        """).to_pylist()
+        self.rounded[table.name], self.rounding[table.name] = rows[0]["rows"], rows[0]["share"] or 0.0
+
+    def _disagreement(self, table: schema.Table, row: dict[str, object]) -> StoreError:
+        different, share = row.pop("different"), row.pop("share")
+        by = f" (by {share:.1g} of {scale_of(table.name)}, more than rounding)" if share else ""
+        return StoreError(
+            f"{self.name} and {self.writer.path} hold the same {table.name} ({self._shown(row)}) with different "
+            f"{different}{by}; nothing was added from it: take one of the two, or merge it into another file."
+        )
+
+    def _shown(self, key: Mapping[str, object]) -> str:
+        """Return a row's key as text, with the text of its prompt."""
+        asked = self.writer.sql("SELECT text FROM prompt WHERE prompt = ?", [key.get("prompt")]).to_pylist()
+        return ", ".join([shown(key), *(repr(each["text"]) for each in asked)])
+
+    def _one(self, query: str) -> int:
+        return int(self.writer.sql(query)[0][0].as_py())
+
+
+def names(columns: Sequence[str]) -> str:
+    """Return columns as SQL names them."""
+    return ", ".join(f'"{column}"' for column in columns)
+
+
+def shown(key: Mapping[str, object]) -> str:
+    """Return a row's key as text."""
+    return ", ".join(f"{name} {value}" for name, value in key.items())
+
+
+def scale_of(table: str) -> str:
+    """Return what differences of a table are shares of, in words."""
+    return "the prompt's largest score" if table == "attribution" else "the row's largest number"
+
+
+def _made(table: schema.Table) -> list[str]:
+    """Return the columns that make a thing what it is."""
+    others = (*table.key, *OWN.get(table.name, ()), *_SETTLED.get(table.name, ()))
+    return [c.name for c in table.content if c.name not in others and c.type != "TIMESTAMP"]
+
+
+def _computed(table: schema.Table) -> list[str]:
+    """Return the columns of numbers that a model computed."""
+    if table.name not in _COMPUTED:
+        return []
+    return [c.name for c in table.content if c.type in ("FLOAT", "DOUBLE")]
+
+
+def _most(column: str) -> float:
+    return SCORE_ROUNDING if column in _SCORES else ROUNDING
+
+
+def _row_scale(table: schema.Table) -> str:
+    """Return the SQL of the largest number, in absolute value, that either atlas has in a row."""
+    numbers = [f'abs({side}."{column}"::DOUBLE)' for column in _computed(table) for side in ("ours", "theirs")]
+    return f"greatest({', '.join(numbers)})"
+
+
+def _share(column: str, scale: str, table: str) -> str:
+    """Return the SQL of the difference of a column in shares of `scale`: infinite where one atlas has no value."""
+    ours, theirs = f'ours."{column}"::DOUBLE', f'theirs."{column}"::DOUBLE'
+    if column == "max_score":
+        scale = f"greatest(abs({ours}), abs({theirs}))"
+    alone = "'inf'::DOUBLE"
+    if table == "attribution":
+        alone = f"greatest(abs(coalesce({ours}, {theirs})) / {scale} - floor, 0)"
+    share = f"coalesce(abs({theirs} - {ours}) / {scale}, {alone}, 'inf'::DOUBLE)"
+    return f"CASE WHEN {_differs(column)} THEN {share} ELSE 0 END"
+
+
+def _largest(shares: Mapping[str, str]) -> str:
+    return f"greatest({', '.join(shares.values())})" if shares else "0"
+
+
+def _differs(column: str) -> str:
+    return f'theirs."{column}" IS DISTINCT FROM ours."{column}"'

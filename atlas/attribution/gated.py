@@ -7,6 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from atlas.attribution.nested import Asked
 from atlas.attribution.quadrature import Rule, Scores, integrate
 from atlas.attribution.settings import Settings
 from atlas.engine.answers import probability
@@ -15,9 +16,6 @@ from atlas.engine.tracing import neurons_at_query
 from atlas.ids import stable_id
 from atlas.models import LanguageModel
 from atlas.models.readout import features_of_ids
-
-START_NODES = 8
-"""Gauss-Legendre nodes of the first rule of `joint`."""
 
 
 def gate_gradients(model: LanguageModel, batch: StepBatch, gates: Tensor, rows: int) -> tuple[Tensor, Tensor]:
@@ -43,19 +41,30 @@ def _joint(model: LanguageModel, batch: StepBatch, settings: Settings, rows: int
     One path for all layers: its ends, error and nodes stand beside every layer.
     """
     layers, neurons = model.info.layers, model.info.neurons
-    f0, f1 = (gate_gradients(model, batch, _gates(model, batch, (end,)), rows)[0][:, None] for end in (0.0, 1.0))
+    ends = (gate_gradients(model, batch, _gates(model, batch, (end,)), rows) for end in (0.0, 1.0))
+    (f0, at_baseline), (f1, at_values) = ((f[:, None], slopes.flatten(1)) for f, slopes in ends)
     path = Scores.unfinished(f1, f0, layers * neurons)
+    asked = Asked(torch.ones_like(f0, dtype=torch.bool).nonzero(), at_baseline[:, None])
+
+    def slopes_at(units: Tensor, nodes: tuple[float, ...]) -> Tensor:
+        pending = batch.select(units[:, 0])
+        _, slopes = gate_gradients(model, pending, _gates(model, pending, nodes), rows)
+        return slopes.view(len(nodes), len(units), -1).transpose(0, 1)
+
+    def between(units: Tensor, nodes: tuple[float, ...]) -> Iterator[tuple[Tensor, Tensor]]:
+        yield torch.arange(len(units), device=units.device), slopes_at(units, nodes)
 
     def integral(rule: Rule, units: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        pending = batch.select(units[:, 0])
-        _, slopes = gate_gradients(model, pending, _gates(model, pending, rule.nodes), rows)
-        slopes = slopes.view(len(rule.nodes), len(units), -1)
+        if rule.nested:
+            slopes = torch.cat([asked.at(rule, units, between), at_values[units[:, 0], None]], 1)
+        else:
+            slopes = slopes_at(units, rule.nodes)
         tail = rule.tail or (torch.nan,) * len(rule.nodes)
-        mean, last = (torch.einsum("n,nsj->sj", slopes.new_tensor(w), slopes) for w in (rule.weights, tail))
+        mean, last = (torch.einsum("n,snj->sj", slopes.new_tensor(w), slopes) for w in (rule.weights, tail))
         yield units, mean, last
 
     largest = partial(torch.amax, dim=(1, 2))
-    integrate(path, integral, largest, settings, START_NODES, torch.finfo(model.dtype).eps)
+    integrate(path, integral, largest, settings, torch.finfo(model.dtype).eps)
     columns = (path.f, path.f_baseline, path.error, path.score_error, path.nodes, path.converged)
     return Scores(path.scores.view(-1, layers, neurons), *(column.expand(-1, layers) for column in columns))
 

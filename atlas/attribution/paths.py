@@ -8,24 +8,23 @@ and its transpose once to the mean gradient with respect to what they wrote.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import torch
 from torch import Tensor
 
-from atlas.attribution.quadrature import Rule, Scores, integrate
+from atlas.attribution.nested import Asked
+from atlas.attribution.quadrature import Rule, Scores, first_rule, integrate
 from atlas.attribution.settings import Settings
 from atlas.engine.batches import StepBatch, sequence_bytes
 from atlas.engine.replay import Entry, replay
 from atlas.engine.tracing import Trace, neurons_at_query, trace
 from atlas.errors import ModelError
 from atlas.models import LanguageModel, Step
-from atlas.models.readout import token_probability
+from atlas.models.hooks import neurons_replaced
+from atlas.models.readout import features_of_ids, token_probability
 from atlas.models.tokens import SEPARATOR
-
-START_NODES = {"amig": 2, "amig-mean": 2, "amig-code": 20, "kn": 4}
-"""Gauss-Legendre nodes of the first rule: the word baselines' paths are short."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +87,10 @@ def along_paths(model: LanguageModel, batch: StepBatch, settings: Settings, budg
     rows = max(1, budget // sequence_bytes(model, batch.ids.shape[1]))
     baselines = BASELINES[settings.method](model, batch, 4 * rows)
     record = trace(model, batch)
-    paths = _first(record, baselines, budget)
-    subtracted = torch.zeros_like(baselines.neurons) if settings.method == "amig-code" else baselines.neurons
-    integral = partial(_integral, record, baselines, subtracted, budget)
+    integral = _Integral(record, baselines, settings.method != "amig-code", rows, budget)
+    paths = integral.ends(first_rule(settings).nested)
     largest = partial(_largest, owner=baselines.owner, steps=len(batch.steps))
-    integrate(paths, integral, largest, settings, START_NODES[settings.method], torch.finfo(model.dtype).eps)
+    integrate(paths, integral, largest, settings, torch.finfo(model.dtype).eps)
     return _mean_over_paths(paths, baselines.owner, len(batch.steps)), record.features
 
 
@@ -118,67 +116,142 @@ def _mean(values: Tensor, owner: Tensor, steps: int) -> Tensor:
     return sums / count.view(-1, *(1 for _ in values.shape[1:]))
 
 
-def _first(record: Trace, baselines: Baselines, budget: int) -> Scores:
-    """Return F at both ends of every path and layer, and no scores yet."""
-    paths, layers, neurons = baselines.neurons.shape
-    f = token_probability(record.model, record.features, record.target)[baselines.owner]
-    ends = f.new_zeros(paths, layers)
-    units = torch.ones_like(ends, dtype=torch.bool).nonzero()
-    with torch.no_grad():
-        for part in _parts(record, units, 1, 8 * budget):
-            points, chosen = _entries(record, baselines, part, Rule((0.0,), (1.0,)))
-            ends[chosen.unbind(1)] = replay(record, points)
-    return Scores.unfinished(f[:, None].expand_as(ends), ends, neurons)
+@dataclass
+class _Integral:
+    """The integrals of units `[unit, (path, layer)]`: mean gradients times the way, w - w', or w if not `less`.
+
+    At most `rows` sequences, or copies of about `budget` bytes of activations, run together.
+    """
+
+    record: Trace
+    baselines: Baselines
+    less: bool
+    rows: int
+    budget: int
+    asked: Asked = field(init=False)
+    at_values: Tensor = field(init=False)  # [step, layer, neuron]
+
+    def ends(self, nested: bool) -> Scores:
+        """Return F at both ends of every path and layer, and no scores yet; keep the gradients there if `nested`."""
+        record, (paths, layers, neurons) = self.record, self.baselines.neurons.shape
+        f = token_probability(record.model, record.features, record.target)[self.baselines.owner]
+        start = f.new_zeros(paths, layers)
+        units = torch.ones_like(start, dtype=torch.bool).nonzero()
+        if nested:
+            self.at_values = _gradients_at_values(record, self.rows)
+            self.asked = Asked(units, record.features.new_empty(len(units), 1, record.model.info.hidden))
+        for places, entries in self._entered(units, (0.0,), self.budget * (1 if nested else 8)):
+            values, gradients = _differentiated(record, entries) if nested else (_replayed(record, entries), None)
+            start[units[places].unbind(1)] = values[:, 0]
+            if gradients is not None:
+                self.asked.gradients[places] = torch.cat(list(gradients.values()))
+        return Scores.unfinished(f[:, None].expand_as(start), start, neurons)
+
+    def __call__(self, rule: Rule, units: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield units, their integrals by `rule` and their last coefficients, both `[unit, neuron]`."""
+        found = self._nested(rule, units) if rule.nested else self._alone(rule, units)
+        for chosen, mean, tail in found:
+            path, layer = chosen.unbind(1)
+            way = self.record.neurons[self.baselines.owner[path], layer]
+            way = (way - self.baselines.neurons[path, layer] if self.less else way).to(mean.dtype)
+            yield chosen, mean * way, tail * way
+
+    def _nested(self, rule: Rule, units: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Ask at the nodes that were not asked before; yield units of a layer with weighted sums over all nodes."""
+        found = self.asked.at(rule, units, self._gradients)
+        for layer in units[:, 1].unique().tolist():
+            places = (units[:, 1] == layer).nonzero()[:, 0]
+            chosen = units[places]
+            at_values = self.at_values[self.baselines.owner[chosen[:, 0]], layer]
+            sums = [_pulled_back(self.record.model, layer, found[places], w[:-1]) for w in (rule.weights, rule.tail)]
+            ends = (rule.weights[-1], rule.tail[-1])
+            mean, tail = (total + end * at_values for total, end in zip(sums, ends, strict=True))
+            yield chosen, mean, tail
+
+    def _gradients(self, units: Tensor, nodes: tuple[float, ...]) -> Iterator[tuple[Tensor, Tensor]]:
+        for places, entries in self._entered(units, nodes, self.budget):
+            yield places, torch.cat(list(_differentiated(self.record, entries)[1].values()))
+
+    def _alone(self, rule: Rule, units: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Ask at every node; yield units with weighted sums of what is differentiated together."""
+        model = self.record.model
+        for places, entries in self._entered(units, rule.nodes, self.budget):
+            _, layers = _differentiated(self.record, entries)
+            mean, tail = (
+                torch.cat([_pulled_back(model, layer, gradients, w) for layer, gradients in layers.items()])
+                for w in (rule.weights, rule.tail or (torch.nan,) * len(rule.nodes))
+            )
+            yield units[places], mean, tail
+
+    def _entered(
+        self, units: Tensor, nodes: tuple[float, ...], budget: int
+    ) -> Iterator[tuple[Tensor, dict[int, Entry]]]:
+        """Cut units into parts of about `budget` bytes; yield their places, layer by layer, and copies at `nodes`."""
+        start = 0
+        for part in _parts(self.record, units, len(nodes), budget):
+            order = torch.argsort(part[:, 1], stable=True)
+            yield start + order, _entries(self.record, self.baselines, part[order], nodes)
+            start += len(part)
 
 
-def _integral(
-    record: Trace, baselines: Baselines, subtracted: Tensor, budget: int, rule: Rule, units: Tensor
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """Integrate `units` `[unit, (path, layer)]`: the mean gradients times the values less what is `subtracted`."""
-    for part in _parts(record, units, len(rule.nodes), budget):
-        points, chosen = _entries(record, baselines, part, rule)
-        path, layer = chosen.unbind(1)
-        mean, tail = _mean_gradients(record, points, rule)
-        way = (record.neurons[baselines.owner[path], layer] - subtracted[path, layer]).to(mean.dtype)
-        yield chosen, mean * way, tail * way
+def _gradients_at_values(record: Trace, rows: int) -> Tensor:
+    """Return dF/dw of every layer at the values that its neurons have, `[step, layer, neuron]`, in float32 or more.
+
+    One backward pass of the plain run gives it for all layers, and for all paths, which end there.
+    """
+    model, found = record.model, list[Tensor]()
+    for start in range(0, len(record.ids), rows):
+        ids, query, target = (part[start : start + rows] for part in (record.ids, record.query, record.target))
+        added = torch.zeros_like(record.neurons[start : start + rows]).requires_grad_()
+        plus = {layer: partial(_plus, query, added[:, layer]) for layer in range(model.info.layers)}
+        with torch.enable_grad(), neurons_replaced(model, plus):
+            f = token_probability(model, features_of_ids(model, ids, query), target)
+            found += torch.autograd.grad(f.sum(), added)
+    return torch.cat(found).to(torch.promote_types(model.dtype, torch.float32))
 
 
-def _mean_gradients(record: Trace, entries: dict[int, Entry], rule: Rule) -> tuple[Tensor, Tensor]:
-    """Return the weighted mean of dF/dw over the nodes and its last Legendre coefficient, both `[unit, neuron]`.
+def _plus(query: Tensor, added: Tensor, neurons: Tensor) -> Tensor:
+    """Return `neurons` `[row, token, neuron]` with `added` `[row, neuron]` at the query [row]."""
+    return neurons.index_put((torch.arange(len(query), device=query.device), query), added, accumulate=True)
+
+
+@torch.no_grad()
+def _replayed(record: Trace, entries: dict[int, Entry]) -> Tensor:
+    """Return F of the entries' copies, `[unit, node]`."""
+    return replay(record, entries).view(-1, next(iter(entries.values())).written.shape[1])
+
+
+def _differentiated(record: Trace, entries: dict[int, Entry]) -> tuple[Tensor, dict[int, Tensor]]:
+    """Return F of the entries' copies, `[unit, node]`, and dF/d(what they wrote), `[unit, node, hidden]` by layer."""
+    leaves = [entry.written.requires_grad_() for entry in entries.values()]
+    with torch.enable_grad():
+        f = replay(record, entries)
+        gradients = torch.autograd.grad(f.sum(), leaves)
+    return f.detach().view(-1, leaves[0].shape[1]), dict(zip(entries, gradients, strict=True))
+
+
+def _pulled_back(model: LanguageModel, layer: int, gradients: Tensor, weights: tuple[float, ...]) -> Tensor:
+    """Return the weighted sum over the nodes of a layer's gradients `[unit, node, hidden]`, at the neurons.
 
     They are accumulated in float32 or more.
     """
-    model, leaves = record.model, [entry.written.requires_grad_() for entry in entries.values()]
-    with torch.enable_grad():
-        gradients = torch.autograd.grad(replay(record, entries).sum(), leaves)
-    layers = dict(zip(entries, gradients, strict=True))
-    mean = _pulled_back(model, layers, rule.weights)
-    return mean, _pulled_back(model, layers, rule.tail) if rule.tail else torch.full_like(mean, torch.nan)
-
-
-def _pulled_back(model: LanguageModel, gradients: dict[int, Tensor], weights: tuple[float, ...]) -> Tensor:
-    """Return the weighted sum over the nodes of each layer's gradients `[unit, node, hidden]`, at the neurons."""
     dtype = torch.promote_types(model.dtype, torch.float32)
-    parts = []
-    for layer, gradient in gradients.items():
-        column = torch.tensor(weights, dtype=dtype, device=gradient.device)
-        total = torch.einsum("n,unh->uh", column, gradient.to(dtype))
-        parts.append(model.pulled_back(layer, total.to(model.dtype)).to(dtype))
-    return torch.cat(parts)
+    column = torch.tensor(weights, dtype=dtype, device=gradients.device)
+    total = torch.einsum("n,unh->uh", column, gradients.to(dtype))
+    return model.pulled_back(layer, total.to(model.dtype)).to(dtype)
 
 
-def _entries(record: Trace, baselines: Baselines, units: Tensor, rule: Rule) -> tuple[dict[int, Entry], Tensor]:
-    """Return the copies of `units` at the rule's nodes, by layer, and the units in their order there."""
-    units = units[torch.argsort(units[:, 1], stable=True)]
-    nodes = torch.tensor(rule.nodes, dtype=baselines.neurons.dtype, device=units.device)[:, None]
+def _entries(record: Trace, baselines: Baselines, units: Tensor, nodes: tuple[float, ...]) -> dict[int, Entry]:
+    """Return the copies of `units`, in the order of their layers, at `nodes`, by layer."""
+    column = torch.tensor(nodes, dtype=baselines.neurons.dtype, device=units.device)[:, None]
     entries = {}
     for layer in units[:, 1].unique().tolist():
         path = units[units[:, 1] == layer][:, 0]
         owner = baselines.owner[path]
         ends = torch.stack([baselines.neurons[path, layer], record.neurons[owner, layer]])
         start, end = record.model.written(layer, ends)[:, :, None]
-        entries[int(layer)] = Entry(owner, start + nodes * (end - start))
-    return entries, units
+        entries[int(layer)] = Entry(owner, start + column * (end - start))
+    return entries
 
 
 def _parts(record: Trace, units: Tensor, nodes: int, budget: int) -> Iterator[Tensor]:

@@ -13,10 +13,6 @@ from atlas.errors import UsageError
 
 RESOLVED = 0.01
 """A change of F below this share of F(w) counts as this share, so that the tolerance never asks for zero."""
-SAFETY = 4
-"""By how much the estimate of a score's error is raised; on the demo models it then fell short in 3 % of paths at most,
-and no score that it let pass was off by more than 0.6 % of the prompt's largest (48 nodes, float64).
-"""
 ROUNDING = 4
 """F is not known better than so many units of rounding of the model's number type."""
 
@@ -25,22 +21,44 @@ ROUNDING = 4
 class Rule:
     """Nodes in [0, 1] and weights that sum to 1.
 
-    `tail` are the weights, at the same nodes, of the last Legendre coefficient of the integrand that they can tell;
-    empty for a rule that knows none.
+    `tail` are the weights, at the same nodes, of the last coefficient of the integrand, in the polynomials of the rule,
+    that they can tell; empty for a rule that knows none. `missed` is by how many degrees the first coefficient that the
+    integral misses lies beyond it, as a share of its own degree; `safety` raises the estimate of the error. The nodes
+    of a `nested` rule hold both ends, and those of the one that half as many intervals make.
     """
 
     nodes: tuple[float, ...]
     weights: tuple[float, ...]
     tail: tuple[float, ...] = ()
+    missed: float = 0
+    safety: float = 1
+    nested: bool = False
 
     def estimate(self, tail: Tensor, largest: Tensor) -> Tensor:
         """Return how far scores are from exact, about: of an integrand with such a last coefficient and largest score.
 
-        Legendre coefficients of a smooth integrand fall geometrically. From the mean, of degree 0, to degree `n - 1`
-        they fell by `tail / largest`; the first that n Gauss-Legendre nodes miss has degree `2 n`.
+        The coefficients of a smooth integrand fall geometrically: from the mean, of degree 0, to the last one by
+        `tail / largest`, and as fast from there to the first one that the integral misses.
         """
         fall = tail / largest.clamp_min(torch.finfo(largest.dtype).tiny)
-        return SAFETY * tail * fall.clamp_max(1) ** ((len(self.nodes) + 1) / max(1, len(self.nodes) - 1))
+        return self.safety * tail * fall.clamp_max(1) ** self.missed
+
+
+@cache
+def clenshaw_curtis(count: int) -> Rule:
+    """Return the Clenshaw-Curtis rule of `count` nodes, exact for polynomials up to degree `count - 1`.
+
+    Its nodes are the extremes of a Chebyshev polynomial (Clenshaw and Curtis 1960). Errors of degree `count + 1` all
+    but vanish, as its neighbours below are integrated alike (Trefethen 2008, SIAM Review 50).
+    """
+    last, degrees = count - 1, np.arange(count)
+    inner = np.ones(count)
+    inner[[0, -1]] = 0.5
+    values = np.cos(np.outer(degrees, degrees) * (np.pi / last))
+    moments = np.where(degrees % 2, 0, 1 / (1 - degrees.astype(float) ** 2 + degrees % 2))
+    weights, tail = inner * (values @ (inner * moments)) * 2 / last, inner * values[-1] / last
+    nodes = ((1 - values[1]) / 2).tolist()
+    return Rule(tuple(nodes), tuple(weights.tolist()), tuple(tail.tolist()), missed=2 / last, nested=True)
 
 
 @cache
@@ -48,7 +66,8 @@ def gauss_legendre(count: int) -> Rule:
     """Return the Gauss-Legendre rule of `count` nodes, exact for polynomials up to degree `2 count - 1`."""
     nodes, weights = np.polynomial.legendre.leggauss(count)
     last = (2 * count - 1) * np.polynomial.legendre.Legendre.basis(count - 1)(nodes)
-    return Rule(tuple((nodes + 1) / 2), tuple(weights / 2), tuple(last * weights / 2))
+    missed = (count + 1) / max(1, count - 1)
+    return Rule(tuple((nodes + 1) / 2), tuple(weights / 2), tuple(last * weights / 2), missed, safety=4)
 
 
 @cache
@@ -63,17 +82,32 @@ def both_ends(count: int) -> Rule:
     return Rule(tuple(i / (count - 1) for i in range(count)), (1 / count,) * count)
 
 
-@cache
-def fixed_rule(name: str) -> Rule | None:
-    """Return the 20-point rule of that name, or None for `gauss-legendre`, whose size adapts."""
+FIXED = {"left-20": left_riemann, "peer-20": both_ends}
+"""Rules of 20 nodes, used as they are."""
+START_NODES = {
+    "clenshaw-curtis": {"amig": 2, "amig-mean": 3, "kn": 3, "joint": 5},
+    "gauss-legendre": {"amig": 2, "amig-mean": 2, "kn": 4, "joint": 8},
+}
+"""Nodes of the first rule of those that adapt: word baselines' paths are short, that of all layers together long."""
+
+
+def first_rule(settings: Settings) -> Rule:
+    """Return the rule that the settings ask for first."""
+    name = "left-20" if settings.method == "amig-code" else settings.rule
+    if name in FIXED:
+        return FIXED[name](20)
+    if name not in START_NODES:
+        raise UsageError(f"Quadrature rule {name!r} is not known; choose {', '.join((*START_NODES, *FIXED))}.")
     if name == "gauss-legendre":
-        return None
-    if name in _FIXED:
-        return _FIXED[name](20)
-    raise UsageError(f"Quadrature rule {name!r} is not known; choose gauss-legendre, {', '.join(_FIXED)}.")
+        return gauss_legendre(settings.nodes or START_NODES[name][settings.method])
+    return clenshaw_curtis(max(2, settings.nodes or START_NODES[name][settings.method]))
 
 
-_FIXED = {"left-20": left_riemann, "peer-20": both_ends}
+def finer_rule(rule: Rule) -> Rule | None:
+    """Return the rule of the same kind with half the steps, None of a fixed one."""
+    if rule.nested:
+        return clenshaw_curtis(2 * len(rule.nodes) - 1)
+    return gauss_legendre(2 * len(rule.nodes)) if rule.tail else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,27 +137,23 @@ class Scores:
 
 
 Integral = Callable[[Rule, Tensor], Iterable[tuple[Tensor, Tensor, Tensor]]]
-"""Yields, part by part, units `[unit, (row, layer)]` of those given, their integrals by a rule and their last Legendre
+"""Yields, part by part, units `[unit, (row, layer)]` of those given, their integrals by a rule and their last
 coefficients, both `[unit, neuron]`.
 """
 Largest = Callable[[Tensor], Tensor]
 """From scores `[row, layer, neuron]` to the largest of the prompt that each row belongs to, `[row]`."""
 
 
-def integrate(
-    result: Scores, integral: Integral, largest: Largest, settings: Settings, start: int, rounding: float
-) -> None:
+def integrate(result: Scores, integral: Integral, largest: Largest, settings: Settings, rounding: float) -> None:
     """Integrate every unit, one row and one layer, and write scores, errors and nodes into `result`.
 
-    Units are integrated again with twice the nodes while their completeness error is above the tolerance, as a share of
+    Units are integrated again with a finer rule while their completeness error is above the tolerance, as a share of
     F(w) - F(w'), or their score error is, as a share of the prompt's largest score: errors of neurons can cancel in
-    the sum. `start` is the size of the first Gauss-Legendre rule; a fixed rule of the settings is used as it is, once,
-    and its score error is unknown. `rounding` is that of F.
+    the sum. A fixed rule of the settings is used as it is, once; its score error is unknown. `rounding` is that of F.
     """
-    fixed = fixed_rule("left-20" if settings.method == "amig-code" else settings.rule)
-    rule = fixed or gauss_legendre(settings.nodes or start)
+    rule: Rule | None = first_rule(settings)
     pending = torch.isfinite(result.f)
-    while bool(pending.any()):
+    while rule and bool(pending.any()):
         for units, scores, tail in integral(rule, pending.nonzero()):
             at = units.unbind(1)
             result.scores[at] = scores
@@ -131,10 +161,9 @@ def integrate(
             result.score_error[at] = rule.estimate(tail.abs().amax(1), scores.abs().amax(1)).to(result.error.dtype)
             result.nodes[at] = len(rule.nodes)
         result.converged[:] = _converged(result, largest(result.scores), settings.tolerance, rounding)
-        if fixed or 2 * len(rule.nodes) > settings.max_nodes:
-            break
-        rule = gauss_legendre(2 * len(rule.nodes))
         pending = torch.isfinite(result.f) & ~result.converged
+        finer = finer_rule(rule)
+        rule = finer if finer and len(finer.nodes) <= settings.max_nodes else None
 
 
 def _converged(result: Scores, largest: Tensor, tolerance: float, rounding: float) -> Tensor:

@@ -26,11 +26,9 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: Annotated[str, AfterValidator(_known)] = scorers.DEFAULT
-    rule: Literal["gauss-legendre", "left-20", "peer-20"] = "gauss-legendre"
+    rule: Literal["clenshaw-curtis", "gauss-legendre", "left-20", "peer-20"] = "gauss-legendre"
     tolerance: float = Field(0.01, gt=0, lt=1, description="completeness error allowed, as a share of |F(w) - F(w')|")
-    nodes: int | None = Field(
-        None, ge=1, le=MOST_NODES, description="Gauss-Legendre nodes to start with; None takes the method's own"
-    )
+    nodes: int | None = Field(None, ge=1, le=MOST_NODES, description="nodes to start with; None takes the method's own")
     max_nodes: int = Field(128, ge=1, le=MOST_NODES, description="most nodes that a layer may take")
     floor: float = Field(0.05, ge=0, lt=1, description="scores below this share of the prompt's maximum are not stored")
     cuts: int = Field(20, ge=1, description="neurons that `greedy` cuts")

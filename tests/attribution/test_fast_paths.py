@@ -36,12 +36,18 @@ def word_mean(model, step):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("method", "baselines", "nodes"),
-    [("kn", zero, 320), ("amig", reference_baselines, 96), ("amig-mean", word_mean, 320)],
+    ("method", "rule", "baselines", "nodes"),
+    [
+        ("kn", "gauss-legendre", zero, 320),
+        ("amig", "gauss-legendre", reference_baselines, 96),
+        ("amig-mean", "gauss-legendre", word_mean, 320),
+        ("kn", "clenshaw-curtis", zero, 320),
+        ("amig", "clenshaw-curtis", reference_baselines, 96),
+    ],
 )
-def test_float64_scores_equal_brute_force_integration_to_1e_10(tiny, method, baselines, nodes):
+def test_float64_scores_equal_brute_force_integration_to_1e_10(tiny, method, rule, baselines, nodes):
     """Steps of all lengths and answer lengths in one batch, against one layer, one path, one step by hooks."""
-    settings, brute = Settings(method=method, tolerance=1e-12, max_nodes=512), gauss_legendre(nodes)
+    settings, brute = Settings(method=method, rule=rule, tolerance=1e-12, max_nodes=513), gauss_legendre(nodes)
     for batch in batches(tiny):
         found, _ = score_steps(tiny, batch, settings, 1 << 24)
         for row, step in enumerate(batch.steps):

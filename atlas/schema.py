@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION = 5
+VERSION = 6
 """Number of the newest migration; the schema that this package reads and writes."""
 
 USABLE_STATUSES = ("ok", "not_converged")
 """Statuses of probes that have scores."""
 PROBE_STATUSES = (*USABLE_STATUSES, "not_final", "unspellable", "nan", "too_long")
+REPLACES = ("zero", "mean", "swap")
+"""What a cut neuron becomes (METHOD 4)."""
 RUN_STATUSES = ("running", "interrupted", "failed", "done")
 
 
@@ -64,6 +66,12 @@ _LAYER = Column("layer", "USMALLINT", "block of the model, from 0")
 _NEURON = Column("neuron", "UINTEGER", "coordinate of the down-projection's input, from 0", source="METHOD 1")
 _PLACE = Column(
     "place", "UINTEGER", "number of the probe in this file, in order of loading: joins and prunes fast", local=True
+)
+_REPLACE = Column(
+    "replace",
+    "VARCHAR",
+    "what a cut neuron becomes: zero, mean (over other relations) or swap (its value for another fact)",
+    source="METHOD 4",
 )
 _LAYERS = Column("layers", "USMALLINT[]", "layer of each neuron of the set")
 _NEURONS = Column("neurons", "UINTEGER[]", "index of each neuron of the set, in the order of `layers`")
@@ -185,8 +193,8 @@ _ALL = (
         _NEURON,
         Column("score", "FLOAT", "attribution score", unit="probability", source="Eq. 2-4"),
     )),
-    Table("knockout", "What zeroing a set of neurons does to a prompt's answer.",
-          ("run", "prompt", "set", "control"), (
+    Table("knockout", "What cutting a set of neurons does to a prompt's answer.",
+          ("run", "prompt", "set", "control", "replace"), (
         _RUN,
         _PROMPT,
         Column("set", "BIGINT", "hash of the neurons of the set"),
@@ -196,9 +204,12 @@ _ALL = (
         _NEURONS,
         Column("before", "DOUBLE", "probability of the answer (product of its tokens') with all neurons",
                unit="probability", source="Eq. 9-10"),
-        Column("after", "DOUBLE", "the same with the set at zero", unit="probability", source="Eq. 9-10"),
+        Column("after", "DOUBLE", "the same with the set cut", unit="probability", source="Eq. 9-10"),
         Column("twin", "BIGINT", "for a control: the set whose size and layers it has; NULL for others",
                nullable=True),
+        _REPLACE,
+        Column("other", "BIGINT", "for swap: the fact whose values the neurons took; NULL for others", refers="fact",
+               source="METHOD 4", nullable=True),
     )),
     Table("neuron_token", "Tokens that a neuron's value vector promotes or demotes.",
           ("model", "layer", "neuron", "direction", "rank"), (
@@ -210,6 +221,23 @@ _ALL = (
         Column("token", "VARCHAR", "the token, as the tokenizer writes it: no two have the same name"),
         Column("score", "FLOAT", "value vector times the token's output embedding", unit="logit"),
         Column("text", "VARCHAR", "the token as text; NULL before schema 2, where it stands in `token`", nullable=True),
+    )),
+    Table("neuron_activation", "What a stored neuron is in the prompts of a language, at most 64 of each relation; a "
+          "prompt counts once, by the mean over its answer's tokens.",
+          ("model", "language", "position", "layer", "neuron"), (
+        _MODEL,
+        _LANGUAGE,
+        Column("position", "VARCHAR", "where it was read: query", source="METHOD 2"),
+        _LAYER,
+        _NEURON,
+        Column("prompts", "INTEGER", "number of prompts", unit="prompts"),
+        Column("mean", "FLOAT", "mean of its values"),
+        Column("deviation", "FLOAT", "standard deviation of its values"),
+        Column("q05", "FLOAT", "5 % quantile of its values"),
+        Column("q25", "FLOAT", "25 % quantile of its values"),
+        Column("q50", "FLOAT", "median of its values"),
+        Column("q75", "FLOAT", "75 % quantile of its values"),
+        Column("q95", "FLOAT", "95 % quantile of its values"),
     )),
     Table("intervention", "A prompt's answer before and after neurons were suppressed or enhanced.",
           ("intervention", "prompt"), (
@@ -237,6 +265,7 @@ _ALL = (
         Column("rank_after", "INTEGER", "the same under the intervention"),
         Column("argmax_before", "BOOLEAN", "true if each of the answer's tokens was the most probable one"),
         Column("argmax_after", "BOOLEAN", "the same under the intervention"),
+        _REPLACE,
     )),
     Table("edit", "Changes of a model's weights that make it say another object.", ("edit",), (
         Column("edit", "BIGINT", "hash of model, fact, new object, languages, method and settings"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from atlas.attribution.identity import versions
 from atlas.errors import ModelError
 from atlas.facts import Prompt
+from atlas.ids import Neuron
 from atlas.running.choice import ModelChoice
 from atlas.running.progress import Progress
 from atlas.running.stopping import Stop
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from atlas.attribution import Budget, Settings
     from atlas.models import LanguageModel, ModelInfo
 
+POSITION = "query"
+"""Where neurons are scored and read (METHOD 2)."""
 Tables = Mapping[str, "pa.Table"]
 """The rows of one batch: probe, probe_layer and attribution."""
 
@@ -95,6 +98,12 @@ class Worker:
         from atlas.engine.value_vectors import neuron_tokens
 
         return neuron_tokens(self.model, layer, neurons)
+
+    def activations(self, prompts: Sequence[Prompt], neurons: Sequence[Neuron]) -> "pa.Table":
+        """Return the rows of `neuron_activation` of some neurons, over prompts of one language."""
+        from atlas.engine.activations import neuron_activations
+
+        return neuron_activations(self.model, prompts, neurons, POSITION, self._budget)
 
     def left_over(self, run: int, done: set[int]) -> Iterable[Tables]:
         """Return rows that an earlier call computed and did not load: none, as this process loads what it computes."""

@@ -4,8 +4,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
-from itertools import groupby
-from operator import itemgetter
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import atlas
 from atlas import scorers
 from atlas.building.computing import Tables, Twin, Workbench, Worker, WorkerOptions
+from atlas.building.neurons import describe_neurons, name_neurons
 from atlas.building.plan import EVERYTHING, Plan, Shard, batch_size, make_plan, missing, prompts_of
 from atlas.building.ray import Cluster, ClusterOptions
 from atlas.building.summary import Summary
@@ -89,7 +88,7 @@ def build(options: BuildOptions, progress: Progress | None = None) -> Summary:
             run = _start(options, writer, plan, settings, workbench)
             job = _Job(options, progress, plan, writer, settings, workers, run)
             job.work()
-            job.name_neurons()
+            job.look_at_neurons()
         summary = job.summary(started)
         if options.twin is None or summary.interrupted:
             return summary
@@ -158,13 +157,13 @@ class _Job:
             self.progress.finish()
         self.writer.finish_run(self.run, "interrupted" if self._left() else "done")
 
-    def name_neurons(self) -> None:
-        """Store what the knowledge neurons write, once the run is whole; a shard never is."""
+    def look_at_neurons(self) -> None:
+        """Store what the run's neurons write and what they are, once the run is whole; a shard never is."""
         if self.options.shard == EVERYTHING and not self._left():
             self.progress.step("looking up the tokens of knowledge neurons")
-            missing = self.writer.sql(_UNNAMED, {"run": self.run, "model": self.workers.workbench.info.id}).to_pylist()
-            for layer, group in groupby(missing, key=itemgetter("layer")):
-                self.writer.load("neuron_token", self.workers.tokens(layer, [row["neuron"] for row in group]))
+            name_neurons(self.writer, self.workers, self.run)
+            self.progress.step("reading the neurons that are stored")
+            describe_neurons(self.writer, self.workers, self.run)
 
     def summary(self, started: float) -> Summary:
         """Count what the atlas holds now; `started` is when the job began."""
@@ -242,13 +241,6 @@ def _start(options: BuildOptions, writer: "Writer", plan: Plan, settings: "Setti
     writer.add_prompts(plan.facts.prompts())
     return begin_run(writer, workbench.info, settings, options.dtype, workbench.versions)
 
-
-_UNNAMED = """
-SELECT DISTINCT layer, neuron FROM knowledge_neuron
-WHERE run = $run AND definition = 'default'
-    AND (layer, neuron) NOT IN (SELECT (layer, neuron) FROM neuron_token WHERE model = $model)
-ORDER BY layer, neuron
-"""
 
 _FOUND = f"""
 SELECT

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 from atlas.building.computing import Tables, Workbench, Worker, WorkerOptions
 from atlas.building.shards import DamagedShardError, Store
 from atlas.errors import AtlasError, UsageError
+from atlas.facts import Prompt
+from atlas.ids import Neuron
 from atlas.running.progress import Progress
 from atlas.running.stopping import Stop
 from atlas.running.work import Basket, Batch, Load, placed
@@ -128,6 +130,10 @@ class Cluster:
     def tokens(self, layer: int, neurons: Sequence[int]) -> "pa.Table":
         """Let one worker look up the tokens of some neurons of a layer."""
         return self._ray.get(self._actors[0].tokens.remote(layer, neurons))
+
+    def activations(self, prompts: Sequence[Prompt], neurons: Sequence[Neuron]) -> "pa.Table":
+        """Let one worker read some neurons in prompts of one language."""
+        return self._ray.get(self._actors[0].activations.remote(prompts, neurons))
 
     def _connect(self) -> None:
         common = {"log_to_driver": False, "logging_level": logging.ERROR, "ignore_reinit_error": False}

@@ -260,4 +260,5 @@ def _named(evaluation: int, purpose: str, intervention: Intervention, action: st
         "scope": scope,
         "layers": layers,
         "neurons": neurons,
+        "replace": "zero",
     }

@@ -23,8 +23,18 @@ class Trial:
         return self.twin is not None
 
 
-def to_table(run: int, prompt: int, before: float, measured: Sequence[tuple[Trial, float]]) -> pa.Table:
-    """Return one prompt's rows: each trial with the probability after its neurons were zeroed."""
+def to_table(
+    run: int,
+    prompt: int,
+    before: float,
+    measured: Sequence[tuple[Trial, float]],
+    replace: str = "zero",
+    other: int | None = None,
+) -> pa.Table:
+    """Return one prompt's rows: each trial with the probability after its neurons were cut, that is became `replace`.
+
+    `other` is the fact whose values they took.
+    """
     trials = [trial for trial, _ in measured]
     columns = {
         "run": [run] * len(trials),
@@ -37,5 +47,7 @@ def to_table(run: int, prompt: int, before: float, measured: Sequence[tuple[Tria
         "before": [before] * len(trials),
         "after": [after for _, after in measured],
         "twin": [None if trial.twin is None else set_id(trial.twin) for trial in trials],
+        "replace": [replace] * len(trials),
+        "other": [other] * len(trials),
     }
     return pa.table(columns, schema=schema.arrow("knockout"))

@@ -72,6 +72,14 @@ class Writer(Atlas):
         """
         return self._load_all({table: rows})[table]
 
+    def renew(self, table: str, rows: pa.Table) -> None:
+        """Put `rows` in the place of those of `table` with their key, or add them, in one transaction."""
+        keys = ", ".join(f'"{column}"' for column in schema.TABLES[table].key)
+        with self.transaction():
+            with self._registered(rows):
+                self.sql(f"DELETE FROM {table} WHERE ({keys}) IN (SELECT ({keys}) FROM incoming)")
+            self.load(table, rows)
+
     def add_facts(self, facts: FactSet) -> dict[str, int]:
         """Add languages, relations, facts, labels and templates; return rows added by table.
 

@@ -214,3 +214,18 @@ def test_every_knowledge_neuron_gets_its_tokens(built, db, shell):
     """
     assert shell("sql", query, "--db", db, "--format", "csv").out.split() == ["missing", "0"]
     assert int(shell("sql", "SELECT count(*) FROM neuron_token", "--db", db, "--format", "csv").out.split()[1]) > 0
+
+
+def test_every_stored_neuron_is_read_in_all_prompts_of_its_language(build, db):
+    build("--relations", "P36", "--languages", "en,fr")
+    build()
+    with atlas.open(db) as opened:
+        stored = opened.sql(
+            "SELECT DISTINCT language, layer, neuron FROM attribution JOIN prompt USING (prompt) ORDER BY ALL"
+        )
+        read = opened.sql("FROM neuron_activation ORDER BY language, layer, neuron")
+    assert read.select(stored.column_names).equals(stored)
+    assert {(row["language"], row["prompts"]) for row in read.to_pylist()} == {("en", 5), ("fr", 4), ("zh", 2)}
+    for row in read.to_pylist():
+        assert row["q05"] <= row["q25"] <= row["q50"] <= row["q75"] <= row["q95"]
+        assert row["position"] == "query"

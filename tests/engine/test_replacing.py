@@ -5,6 +5,7 @@ import pytest
 import torch
 from tiny import make_model
 
+from atlas.engine.activations import neuron_activations
 from atlas.engine.answers import Case, measure
 from atlas.engine.replacing import MEAN_PROMPTS, Means, Swap, replacing, sample, values_of
 from atlas.errors import UsageError
@@ -165,3 +166,15 @@ def test_a_mean_is_of_so_many_prompts_at_most_and_a_prompt_counts_once():
     many = [Prompt(fact, Template("R", "en", "[X] [Y]")) for fact in facts]
     assert len(sample(many + PROMPTS, 0)) == MEAN_PROMPTS + len(PROMPTS)
     assert {p.id for p in sample(many, 0)} != {p.id for p in sample(many, 1)}
+
+
+def test_activations_are_the_numbers_of_numpy(tiny):
+    read = np.stack([read_by_hand(tiny, prompt).mean(0) for prompt in PROMPTS])
+    rows = neuron_activations(tiny, PROMPTS, NEURONS, "query").to_pylist()
+    assert [(row["layer"], row["neuron"]) for row in rows] == list(NEURONS)
+    for row in rows:
+        values = read[:, row["layer"], row["neuron"]]
+        assert (row["prompts"], row["language"]) == (len(PROMPTS), "en")
+        numbers = [row[name] for name in ("mean", "deviation", "q05", "q25", "q50", "q75", "q95")]
+        expected = [values.mean(), values.std(), *np.quantile(values, [0.05, 0.25, 0.5, 0.75, 0.95])]
+        assert numbers == pytest.approx(expected, rel=1e-5, abs=1e-6)

@@ -156,6 +156,8 @@ def _knock_out(run, prompt, neurons, control, twin):
         "before": 0.5,
         "after": 0.45 if len(neurons) == 1 or control else 0.1,
         "twin": twin,
+        "replace": "zero",
+        "other": None,
     }
 
 
@@ -168,6 +170,13 @@ def _tokens(writer, model, run):
         for rank, token in enumerate([" Paris", HOSTILE, "ال", "巴", "\n"], start=1)
     ]
     writer.load("neuron_token", pa.Table.from_pylist(rows, schema=schema.arrow("neuron_token")))
+    numbers = {"mean": 0.25, "deviation": 0.5, "q05": -0.1, "q25": 0.0, "q50": 0.1, "q75": 0.4, "q95": 1.5}
+    rows = [
+        {"model": model, "language": language, "position": "query", **place, "prompts": 7, **numbers}
+        for place in places
+        for language in LANGUAGES[:2]
+    ]
+    writer.load("neuron_activation", pa.Table.from_pylist(rows, schema=schema.arrow("neuron_activation")))
 
 
 def _interventions(writer, run, given):
@@ -211,6 +220,7 @@ def _measured(run, fact, language, action, purpose, source, languages, given):
                 "rank_after": 1 if after > 0.3 else 4,
                 "argmax_before": True,
                 "argmax_after": after > 0.3,
+                "replace": "zero",
             }
 
 

@@ -125,7 +125,19 @@ def test_the_sql_of_a_table_gives_its_rows(pages, opened):
             if kind not in ("neurons", "facts") or len(rows) == len(table.rows):
                 _same(table, rows)
             seen.add(kind)
-    assert seen >= {"prompts", "neurons", "dkn", "effects", "facts", "tokens", "partners", "outcomes", "overlap"}
+    kinds = {
+        "prompts",
+        "neurons",
+        "dkn",
+        "effects",
+        "facts",
+        "tokens",
+        "activations",
+        "partners",
+        "outcomes",
+        "overlap",
+    }
+    assert seen >= kinds
 
 
 def _same(table, rows):

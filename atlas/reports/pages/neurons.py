@@ -79,6 +79,17 @@ FROM neuron_token WHERE model = $model AND layer = $layer AND neuron = $neuron
     hidden=("model", "layer", "neuron"),
     note="The neuron's value vector times each token's output embedding: what it writes, whatever the prompt is.",
 )
+ACTIVATIONS = Query(
+    "activations",
+    "Its values",
+    """
+SELECT model, layer, neuron, position, language, prompts, mean, deviation, q05, q25, q50, q75, q95
+FROM neuron_activation WHERE model = $model AND layer = $layer AND neuron = $neuron
+""",
+    "position, language",
+    hidden=("model", "layer", "neuron"),
+    note="What it is in the prompts of a language, whatever the fact: mean, standard deviation and quantiles.",
+)
 PARTNERS = Query(
     "partners",
     "Partners in degenerate sets (DKN)",
@@ -106,10 +117,10 @@ QUALIFY row_number() OVER (
     hidden=("model", "layer", "neuron"),
     note="Neurons that stand in for it: zeroing one of them costs little, zeroing both costs the answer.",
 )
-QUERIES = (SUMMARY, LANGUAGES, RELATIONS, FACTS, TOKENS, PARTNERS)
+QUERIES = (SUMMARY, LANGUAGES, RELATIONS, FACTS, TOKENS, ACTIVATIONS, PARTNERS)
 
 
-_SHOWN = (FACTS, LANGUAGES, RELATIONS, TOKENS, PARTNERS)
+_SHOWN = (FACTS, LANGUAGES, RELATIONS, TOKENS, ACTIVATIONS, PARTNERS)
 
 
 def pages(snapshot: Snapshot) -> Iterator[Draft]:

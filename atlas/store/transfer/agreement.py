@@ -28,6 +28,8 @@ OWN = {
     "run": ("versions",),
     # They follow from the model, and are rounded by the company of neurons.
     "neuron_token": ("token", "text", "score"),
+    # They are of the prompts that each atlas holds.
+    "neuron_activation": ("prompts", "mean", "deviation", "q05", "q25", "q50", "q75", "q95"),
     "edit": ("file", "status"),
 }
 """Columns that say something about a thing and do not make it: where two atlases differ, the first one's stays."""

@@ -1,0 +1,56 @@
+"""What a build stores of neurons once its run is whole: what they write, and what they are in its prompts."""
+
+from collections import defaultdict
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+from atlas.building.computing import POSITION, Worker
+from atlas.building.ray import Cluster
+from atlas.facts import Prompt
+from atlas.store.stored import neuron_sets, usable_prompts
+
+if TYPE_CHECKING:
+    from atlas.store import Writer
+
+SEED = 0
+"""Draws the prompts that stored neurons are read in."""
+
+
+def name_neurons(writer: "Writer", workers: Worker | Cluster, run: int) -> None:
+    """Store the tokens that the run's knowledge neurons write, of those that have none yet."""
+    missing = writer.sql(_UNNAMED, {"run": run, "model": workers.workbench.info.id}).to_pylist()
+    for layer, group in groupby(missing, key=itemgetter("layer")):
+        writer.load("neuron_token", workers.tokens(layer, [row["neuron"] for row in group]))
+
+
+def describe_neurons(writer: "Writer", workers: Worker | Cluster, run: int) -> None:
+    """Store what the run's stored neurons are in its prompts, where none or fewer of these were read before."""
+    from atlas.engine.replacing import sample
+
+    read: dict[str, list[Prompt]] = defaultdict(list)
+    for prompt in sample(usable_prompts(writer, [run]), SEED):
+        read[prompt.language].append(prompt)
+    asked = {"run": run, "model": workers.workbench.info.id, "position": POSITION}
+    for language, prompts in read.items():
+        found = neuron_sets(writer, _UNREAD, {**asked, "language": language, "prompts": len(prompts)})
+        for neurons in found.values():
+            writer.renew("neuron_activation", workers.activations(prompts, neurons))
+
+
+_UNNAMED = """
+SELECT DISTINCT layer, neuron FROM knowledge_neuron
+WHERE run = $run AND definition = 'default'
+    AND (layer, neuron) NOT IN (SELECT (layer, neuron) FROM neuron_token WHERE model = $model)
+ORDER BY layer, neuron
+"""
+
+_UNREAD = """
+SELECT DISTINCT a.layer, a.neuron
+FROM attribution AS a JOIN prompt ON prompt.prompt = a.prompt
+WHERE a.run = $run AND prompt.language = $language AND (a.layer, a.neuron) NOT IN (
+    SELECT (layer, neuron) FROM neuron_activation
+    WHERE model = $model AND language = $language AND position = $position AND prompts >= $prompts
+)
+ORDER BY a.layer, a.neuron
+"""

@@ -6,7 +6,7 @@ Layers and neurons are zero-based everywhere. Needs neither torch nor duckdb.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,8 +17,10 @@ VERSION = 6
 """Number of the newest migration; the schema that this package reads and writes."""
 
 USABLE_STATUSES = ("ok", "not_converged")
+"""Statuses of probes whose scores count."""
+SCORED_STATUSES = (*USABLE_STATUSES, "unresolved")
 """Statuses of probes that have scores."""
-PROBE_STATUSES = (*USABLE_STATUSES, "not_final", "unspellable", "nan", "too_long")
+PROBE_STATUSES = (*SCORED_STATUSES, "not_final", "unspellable", "nan", "too_long")
 REPLACES = ("zero", "mean", "swap")
 """What a cut neuron becomes (METHOD 4)."""
 RUN_STATUSES = ("running", "interrupted", "failed", "done")
@@ -150,7 +152,7 @@ _ALL = (
         _PLACE,
         _RUN,
         _PROMPT,
-        Column("status", "VARCHAR", "ok or not_converged (usable), not_final, unspellable, nan or too_long",
+        Column("status", "VARCHAR", "ok or not_converged (usable), unresolved, not_final, unspellable, nan or too_long",
                source="METHOD 1"),
         Column("probability", "DOUBLE", "product of the answer tokens' probabilities", unit="probability",
                source="METHOD 1", nullable=True),
@@ -366,8 +368,17 @@ def usable(status: str) -> str:
     Views ask the macro `usable(status)` that is made from it; queries hold it written out, so that they run in every
     atlas.
     """
-    names = ", ".join(f"'{name}'" for name in USABLE_STATUSES)
-    return f"{status} IN ({names})"
+    return _among(status, USABLE_STATUSES)
+
+
+def scored(status: str) -> str:
+    """Return the SQL that says whether a probe of that `status`, an expression, has scores."""
+    return _among(status, SCORED_STATUSES)
+
+
+def _among(status: str, names: Sequence[str]) -> str:
+    quoted = ", ".join(f"'{name}'" for name in names)
+    return f"{status} IN ({quoted})"
 
 
 def arrow(table: str) -> pa.Schema:

@@ -5,12 +5,13 @@ from dataclasses import fields
 from functools import partial
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from atlas.attribution.gated import by_gates
 from atlas.attribution.paths import BASELINES, along_paths
-from atlas.attribution.quadrature import Scores
+from atlas.attribution.quadrature import FAR, FIXED, RESOLVED, ROUNDING, Scores
 from atlas.attribution.results import LayerRecord, PromptAttribution
 from atlas.attribution.settings import Settings
 from atlas.engine.batches import Budget, StepBatch, sequence_bytes, steps_of
@@ -44,7 +45,9 @@ def attribute(
     for (index, _), columns in Budget.of(model, budget).through(flat, partial(_first_batch, model, settings)):
         found.setdefault(index, []).append(columns)
     return [
-        PromptAttribution(prompt.id, unusable[i]) if i in unusable else _gather(model, prompt, steps[i], found[i])
+        PromptAttribution(prompt.id, unusable[i])
+        if i in unusable
+        else _gather(model, prompt, steps[i], found[i], settings)
         for i, prompt in enumerate(prompts)
     ]
 
@@ -73,7 +76,7 @@ def _first_batch(
 
 
 def _gather(
-    model: LanguageModel, prompt: Prompt, steps: Sequence[Step], results: Sequence[_Columns]
+    model: LanguageModel, prompt: Prompt, steps: Sequence[Step], results: Sequence[_Columns], settings: Settings
 ) -> PromptAttribution:
     """Return a prompt's record: the mean of its steps' scores, the product of their probabilities (METHOD 1)."""
     tokens = tuple(token_names(model, [step.target for step in steps]))
@@ -82,9 +85,10 @@ def _gather(
     if not (np.isfinite(scores).all() and np.isfinite(probabilities).all()):
         return PromptAttribution(prompt.id, "nan", tokens=tokens)
     numbers = (f.mean(0), f_baseline.mean(0), np.abs(error.mean(0)), score_error.mean(0))
+    layers = LayerRecord(scores.sum(1, dtype=np.float64), *numbers, nodes.max(0).astype(np.int32))
     return PromptAttribution(
         prompt=prompt.id,
-        status="ok" if converged.all() else "not_converged",
+        status="ok" if converged.all() else _missed(layers, scores.max(), settings, torch.finfo(model.dtype).eps),
         probability=float(probabilities.prod()),
         mean_probability=float(np.exp(np.log(np.maximum(probabilities, np.finfo(float).tiny)).mean())),
         rank=int(ranks[0]),
@@ -93,5 +97,19 @@ def _gather(
         unknown=steps[0].unknown,
         tokens=tokens,
         scores=scores.astype(np.float32),
-        layers=LayerRecord(scores.sum(1, dtype=np.float64), *numbers, nodes.max(0).astype(np.int32)),
+        layers=layers,
     )
+
+
+def _missed(layers: LayerRecord, largest: float, settings: Settings, rounding: float) -> str:
+    """Return the status of a prompt with a layer above the tolerance: `unresolved` if one is FAR above it.
+
+    A rule of fixed size is taken as it is.
+    """
+    if settings.rule_in_use in FIXED:
+        return "not_converged"
+    allowed, known = FAR * settings.tolerance, ROUNDING * rounding * layers.f
+    change = np.maximum(np.abs(layers.f - layers.f_baseline), RESOLVED * layers.f)
+    far = layers.completeness_error > np.maximum(allowed * change, known)
+    far |= layers.score_error > np.maximum(allowed * largest, known)
+    return "unresolved" if far.any() else "not_converged"

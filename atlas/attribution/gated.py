@@ -18,10 +18,13 @@ from atlas.models import LanguageModel
 from atlas.models.readout import features_of_ids
 
 
-def gate_gradients(model: LanguageModel, batch: StepBatch, gates: Tensor, rows: int) -> tuple[Tensor, Tensor]:
+def gate_gradients(
+    model: LanguageModel, batch: StepBatch, gates: Tensor, rows: int, *, held: bool = False
+) -> tuple[Tensor, Tensor]:
     """Return F [row] and dF/dgate `[row, layer, neuron]` at `gates`, whose rows repeat the batch's in turn.
 
-    The gradient with respect to a gate of 1 is gradient x activation.
+    The gradient with respect to a gate of 1 is gradient x activation. `held`: gates act behind the norms that stand
+    behind down-projections.
     """
     owner = torch.arange(len(gates), device=gates.device) % len(batch.steps)
     values, slopes = [], []
@@ -29,7 +32,7 @@ def gate_gradients(model: LanguageModel, batch: StepBatch, gates: Tensor, rows: 
         own = owner[i : i + rows]
         leaf = gates[i : i + rows].clone().requires_grad_()
         with torch.enable_grad():
-            f = probability(model, batch.select(own), leaf)
+            f = probability(model, batch.select(own), leaf, held=held)
             slopes.append(torch.autograd.grad(f.sum(), leaf)[0])
         values.append(f.detach())
     return torch.cat(values), torch.cat(slopes)
@@ -38,17 +41,19 @@ def gate_gradients(model: LanguageModel, batch: StepBatch, gates: Tensor, rows: 
 def _joint(model: LanguageModel, batch: StepBatch, settings: Settings, rows: int) -> Scores:
     """Integrate dF/dgate with the gates of all neurons going from 0 to 1 together (METHOD 2).
 
-    One path for all layers: its ends, error and nodes stand beside every layer.
+    One path for all layers: its ends, error and nodes stand beside every layer. Norms behind down-projections are held
+    at the size that the ungated neurons give them, as without that F jumps where the gates open.
     """
     layers, neurons = model.info.layers, model.info.neurons
-    ends = (gate_gradients(model, batch, _gates(model, batch, (end,)), rows) for end in (0.0, 1.0))
+    gradients = partial(gate_gradients, model, rows=rows, held=True)
+    ends = (gradients(batch, _gates(model, batch, (end,))) for end in (0.0, 1.0))
     (f0, at_baseline), (f1, at_values) = ((f[:, None], slopes.flatten(1)) for f, slopes in ends)
     path = Scores.unfinished(f1, f0, layers * neurons)
     asked = Asked(torch.ones_like(f0, dtype=torch.bool).nonzero(), at_baseline[:, None])
 
     def slopes_at(units: Tensor, nodes: tuple[float, ...]) -> Tensor:
         pending = batch.select(units[:, 0])
-        _, slopes = gate_gradients(model, pending, _gates(model, pending, nodes), rows)
+        _, slopes = gradients(pending, _gates(model, pending, nodes))
         return slopes.view(len(nodes), len(units), -1).transpose(0, 1)
 
     def between(units: Tensor, nodes: tuple[float, ...]) -> Iterator[tuple[Tensor, Tensor]]:

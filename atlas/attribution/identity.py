@@ -9,15 +9,20 @@ if TYPE_CHECKING:
 
 _PACKAGES = ("neuron-atlas", "torch", "transformers", "tokenizers", "numpy")
 _OWN_COLUMNS = {"method", "seed"}
+_FROM_ZERO = ("kn", "joint")
 
 
-def identity(settings: "Settings", dtype: str) -> dict[str, object]:
+def identity(settings: "Settings", dtype: str, family: str = "") -> dict[str, object]:
     """Return the settings that a run's id hangs on: all but method and seed, which have their own columns.
 
     The number type is in; the memory budget and the device, which shape the work and not what is measured,
-    are not.
+    are not. Of a `family` with a norm behind the down-projection, that scorers from zero hold it is in.
     """
-    return {**settings.model_dump(mode="json", exclude=_OWN_COLUMNS), "dtype": dtype}
+    from atlas.models.families import FAMILIES
+
+    held = settings.method in _FROM_ZERO and family in FAMILIES and FAMILIES[family].norm
+    more = {"norm": "held"} if held else {}
+    return {**settings.model_dump(mode="json", exclude=_OWN_COLUMNS), "dtype": dtype, **more}
 
 
 def versions(device: str) -> dict[str, str]:

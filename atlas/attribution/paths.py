@@ -14,7 +14,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from atlas.attribution.nested import Asked
+from atlas.attribution.nested import Asked, gradients_at_values
 from atlas.attribution.quadrature import Rule, Scores, first_rule, integrate
 from atlas.attribution.settings import Settings
 from atlas.engine.batches import StepBatch, sequence_bytes
@@ -22,24 +22,32 @@ from atlas.engine.replay import Entry, replay
 from atlas.engine.tracing import Trace, neurons_at_query, trace
 from atlas.errors import ModelError
 from atlas.models import LanguageModel, Step
-from atlas.models.hooks import neurons_replaced
-from atlas.models.readout import features_of_ids, token_probability
+from atlas.models.norms import held_norm
+from atlas.models.readout import token_probability
 from atlas.models.tokens import SEPARATOR
 
 
 @dataclass(frozen=True, slots=True)
 class Baselines:
-    """Baseline neurons `[path, layer, neuron]` and the step that each path belongs to, `owner` [path]."""
+    """Baseline neurons `[path, layer, neuron]` and the step that each path belongs to, `owner` [path].
+
+    `held`: along the paths a norm behind the down-projection has the size that it has at their ends (METHOD 2).
+    """
 
     neurons: Tensor
     owner: Tensor
+    held: bool = False
 
 
 def zero_baselines(model: LanguageModel, batch: StepBatch, _: int) -> Baselines:
-    """Return the zero vector as every step's baseline (Dai et al. 2022)."""
+    """Return the zero vector as every step's baseline (Dai et al. 2022).
+
+    A norm behind the down-projection makes a jump of the path from there, as neurons shrunk to a thousandth come out of
+    it as large as ever. So it is held.
+    """
     shape = (len(batch.steps), model.info.layers, model.info.neurons)
     zeros = torch.zeros(shape, dtype=model.dtype, device=model.device)
-    return Baselines(zeros, torch.arange(len(batch.steps), device=model.device))
+    return Baselines(zeros, torch.arange(len(batch.steps), device=model.device), held=bool(model.family.norm))
 
 
 def word_baselines(model: LanguageModel, batch: StepBatch, rows: int, *, every_token: bool = False) -> Baselines:
@@ -138,7 +146,7 @@ class _Integral:
         start = f.new_zeros(paths, layers)
         units = torch.ones_like(start, dtype=torch.bool).nonzero()
         if nested:
-            self.at_values = _gradients_at_values(record, self.rows)
+            self.at_values = gradients_at_values(record, self.rows, held=self.baselines.held)
             self.asked = Asked(units, record.features.new_empty(len(units), 1, record.model.info.hidden))
         for places, entries in self._entered(units, (0.0,), self.budget * (1 if nested else 8)):
             values, gradients = _differentiated(record, entries) if nested else (_replayed(record, entries), None)
@@ -194,27 +202,6 @@ class _Integral:
             start += len(part)
 
 
-def _gradients_at_values(record: Trace, rows: int) -> Tensor:
-    """Return dF/dw of every layer at the values that its neurons have, `[step, layer, neuron]`, in float32 or more.
-
-    One backward pass of the plain run gives it for all layers, and for all paths, which end there.
-    """
-    model, found = record.model, list[Tensor]()
-    for start in range(0, len(record.ids), rows):
-        ids, query, target = (part[start : start + rows] for part in (record.ids, record.query, record.target))
-        added = torch.zeros_like(record.neurons[start : start + rows]).requires_grad_()
-        plus = {layer: partial(_plus, query, added[:, layer]) for layer in range(model.info.layers)}
-        with torch.enable_grad(), neurons_replaced(model, plus):
-            f = token_probability(model, features_of_ids(model, ids, query), target)
-            found += torch.autograd.grad(f.sum(), added)
-    return torch.cat(found).to(torch.promote_types(model.dtype, torch.float32))
-
-
-def _plus(query: Tensor, added: Tensor, neurons: Tensor) -> Tensor:
-    """Return `neurons` `[row, token, neuron]` with `added` `[row, neuron]` at the query [row]."""
-    return neurons.index_put((torch.arange(len(query), device=query.device), query), added, accumulate=True)
-
-
 @torch.no_grad()
 def _replayed(record: Trace, entries: dict[int, Entry]) -> Tensor:
     """Return F of the entries' copies, `[unit, node]`."""
@@ -222,12 +209,18 @@ def _replayed(record: Trace, entries: dict[int, Entry]) -> Tensor:
 
 
 def _differentiated(record: Trace, entries: dict[int, Entry]) -> tuple[Tensor, dict[int, Tensor]]:
-    """Return F of the entries' copies, `[unit, node]`, and dF/d(what they wrote), `[unit, node, hidden]` by layer."""
+    """Return F of the entries' copies, `[unit, node]`, and dF/d(what their neurons wrote), `[unit, node, hidden]` by
+    layer: through a held norm, where there is one.
+    """
     leaves = [entry.written.requires_grad_() for entry in entries.values()]
     with torch.enable_grad():
         f = replay(record, entries)
         gradients = torch.autograd.grad(f.sum(), leaves)
-    return f.detach().view(-1, leaves[0].shape[1]), dict(zip(entries, gradients, strict=True))
+    through = {
+        layer: gradient if entry.held is None else gradient * entry.held[:, None]
+        for (layer, entry), gradient in zip(entries.items(), gradients, strict=True)
+    }
+    return f.detach().view(-1, leaves[0].shape[1]), through
 
 
 def _pulled_back(model: LanguageModel, layer: int, gradients: Tensor, weights: tuple[float, ...]) -> Tensor:
@@ -249,8 +242,10 @@ def _entries(record: Trace, baselines: Baselines, units: Tensor, nodes: tuple[fl
         path = units[units[:, 1] == layer][:, 0]
         owner = baselines.owner[path]
         ends = torch.stack([baselines.neurons[path, layer], record.neurons[owner, layer]])
-        start, end = record.model.written(layer, ends)[:, :, None]
-        entries[int(layer)] = Entry(owner, start + column * (end - start))
+        written = record.model.written(layer, ends)
+        held = held_norm(record.model, int(layer), written[1]) if baselines.held else None
+        start, end = (written if held is None else written * held)[:, :, None]
+        entries[int(layer)] = Entry(owner, start + column * (end - start), held)
     return entries
 
 

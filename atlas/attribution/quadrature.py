@@ -1,5 +1,6 @@
 """Quadrature on [0, 1], adaptive to a stated completeness: where, and how often, to ask for the gradient."""
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +16,10 @@ RESOLVED = 0.01
 """A change of F below this share of F(w) counts as this share, so that the tolerance never asks for zero."""
 ROUNDING = 4
 """F is not known better than so many units of rounding of the model's number type."""
+FAR = 10
+"""Errors above so many times the tolerance are no longer those of a number that is nearly right."""
+HOPELESS = 0.1
+"""The error, as a share, that a smooth integrand soon falls below, once its nodes are dense enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,7 @@ START_NODES = {
 
 def first_rule(settings: Settings) -> Rule:
     """Return the rule that the settings ask for first."""
-    name = "left-20" if settings.method == "amig-code" else settings.rule
+    name = settings.rule_in_use
     if name in FIXED:
         return FIXED[name](20)
     if name not in START_NODES:
@@ -149,10 +154,14 @@ def integrate(result: Scores, integral: Integral, largest: Largest, settings: Se
 
     Units are integrated again with a finer rule while their completeness error is above the tolerance, as a share of
     F(w) - F(w'), or their score error is, as a share of the prompt's largest score: errors of neurons can cancel in
-    the sum. A fixed rule of the settings is used as it is, once; its score error is unknown. `rounding` is that of F.
+    the sum. A unit is given up that finer rules cannot help: two in turn did not halve its completeness error, and
+    halving it with each that is left would leave it FAR above the tolerance, or above HOPELESS.
+
+    A fixed rule of the settings is used as it is, once; its score error is unknown. `rounding` is that of F.
     """
     rule: Rule | None = first_rule(settings)
-    pending = torch.isfinite(result.f)
+    pending = possible = torch.isfinite(result.f)
+    before, stalled = torch.full_like(result.error, torch.inf), torch.zeros_like(result.nodes)
     while rule and bool(pending.any()):
         for units, scores, tail in integral(rule, pending.nonzero()):
             at = units.unbind(1)
@@ -160,15 +169,25 @@ def integrate(result: Scores, integral: Integral, largest: Largest, settings: Se
             result.error[at] = scores.sum(1) - (result.f[at] - result.f_baseline[at])
             result.score_error[at] = rule.estimate(tail.abs().amax(1), scores.abs().amax(1)).to(result.error.dtype)
             result.nodes[at] = len(rule.nodes)
-        result.converged[:] = _converged(result, largest(result.scores), settings.tolerance, rounding)
-        pending = torch.isfinite(result.f) & ~result.converged
+        excess, missed = _excess(result, largest(result.scores), settings.tolerance, rounding)
+        result.converged[:] = excess <= 1
+        stalled = torch.where(2 * missed > before, stalled + 1, 0)
+        possible = possible & ~((stalled > 1) & (missed > _beyond_help(len(rule.nodes), settings)))
+        pending, before = possible & ~result.converged, missed
         finer = finer_rule(rule)
         rule = finer if finer and len(finer.nodes) <= settings.max_nodes else None
 
 
-def _converged(result: Scores, largest: Tensor, tolerance: float, rounding: float) -> Tensor:
-    """Return which units `[row, layer]` are within the tolerance, of the sum and of each score."""
+def _excess(result: Scores, largest: Tensor, tolerance: float, rounding: float) -> tuple[Tensor, Tensor]:
+    """Return how many times what is allowed the errors of units `[row, layer]` are, at worst, and that of the sum."""
     change, known = (result.f - result.f_baseline).abs(), ROUNDING * rounding * result.f
-    sums = result.error.abs() <= torch.maximum(tolerance * change.maximum(RESOLVED * result.f), known)
-    scores = result.score_error <= torch.maximum(tolerance * largest[:, None], known)
-    return sums & (scores | result.score_error.isnan())
+    least = known.clamp_min(torch.finfo(known.dtype).tiny)
+    sums = result.error.abs() / torch.maximum(tolerance * change.maximum(RESOLVED * result.f), least)
+    scores = result.score_error / torch.maximum(tolerance * largest[:, None], least)
+    return torch.fmax(sums, scores), sums
+
+
+def _beyond_help(nodes: int, settings: Settings) -> float:
+    """Return the excess from which on halving it at each doubling of `nodes` that is left would leave it too far."""
+    doublings = int(math.log2(max(1, settings.max_nodes / nodes)))
+    return max(FAR, HOPELESS / settings.tolerance) * 2.0**doublings

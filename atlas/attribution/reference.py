@@ -3,10 +3,11 @@
 It shares no code with the replay and is the oracle that the fast path is tested against.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from atlas.attribution.quadrature import Rule
 from atlas.models import LanguageModel, Step
@@ -14,16 +15,19 @@ from atlas.models.hooks import neurons_replaced
 
 
 def reference_scores(
-    model: LanguageModel, step: Step, layer: int, baseline: Tensor, rule: Rule
+    model: LanguageModel, step: Step, layer: int, baseline: Tensor, rule: Rule, *, held: bool = False
 ) -> tuple[Tensor, float, float]:
-    """Return the scores `[neuron]` of one layer against `baseline` `[neuron]`, F(w) and F(w') (Chen et al., Eq. 2)."""
+    """Return the scores `[neuron]` of one layer against `baseline` `[neuron]`, F(w) and F(w') (Chen et al., Eq. 2).
+
+    `held`: a norm behind the down-projection multiplies at the query as it does there in the plain run.
+    """
     value = reference_neurons(model, step.ids, step.query)[layer]
     nodes = torch.tensor(rule.nodes, dtype=value.dtype, device=value.device)[:, None]
     weights = torch.tensor(rule.weights, dtype=value.dtype, device=value.device)
     points = (baseline + nodes * (value - baseline)).requires_grad_()
     with torch.enable_grad():
-        gradients = torch.autograd.grad(_probability(model, step, layer, points).sum(), points)[0]
-    ends = _probability(model, step, layer, torch.stack([value, baseline]))
+        gradients = torch.autograd.grad(_probability(model, step, layer, points, held=held).sum(), points)[0]
+    ends = _probability(model, step, layer, torch.stack([value, baseline]), held=held)
     return (weights @ gradients) * (value - baseline), float(ends[0]), float(ends[1])
 
 
@@ -50,13 +54,37 @@ def reference_neurons(model: LanguageModel, ids: Sequence[int], query: int) -> T
     return torch.stack(seen)
 
 
-def _probability(model: LanguageModel, step: Step, layer: int, values: Tensor) -> Tensor:
+def _probability(model: LanguageModel, step: Step, layer: int, values: Tensor, *, held: bool) -> Tensor:
     """Return F `[copy]` with the neurons of `layer` at the query replaced by `values` `[copy, neuron]`."""
 
     def put(neurons: Tensor) -> Tensor:
         return neurons.index_copy(1, torch.tensor([step.query], device=values.device), values[:, None])
 
     ids = torch.tensor([step.ids], device=model.device).expand(len(values), -1)
-    with neurons_replaced(model, {layer: put}):
+    with _norm_held(model, step, layer) if held else nullcontext(), neurons_replaced(model, {layer: put}):
         logits = model.run(ids)
     return model.at_answer(logits, step.query).softmax(-1)[:, step.target]
+
+
+@contextmanager
+def _norm_held(model: LanguageModel, step: Step, layer: int) -> Iterator[None]:
+    """Let the norm behind the down-projection multiply at the query, inside the block, as it does in a plain run."""
+    norm = model.norm(layer)
+    if norm is None:
+        yield
+        return
+    factor: list[Tensor] = []
+
+    def hold(_: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> Tensor:
+        if not factor:
+            factor.append(out[0, step.query] / args[0][0, step.query])
+            return out
+        return out.index_copy(1, place, args[0][:, step.query, None] * factor[0])
+
+    place, handle = torch.tensor([step.query], device=model.device), norm.register_forward_hook(hold)
+    try:
+        with torch.no_grad():
+            model.run(torch.tensor([step.ids], device=model.device))
+        yield
+    finally:
+        handle.remove()

@@ -29,9 +29,10 @@ class LayerRecord:
 class PromptAttribution:
     """The scores of one prompt and what the model says about its answer (METHOD 1-2).
 
-    `status` is `ok`, `not_converged` (usable, some layer is above the tolerance), or says why there are no numbers:
-    `not_final`, `unspellable`, `too_long`, `nan`. `scores` is `[layer, neuron]`. `prediction` is the name of the most
-    probable first token, `unknown` what `Step` counts.
+    `status` is `ok`, `not_converged` (usable, some layer is above the tolerance), `unresolved` (not usable, some layer
+    is above ten times the tolerance), or says why there are no numbers: `not_final`, `unspellable`, `too_long`, `nan`.
+    `scores` is `[layer, neuron]`. `prediction` is the name of the most probable first token, `unknown` what `Step`
+    counts.
     """
 
     prompt: int

@@ -10,6 +10,7 @@ from atlas.facts import Skip
 REASONS = {
     "not_final": "the template does not end in the object, which a causal model needs",
     "unspellable": "the tokenizer cannot spell the answer or the subject",
+    "unresolved": "an error above ten times the tolerance (give more --max-nodes, or a larger --tolerance)",
     "nan": "the model's output holds NaN",
     "too_long": "the prompt is longer than the model allows",
 }

@@ -8,6 +8,7 @@ tokens with a factor for every neuron.
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
@@ -20,6 +21,7 @@ from atlas.engine.batches import UNUSABLE, Budget, StepBatch, by_shape, fitting
 from atlas.facts import Prompt
 from atlas.ids import Neuron
 from atlas.models import LanguageModel, Step
+from atlas.models.norms import norms_held
 from atlas.models.readout import chunks, features_of_ids, of_tokens, output_matrix, token_logits, token_probability
 from atlas.models.scaling import Change, Scope, changed, multiplied, neurons_by_layer
 
@@ -127,12 +129,13 @@ def put(
     return found
 
 
-def probability(model: LanguageModel, batch: StepBatch, factors: Tensor) -> Tensor:
+def probability(model: LanguageModel, batch: StepBatch, factors: Tensor, *, held: bool = False) -> Tensor:
     """Return F `[step]` with every neuron at the query multiplied by its factor of `[step, layer, neuron]`.
 
-    Later layers are computed from the changed ones; differentiable in the factors.
+    Later layers are computed from the changed ones; differentiable in the factors. `held`: norms behind
+    down-projections keep the size that they have without the layer's own factors.
     """
-    with changed(model, multiplied(model, factors)):
+    with norms_held(model) if held else nullcontext(), changed(model, multiplied(model, factors)):
         features = features_of_ids(model, batch.ids, batch.query)
     return token_probability(model, features, batch.target)
 

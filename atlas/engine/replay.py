@@ -28,10 +28,13 @@ class Entry:
     """Copies that enter at one layer: what their neurons wrote, and the row of the trace of each unit, `owner`.
 
     The copies of a unit share all of the block but what its down-projection gives: `written` `[unit, node, hidden]`.
+    With `held` `[unit, hidden]` the norm behind the down-projection is held at these factors, and `written` is what the
+    block adds to the residual stream.
     """
 
     owner: Tensor
     written: Tensor
+    held: Tensor | None = None
 
 
 def replay(record: Trace, entries: Mapping[int, Entry]) -> Tensor:
@@ -121,12 +124,21 @@ def _enter(record: Trace, layer: int, entry: Entry) -> tuple[Tensor, Tensor]:
     """Run block `layer` at the query alone, its attention as recorded: outputs `[copy, 1, hidden]`, owners [copy]."""
     block, owner = record.blocks[layer], entry.owner
     hidden = block.hidden[owner, record.query[owner], None]
-    out = finish_block(record, layer, hidden, block.attended[owner], entry.written, owner)
+    gives = record.model.down_projection(layer) if entry.held is None else record.model.norm(layer)
+    out = finish_block(record, layer, hidden, block.attended[owner], entry.written, owner, gives)
     return out.flatten(0, 1)[:, None], owner.repeat_interleave(entry.written.shape[1])
 
 
-def finish_block(record: Trace, layer: int, hidden: Tensor, attended: Tensor, written: Tensor, owner: Tensor) -> Tensor:
-    """Run block `layer` at the query alone with known attention, its down-projection giving `written`.
+def finish_block(
+    record: Trace,
+    layer: int,
+    hidden: Tensor,
+    attended: Tensor,
+    written: Tensor,
+    owner: Tensor,
+    gives: nn.Module | None = None,
+) -> Tensor:
+    """Run block `layer` at the query alone with known attention, its down-projection, or `gives`, giving `written`.
 
     All of `[row, node, hidden]`: what comes after the down-projection works token by token, so several nodes stand
     where one token would, except where the feed-forward network has no batch axis.
@@ -140,7 +152,7 @@ def finish_block(record: Trace, layer: int, hidden: Tensor, attended: Tensor, wr
         )
     out = written[:, 0] if flat else written
     # A copy, as some blocks add to it in place.
-    with forwards({record.model.down_projection(layer): lambda _: out.clone()}):
+    with forwards({gives or record.model.down_projection(layer): lambda _: out.clone()}):
         return call_block(record, layer, hidden, owner, lambda _: attended, narrow=True)
 
 

@@ -33,6 +33,7 @@ class Family:
     `own_attention`: attention that does not go through transformers' interface. `in_tuple`: a block returns its
     hidden states in a tuple. `flat`: the feed-forward network sees `[batch * token, hidden]`. `after_padding`:
     positions begin behind the padding token's number, so that as many rows of their table, and one, are no token's.
+    `norm`: a norm by root mean square, alone behind the down-projection, whose output is added to the residual stream.
     `constants`: some are made in torch's default number type. `arguments`: completes what a block was called with
     `(block, arguments, hidden)`. `logit_bias`: a buffer added after the output matrix.
     """
@@ -47,6 +48,7 @@ class Family:
     in_tuple: bool = False
     flat: bool = False
     after_padding: bool = False
+    norm: str = ""
     constants: bool = False
     arguments: Callable[[nn.Module, dict[str, Any], Tensor], dict[str, Any]] | None = None
     logit_bias: str = ""
@@ -59,6 +61,7 @@ class Family:
             "blocks return a tuple": self.in_tuple,
             "feed-forward network without a batch axis": self.flat,
             "positions begin behind the padding token": self.after_padding,
+            "norm behind the down-projection": self.norm,
             "constants of the default number type": self.constants,
             "blocks complete their arguments": self.arguments,
             "bias after the output matrix": self.logit_bias,
@@ -66,9 +69,9 @@ class Family:
         return ", ".join(words for words, there in found.items() if there)
 
 
-def _llama(name: str) -> Family:
+def _llama(name: str, norm: str = "") -> Family:
     """Return the row of a family that is built like Llama."""
-    return Family(name, "causal", "model.layers", "mlp.down_proj", gated=True)
+    return Family(name, "causal", "model.layers", "mlp.down_proj", gated=True, norm=norm)
 
 
 def _t5_bias(block: Any, arguments: dict[str, Any], hidden: Tensor) -> dict[str, Any]:
@@ -152,10 +155,10 @@ FAMILIES = {
         _llama("qwen2"),
         _llama("qwen3"),
         _llama("gemma"),
-        _llama("gemma2"),
-        _llama("gemma3_text"),
+        _llama("gemma2", norm="post_feedforward_layernorm"),
+        _llama("gemma3_text", norm="post_feedforward_layernorm"),
         _llama("phi3"),
-        _llama("olmo2"),
+        _llama("olmo2", norm="post_feedforward_layernorm"),
         *_t5("t5"),
         *_t5("mt5"),
         *_bart("bart"),

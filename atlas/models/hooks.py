@@ -52,6 +52,12 @@ class Network(Protocol):
     def down_projection(self, layer: int) -> nn.Module:
         """Return the module whose input holds the neurons of `layer`."""
 
+    def written(self, layer: int, neurons: Tensor) -> Tensor:
+        """Return what `neurons` of `layer` write."""
+
+    def norm(self, layer: int) -> nn.Module | None:
+        """Return the norm behind the down-projection of `layer`, None where there is none."""
+
     @property
     def attention_configs(self) -> Sequence[Any]:
         """The configurations that its modules read how to attend from."""

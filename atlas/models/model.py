@@ -170,6 +170,10 @@ class LanguageModel:
         written: Tensor = self._downs[layer].forward(neurons)
         return written
 
+    def norm(self, layer: int) -> nn.Module | None:
+        """Return the norm behind the down-projection of `layer`, None where there is none."""
+        return self.blocks[layer].get_submodule(self.family.norm) if self.family.norm else None
+
     def pulled_back(self, layer: int, gradient: Tensor) -> Tensor:
         """Return the gradient with respect to neurons `[..., neuron]` for one to what they write, `[..., hidden]`."""
         vectors = self.value_vectors(layer)

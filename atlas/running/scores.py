@@ -28,7 +28,7 @@ def begin_run(
     return writer.start_run(
         model=writer.add_model(info.row()),
         method=settings.method,
-        settings=identity(settings, dtype),
+        settings=identity(settings, dtype, info.family),
         seed=settings.seed,
         versions=versions,
         twin_of=twin_of,

@@ -126,11 +126,11 @@ WHERE before >= (place, layer, neuron)
 """,
     ),
     Check(
-        "usable probes without a probability, or others with one",
+        "scored probes without a probability, or others with one",
         _REBUILD,
         f"""
 SELECT run, prompt, status FROM probe
-WHERE ({schema.usable("status")}) <> (probability IS NOT NULL AND max_score IS NOT NULL)
+WHERE ({schema.scored("status")}) <> (probability IS NOT NULL AND max_score IS NOT NULL)
 """,
     ),
     Check(
@@ -143,13 +143,13 @@ WHERE probe.max_score > 0 AND stored.largest IS DISTINCT FROM probe.max_score
 """,
     ),
     Check(
-        "usable probes without a row for each layer",
+        "scored probes without a row for each layer",
         _REBUILD,
         f"""
 SELECT probe.run, probe.prompt, stored.layers AS found, model.layers
 FROM probe JOIN run USING (run) JOIN model USING (model)
 LEFT JOIN (SELECT place, count(*) AS layers FROM probe_layer GROUP BY place) AS stored USING (place)
-WHERE {schema.usable("probe.status")} AND stored.layers IS DISTINCT FROM model.layers
+WHERE {schema.scored("probe.status")} AND stored.layers IS DISTINCT FROM model.layers
 """,
     ),
     Check(

@@ -360,6 +360,8 @@ _ALL = (
 # fmt: on
 
 TABLES: Mapping[str, Table] = {table.name: table for table in _ALL}
+IDS = frozenset(c.name for table in _ALL for c in table.columns if c.type == "BIGINT") - {"seed"}
+"""Columns of ids: whole numbers of 63 bits, which are strings in JSON, as many readers keep 53 bits of a number."""
 
 
 def usable(status: str) -> str:

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +12,7 @@ import typer
 from atlas.errors import UsageError
 from atlas.running.choice import ModelChoice, OpenChoice
 
+from .output.emit import Destination
 from .output.formats import Format
 
 Db = Annotated[Path, typer.Option("--db", help="The atlas, a DuckDB file.")]
@@ -22,12 +23,7 @@ Relations = Annotated[
     str | None, typer.Option(help="Relations to take, such as P36,P30; all if left out.", metavar="CODES")
 ]
 Rows = Annotated[int, typer.Option("--limit", min=0, help="Rows to show at most; 0 for all.")]
-FormatOption = Annotated[
-    Format | None,
-    typer.Option("--format", help="How rows are written; by default as --output's ending says, else a table."),
-]
-Json = Annotated[bool, typer.Option("--json", help="The same as --format json.")]
-Output = Annotated[Path | None, typer.Option(help="Write to this file, not to stdout.", metavar="FILE")]
+Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Skip malformed lines and count them.")]
 
 DEFAULT_DB = Path("atlas.duckdb")
@@ -38,11 +34,6 @@ def split(codes: str | None) -> tuple[str, ...] | None:
     if codes is None:
         return None
     return tuple(code.strip() for code in codes.split(",") if code.strip())
-
-
-def chosen(format_: Format | None, json: bool) -> Format | None:
-    """Return the format that `--format` and `--json` ask for together."""
-    return Format.json if json else format_
 
 
 def some(limit: int) -> int | None:
@@ -98,26 +89,60 @@ _CHOICE = {
 """The options of a command that loads a model, beside --model."""
 
 
+_DESTINATION = {
+    "format_": Annotated[
+        Format | None,
+        typer.Option("--format", help="How rows are written; by default as --output's ending says, else a table."),
+    ],
+    "json": Annotated[bool, typer.Option("--json", help="The same as --format json.")],
+    "output": Annotated[Path | None, typer.Option(help="Write to this file, not to stdout.", metavar="FILE")],
+    "columns": Annotated[str | None, typer.Option(help="Columns to write, such as subject,score.", metavar="NAMES")],
+    "all_columns": Annotated[
+        bool, typer.Option("--all-columns", help="Every column in a table too; other formats have all anyway.")
+    ],
+}
+_LEFT_OUT = {"json": False, "all_columns": False}
+"""Defaults that are not None."""
+
+
 def choosing_model(command: Callable[..., None]) -> Callable[..., None]:
     """Let `command`, one of whose parameters is `choice: Annotated[ModelChoice, HELP] = DEMO`, take it as options.
 
     They are --model, explained by HELP, and those that every command that loads a model shares.
     """
-    signature = inspect.signature(command)
-    wanted = signature.parameters["choice"]
+    wanted = inspect.signature(command).parameters["choice"]
     kind, help_ = wanted.annotation.__origin__, wanted.annotation.__metadata__[0]
     types = {"model": Annotated[str | None, typer.Option(help=help_)], **_CHOICE}
-    offered = [_option(name, annotation, getattr(wanted.default, name)) for name, annotation in types.items()]
+    return _spread(command, "choice", types, {name: getattr(wanted.default, name) for name in types}, kind)
+
+
+def writing(command: Callable[..., None]) -> Callable[..., None]:
+    """Let `command`, one of whose parameters is `to: Destination`, take it as the options that say where rows go."""
+    return _spread(command, "to", _DESTINATION, {name: _LEFT_OUT.get(name) for name in _DESTINATION}, Destination.of)
+
+
+def _spread(
+    command: Callable[..., None],
+    parameter: str,
+    types: Mapping[str, object],
+    defaults: Mapping[str, object],
+    make: Callable[..., object],
+) -> Callable[..., None]:
+    """Return `command` with options of `types` in place of a `parameter`, whose value `make` builds from them."""
+    signature = inspect.signature(command)
+    offered = [_option(name, annotation, defaults[name]) for name, annotation in types.items()]
     others = [_option(p.name, p.annotation, p.default) for p in signature.parameters.values()]
-    place = list(signature.parameters).index("choice")
+    place = list(signature.parameters).index(parameter)
 
     @wraps(command)
     def run(**given: Any) -> None:
-        command(choice=kind(**{name: given.pop(name) for name in types}), **given)
+        if parameter not in given:
+            given[parameter] = make(**{name: given.pop(name) for name in types})
+        command(**given)
 
     parameters = [*others[:place], *offered, *others[place + 1 :]]
     run.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    run.__annotations__ = {each.name: each.annotation for each in parameters}
     return run
 
 

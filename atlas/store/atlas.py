@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from html import escape
 from typing import Literal
 
-from atlas.errors import UsageError
-from atlas.store import comparison, queries
+from atlas.matching import one_of
+from atlas.store import comparison, naming, queries
 from atlas.store.comparison import Comparison
 from atlas.store.queries import Filter
 from atlas.store.reader import Reader
@@ -22,9 +22,9 @@ _FEW = 1000
 class Atlas(Reader):
     """An atlas opened for reading. Queries bind their parameters; all text in it is untrusted.
 
-    A `fact` argument is a fact's id (text of digits alike), or the subject's key or its label in any language.
-    A `run` argument narrows to one run. Where thresholds such as `tau` are given, they stand in for those of
-    `definition`, and the column `definition` says `at`.
+    A `fact` argument is a fact's id (text of digits alike), or the name of its subject, or else of its object, in any
+    language and case; `relation` and `language` are codes or names. A `run` argument narrows to one run. Where
+    thresholds such as `tau` are given, they stand in for those of `definition`, and the column `definition` says `at`.
     """
 
     def _repr_html_(self) -> str:
@@ -52,18 +52,14 @@ class Atlas(Reader):
         limit: int | None = None,
     ) -> Result:
         """Return facts with their labels, those with `text` in a name or key if given, in upper or lower case."""
+        relation = None if relation is None else naming.relation_of(self, relation)
+        language = None if language is None else naming.language_of(self, language)
         params = {"text": text, "relation": relation, "language": language, "limit": limit}
         return self.query(queries.FACTS, params)
 
     def fact_ids(self, fact: int | str) -> list[int]:
-        """Return the ids that `fact` (id, subject key or subject label) stands for; raises UsageError if none."""
-        text = str(fact)
-        number = int(text) if text.isascii() and text.isdigit() and len(text) <= 19 else None
-        found = self.sql(queries.FACT_IDS, {"text": text, "number": number})
-        if not found.num_rows:
-            raise UsageError(f"No fact of {self.path} has the subject or id {fact!r}; `atlas facts` lists them.")
-        ids: list[int] = found["fact"].to_pylist()
-        return ids
+        """Return the ids that `fact` (id, or name of a subject or else an object) stands for; UsageError if none."""
+        return naming.facts_of(self, fact)
 
     def neurons(
         self,
@@ -126,6 +122,28 @@ class Atlas(Reader):
             return found
         return self._with_specificity(found, definition, given, order)
 
+    def carried(
+        self,
+        *,
+        fact: int | str | None = None,
+        relation: str | None = None,
+        layer: int | None = None,
+        neuron: int | None = None,
+        run: int | None = None,
+        definition: str = "default",
+        limit: int | None = None,
+    ) -> Result:
+        """Return which neuron carries which fact: the languages in which it is a knowledge neuron, and what it writes.
+
+        `likn` says whether the fact has it as a language-independent one; `of_languages` are those with usable prompts.
+        """
+        wanted = self._facts(fact, relation, run=run)
+        wanted.equal("layer", layer)
+        wanted.equal("neuron", neuron)
+        thresholds = self._thresholds(definition, {})
+        query, params = queries.carried(definition, thresholds, wanted, limit)
+        return self.query(query, params)
+
     def dkn(
         self,
         *,
@@ -154,20 +172,17 @@ class Atlas(Reader):
         wanted = Filter()
         if fact is not None:
             wanted.one_of("fact", self.fact_ids(fact))
-        for table, value in (("relation", relation), ("language", equal.get("language"))):
-            if value is not None and not self.sql(f"FROM {table} WHERE {table} = ?", [value]).num_rows:
-                raise UsageError(f"{self.path} has no {table} {value!r}; `atlas facts` shows what it has.")
-        wanted.of_relation(relation)
-        for column, value in equal.items():
+        wanted.of_relation(None if relation is None else naming.relation_of(self, relation))
+        language = equal.get("language")
+        for column, value in (equal | {"language": language and naming.language_of(self, str(language))}).items():
             wanted.equal(column, value)
         return wanted
 
     def _thresholds(self, definition: str, given: Mapping[str, object]) -> dict[str, object]:
         """Return the thresholds of `definition` with the `given` ones in their place, none if none are given."""
-        row = self.sql("FROM definition WHERE definition = ?", [definition]).to_pylist()
-        if not row:
-            names = self.sql("SELECT string_agg(definition, ', ' ORDER BY definition) AS names FROM definition")
-            raise UsageError(f"{self.path} has no definition {definition!r}; it has {names['names'][0]}.")
+        names = self.sql("SELECT definition FROM definition ORDER BY definition")["definition"].to_pylist()
+        own = one_of("definition", definition, names, f" in {self.path}")
+        row = self.sql("FROM definition WHERE definition = ?", [own]).to_pylist()
         changed = {name: value for name, value in given.items() if value is not None}
         if "tau" in changed:
             changed["tau_by_language"] = []

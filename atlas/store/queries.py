@@ -37,23 +37,54 @@ SELECT run.run, model.name AS model, run.method, run.status, run.started
 FROM run JOIN model USING (model) ORDER BY run.started, run.run
 """
 
-FACT_IDS = """
-SELECT DISTINCT fact FROM fact LEFT JOIN fact_label USING (fact)
-WHERE fact.fact = $number::HUGEINT OR $text IN (fact.subject, fact_label.subject)
-ORDER BY fact
-"""
-
 FACTS = """
 SELECT
-    fact.fact, fact.relation, fact_label.language, fact_label.subject, fact_label.object,
-    fact.subject AS subject_key, fact.object AS object_key
-FROM fact JOIN fact_label USING (fact)
+    fact.fact, fact.relation, relation.name AS relation_name,
+    fact_label.language, fact_label.subject, fact_label.object, fact.subject AS subject_key, fact.object AS object_key
+FROM fact JOIN fact_label USING (fact) JOIN relation USING (relation)
 WHERE ($text IS NULL OR contains(lower(concat_ws(chr(10),
         fact_label.subject, fact_label.object, fact.subject, fact.object)), lower($text)))
     AND ($relation IS NULL OR fact.relation = $relation)
     AND ($language IS NULL OR fact_label.language = $language)
 ORDER BY fact.relation, fact_label.subject, fact.fact, fact_label.language
 LIMIT $limit
+"""
+
+NAMES = """
+SELECT
+    fact.fact, coalesce(label.subject, fact.subject) AS subject, coalesce(relation.name, fact.relation) AS relation,
+    coalesce(label.object, fact.object) AS object
+FROM fact
+LEFT JOIN relation ON relation.relation = fact.relation
+LEFT JOIN fact_label AS label ON label.fact = fact.fact AND label.language = (
+    SELECT language FROM fact_label GROUP BY language ORDER BY language <> 'en', language LIMIT 1
+)
+"""
+"""What facts are called: in English, or in the first language of an atlas that has none; else by their keys."""
+
+CARRIED = """
+WITH held AS (SELECT definition, run, fact, language, layer, neuron, score FROM {neurons} {clause}),
+shared AS (SELECT run, fact, layer, neuron FROM {shared} {clause})
+SELECT
+    names.subject, names.relation, names.object, held.layer, held.neuron,
+    list(held.language ORDER BY held.language) AS languages, count(*)::INTEGER AS n_languages,
+    any_value(covered.n_languages) AS of_languages, any_value(shared.neuron) IS NOT NULL AS likn,
+    avg(held.score)::FLOAT AS score, any_value(token.writes) AS writes,
+    model.name AS model, model.kind, run.method, coalesce(run.settings ->> 'at', 'query') AS position,
+    held.definition, held.run, held.fact
+FROM held
+JOIN run ON run.run = held.run
+JOIN model ON model.model = run.model
+JOIN ({names}) AS names ON names.fact = held.fact
+LEFT JOIN fact_coverage AS covered ON covered.run = held.run AND covered.fact = held.fact
+LEFT JOIN shared
+    ON shared.run = held.run AND shared.fact = held.fact AND shared.layer = held.layer AND shared.neuron = held.neuron
+LEFT JOIN (
+    SELECT model, layer, neuron, list(coalesce(text, token) ORDER BY rank) AS writes
+    FROM neuron_token WHERE direction = 'promotes' AND rank <= 3 GROUP BY model, layer, neuron
+) AS token ON token.model = run.model AND token.layer = held.layer AND token.neuron = held.neuron
+GROUP BY ALL
+ORDER BY likn DESC, n_languages DESC, score DESC, held.run, subject, relation, object, held.layer, held.neuron
 """
 
 
@@ -85,6 +116,18 @@ class Filter:
     def clause(self) -> str:
         """Return the WHERE clause, empty without conditions."""
         return "WHERE " + " AND ".join(self.conditions) if self.conditions else ""
+
+
+def carried(
+    definition: str, thresholds: Mapping[str, object], wanted: Filter, limit: int | None
+) -> tuple[str, dict[str, object]]:
+    """Return the query of `Atlas.carried` and its parameters."""
+    neurons, params = source("knowledge_neuron", definition, thresholds)
+    shared, _ = source("likn", definition, thresholds)
+    parts = [CARRIED.format(neurons=neurons, shared=shared, clause=wanted.clause(), names=NAMES)]
+    if limit is not None:
+        parts.append("LIMIT $limit")
+    return "\n".join(parts), params | wanted.params | ({} if limit is None else {"limit": limit})
 
 
 def source(view: str, definition: str, thresholds: Mapping[str, object]) -> tuple[str, dict[str, object]]:

@@ -14,16 +14,13 @@ from ..options import (
     DEFAULT_DB,
     DEMO,
     Db,
-    FormatOption,
-    Json,
     Languages,
-    Output,
     Relations,
     choosing_model,
-    chosen,
     split,
+    writing,
 )
-from ..output.emit import emit
+from ..output.emit import STDOUT, Destination
 from ..output.formats import Format
 
 if TYPE_CHECKING:
@@ -33,6 +30,7 @@ if TYPE_CHECKING:
 
 
 @choosing_model
+@writing
 def check(
     subject: Annotated[str | None, typer.Option(help="Subject of the claim, as text.")] = None,
     relation: Annotated[str | None, typer.Option(help="Relation of the claim, such as P36.")] = None,
@@ -67,9 +65,7 @@ def check(
     definition: Annotated[str, typer.Option(help="Named thresholds that say what a DKN is.")] = "default",
     db: Db = DEFAULT_DB,
     seed: Annotated[int, typer.Option(help="Seed of wrong objects, random neurons and intervals.")] = 0,
-    format_: FormatOption = None,
-    json: Json = False,
-    output: Output = None,
+    to: Destination = STDOUT,
 ) -> None:
     """Judge claims by the attribution of their objects at their relation's degenerate knowledge neurons.
 
@@ -82,17 +78,16 @@ def check(
     options = CheckOptions(**choice.given(), db=db, source=from_, definition=definition, templates=templates, seed=seed)
     one = (subject, relation, object_)
     _check_usage(one, claims, evaluate=evaluate)
-    format_ = chosen(format_, json)
     if evaluate:
-        _evaluate(options, split(languages), split(relations), split(conditions), limit, format_, output)
+        _evaluate(options, split(languages), split(relations), split(conditions), limit, to)
     elif claims is not None:
         from atlas.checking.claims import read_claims
 
-        _judge(options, read_claims(claims), evidence, format_, output)
+        _judge(options, read_claims(claims), evidence, to)
     else:
         from atlas.checking.claims import Claim
 
-        _judge_one(options, Claim(str(subject), str(relation), str(object_), language), evidence, format_, output)
+        _judge_one(options, Claim(str(subject), str(relation), str(object_), language), evidence, to)
 
 
 def _check_usage(one: tuple[str | None, ...], claims: Path | None, *, evaluate: bool) -> None:
@@ -108,8 +103,7 @@ def _evaluate(
     relations: tuple[str, ...] | None,
     conditions: tuple[str, ...] | None,
     limit: int,
-    format_: Format | None,
-    output: Path | None,
+    to: Destination,
 ) -> None:
     from atlas.checking.job import evaluate_claims
     from atlas.checking.report import evaluation_table
@@ -119,8 +113,8 @@ def _evaluate(
     identity, found, left_out = evaluate_claims(
         options, languages, relations, conditions, limit or None, TerminalProgress()
     )
-    compact = output is None and format_ in (None, Format.table, Format.markdown)
-    emit(evaluation_table(found, options.seed, compact=compact), format_, output)
+    compact = to.output is None and to.format in (Format.table, Format.markdown)
+    to.write(evaluation_table(found, options.seed, compact=compact))
     for reason, facts in left_out.items():
         diagnostics.warning(f"no claims of {facts:,} facts in a language: {reason}")
     diagnostics.talk(
@@ -128,32 +122,28 @@ def _evaluate(
     )
 
 
-def _judge(
-    options: "CheckOptions", claims: "list[Claim]", evidence: str, format_: Format | None, output: Path | None
-) -> None:
+def _judge(options: "CheckOptions", claims: "list[Claim]", evidence: str, to: Destination) -> None:
     from atlas.checking.answers import answer_rows
     from atlas.checking.judge import check_claims
 
     from ..output.progress import TerminalProgress
 
     answers = check_claims(options, claims, evidence, progress=TerminalProgress())
-    emit(answer_rows(answers), format_, output)
+    to.write(answer_rows(answers))
     unusable = sum(answer.status != "ok" for answer in answers)
     if unusable:
         diagnostics.warning(f"{unusable:,} of {len(answers):,} claims have no verdict; their column `status` says why")
 
 
-def _judge_one(
-    options: "CheckOptions", claim: "Claim", evidence: str, format_: Format | None, output: Path | None
-) -> None:
+def _judge_one(options: "CheckOptions", claim: "Claim", evidence: str, to: Destination) -> None:
     from atlas.checking.answers import answer_rows
     from atlas.checking.judge import check_claims
 
     from ..output.progress import TerminalProgress
 
     (answer,) = check_claims(options, [claim], evidence, strict=True, progress=TerminalProgress())
-    if format_ is not None or output is not None:
-        emit(answer_rows([answer]), format_, output)
+    if not to.for_eyes:
+        to.write(answer_rows([answer]))
         return
     for line in _lines(answer):
         print(diagnostics.visible(line))

@@ -8,9 +8,8 @@ import typer
 from atlas import scorers
 
 from .. import diagnostics
-from ..options import DEFAULT_DB, Db, FormatOption, Json, Output, chosen
-from ..output.emit import emit
-from ..output.formats import Format
+from ..options import DEFAULT_DB, Db, writing
+from ..output.emit import STDOUT, Destination
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,6 +25,7 @@ class Part(StrEnum):
     layers = "layers"
 
 
+@writing
 def compare(
     a: Annotated[str, typer.Argument(help="A model of the atlas: its name or its digest.", metavar="A")],
     b: Annotated[str, typer.Argument(help="Another one.", metavar="B")],
@@ -35,9 +35,7 @@ def compare(
     table: Annotated[
         Part | None, typer.Option(help="Table to write; if left out, all as text, and facts in any other format.")
     ] = None,
-    format_: FormatOption = None,
-    json: Json = False,
-    output: Output = None,
+    to: Destination = STDOUT,
 ) -> None:
     """Compare two models on the facts and languages that both were probed on.
 
@@ -50,11 +48,10 @@ def compare(
     with atlas.open(db) as opened:
         found = opened.compare(a, b, method=method, definition=definition)
     _introduce(found)
-    format_ = chosen(format_, json)
-    if output is None and format_ in (None, Format.table):
+    if to.for_eyes:
         _show(found, list(Part) if table is None else [table])
     else:
-        emit(_rows(found, table or Part.facts), format_, output)
+        to.write(_rows(found, table or Part.facts))
 
 
 def _introduce(found: "Comparison") -> None:
@@ -72,7 +69,7 @@ def _show(found: "Comparison", parts: list[Part]) -> None:
     for number, part in enumerate(parts):
         if number:
             print()
-        emit(rounded(_rows(found, part)), Format.table, None)
+        STDOUT.write(rounded(_rows(found, part)))
 
 
 def _rows(found: "Comparison", part: Part) -> "pa.Table":

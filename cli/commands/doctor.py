@@ -9,12 +9,12 @@ import typer
 from atlas.running.choice import OpenChoice
 
 from ..exits import ExitCode
-from ..options import DEFAULT_DB, OPEN, Db, FormatOption, Json, choosing_model, chosen
-from ..output.emit import emit
-from ..output.formats import Format
+from ..options import DEFAULT_DB, OPEN, Db, choosing_model, writing
+from ..output.emit import STDOUT, Destination
 
 
 @choosing_model
+@writing
 def doctor(
     db: Db = DEFAULT_DB,
     choice: Annotated[
@@ -24,8 +24,7 @@ def doctor(
     digest: Annotated[
         bool, typer.Option("--digest", help="Print a digest of the atlas' content and nothing else.")
     ] = False,
-    format_: FormatOption = None,
-    json: Json = False,
+    to: Destination = STDOUT,
 ) -> None:
     """Check the installation and the atlas, or whether a model is computed as its own code does.
 
@@ -35,7 +34,7 @@ def doctor(
     import pyarrow as pa
 
     if digest:
-        _print_digest(db, chosen(format_, json))
+        _print_digest(db, to)
         return
 
     from atlas.doctor.job import examine, examine_model
@@ -44,12 +43,12 @@ def doctor(
 
     found = examine(db) if choice.model is None else examine_model(choice.filled(), TerminalProgress())
     findings = list(found)
-    emit(pa.Table.from_pylist([asdict(finding) for finding in findings]), chosen(format_, json), None)
+    to.write(pa.Table.from_pylist([asdict(finding) for finding in findings]))
     if any(finding.status == "wrong" for finding in findings):
         raise typer.Exit(ExitCode.FAILED)
 
 
-def _print_digest(db: Path, format_: Format | None) -> None:
+def _print_digest(db: Path, to: Destination) -> None:
     import pyarrow as pa
 
     import atlas
@@ -57,7 +56,7 @@ def _print_digest(db: Path, format_: Format | None) -> None:
 
     with atlas.open(db) as opened:
         found = digest(opened)
-    if format_ is None:
+    if to.for_eyes:
         print(found)
     else:
-        emit(pa.table({"digest": [found]}), format_, None)
+        to.write(pa.table({"digest": [found]}))

@@ -13,8 +13,8 @@ from atlas.running.choice import OpenChoice
 
 from .. import diagnostics
 from ..exits import ExitCode
-from ..options import DEFAULT_DB, OPEN, Db, FormatOption, Json, Output, choosing_model, chosen, split
-from ..output.emit import emit
+from ..options import DEFAULT_DB, OPEN, Db, Json, choosing_model, split, writing
+from ..output.emit import STDOUT, Destination
 
 if TYPE_CHECKING:
     from atlas.editing.job import Done
@@ -26,6 +26,20 @@ app = typer.Typer(
     rich_markup_mode=None,
     add_completion=False,
 )
+COLUMNS = (
+    "subject",
+    "relation",
+    "old_object",
+    "object",
+    "method",
+    "status",
+    "efficacy",
+    "transfer",
+    "locality",
+    "edit",
+)
+SPARE = ("method", "locality", "transfer", "relation")
+"""Columns of `edit list` in a table, and those that a narrow one goes without first."""
 EditName = Annotated[
     str, typer.Argument(help="An edit's number, as `edit list` shows it, or its file.", metavar="EDIT")
 ]
@@ -93,12 +107,13 @@ def edit(
 
 
 @app.command("list")
-def list_(db: Db = DEFAULT_DB, format_: FormatOption = None, json: Json = False, output: Output = None) -> None:
+@writing
+def list_(db: Db = DEFAULT_DB, to: Destination = STDOUT) -> None:
     """List the edits of an atlas and what they did."""
     import atlas
 
     with atlas.open(db) as opened:
-        emit(opened.sql("FROM edit_summary"), chosen(format_, json), output)
+        to.write(opened.sql("FROM edit_summary"), COLUMNS, spare=SPARE)
 
 
 @app.command()
@@ -191,13 +206,13 @@ def _values(one: "Done") -> dict[str, object]:
     if one.made is None or one.target is None:
         return {"fact": one.request.fact, "object": one.request.object, "error": str(one.error)}
     return {
-        "fact": one.target.fact.id,
+        "fact": str(one.target.fact.id),
         "subject": one.target.fact.subject,
         "relation": one.target.fact.relation,
         "old_object": one.target.fact.object,
         "object": one.target.object,
         "languages": list(one.target.languages),
-        "edit": one.made.edit.record.id,
+        "edit": str(one.made.edit.record.id),
         "file": str(one.file) if one.file else None,
         "converged": one.made.converged,
         "source": one.made.edit.record.source,

@@ -13,20 +13,19 @@ from ..options import (
     DEFAULT_DB,
     OPEN,
     Db,
-    FormatOption,
-    Json,
     Languages,
-    Output,
     Relations,
     choosing_model,
-    chosen,
     split,
+    writing,
 )
+from ..output.emit import STDOUT, Destination
 from ..output.evaluation import show_tables
 from .exam import exam
 
 
 @choosing_model
+@writing
 def evaluate(
     planted: Annotated[bool, typer.Option("--planted", help="The same as `atlas exam`.")] = False,
     family: Annotated[str, typer.Option(hidden=True)] = "bert",
@@ -50,9 +49,7 @@ def evaluate(
     db: Db = DEFAULT_DB,
     seeds: Annotated[int, typer.Option(min=1, hidden=True)] = 2,
     figure: Annotated[Path | None, typer.Option(hidden=True)] = None,
-    format_: FormatOption = None,
-    json: Json = False,
-    output: Output = None,
+    to: Destination = STDOUT,
 ) -> None:
     """Print what localisation is worth: what suppressing and enhancing the neurons of each scorer does.
 
@@ -61,9 +58,9 @@ def evaluate(
     """
     if planted:
         diagnostics.note("`atlas evaluate --planted` is `atlas exam` now")
-        exam(family, method, seeds, figure, format_, json=json, output=output)
+        exam(family=family, method=method, seeds=seeds, figure=figure, to=to)
         return
-    for path, check in ((out, outputs.check_folder), (output, outputs.check_file)):
+    for path, check in ((out, outputs.check_folder), (to.output, outputs.check_file)):
         if path is not None:
             check(path, "--out" if path is out else "--output")
     methods = scorers.asked(split(method), "localisation")
@@ -76,4 +73,4 @@ def evaluate(
         **choice.given(), db=db, languages=split(languages), relations=split(relations), limit=limit,
         methods=methods, method=likn_method, neurons=neurons, definition=definition, scope=scope, seed=seed,
     )  # fmt: skip
-    show_tables(run_evaluate(options, TerminalProgress()), chosen(format_, json), output, out)
+    show_tables(run_evaluate(options, TerminalProgress()), to, out)

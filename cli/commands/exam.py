@@ -11,9 +11,8 @@ from atlas.errors import AtlasError, UsageError
 from atlas.outputs import whole_file
 
 from .. import diagnostics
-from ..options import FormatOption, Json, Output, chosen, split
-from ..output.emit import emit
-from ..output.formats import Format
+from ..options import split, writing
+from ..output.emit import STDOUT, Destination
 
 if TYPE_CHECKING:
     from atlas.exam.job import Exam
@@ -22,14 +21,13 @@ MOST_WORKERS = 8
 """Processes that share the models out, at most; each takes some 600 MB."""
 
 
+@writing
 def exam(
     family: Annotated[str, typer.Option(help="bert or gpt2.")] = "bert",
     method: Annotated[str | None, typer.Option(help="Scorers to compare, such as amig,kn; all if left out.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Models in each setting.")] = 2,
     figure: Annotated[Path | None, typer.Option(help="Write a picture of the results too.", metavar="FILE.svg")] = None,
-    format_: FormatOption = None,
-    json: Json = False,
-    output: Output = None,
+    to: Destination = STDOUT,
 ) -> None:
     """Examine the scorers on planted models, small ones with known circuits in their weights.
 
@@ -50,22 +48,22 @@ def exam(
     for failure in found.failures:
         diagnostics.note(f"setting {failure.setting!r}, seed {failure.seed} could not be planted: {failure.reason}")
     diagnostics.note(f"{found.seconds:.0f} s")
-    _show(found, chosen(format_, json), output)
+    _show(found, to)
     if figure is not None:
         _draw(found, figure)
 
 
-def _show(found: "Exam", format_: Format | None, output: Path | None) -> None:
+def _show(found: "Exam", to: Destination) -> None:
     from atlas.exam import all_rows, by_circuit, by_setting
 
     if not found.rows:
         raise AtlasError("No model could be planted; the notes above say why.")
-    if output is not None or format_ not in (None, Format.table):
-        emit(all_rows(found.rows), format_, output)
+    if not to.for_eyes:
+        to.write(all_rows(found.rows))
         return
-    emit(by_setting(found.rows), Format.table, None)
+    STDOUT.write(by_setting(found.rows))
     print()
-    emit(by_circuit(found.rows, found.rows[0].setting), Format.table, None)
+    STDOUT.write(by_circuit(found.rows, found.rows[0].setting))
 
 
 def _draw(found: "Exam", path: Path) -> None:

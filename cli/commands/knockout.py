@@ -96,7 +96,7 @@ def values(summary: "KnockoutSummary") -> dict[str, object]:
     """Return the summary as JSON values."""
     return {
         "atlas": str(summary.atlas),
-        "run": summary.run,
+        "run": str(summary.run),
         "model": summary.model,
         "source": summary.source,
         "prompts": summary.prompts,

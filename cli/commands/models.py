@@ -1,10 +1,13 @@
 """`atlas models`: which models can be used."""
 
-from ..options import FormatOption, Json, Output, chosen
-from ..output.emit import emit
+from ..options import writing
+from ..output.emit import STDOUT, Destination
+
+COLUMNS = ("name", "family", "kind", "model")
 
 
-def models(format_: FormatOption = None, json: Json = False, output: Output = None) -> None:
+@writing
+def models(to: Destination = STDOUT) -> None:
     """List the families of models that can be used, with short names for `--model`."""
     import pyarrow as pa
 
@@ -25,4 +28,4 @@ def models(format_: FormatOption = None, json: Json = False, output: Output = No
         for family in FAMILIES.values()
         for name in names_of(family.name)
     ]
-    emit(pa.Table.from_pylist(rows), chosen(format_, json), output)
+    to.write(pa.Table.from_pylist(rows), COLUMNS)

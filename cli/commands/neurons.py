@@ -1,19 +1,30 @@
 """`atlas neurons`: which neurons hold what."""
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from atlas.errors import UsageError
+from atlas.ids import named_neuron
+from atlas.matching import parse_neuron
 
-from ..options import DEFAULT_DB, Db, FormatOption, Json, Output, Rows, chosen, some
-from ..output.emit import emit
+from ..options import DEFAULT_DB, Db, Rows, writing
+from ..output.carried import COLUMNS, SPARE, headline, named
+from ..output.emit import STDOUT, Destination
+
+if TYPE_CHECKING:
+    from atlas import Atlas, Result
 
 
+@writing
 def neurons(
+    what: Annotated[
+        str | None,
+        typer.Argument(help="A neuron such as L3.486, or a fact's subject, object or id.", metavar="[WHAT]"),
+    ] = None,
     db: Db = DEFAULT_DB,
     fact: Annotated[
-        str | None, typer.Option(help="Knowledge neurons of this fact: its id, or its subject's name or key.")
+        str | None, typer.Option(help="Knowledge neurons of this fact: its subject, its object or its id.")
     ] = None,
     relation: Annotated[str | None, typer.Option(help="Knowledge neurons of this relation's facts.")] = None,
     language: Annotated[str | None, typer.Option(help="Knowledge neurons in this language.")] = None,
@@ -21,42 +32,68 @@ def neurons(
         bool, typer.Option("--likn", help="Language-independent neurons of --fact or --relation only.")
     ] = False,
     layer: Annotated[int | None, typer.Option(min=0, help="Neurons of this layer, from 0.")] = None,
-    neuron: Annotated[int | None, typer.Option(min=0, help="Neurons of this index, from 0.")] = None,
+    neuron: Annotated[
+        str | None, typer.Option(help="Neurons of this index, from 0, or one such as L3.486.", metavar="NEURON")
+    ] = None,
     run: Annotated[int | None, typer.Option(help="Of this run only.")] = None,
     definition: Annotated[str, typer.Option(help="Named thresholds to go by.")] = "default",
     tau: Annotated[
         float | None, typer.Option(help="Share of a prompt's largest score, in place of the definition's.")
     ] = None,
     limit: Rows = 20,
-    format_: FormatOption = None,
-    json: Json = False,
-    output: Output = None,
+    to: Destination = STDOUT,
 ) -> None:
-    """List neurons, of the whole atlas or of a fact.
+    """List neurons: those that carry a fact in each language, or the facts that a neuron carries.
 
-    Without --fact, --relation or --language, each neuron comes with the number of facts and languages that it
-    is a knowledge neuron of.
+    `atlas neurons Paris` says which neurons carry the fact, in which languages, and `atlas neurons L3.486` which facts
+    that neuron carries and what it writes. Without WHAT, --fact, --relation and --language, each neuron of the atlas
+    comes with the number of facts and languages that it is a knowledge neuron of.
     """
     import atlas
 
     of_facts: dict[str, Any] = {"fact": fact, "relation": relation, "language": language}
-    of_neurons: dict[str, Any] = {"layer": layer, "neuron": neuron}
-    _check(of_facts, of_neurons, likn=likn, tau=tau)
-    common: dict[str, Any] = {"run": run, "definition": definition, "limit": some(limit)}
+    of_neurons = _place(layer, neuron)
+    common: dict[str, Any] = {"run": run, "definition": definition, "limit": limit + 1 if limit else None}
+    _check(what, of_facts, of_neurons, likn=likn, tau=tau)
     with atlas.open(db) as opened:
-        if likn:
+        if what is not None:
+            found = _carried(opened, what, relation, common | {"limit": None})
+            if to.for_eyes:
+                headline(opened, found, named_neuron(what))
+        elif likn:
             found = opened.likn(fact=fact, relation=relation, tau=tau, **common)
         elif any(value is not None for value in (*of_facts.values(), tau)):
-            found = opened.knowledge_neurons(fact=fact, relation=relation, language=language, tau=tau, **common)
+            found = opened.knowledge_neurons(**of_facts, tau=tau, **common)
         else:
-            found = opened.neurons(layer=layer, neuron=neuron, **common)
-        emit(found.to_arrow(), chosen(format_, json), output)
+            found = opened.neurons(layer=of_neurons["layer"], neuron=of_neurons["neuron"], **common)
+        to.write(named(opened, found.to_arrow()), COLUMNS, limit, SPARE)
 
 
-def _check(of_facts: dict[str, Any], of_neurons: dict[str, Any], *, likn: bool, tau: float | None) -> None:
+def _carried(opened: "Atlas", what: str, relation: str | None, common: dict[str, Any]) -> "Result":
+    place = named_neuron(what)
+    if place is not None:
+        return opened.carried(layer=place[0], neuron=place[1], relation=relation, **common)
+    return opened.carried(fact=what, relation=relation, **common)
+
+
+def _place(layer: int | None, neuron: str | None) -> dict[str, int | None]:
+    """Return the filters that --layer and --neuron are; raises UsageError for what is no neuron."""
+    if neuron is None or (neuron.isascii() and neuron.isdigit()):
+        return {"layer": layer, "neuron": None if neuron is None else int(neuron)}
+    found = parse_neuron(neuron)
+    if layer not in (None, found[0]):
+        raise UsageError(f"--neuron {neuron} lies in layer {found[0]}, not in --layer {layer}: leave one out.")
+    return {"layer": found[0], "neuron": found[1]}
+
+
+def _check(
+    what: str | None, of_facts: dict[str, Any], of_neurons: dict[str, Any], *, likn: bool, tau: float | None
+) -> None:
     """Raise UsageError for options that do not go together."""
     summary = any(value is not None for value in of_neurons.values())
     if summary and (likn or tau is not None or any(value is not None for value in of_facts.values())):
         raise UsageError("--layer and --neuron list neurons over all facts: leave out the other filters.")
     if likn and of_facts["language"] is not None:
         raise UsageError("--likn neurons belong to no single language: leave out --language.")
+    if what is not None and (summary or likn or tau is not None or of_facts["fact"] or of_facts["language"]):
+        raise UsageError(f"{what!r} says what to look up: beside it only --relation, --run and --definition narrow.")

@@ -1,12 +1,16 @@
 """`atlas runs`: what was computed, with which model and settings."""
 
-from ..options import DEFAULT_DB, Db, FormatOption, Json, Output, chosen
-from ..output.emit import emit
+from ..options import DEFAULT_DB, Db, writing
+from ..output.emit import STDOUT, Destination
+
+COLUMNS = ("model", "kind", "method", "seed", "status", "usable", "prompts", "started", "run")
+SPARE = ("kind", "seed", "prompts", "started")
 
 
-def runs(db: Db = DEFAULT_DB, format_: FormatOption = None, json: Json = False, output: Output = None) -> None:
+@writing
+def runs(db: Db = DEFAULT_DB, to: Destination = STDOUT) -> None:
     """List runs: model, method, status and number of prompts."""
     import atlas
 
     with atlas.open(db) as opened:
-        emit(opened.runs().to_arrow(), chosen(format_, json), output)
+        to.write(opened.runs().to_arrow(), COLUMNS, spare=SPARE)

@@ -10,16 +10,15 @@ import typer
 from atlas.errors import LimitError, UsageError
 
 from .. import diagnostics
-from ..options import DEFAULT_DB, Db, FormatOption, Json, Output, chosen, megabytes
-from ..output.emit import emit
+from ..options import DEFAULT_DB, Db, megabytes, writing
+from ..output.emit import STDOUT, Destination
 
 
+@writing
 def sql(
     query: Annotated[str, typer.Argument(help="The SQL to run; - reads it from stdin.", metavar="QUERY")],
     db: Db = DEFAULT_DB,
-    format_: FormatOption = None,
-    json: Json = False,
-    output: Output = None,
+    to: Destination = STDOUT,
     write: Annotated[
         bool, typer.Option("--write", help="Let the query change the atlas, whole or not at all.")
     ] = False,
@@ -56,7 +55,7 @@ def sql(
         except LimitError as error:
             error.add_note("--timeout, --memory and --allow-files set what a query may take and touch")
             raise
-        emit(result, chosen(format_, json), output)
+        to.write(result)
 
 
 def _stdin() -> str:

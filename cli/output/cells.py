@@ -11,16 +11,28 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from atlas import schema
 
-def rows(table: pa.Table) -> Iterator[list[Any]]:
-    """Yield each row of `table` as JSON values, one batch in memory at a time."""
+EXACT = 2**53 - 1
+"""The largest whole number that readers of JSON with doubles for numbers, such as JavaScript, read as it is."""
+
+
+def rows(table: pa.Table, *, numbers_as_text: bool = False) -> Iterator[list[Any]]:
+    """Yield each row of `table` as JSON values, one batch in memory at a time.
+
+    With `numbers_as_text`, columns of ids and those that hold a whole number beyond `EXACT` are strings throughout.
+    """
+    texts = {name for name in table.column_names if numbers_as_text and _too_wide(name, table[name])}
     for batch in table.to_batches(max_chunksize=10_000):
-        columns = [[plain(value, column.type) for value in _values(column)] for column in batch.columns]
+        columns = [_plain(batch.column(name), as_text=name in texts) for name in table.column_names]
         yield from (list(row) for row in zip(*columns, strict=True))
 
 
 def plain(value: Any, type_: pa.DataType) -> Any:
-    """Return `value` as a JSON value; NaN and infinities are the strings `NaN`, `Infinity`, `-Infinity`."""
+    """Return `value` as a JSON value; NaN and infinities are the strings `NaN`, `Infinity`, `-Infinity`.
+
+    Whole numbers beyond `EXACT` inside lists and structs are strings.
+    """
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
@@ -28,7 +40,7 @@ def plain(value: Any, type_: pa.DataType) -> Any:
     if isinstance(value, list):
         return _list(value, type_)
     if isinstance(value, dict):
-        return {key: plain(item, type_.field(key).type) for key, item in value.items()}
+        return {key: _inner(item, type_.field(key).type) for key, item in value.items()}
     return _scalar(value)
 
 
@@ -45,6 +57,21 @@ def rounded(table: pa.Table, digits: int = 3) -> pa.Table:
 
     columns = [compute.round(c, digits) if pa.types.is_floating(c.type) else c for c in table.columns]
     return pa.table(columns, names=table.column_names)
+
+
+def _too_wide(name: str, column: pa.ChunkedArray) -> bool:
+    """True for a column of ids, or of whole numbers of which one is beyond `EXACT`."""
+    if pa.types.is_decimal(column.type):
+        return column.type.scale == 0 and any(value is not None and abs(value) > EXACT for value in column.to_pylist())
+    if not pa.types.is_integer(column.type) or column.type.bit_width < 64:
+        return False
+    chunks = (chunk.to_numpy(zero_copy_only=False) for chunk in column.chunks)
+    return name in schema.IDS or any(bool(((chunk > EXACT) | (chunk < -EXACT)).any()) for chunk in chunks)
+
+
+def _plain(column: pa.Array, as_text: bool) -> list[Any]:
+    values = [plain(value, column.type) for value in _values(column)]
+    return [None if value is None else str(value) for value in values] if as_text else values
 
 
 def _values(column: pa.Array) -> list[Any]:
@@ -79,8 +106,13 @@ def _number(value: float, *, narrow: bool) -> float | str:
 
 def _list(value: list[Any], type_: pa.DataType) -> Any:
     if pa.types.is_map(type_):
-        return {text(plain(key, type_.key_type)): plain(item, type_.item_type) for key, item in value}
-    return [plain(item, type_.value_type) for item in value]
+        return {text(plain(key, type_.key_type)): _inner(item, type_.item_type) for key, item in value}
+    return [_inner(item, type_.value_type) for item in value]
+
+
+def _inner(value: Any, type_: pa.DataType) -> Any:
+    found = plain(value, type_)
+    return str(found) if isinstance(found, int) and abs(found) > EXACT else found
 
 
 def _scalar(value: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from atlas.outputs import own_folder
 
 from .. import diagnostics
-from .emit import emit
+from .emit import STDOUT, Destination
 from .formats import Format
 from .summary import counted
 
@@ -29,7 +29,7 @@ _MEASURES = {
 }
 
 
-def show_tables(found: "Evaluated", format_: Format | None, output: Path | None, out: Path | None) -> None:
+def show_tables(found: "Evaluated", to: Destination, out: Path | None) -> None:
     """Print both tables with their intervals; a format other than `table`, or a file, gets every column of the first.
 
     With `out`, every column of both goes into that folder, as CSV and Markdown.
@@ -41,12 +41,12 @@ def show_tables(found: "Evaluated", format_: Format | None, output: Path | None,
         diagnostics.note(f"the {table} table leaves out {counted(len(facts), 'fact')}: {reason} ({names}{more})")
     if out is not None:
         _write(found, out)
-    if output is not None or format_ not in (None, Format.table):
-        emit(found.localisation, format_, output)
+    if not to.for_eyes:
+        to.write(found.localisation)
         return
-    emit(short(found.localisation, _LOCALISATION), Format.table, None)
+    STDOUT.write(short(found.localisation, _LOCALISATION))
     print()
-    emit(short(found.cross_lingual, _CROSS_LINGUAL), Format.table, None)
+    STDOUT.write(short(found.cross_lingual, _CROSS_LINGUAL))
 
 
 def short(table: "pa.Table", keys: tuple[str, ...]) -> "pa.Table":
@@ -79,5 +79,5 @@ def _write(found: "Evaluated", out: Path) -> None:
     }
     with own_folder(out, "--out") as part:
         for name, (table, keys) in tables.items():
-            emit(table, Format.csv, part / f"{name}.csv")
-            emit(short(table, keys), Format.markdown, part / f"{name}.md")
+            Destination(Format.csv, part / f"{name}.csv").write(table)
+            Destination(Format.markdown, part / f"{name}.md").write(short(table, keys))

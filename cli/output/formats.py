@@ -1,7 +1,8 @@
-"""Result tables as bytes: table, csv, json, jsonl, markdown and parquet.
+"""Result tables as bytes: csv, tsv, json, jsonl, markdown and parquet.
 
 NULL is `NULL` in tables, an empty unquoted cell in CSV (the empty string is `""`), `null` in JSON. Numbers
-have the shortest digits that read back to the same value. Lists and structs are JSON inside a cell.
+have the shortest digits that read back to the same value; ids and other whole numbers that many JSON readers would
+round are strings there. Lists and structs are JSON inside a cell.
 """
 
 import io
@@ -12,13 +13,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from atlas.errors import UsageError
 
-from ..diagnostics import note, visible
+from ..diagnostics import visible
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-TABLE_ROWS = 1000
-"""Rows that the format `table`, made for eyes, shows at most; the other formats show all."""
 
 
 class Format(StrEnum):
@@ -26,30 +24,33 @@ class Format(StrEnum):
 
     table = "table"
     csv = "csv"
+    tsv = "tsv"
     json = "json"
     jsonl = "jsonl"
     markdown = "markdown"
     parquet = "parquet"
 
 
-def write(result: "pa.Table", format_: Format, out: BinaryIO, width: int | None = None) -> None:
-    """Write `result`, whose columns have names of their own, to `out`; `width` is the terminal's, None for no limit."""
+def write(result: "pa.Table", format_: Format, out: BinaryIO) -> None:
+    """Write `result`, whose columns have names of their own, to `out`; tables for eyes are `layout`'s."""
     if format_ is Format.parquet:
         _parquet(result, out)
-    elif format_ is Format.table:
-        _table(result, out, width)
     else:
         text = io.TextIOWrapper(out, encoding="utf-8", newline="", write_through=True)
         _WRITERS[format_](result, text)
         text.detach()
 
 
-def _csv(result: "pa.Table", out: io.TextIOWrapper) -> None:
+def _csv(result: "pa.Table", out: io.TextIOWrapper, between: str = ",") -> None:
     from .cells import rows
 
-    out.write(",".join(_quoted(name) for name in result.column_names) + "\n")
+    out.write(between.join(_quoted(name, between) for name in result.column_names) + "\n")
     for row in rows(result):
-        out.write(",".join("" if value is None else _quoted(value) for value in row) + "\n")
+        out.write(between.join("" if value is None else _quoted(value, between) for value in row) + "\n")
+
+
+def _tsv(result: "pa.Table", out: io.TextIOWrapper) -> None:
+    _csv(result, out, "\t")
 
 
 def _json(result: "pa.Table", out: io.TextIOWrapper) -> None:
@@ -75,26 +76,6 @@ def _markdown(result: "pa.Table", out: io.TextIOWrapper) -> None:
         out.write(_bar(["NULL" if value is None else _cell(value) for value in row]))
 
 
-def _table(result: "pa.Table", out: BinaryIO, width: int | None) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    from .cells import rows
-
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    for name, right in zip(result.column_names, _numeric(result), strict=True):
-        table.add_column(Text(visible(name)), justify="right" if right else "left", overflow="fold")
-    for row in rows(result.slice(0, TABLE_ROWS)):
-        table.add_row(*(Text("NULL", style="dim") if cell is None else Text(_shown(cell)) for cell in row))
-    text = io.StringIO()
-    # Without a terminal nothing is folded: one row of the result stays one line.
-    Console(file=text, width=width or 1_000_000, highlight=False, force_terminal=width is not None).print(table)
-    out.write("".join(line.rstrip() + "\n" for line in text.getvalue().splitlines()).encode())
-    if result.num_rows > TABLE_ROWS:
-        note(f"{TABLE_ROWS:,} of {result.num_rows:,} rows shown; --format csv writes them all")
-
-
 def _parquet(result: "pa.Table", out: BinaryIO) -> None:
     from pyarrow import ArrowNotImplementedError, parquet
 
@@ -108,7 +89,8 @@ def _objects(result: "pa.Table") -> Any:
     from .cells import rows
 
     names = result.column_names
-    return (json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) for row in rows(result))
+    for row in rows(result, numbers_as_text=True):
+        yield json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False)
 
 
 def _numeric(result: "pa.Table") -> list[bool]:
@@ -120,11 +102,11 @@ def _numeric(result: "pa.Table") -> list[bool]:
     ]
 
 
-def _quoted(value: object) -> str:
+def _quoted(value: object, between: str) -> str:
     from .cells import text
 
     cell = text(value)
-    if cell == "" or any(char in cell for char in ',"\r\n') or cell != cell.strip():
+    if cell == "" or any(char in cell for char in f'{between}"\r\n') or cell != cell.strip():
         return '"' + cell.replace('"', '""') + '"'
     return cell
 
@@ -140,14 +122,9 @@ def _cell(value: object) -> str:
     return safe.replace("|", "\\|").replace("\n", "<br>")
 
 
-def _shown(value: object) -> str:
-    from .cells import text
-
-    return visible(text(value))
-
-
 _WRITERS: dict[Format, Callable[["pa.Table", io.TextIOWrapper], None]] = {
     Format.csv: _csv,
+    Format.tsv: _tsv,
     Format.json: _json,
     Format.jsonl: _jsonl,
     Format.markdown: _markdown,

@@ -81,7 +81,7 @@ def _skip_lines(skips: Iterable["Skip"]) -> Iterator[str]:
 def _values(summary: "Summary") -> dict[str, object]:
     return {
         "atlas": str(summary.atlas),
-        "run": summary.run,
+        "run": str(summary.run),
         "model": summary.model,
         "method": summary.method,
         "shard": str(summary.shard),

@@ -21,7 +21,7 @@ def sql(shell, facts_only):
     return run
 
 
-@pytest.mark.parametrize("name", ["table", "csv", "json", "jsonl", "markdown"])
+@pytest.mark.parametrize("name", ["table", "csv", "tsv", "json", "jsonl", "markdown"])
 def test_every_awkward_value_in_every_format(sql, name):
     ended = sql(AWKWARD, "--format", name)
     assert ended.code == 0

@@ -2,6 +2,7 @@
 
 FLOORS = (
     ("errors", "ids", "schema", "templates"),
+    ("matching",),
     ("facts", "scorers", "statistics", "drawing", "outputs"),
     ("models", "store"),
     ("engine", "migrations", "atlas"),

@@ -46,7 +46,7 @@ def test_a_fact_is_found_by_id_key_and_label(reader):
     for name in (fact.id, str(fact.id), "s1", "s1-fr"):
         assert found(reader.likn(fact=name, run=reader.first), "fact", "neuron") == {(fact.id, 0), (fact.id, 1)}
     for name in ("nobody", 5, "12345678901234567890123", "'; DROP TABLE fact; --"):
-        with pytest.raises(UsageError, match="has the subject or id"):
+        with pytest.raises(UsageError, match="has the subject, object or id"):
             reader.likn(fact=name)
 
 
@@ -66,9 +66,9 @@ def test_filters(reader):
     assert len(reader.likn(limit=5)) == 5
     assert len(reader.likn(limit=0)) == 0
     for wrong in ({"relation": "P9"}, {"definition": "none"}):
-        with pytest.raises(UsageError, match="has no"):
+        with pytest.raises(UsageError, match="There is no"):
             reader.likn(**wrong)
-    with pytest.raises(UsageError, match="has no language 'xx'"):
+    with pytest.raises(UsageError, match="There is no language 'xx'"):
         reader.knowledge_neurons(language="xx")
 
 

@@ -95,7 +95,11 @@ def _carry(rows: pa.RecordBatchReader, path: Path, format_: Format) -> int:
             return _parquet(rows, path)
         with duckdb.connect() as own:
             own.register("rows", rows)
-            done = own.execute(f"COPY (FROM rows) TO {quoted(str(path))} ({_WRITTEN[format_]})").fetchall()
+            ids = [f'"{name}"::VARCHAR AS "{name}"' for name in rows.schema.names if name in schema.IDS]
+            texts = f"REPLACE ({', '.join(ids)})" if ids and format_ == "jsonl" else ""
+            done = own.execute(
+                f"COPY (SELECT * {texts} FROM rows) TO {quoted(str(path))} ({_WRITTEN[format_]})"
+            ).fetchall()
         return int(done[0][0])
     except (pa.ArrowException, duckdb.Error) as error:
         raise StoreError(f"{path.name} cannot be written: {first_line(str(error))}; see `atlas doctor`.") from error

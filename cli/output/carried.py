@@ -1,0 +1,101 @@
+"""What carries what: the names of facts in rows of neurons, and a sentence above them."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from math import prod
+from operator import itemgetter
+from typing import TYPE_CHECKING, Any
+
+from atlas.ids import Neuron, neuron_name
+
+from .. import diagnostics
+from .summary import counted
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from atlas import Atlas, Result
+
+COLUMNS = (
+    "subject", "relation", "object", "language", "layer", "neuron", "likn", "n_languages", "of_languages", "languages",
+    "facts", "relations", "likn_facts", "score", "same_relation", "other_relations", "writes", "model", "method",
+)  # fmt: skip
+SPARE = ("of_languages", "method", "model", "n_languages", "other_relations", "same_relation", "writes")
+"""Columns of rows of neurons in a table, as far as the rows have them, and those that a narrow one lacks first."""
+_POSITIONS = {("masked", "query"): "at the mask", ("causal", "query"): "at the last token before the answer"}
+_NAMES = ("subject", "relation", "object")
+_TOLD = 5
+"""Facts of which a sentence is said."""
+Rows = Sequence[dict[str, Any]]
+
+
+def named(atlas: "Atlas", table: "pa.Table") -> "pa.Table":
+    """Return `table` with the names of its facts in front, those that it lacks."""
+    import pyarrow as pa
+
+    from atlas.store.naming import fact_names
+
+    if "fact" not in table.column_names:
+        return table
+    facts = table["fact"].to_pylist()
+    names = fact_names(atlas, set(facts))
+    for place, name in reversed(list(enumerate(_NAMES))):
+        if name not in table.column_names:
+            table = table.add_column(0, name, pa.array([names[fact][place] for fact in facts], pa.string()))
+    return table
+
+
+def headline(atlas: "Atlas", found: "Result", neuron: Neuron | None) -> None:
+    """Print what the rows of `carried` say together: of a neuron what it does, of a fact what its neurons share."""
+    rows = sorted(found.to_pylist(), key=itemgetter("run"))
+    for run, group in groupby(rows, key=itemgetter("run")):
+        own = list(group)
+        for line in _of_neuron(neuron, own) if neuron else _of_facts(own, _population(atlas, run)):
+            print(diagnostics.visible(line))
+    if rows:
+        print(flush=True)
+
+
+def _population(atlas: "Atlas", run: int) -> int:
+    """Return how many neurons the model of `run` has."""
+    found = atlas.sql("SELECT layers::BIGINT * neurons AS n FROM run JOIN model USING (model) WHERE run = ?", [run])
+    return int(found["n"][0].as_py())
+
+
+def _of_neuron(neuron: Neuron, rows: Rows) -> Iterator[str]:
+    facts, relations = {row["fact"] for row in rows}, {row["relation"] for row in rows}
+    languages = {language for row in rows for language in row["languages"]}
+    everywhere = len({row["fact"] for row in rows if row["likn"]})
+    where = _POSITIONS.get((rows[0]["kind"], rows[0]["position"]), f"at the position {rows[0]['position']!r}")
+    yield (
+        f"{neuron_name(*neuron)} of {rows[0]['model']} carries {counted(len(facts), 'fact')} of "
+        f"{counted(len(relations), 'relation')} in {counted(len(languages), 'language')} "
+        f"({' '.join(sorted(languages))}), {everywhere:,} of them as a language-independent neuron (LIKN)."
+    )
+    if rows[0]["writes"]:
+        yield f"Where it is active it writes {', '.join(map(repr, rows[0]['writes']))}; it was scored {where}."
+
+
+def _of_facts(rows: Rows, population: int) -> Iterator[str]:
+    by_fact = {fact: list(own) for fact, own in groupby(sorted(rows, key=itemgetter("fact")), key=itemgetter("fact"))}
+    for own in list(by_fact.values())[:_TOLD]:
+        yield _of_fact(own, population)
+    if len(by_fact) > _TOLD:
+        yield f"... and {counted(len(by_fact) - _TOLD, 'fact')} more; --relation narrows."
+
+
+def _of_fact(rows: Rows, population: int) -> str:
+    first = rows[0]
+    name = f"<{first['subject']}, {first['relation']}, {first['object']}>"
+    shared = sum(row["likn"] for row in rows)
+    said = f"{counted(len(rows), 'neuron')} of {first['model']} carry {name}"
+    if first["of_languages"] < 2:
+        return f"{said}; with one language nothing can be shared."
+    sizes = Counter(language for row in rows for language in row["languages"])
+    expected = population * prod(size / population for size in sizes.values())
+    chance = expected if len(sizes) == first["of_languages"] else 0.0
+    return (
+        f"{said}, {shared:,} of them as language-independent ones (LIKN) over {first['of_languages']} languages; "
+        f"random sets as large would share {chance:.1g}."
+    )

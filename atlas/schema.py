@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION = 6
+VERSION = 7
 """Number of the newest migration; the schema that this package reads and writes."""
 
 USABLE_STATUSES = ("ok", "not_converged")
@@ -356,12 +356,20 @@ _ALL = (
         Column("known", "BOOLEAN", "true to count a fact only in languages where the model knows it: the answer's "
                "first token is its own choice in more than half of the usable prompts", source="METHOD 3b"),
     )),
+    Table("in_use", "What a query means that names no run and no definition: one row, which `atlas use` writes.",
+          ("definition",), (
+        Column("run", "BIGINT", "run that is meant; NULL for the newest finished one of the default method on the "
+               "model that was built last", refers="run", nullable=True),
+        Column("definition", "VARCHAR", "definition that is meant", refers="definition"),
+    )),
 )
 # fmt: on
 
 TABLES: Mapping[str, Table] = {table.name: table for table in _ALL}
 IDS = frozenset(c.name for table in _ALL for c in table.columns if c.type == "BIGINT") - {"seed"}
 """Columns of ids: whole numbers of 63 bits, which are strings in JSON, as many readers keep 53 bits of a number."""
+OF_THE_FILE = ("atlas_info", "in_use")
+"""Tables that say something of one file and are no part of what an atlas holds: neither merged nor exported."""
 
 
 def usable(status: str) -> str:

@@ -76,7 +76,7 @@ def prepare(folder: Path) -> dict[str, str]:
     shutil.copy(folder / "start.duckdb", folder / "aged.duckdb")
     with atlas.open(folder / "aged.duckdb", "a") as writer:
         writer.sql("CREATE OR REPLACE VIEW likn AS SELECT 1 AS one")
-        fact = writer.sql("SELECT min(fact) AS fact FROM likn_specificity")["fact"][0].as_py()
+        fact = writer.sql("SELECT min(fact) AS fact FROM likn_specificity_all")["fact"][0].as_py()
     return {"fact": str(fact)}
 
 

@@ -168,9 +168,11 @@ def _pool(random: np.random.Generator, *shape: int) -> npt.NDArray[np.float64]:
 
 
 def _table(name: str, *columns: object) -> pa.Table:
+    """Return the columns of a table; those at the end that are left out are NULL."""
     target = schema.arrow(name)
-    arrays = [pa.array(values, field.type) for values, field in zip(columns, target, strict=True)]
-    return pa.Table.from_arrays(arrays, schema=target)
+    arrays = [pa.array(values, field.type) for values, field in zip(columns, target, strict=False)]
+    rest = [pa.nulls(len(arrays[0]), field.type) for field in list(target)[len(columns) :]]
+    return pa.Table.from_arrays(arrays + rest, schema=target)
 
 
 def _probes(
@@ -267,9 +269,9 @@ def _questions(opened: atlas.Atlas) -> dict[str, str]:
     where = "layer = {layer} AND neuron = {neuron}".format(**opened.sql(often).to_pylist()[0])
     default = "definition = 'default'"
     return {
-        "LIKN of a fact": f"FROM likn WHERE {default} AND fact = {fact}",
-        "LIKN of all facts": f"SELECT count(*), bit_xor(hash(v)) FROM likn AS v WHERE {default}",
-        "a neuron's facts": f"SELECT DISTINCT fact FROM knowledge_neuron WHERE {default} AND {where}",
+        "LIKN of a fact": f"FROM likn_all WHERE {default} AND fact = {fact}",
+        "LIKN of all facts": f"SELECT count(*), bit_xor(hash(v)) FROM likn_all AS v WHERE {default}",
+        "a neuron's facts": f"SELECT DISTINCT fact FROM knowledge_neuron_all WHERE {default} AND {where}",
     }
 
 

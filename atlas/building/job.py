@@ -246,6 +246,6 @@ _FOUND = f"""
 SELECT
     (SELECT count(DISTINCT prompt.fact) FROM probe JOIN prompt USING (prompt)
      WHERE probe.run = $run AND {usable("probe.status")}) AS facts,
-    (SELECT count(DISTINCT fact) FROM likn WHERE run = $run AND definition = 'default') AS facts_with_likn,
-    (SELECT count(DISTINCT (layer, neuron)) FROM likn WHERE run = $run AND definition = 'default') AS likn
+    (SELECT count(DISTINCT fact) FROM likn_all WHERE run = $run AND definition = 'default') AS facts_with_likn,
+    (SELECT count(DISTINCT (layer, neuron)) FROM likn_all WHERE run = $run AND definition = 'default') AS likn
 """

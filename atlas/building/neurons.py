@@ -39,7 +39,7 @@ def describe_neurons(writer: "Writer", workers: Worker | Cluster, run: int) -> N
 
 
 _UNNAMED = """
-SELECT DISTINCT layer, neuron FROM knowledge_neuron
+SELECT DISTINCT layer, neuron FROM knowledge_neuron_all
 WHERE run = $run AND definition = 'default'
     AND (layer, neuron) NOT IN (SELECT (layer, neuron) FROM neuron_token WHERE model = $model)
 ORDER BY layer, neuron

@@ -68,11 +68,11 @@ def _derived(
 
 _NEURONS = """
 WITH found AS (
-    SELECT 'dkn' AS evidence, relation, language, layer, neuron FROM relation_dkn
+    SELECT 'dkn' AS evidence, relation, language, layer, neuron FROM relation_dkn_all
     WHERE run = $run AND definition = $definition
     UNION ALL
     SELECT 'kn' AS evidence, k.relation, k.language, k.layer, k.neuron
-    FROM relation_kn AS k JOIN knockout_source AS origin ON origin.source = k.run
+    FROM relation_kn_all AS k JOIN knockout_source AS origin ON origin.source = k.run
     WHERE origin.run = $run AND k.definition = $definition
     UNION ALL
     SELECT 'likn' AS evidence, l.relation, language.language, l.layer, l.neuron
@@ -80,7 +80,7 @@ WITH found AS (
         SELECT
             fact_split.relation, likn.layer, likn.neuron, count(DISTINCT likn.fact) AS facts,
             max(count(DISTINCT likn.fact)) OVER (PARTITION BY fact_split.relation) AS most_facts
-        FROM likn
+        FROM likn_all AS likn
         JOIN knockout_source AS origin ON origin.source = likn.run
         JOIN fact_split ON fact_split.fact = likn.fact
         WHERE origin.run = $run AND likn.definition = $definition AND fact_split.split = 'train'

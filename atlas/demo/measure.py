@@ -173,7 +173,7 @@ def _shuffled(facts: Sequence[Fact], rng: random.Random) -> Callable[[Fact, str]
     return lambda fact, language: placed[fact.id, language]
 
 
-_KNOWLEDGE = "SELECT fact, language, layer, neuron FROM knowledge_neuron WHERE definition = 'default' ORDER BY ALL"
+_KNOWLEDGE = "SELECT fact, language, layer, neuron FROM knowledge_neuron_all WHERE definition = 'default' ORDER BY ALL"
 
 _RUN = """
 SELECT

@@ -142,14 +142,14 @@ def _reason(atlas: "Atlas", run: int, definition: str, kind: str, fact: "Fact") 
 
 
 _KN = """
-SELECT DISTINCT layer, neuron FROM knowledge_neuron
+SELECT DISTINCT layer, neuron FROM knowledge_neuron_all
 WHERE run = $run AND definition = $definition AND fact = $fact AND list_contains($languages, language)
 ORDER BY layer, neuron
 """
 
 _RELATION = """
 SELECT DISTINCT layer, neuron
-FROM relation_dkn JOIN knockout_source AS origin ON origin.run = relation_dkn.run
+FROM relation_dkn_all AS relation_dkn JOIN knockout_source AS origin ON origin.run = relation_dkn.run
 WHERE origin.source = $run AND definition = $definition AND relation = $relation
     AND list_contains($languages, language)
 ORDER BY layer, neuron

@@ -168,6 +168,6 @@ ORDER BY prompt.fact, prompt.language, sum(a.score) DESC, a.layer, a.neuron
 """
 
 _LIKN = """
-SELECT fact, layer, neuron FROM likn WHERE run = $run AND definition = $definition
+SELECT fact, layer, neuron FROM likn_all WHERE run = $run AND definition = $definition
 ORDER BY fact, score DESC, layer, neuron
 """

@@ -178,11 +178,11 @@ def _found(writer: "Writer", runs: Iterable[int]) -> Mapping[int, "Found"]:
 
 _KNOWLEDGE = """
 SELECT run, fact, language, layer, neuron
-FROM knowledge_neuron
+FROM knowledge_neuron_all
 WHERE definition = 'default'
 ORDER BY run, fact, language, score DESC, layer, neuron
 """
 
-_INDEPENDENT = "SELECT run, fact, layer, neuron FROM likn WHERE definition = 'default'"
+_INDEPENDENT = "SELECT run, fact, layer, neuron FROM likn_all WHERE definition = 'default'"
 
-_DEGENERATE = "SELECT run, fact, language, layers, neurons FROM dkn WHERE definition = 'strict'"
+_DEGENERATE = "SELECT run, fact, language, layers, neurons FROM dkn_all WHERE definition = 'strict'"

@@ -235,7 +235,7 @@ FROM (
     SELECT fact, language, layer, neuron, row_number() OVER (
         PARTITION BY run, fact, language ORDER BY score DESC, layer, neuron
     ) AS place
-    FROM knowledge_neuron
+    FROM knowledge_neuron_all
     WHERE definition = $definition AND list_contains($runs, run)
 )
 GROUP BY fact, language, layer, neuron
@@ -246,8 +246,9 @@ _FOUND = """
 SELECT
     (SELECT count(DISTINCT prompt.fact) FROM knockout JOIN prompt USING (prompt)
      WHERE knockout.run = $run AND size >= 2)::BIGINT AS facts,
-    (SELECT count(DISTINCT fact) FROM dkn WHERE run = $run AND definition = $definition) AS facts_with_dkn,
-    (SELECT count(DISTINCT fact) FROM dkn_control WHERE run = $run AND definition = $definition) AS facts_with_control
+    (SELECT count(DISTINCT fact) FROM dkn_all WHERE run = $run AND definition = $definition) AS facts_with_dkn,
+    (SELECT count(DISTINCT fact) FROM dkn_control_all WHERE run = $run AND definition = $definition)
+        AS facts_with_control
 """
 
 

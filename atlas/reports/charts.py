@@ -1,7 +1,7 @@
 """Charts of an atlas's views, as Altair charts: for the report, and for notebooks.
 
 Each function takes rows of the view of its name, as a query gives them: `language_overlap(a.query("FROM
-language_overlap"))`. Narrow the query to one definition and run; other thresholds are another query.
+language_overlap"))`. Of `..._all`, narrow the query to one definition and run; other thresholds are another query.
 """
 
 from collections import defaultdict

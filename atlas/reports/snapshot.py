@@ -142,39 +142,39 @@ WHERE list_contains(?::BIGINT[], run.run)
 _VIEWS = (
     *(
         f"""
-CREATE OR REPLACE TEMP TABLE {view} AS
-SELECT * FROM {view} WHERE definition = '{DEFINITION}'"""
+CREATE OR REPLACE TEMP TABLE {view}_all AS
+SELECT * FROM {view}_all WHERE definition = '{DEFINITION}'"""
         for view in ("dkn", "dkn_summary", "relation_dkn")
     ),
-    "CREATE OR REPLACE TEMP MACRO dkn_of(definitions) AS TABLE FROM dkn",
+    "CREATE OR REPLACE TEMP MACRO dkn_of(definitions) AS TABLE FROM dkn_all",
     """
 CREATE OR REPLACE TEMP TABLE fact_language AS
 SELECT * FROM fact_language WHERE run IN (SELECT run FROM shown_run)
 """,
     f"""
-CREATE OR REPLACE TEMP TABLE knowledge_neuron AS
-SELECT * FROM knowledge_neuron WHERE definition = '{DEFINITION}' AND run IN (SELECT run FROM shown_run)
+CREATE OR REPLACE TEMP TABLE knowledge_neuron_all AS
+SELECT * FROM knowledge_neuron_all WHERE definition = '{DEFINITION}' AND run IN (SELECT run FROM shown_run)
 """,
-    "CREATE OR REPLACE TEMP MACRO knowledge_neuron_of(definitions) AS TABLE FROM knowledge_neuron",
+    "CREATE OR REPLACE TEMP MACRO knowledge_neuron_of(definitions) AS TABLE FROM knowledge_neuron_all",
     *(
         f"""
-CREATE OR REPLACE TEMP TABLE {view} AS
-SELECT * FROM {view} WHERE definition = '{DEFINITION}' AND run IN (SELECT run FROM shown_run)"""
+CREATE OR REPLACE TEMP TABLE {view}_all AS
+SELECT * FROM {view}_all WHERE definition = '{DEFINITION}' AND run IN (SELECT run FROM shown_run)"""
         for view in ("likn", "likn_specificity", "likn_control", "layer_distribution", "language_overlap")
     ),
-    "CREATE OR REPLACE TEMP MACRO likn_of(definitions) AS TABLE FROM likn",
+    "CREATE OR REPLACE TEMP MACRO likn_of(definitions) AS TABLE FROM likn_all",
     "CREATE OR REPLACE TEMP TABLE intervention_effect AS FROM intervention_effect",
     "CREATE OR REPLACE TEMP TABLE intervention_summary AS FROM intervention_summary",
     f"""
-CREATE OR REPLACE TEMP TABLE neuron_summary AS
-SELECT * FROM neuron_summary WHERE definition = '{DEFINITION}' AND run IN (SELECT run FROM shown_run)
+CREATE OR REPLACE TEMP TABLE neuron_summary_all AS
+SELECT * FROM neuron_summary_all WHERE definition = '{DEFINITION}' AND run IN (SELECT run FROM shown_run)
 """,
 )
 
 _FACTS = """
 CREATE OR REPLACE TEMP TABLE shown_fact AS
 SELECT fact.fact
-FROM fact LEFT JOIN (SELECT fact, count(*) AS neurons FROM likn GROUP BY fact) AS shared USING (fact)
+FROM fact LEFT JOIN (SELECT fact, count(*) AS neurons FROM likn_all GROUP BY fact) AS shared USING (fact)
 WHERE list_contains($relations::VARCHAR[], fact.relation)
 ORDER BY
     row_number() OVER (PARTITION BY fact.relation ORDER BY shared.neurons DESC NULLS LAST, fact.fact),
@@ -192,4 +192,4 @@ FROM fact LEFT JOIN fact_label USING (fact)
 GROUP BY fact.fact, fact.relation, fact.subject, fact.object
 """
 
-_NEURONS = "SELECT DISTINCT layer, neuron FROM knowledge_neuron WHERE fact IN (FROM shown_fact)"
+_NEURONS = "SELECT DISTINCT layer, neuron FROM knowledge_neuron_all WHERE fact IN (FROM shown_fact)"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 TABLES: Mapping[str, str] = {
     name: f"""
 SELECT * EXCLUDE (definition)
-FROM compared_{name}_of((SELECT list(d) FROM definition AS d WHERE definition = $definition), $run_a, $run_b)
+FROM compared_{name}_of(definition_of($definition, NULL), $run_a, $run_b)
 """.strip()
     for name in ("facts", "neurons", "layers")
 }

@@ -25,9 +25,10 @@ _HEAD = f"""# Schema of an atlas
 An atlas is one DuckDB file, schema version {schema.VERSION}; DuckDB from 1.1 on reads its tables, from 1.2 on its views
 (tried with 1.1.3, 1.2.2 and 1.4.4). This page is made from the code by
 `python -m atlas.store.docs docs/schema.md`; equations are those of Chen et al. (AAAI 2024), sections those of the
-method. Layers and neurons count from 0. Ids are hashes of what they name, so they are equal in every atlas. Columns
-marked *file* are numbered when rows are loaded, and differ between files of the same content. The macro
-`usable(status)` says whether the status of a probe is one of those that have scores.
+method. Views that exist twice answer for the run and the definition in use (`run_in_use`); those that end in `_all`
+answer for every run under every definition. Layers and neurons count from 0. Ids are hashes of what they name, so they
+are equal in every atlas. Columns marked *file* are numbered when rows are loaded, and differ between files of the same
+content. The macro `usable(status)` says whether the status of a probe is one of those that have scores.
 """
 
 
@@ -65,19 +66,24 @@ def _tables() -> Iterator[str]:
 def _views() -> Iterator[str]:
     with in_memory() as connection:
         for name in sorted(views.order()):
-            for view in _VIEW.findall(views.text(name)):
+            made = _VIEW.findall(views.text(name))
+            for view in made:
+                if view.removesuffix("_all") in {*made} - {view}:
+                    continue
                 yield f"### {view}\n\n{_plain(_said(views.text(name), view))}\n"
                 yield "| column | type | meaning |\n|---|---|---|"
                 for column, kind in columns(view, connection):
                     yield f"| `{column}` | {kind} | {_cell(meaning(view, column))} |"
                 yield ""
+                if f"{view}_all" in made:
+                    yield f"Of the run and the definition in use; of every one: `{view}_all`.\n"
             for macro in _MACRO.findall(views.text(name)):
                 yield f"With other thresholds: `{_one_line(macro)}`\n"
 
 
 def meaning(view: str, column: str) -> str:
     """Return what a view's column means, empty if nothing is known of it."""
-    for name in (f"{view}.{column}", column):
+    for name in (f"{view.removesuffix('_all')}.{column}", column):
         if name in DERIVED:
             return DERIVED[name]
     base, _, end = column.rpartition("_")

@@ -133,10 +133,10 @@ def carried(
 def source(view: str, definition: str, thresholds: Mapping[str, object]) -> tuple[str, dict[str, object]]:
     """Return what to put after FROM, and its parameters.
 
-    `thresholds` is empty for the view narrowed to `definition`; otherwise it holds all that the macro takes.
+    `thresholds` is empty for `..._all` narrowed to `definition`; otherwise it holds all that the macro takes.
     """
     if not thresholds:
-        return f"(SELECT * FROM {view} WHERE definition = $definition)", {"definition": definition}
+        return f"(SELECT * FROM {view}_all WHERE definition = $definition)", {"definition": definition}
     arguments: list[str] = []
     params: dict[str, object] = {}
     for name in THRESHOLDS[view]:

@@ -40,7 +40,7 @@ def test_the_summary_as_json(build, db):
     assert summary["interrupted"] is False
     with atlas.open(db) as opened:
         assert [row["run"] for row in opened.runs().to_pylist()] == [summary["run"]]
-        likn = opened.sql("SELECT count(DISTINCT fact) AS facts FROM likn WHERE definition = 'default'")
+        likn = opened.sql("SELECT count(DISTINCT fact) AS facts FROM likn_all WHERE definition = 'default'")
         assert likn.to_pylist() == [{"facts": summary["facts_with_likn"]}]
 
 
@@ -209,7 +209,7 @@ def test_real_facts_with_the_bundled_model(shell, real_data, db):
 
 def test_every_knowledge_neuron_gets_its_tokens(built, db, shell):
     query = """
-        SELECT count(*) AS missing FROM knowledge_neuron
+        SELECT count(*) AS missing FROM knowledge_neuron_all
         WHERE definition = 'default' AND (layer, neuron) NOT IN (SELECT (layer, neuron) FROM neuron_token)
     """
     assert shell("sql", query, "--db", db, "--format", "csv").out.split() == ["missing", "0"]

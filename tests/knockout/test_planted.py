@@ -92,7 +92,7 @@ def test_random_sets_are_no_dkn(measured):
 def test_summary_counts_facts_against_controls(measured):
     db, _, _ = measured
     with atlas.open(db) as opened:
-        rows = opened.sql("FROM dkn_summary WHERE definition = 'strict'").to_pylist()
+        rows = opened.sql("FROM dkn_summary_all WHERE definition = 'strict'").to_pylist()
     assert sum(row["facts_with_dkn"] for row in rows) == 9  # three facts in three languages
     assert all(row["facts_with_control"] == 0 for row in rows)
     assert all(row["share"] == row["facts_with_dkn"] / row["facts"] for row in rows)
@@ -127,10 +127,10 @@ def test_relation_dkn_are_of_training_facts_only(measured):
     with atlas.open(db) as opened:
         members = opened.sql(
             "SELECT DISTINCT s.relation, d.language, unnest(d.layers) AS layer, unnest(d.neurons) AS neuron "
-            "FROM dkn d JOIN fact_split s USING (fact) WHERE d.definition = 'strict' AND s.split = 'train'"
+            "FROM dkn_all d JOIN fact_split s USING (fact) WHERE d.definition = 'strict' AND s.split = 'train'"
         ).to_pylist()
         found = opened.sql(
-            "SELECT relation, language, layer, neuron FROM relation_dkn WHERE definition = 'strict'"
+            "SELECT relation, language, layer, neuron FROM relation_dkn_all WHERE definition = 'strict'"
         ).to_pylist()
     assert found
     assert all(row in members for row in found)

@@ -122,7 +122,7 @@ def _probe(rows, run, prompt, pick):
 def _knock_outs(writer, run):
     """Make the first two knowledge neurons of each fact and language a degenerate pair, with a control."""
     found = writer.sql(
-        "SELECT fact, language, list([layer, neuron] ORDER BY score DESC)[:2] AS pair FROM knowledge_neuron "
+        "SELECT fact, language, list([layer, neuron] ORDER BY score DESC)[:2] AS pair FROM knowledge_neuron_all "
         "WHERE run = ? AND definition = 'default' GROUP BY ALL HAVING count(*) > 1 ORDER BY ALL",
         [run],
     ).to_pylist()
@@ -162,7 +162,7 @@ def _knock_out(run, prompt, neurons, control, twin):
 
 
 def _tokens(writer, model, run):
-    places = writer.sql("SELECT DISTINCT layer, neuron FROM knowledge_neuron WHERE run = ?", [run]).to_pylist()
+    places = writer.sql("SELECT DISTINCT layer, neuron FROM knowledge_neuron_all WHERE run = ?", [run]).to_pylist()
     rows = [
         {"model": model, **place, "direction": direction, "rank": rank, "token": token, "score": sign * (9.0 - rank)}
         for place in places

@@ -44,7 +44,7 @@ def test_every_fact_relation_language_and_edit_has_a_page(written, pages):
 
 def test_neuron_pages_are_those_of_knowledge_neurons(pages, opened):
     query = """
-        SELECT DISTINCT layer, neuron FROM knowledge_neuron JOIN run USING (run)
+        SELECT DISTINCT layer, neuron FROM knowledge_neuron_all JOIN run USING (run)
         WHERE definition = 'default' AND method = 'amig'
     """
     wanted = {addresses.neuron(row["layer"], row["neuron"]) for row in opened.sql(query).to_pylist()}
@@ -155,7 +155,7 @@ def test_a_fact_page_says_what_the_atlas_says(pages, opened):
     fact = facts().facts[0]
     page = pages[addresses.fact(fact.id)]
     query = """
-        SELECT layer, neuron FROM likn JOIN run USING (run)
+        SELECT layer, neuron FROM likn_all JOIN run USING (run)
         WHERE definition = 'default' AND method = 'amig' AND fact = ?
     """
     likn = opened.sql(query, [fact.id])
@@ -263,7 +263,7 @@ def test_a_report_leaves_the_opened_atlas_as_it_was(opened, tmp_path):
     before = opened.sql(query)
     write(opened, tmp_path / "site")
     assert opened.sql(query) == before
-    assert len(set(opened.sql("FROM likn")["definition"].to_pylist())) > 1
+    assert len(set(opened.sql("FROM likn_all")["definition"].to_pylist())) > 1
 
 
 def test_the_same_atlas_gives_the_same_bytes(db, site, tmp_path):

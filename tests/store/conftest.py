@@ -32,7 +32,7 @@ def holding(empty):
             try:
                 yield writer, fill(writer, world, order, floor)
             finally:
-                for table in set(schema.TABLES) - {"atlas_info"}:
+                for table in set(schema.TABLES) - set(schema.OF_THE_FILE):
                     writer.sql(f"DELETE FROM {table}")
                 writer.load("definition", definitions)
 

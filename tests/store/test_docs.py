@@ -48,6 +48,9 @@ def test_keys_references_and_arrow_types(table):
 
 def test_table_and_view_defaults_are_the_default_definition():
     with docs.in_memory() as connection:
-        connection.execute("INSERT INTO definition SELECT unnest(thresholds(), recursive := true)")
+        connection.execute(
+            "INSERT INTO definition BY NAME SELECT * EXCLUDE (run, sources) "
+            "FROM (SELECT unnest(thresholds(), recursive := true))"
+        )
         row = connection.execute("SELECT * EXCLUDE (definition) FROM definition").fetchall()
     assert row == [(0.2, {}, 0.5, None, "none", 0.2, 0.25, False, False, 0.7, None, False)]

@@ -74,7 +74,7 @@ def test_an_archived_atlas_of_every_schema_is_upgraded_with_its_rows(tmp_path, a
     assert columns(path) == DICTIONARY
     with atlas.open(path) as reader:
         assert int(reader.info()["schema"]) == schema.VERSION
-        found = reader.sql("SELECT layer, neuron, n_languages FROM likn WHERE definition = 'default' ORDER BY ALL")
+        found = reader.sql("SELECT layer, neuron, n_languages FROM likn_all WHERE definition = 'default' ORDER BY ALL")
         assert [tuple(row.values()) for row in found.to_pylist()] == [(0, 0, 2), (0, 0, 2), (0, 1, 2), (0, 1, 2)]
         assert len(reader.runs()) == 1
 

@@ -55,8 +55,8 @@ def test_sets_shrink_as_share_and_min_languages_grow(holding, world):
 @given(worlds())
 def test_likn_lies_inside_each_languages_set(holding, world):
     with holding(world) as (atlas, _):
-        shared = neurons(atlas, "FROM likn WHERE definition = 'default'")
-        single = neurons(atlas, "FROM knowledge_neuron WHERE definition = 'default'", "language")
+        shared = neurons(atlas, "FROM likn_all WHERE definition = 'default'")
+        single = neurons(atlas, "FROM knowledge_neuron_all WHERE definition = 'default'", "language")
     for fact, layer, neuron in shared:
         number = next(n for n in range(len(world.relations)) if world.fact(n).id == fact)
         assert {(language, fact, layer, neuron) for language in world.languages(number)} <= single
@@ -105,7 +105,7 @@ def test_macros_without_arguments_are_the_default_definition(holding, world):
 def test_tau_of_a_language_stands_in_for_tau(holding, world):
     with holding(world) as (atlas, _):
         atlas.define("mine", tau=0.1, tau_by_language={"en": 0.6})
-        mixed = neurons(atlas, "FROM knowledge_neuron WHERE definition = 'mine'", "language")
+        mixed = neurons(atlas, "FROM knowledge_neuron_all WHERE definition = 'mine'", "language")
         low = neurons(atlas, "FROM knowledge_neuron_at(tau := 0.1)", "language")
         high = neurons(atlas, "FROM knowledge_neuron_at(tau := 0.6)", "language")
     assert mixed == {n for n in low if n[0] != "en"} | {n for n in high if n[0] == "en"}

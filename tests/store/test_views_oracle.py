@@ -154,7 +154,7 @@ def test_likn_says_in_which_languages(held):
 
 def test_scores_are_means_over_the_prompts_that_pass(held):
     reader, runs = held
-    for row in rows(reader, "FROM knowledge_neuron WHERE definition = 'default'"):
+    for row in rows(reader, "FROM knowledge_neuron_all WHERE definition = 'default'"):
         world = runs[row["run"]]
         neuron = (row["layer"], row["neuron"])
         expected = mean_score(world, numbered(world, row["fact"]), row["language"], neuron)
@@ -228,7 +228,7 @@ def test_different_facts(held, least):
 
 def test_layer_distribution(held):
     reader, runs = held
-    found = rows(reader, "FROM layer_distribution WHERE definition = 'default'")
+    found = rows(reader, "FROM layer_distribution_all WHERE definition = 'default'")
     counts = Counter()
     for run, world in runs.items():
         for number, _ in facts(world):
@@ -246,7 +246,7 @@ def test_language_overlap(held):
     reader, runs = held
     found = {
         (row["run"], row["language_a"], row["language_b"]): row
-        for row in rows(reader, "FROM language_overlap WHERE definition = 'default'")
+        for row in rows(reader, "FROM language_overlap_all WHERE definition = 'default'")
     }
     asked = set()
     for run, world in runs.items():
@@ -273,7 +273,7 @@ def test_language_overlap(held):
 def test_neuron_summary_and_specific_neurons(held):
     reader, runs = held
     summary = {(r["run"], r["layer"], r["neuron"]): r for r in reader.neurons().to_pylist()}
-    specific = rows(reader, "FROM language_specific_neuron WHERE definition = 'default'")
+    specific = rows(reader, "FROM language_specific_neuron_all WHERE definition = 'default'")
     serves = {}
     for run, world in runs.items():
         for number, _ in facts(world):

@@ -46,7 +46,7 @@ CONTROL = Query(
     "LIKN and controls",
     f"""
 SELECT fact, run, observed, expected, p_value, same_relation, other_relations, of_languages, least_languages
-FROM likn_control WHERE definition = '{DEFINITION}' AND fact = $fact AND run = $run
+FROM likn_control_all WHERE definition = '{DEFINITION}' AND fact = $fact AND run = $run
 """,
     "run",
 )
@@ -79,7 +79,7 @@ NEURONS = Query(
 SELECT
     k.fact, k.run, k.layer, k.neuron, k.language, k.score, s.same_relation, s.other_relations,
     s.fact IS NOT NULL AS likn
-FROM knowledge_neuron AS k LEFT JOIN likn_specificity AS s USING (definition, run, fact, layer, neuron)
+FROM knowledge_neuron_all AS k LEFT JOIN likn_specificity_all AS s USING (definition, run, fact, layer, neuron)
 WHERE k.definition = '{DEFINITION}' AND k.fact = $fact AND k.run = $run
 """,
     "run, layer, neuron, language",
@@ -90,7 +90,7 @@ SIDE_BY_SIDE = Query(
     f"""
 FROM (PIVOT (
     SELECT k.layer, k.neuron, s.fact IS NOT NULL AS likn, k.language, k.score, s.same_relation, s.other_relations
-    FROM knowledge_neuron AS k LEFT JOIN likn_specificity AS s USING (definition, run, fact, layer, neuron)
+    FROM knowledge_neuron_all AS k LEFT JOIN likn_specificity_all AS s USING (definition, run, fact, layer, neuron)
     WHERE k.definition = '{DEFINITION}' AND k.fact = $fact AND k.run = $run
 ) ON language USING any_value(score) GROUP BY layer, neuron, likn, same_relation, other_relations)
 """,
@@ -105,7 +105,7 @@ SETS = Query(
 SELECT
     dkn.fact, run.model, dkn.language, run.method, dkn.layers, dkn.neurons, dkn.prompts, dkn.before, dkn.after,
     dkn.cost, dkn.largest_part_cost, dkn.interaction
-FROM dkn JOIN run ON run.run = dkn.run
+FROM dkn_all AS dkn JOIN run ON run.run = dkn.run
 WHERE dkn.definition = '{DEFINITION}' AND dkn.fact = $fact AND run.model = $model
 QUALIFY row_number() OVER (PARTITION BY dkn.fact, run.model, dkn.language ORDER BY dkn.cost DESC, dkn."set")
     <= {MOST_SETS}

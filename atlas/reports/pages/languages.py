@@ -46,7 +46,7 @@ LAYERS = Query(
     "layers",
     "Neurons by layer",
     f"""
-SELECT kind, layer, pairs, neurons, share FROM layer_distribution
+SELECT kind, layer, pairs, neurons, share FROM layer_distribution_all
 WHERE definition = '{DEFINITION}' AND run = $run AND language = $language
 """,
     "kind DESC, layer",
@@ -58,7 +58,7 @@ OVERLAP = Query(
 SELECT
     CASE WHEN language_a = $language THEN language_b ELSE language_a END AS language,
     facts, overlap, jaccard, expected, same_relation, other_relations
-FROM language_overlap
+FROM language_overlap_all
 WHERE definition = '{DEFINITION}' AND run = $run AND $language IN (language_a, language_b)
 """,
     "overlap DESC, language",
@@ -82,7 +82,7 @@ OWN = Query(
     "own",
     "Neurons of this language alone",
     f"""
-SELECT layer, neuron, facts FROM language_specific_neuron
+SELECT layer, neuron, facts FROM language_specific_neuron_all
 WHERE definition = '{DEFINITION}' AND run = $run AND language = $language
 QUALIFY row_number() OVER (ORDER BY facts DESC, layer, neuron) <= {MOST}
 """,

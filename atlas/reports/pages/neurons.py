@@ -18,7 +18,9 @@ _OF_RUN = f"definition = '{DEFINITION}' AND run = $run AND layer = $layer AND ne
 SUMMARY = Query(
     "summary",
     "What it serves",
-    f"SELECT layer, neuron, run, facts, likn_facts, languages, relations, score FROM neuron_summary WHERE {_OF_RUN}",
+    f"""
+SELECT layer, neuron, run, facts, likn_facts, languages, relations, score FROM neuron_summary_all WHERE {_OF_RUN}
+""",
     "run",
     hidden=("layer", "neuron", "run"),
 )
@@ -27,7 +29,7 @@ LANGUAGES = Query(
     "Languages",
     f"""
 SELECT layer, neuron, run, language, count(*) AS facts, avg(score) AS score
-FROM knowledge_neuron
+FROM knowledge_neuron_all
 WHERE {_OF_RUN}
 GROUP BY layer, neuron, run, language
 """,
@@ -40,7 +42,7 @@ RELATIONS = Query(
     "Relations",
     f"""
 SELECT layer, neuron, run, fact.relation, count(DISTINCT fact) AS facts, count(DISTINCT language) AS languages
-FROM knowledge_neuron JOIN fact USING (fact)
+FROM knowledge_neuron_all JOIN fact USING (fact)
 WHERE {_OF_RUN}
 GROUP BY layer, neuron, run, fact.relation
 QUALIFY row_number() OVER (PARTITION BY run, layer, neuron ORDER BY facts DESC, fact.relation) <= {MOST}
@@ -56,8 +58,8 @@ SELECT
     k.layer, k.neuron, k.run, k.fact, any_value(fact.relation) AS relation,
     bool_or(likn.fact IS NOT NULL) AS likn, count(*) AS n_languages,
     list_sort(list(k.language)) AS languages, avg(k.score) AS score
-FROM (FROM knowledge_neuron WHERE {_OF_RUN}) AS k
-LEFT JOIN likn USING (definition, run, fact, layer, neuron)
+FROM (FROM knowledge_neuron_all WHERE {_OF_RUN}) AS k
+LEFT JOIN likn_all AS likn USING (definition, run, fact, layer, neuron)
 JOIN fact ON fact.fact = k.fact
 GROUP BY k.layer, k.neuron, k.run, k.fact
 QUALIFY row_number() OVER (
@@ -100,11 +102,11 @@ SELECT
 FROM (
     SELECT run.model, dkn.run, dkn.fact, dkn.language, dkn."set", dkn.cost,
         unnest(layers) AS layer, unnest(neurons) AS neuron
-    FROM dkn JOIN run ON run.run = dkn.run WHERE definition = '{DEFINITION}'
+    FROM dkn_all AS dkn JOIN run ON run.run = dkn.run WHERE definition = '{DEFINITION}'
 ) AS own
 JOIN (
     SELECT run, fact, language, "set", unnest(layers) AS layer, unnest(neurons) AS neuron
-    FROM dkn WHERE definition = '{DEFINITION}'
+    FROM dkn_all WHERE definition = '{DEFINITION}'
 ) AS other USING (run, fact, language, "set")
 WHERE own.model = $model AND own.layer = $layer AND own.neuron = $neuron
     AND (own.layer, own.neuron) <> (other.layer, other.neuron)

@@ -32,7 +32,7 @@ SELECT
     avg(observed) AS "LIKN of a fact", avg(expected) AS "expected by chance",
     avg(same_relation) AS "in shuffled facts of the relation",
     avg(other_relations) AS "in shuffled facts of other relations"
-FROM likn_control WHERE definition = '{DEFINITION}' AND relation = $relation AND run = $run
+FROM likn_control_all WHERE definition = '{DEFINITION}' AND relation = $relation AND run = $run
 """,
     "ALL",
 )
@@ -43,13 +43,13 @@ FACTS = Query(
 SELECT
     c.fact, c.of_languages, known.argmax, known.usable, c.observed, c.expected, c.p_value,
     c.same_relation, c.other_relations, coalesce(sets.dkn, 0) AS sets
-FROM likn_control AS c
+FROM likn_control_all AS c
 JOIN (
     SELECT fact, sum(argmax)::INTEGER AS argmax, sum(usable)::INTEGER AS usable
     FROM fact_language WHERE run = $run GROUP BY fact
 ) AS known ON known.fact = c.fact
 LEFT JOIN (
-    SELECT dkn.fact, count(*) AS dkn FROM dkn JOIN run ON run.run = dkn.run
+    SELECT dkn.fact, count(*) AS dkn FROM dkn_all AS dkn JOIN run ON run.run = dkn.run
     WHERE dkn.definition = '{DEFINITION}' AND run.model = $model GROUP BY dkn.fact
 ) AS sets ON sets.fact = c.fact
 WHERE c.definition = '{DEFINITION}' AND c.relation = $relation AND c.run = $run
@@ -73,10 +73,10 @@ FROM (
 ) AS known
 LEFT JOIN (
     SELECT language, count(*) AS pairs, count(DISTINCT (layer, neuron)) AS neurons
-    FROM knowledge_neuron JOIN fact USING (fact)
+    FROM knowledge_neuron_all JOIN fact USING (fact)
     WHERE definition = '{DEFINITION}' AND run = $run AND relation = $relation GROUP BY language
 ) AS found ON found.language = known.language
-LEFT JOIN dkn_summary AS sets
+LEFT JOIN dkn_summary_all AS sets
     ON sets.language = known.language AND sets.relation = $relation AND sets.run = $run
     AND sets.definition = '{DEFINITION}'
 """,
@@ -90,7 +90,7 @@ NEURONS = Query(
     f"""
 SELECT
     layer, neuron, count(DISTINCT fact) AS facts, count(DISTINCT language) AS languages, avg(score) AS score
-FROM knowledge_neuron JOIN fact USING (fact)
+FROM knowledge_neuron_all JOIN fact USING (fact)
 WHERE definition = '{DEFINITION}' AND run = $run AND relation = $relation
 GROUP BY layer, neuron
 QUALIFY row_number() OVER (ORDER BY facts DESC, avg(score) DESC, layer, neuron) <= {MOST}
@@ -103,7 +103,7 @@ RELATION_DKN = Query(
     "The relation's degenerate neurons",
     f"""
 SELECT r.language, r.layer, r.neuron, r.facts, r.most_facts, run.method
-FROM relation_dkn AS r JOIN run ON run.run = r.run
+FROM relation_dkn_all AS r JOIN run ON run.run = r.run
 WHERE r.definition = '{DEFINITION}' AND run.model = $model AND r.relation = $relation
 QUALIFY row_number() OVER (PARTITION BY r.language ORDER BY r.facts DESC, r.layer, r.neuron) <= {MOST}
 """,

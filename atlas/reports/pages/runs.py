@@ -25,11 +25,11 @@ SELECT
     count(DISTINCT prompt.fact) AS facts,
     count(*) FILTER ({usable("probe.status")}) AS usable,
     avg((probe.rank = 1)::INTEGER) AS "share ranked first",
-    (SELECT count(DISTINCT (layer, neuron)) FROM knowledge_neuron
+    (SELECT count(DISTINCT (layer, neuron)) FROM knowledge_neuron_all
      WHERE definition = '{DEFINITION}' AND run = $run) AS "knowledge neurons",
-    (SELECT count(DISTINCT (layer, neuron)) FROM likn WHERE definition = '{DEFINITION}' AND run = $run) AS "LIKN",
-    (SELECT count(DISTINCT fact) FROM likn WHERE definition = '{DEFINITION}' AND run = $run) AS "facts with a LIKN",
-    (SELECT count(DISTINCT fact) FROM dkn WHERE definition = '{DEFINITION}' AND run = $run) AS "facts with a DKN"
+    (SELECT count(DISTINCT (layer, neuron)) FROM likn_all WHERE definition = '{DEFINITION}' AND run = $run) AS "LIKN",
+    (SELECT count(DISTINCT fact) FROM likn_all WHERE definition = '{DEFINITION}' AND run = $run) AS "facts with a LIKN",
+    (SELECT count(DISTINCT fact) FROM dkn_all WHERE definition = '{DEFINITION}' AND run = $run) AS "facts with a DKN"
 FROM probe JOIN prompt USING (prompt) WHERE probe.run = $run
 """,
     "ALL",
@@ -48,7 +48,7 @@ LAYERS = Query(
     "Neurons by layer",
     f"""
 SELECT kind, coalesce(language, 'all') AS language, layer, pairs, neurons, share
-FROM layer_distribution WHERE definition = '{DEFINITION}' AND run = $run
+FROM layer_distribution_all WHERE definition = '{DEFINITION}' AND run = $run
 """,
     "kind = 'likn', kind DESC, language, layer",
     note="neurons counts different neurons, pairs facts with their neurons; share is of the pairs.",
@@ -80,7 +80,7 @@ OVERLAP = Query(
     "What languages share",
     f"""
 SELECT language_a, language_b, facts, overlap, jaccard, expected, same_relation, other_relations
-FROM language_overlap WHERE definition = '{DEFINITION}' AND run = $run
+FROM language_overlap_all WHERE definition = '{DEFINITION}' AND run = $run
 """,
     "language_a, language_b",
     note="Common knowledge neurons of the same fact, mean over facts, beside what random sets of the same sizes have "
@@ -93,7 +93,7 @@ CONTROL = Query(
 SELECT
     relation, count(*) AS facts, avg(observed) AS observed, avg(expected) AS expected,
     avg(same_relation) AS same_relation, avg(other_relations) AS other_relations
-FROM likn_control WHERE definition = '{DEFINITION}' AND run = $run
+FROM likn_control_all WHERE definition = '{DEFINITION}' AND run = $run
 GROUP BY relation
 """,
     "relation",
@@ -106,7 +106,7 @@ FACTS = Query(
     f"""
 SELECT
     c.fact, c.relation, c.of_languages, c.observed, c.expected, c.p_value, c.same_relation, c.other_relations
-FROM likn_control AS c WHERE c.definition = '{DEFINITION}' AND c.run = $run AND c.observed > 0
+FROM likn_control_all AS c WHERE c.definition = '{DEFINITION}' AND c.run = $run AND c.observed > 0
 QUALIFY row_number() OVER (ORDER BY c.observed DESC, c.p_value, c.fact) <= {MOST}
 """,
     "observed DESC, p_value, fact",
@@ -117,7 +117,7 @@ NEURONS = Query(
     "Neurons that most facts share",
     f"""
 SELECT layer, neuron, facts, likn_facts, languages, relations, score
-FROM neuron_summary WHERE definition = '{DEFINITION}' AND run = $run
+FROM neuron_summary_all WHERE definition = '{DEFINITION}' AND run = $run
 QUALIFY row_number() OVER (ORDER BY facts DESC, score DESC, layer, neuron) <= {MOST}
 """,
     "facts DESC, score DESC, layer, neuron",

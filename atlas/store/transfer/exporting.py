@@ -20,7 +20,7 @@ from atlas.store.transfer.manifest import NAME, File, Manifest, checksum, read
 
 Format = Literal["parquet", "csv", "jsonl"]
 
-TABLES = tuple(name for name in schema.TABLES if name != "atlas_info")
+TABLES = tuple(name for name in schema.TABLES if name not in schema.OF_THE_FILE)
 """What is exported unless names are given; what `atlas_info` says stands in the manifest."""
 BY_RUN = ("probe", "probe_layer", "attribution", "knockout", "intervention", "verdict")
 """Tables that get one file a run."""

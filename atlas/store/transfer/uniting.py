@@ -76,7 +76,7 @@ class Union:
 
     def _add_all(self) -> None:
         for table in schema.TABLES.values():
-            if table.name not in ("atlas_info", "probe", *SCORES):
+            if table.name not in (*schema.OF_THE_FILE, "probe", *SCORES):
                 self._keyed(table)
         self._later_ends()
         self._probed()

@@ -11,7 +11,7 @@ from importlib import resources
 
 import duckdb
 
-from atlas import schema
+from atlas import schema, scorers
 
 _COMMENT = re.compile(r"--.*")
 _MADE = re.compile(r"^CREATE OR REPLACE (?:MACRO|VIEW) (\w+)", re.MULTILINE)
@@ -20,8 +20,11 @@ _WORD = re.compile(r"\w+")
 MACROS = f"""
 -- Whether a probe's status is one of those that have scores.
 CREATE OR REPLACE MACRO usable(status) AS {schema.usable("status")};
+
+-- Whether a scorer is the one that is meant where none is named.
+CREATE OR REPLACE MACRO is_default_method(method) AS method = '{scorers.DEFAULT}';
 """
-"""Made from the column dictionary, before all files."""
+"""Made from the column dictionary and the table of scorers, before all files."""
 
 
 @cache

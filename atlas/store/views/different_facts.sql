@@ -61,10 +61,11 @@ FROM (
     FROM attribution AS a
     JOIN probe ON probe.place = a.place
     JOIN prompt ON prompt.prompt = probe.prompt
+    SEMI JOIN asked_run_of(definitions) AS asked ON asked.run = probe.run
     WHERE a.score > 0
     GROUP BY probe.run, prompt.fact, prompt.language, a.layer, a.neuron
 ) AS stored
-CROSS JOIN (SELECT unnest(definitions) AS d) AS chosen
+JOIN asked_run_of(definitions) AS chosen ON chosen.run = stored.run
 LEFT JOIN knowledge_neuron_of(definitions) AS found
     ON found.definition = chosen.d.definition AND found.run = stored.run AND found.fact = stored.fact
     AND found.language = stored.language AND found.layer = stored.layer AND found.neuron = stored.neuron;

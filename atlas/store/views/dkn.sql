@@ -12,12 +12,6 @@ SELECT
 FROM knockout JOIN prompt USING (prompt)
 GROUP BY knockout.run, prompt.fact, prompt.language, knockout.control, knockout."set";
 
--- The runs whose knowledge neurons a run's sets are made of: itself, or those that a union joins.
-CREATE OR REPLACE VIEW knockout_source AS
-SELECT run, run AS source FROM run WHERE method <> 'union'
-UNION ALL
-SELECT run, unnest((settings -> '$.runs')::BIGINT[]) AS source FROM run WHERE method = 'union';
-
 -- The cost of every measured set: the share of the mean probability that is lost, or the probability if `absolute`.
 -- A mean of each prompt's own share would be ruled by prompts of tiny probability.
 CREATE OR REPLACE MACRO knockout_cost_of(definitions) AS TABLE
@@ -26,7 +20,8 @@ SELECT
     (effect.before - effect.after) / CASE WHEN chosen.d.absolute THEN 1 ELSE nullif(effect.before, 0) END AS cost,
     list_transform(list_zip(effect.layers, effect.neurons), lambda n: (n[1]::BIGINT << 32) + n[2]) AS codes,
     chosen.d.t_low AS low, chosen.d.t_high AS high, chosen.d.strict AS asks_interaction
-FROM knockout_effect AS effect CROSS JOIN (SELECT unnest(definitions) AS d) AS chosen;
+FROM knockout_effect AS effect
+JOIN (SELECT unnest(definitions) AS d) AS chosen ON chosen.d.run IS NULL OR effect.run = chosen.d.run;
 
 -- Degenerate sets, measured or control; `interaction` is the cost less the sum of the single neurons' costs.
 CREATE OR REPLACE MACRO degenerate_set_of(definitions) AS TABLE
@@ -158,8 +153,12 @@ LEFT JOIN sets
     ON sets.definition = every.definition AND sets.run = every.run AND sets.fact = every.fact
     AND sets.language = every.language;
 
+CREATE OR REPLACE VIEW dkn_untried_all AS
+FROM dkn_untried_of(every_definition());
+
 CREATE OR REPLACE VIEW dkn_untried AS
-FROM dkn_untried_of((SELECT list(d) FROM definition AS d));
+WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
+FROM dkn_untried_of((SELECT asked FROM meant));
 
 CREATE OR REPLACE MACRO dkn_of(definitions) AS TABLE
 SELECT found.* EXCLUDE (control), untried.untried_neurons, untried.untried_sets
@@ -169,8 +168,12 @@ JOIN dkn_untried_of(definitions) AS untried
     AND untried.language = found.language
 WHERE NOT found.control;
 
+CREATE OR REPLACE VIEW dkn_all AS
+FROM dkn_of(every_definition());
+
 CREATE OR REPLACE VIEW dkn AS
-FROM dkn_of((SELECT list(d) FROM definition AS d));
+WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
+FROM dkn_of((SELECT asked FROM meant));
 
 CREATE OR REPLACE MACRO dkn_at(
     t_low := 0.2, t_high := 0.25, absolute := false, strict := false,

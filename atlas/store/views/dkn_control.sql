@@ -2,8 +2,12 @@
 CREATE OR REPLACE MACRO dkn_control_of(definitions) AS TABLE
 SELECT * EXCLUDE (control) FROM dkn_or_control_of(definitions) WHERE control;
 
+CREATE OR REPLACE VIEW dkn_control_all AS
+FROM dkn_control_of(every_definition());
+
 CREATE OR REPLACE VIEW dkn_control AS
-FROM dkn_control_of((SELECT list(d) FROM definition AS d));
+WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
+FROM dkn_control_of((SELECT asked FROM meant));
 
 CREATE OR REPLACE MACRO dkn_control_at(
     t_low := 0.2, t_high := 0.25, absolute := false, strict := false,

@@ -35,7 +35,7 @@ asked AS (
         chosen.d.definition AS definition, tried.* EXCLUDE (facts), tried.facts + coalesce(idle.facts, 0) AS facts,
         coalesce(untried.neurons, 0) AS untried_neurons, coalesce(untried.sets, 0) AS untried_sets
     FROM tried
-    CROSS JOIN (SELECT unnest(definitions) AS d) AS chosen
+    JOIN (SELECT unnest(definitions) AS d) AS chosen ON chosen.d.run IS NULL OR tried.run = chosen.d.run
     LEFT JOIN idle
         ON idle.definition = chosen.d.definition AND idle.run = tried.run AND idle.relation = tried.relation
         AND idle.language = tried.language
@@ -67,8 +67,12 @@ LEFT JOIN counted
     ON counted.definition = asked.definition AND counted.run = asked.run
     AND counted.relation = asked.relation AND counted.language = asked.language;
 
+CREATE OR REPLACE VIEW dkn_summary_all AS
+FROM dkn_summary_of(every_definition());
+
 CREATE OR REPLACE VIEW dkn_summary AS
-FROM dkn_summary_of((SELECT list(d) FROM definition AS d));
+WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
+FROM dkn_summary_of((SELECT asked FROM meant));
 
 CREATE OR REPLACE MACRO dkn_summary_at(
     t_low := 0.2, t_high := 0.25, absolute := false, strict := false,

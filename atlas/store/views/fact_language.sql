@@ -27,7 +27,7 @@ GROUP BY run, fact;
 -- what the model knows, the answer's first token is the model's own choice in more than half of them.
 CREATE OR REPLACE MACRO counted_language_of(definitions) AS TABLE
 SELECT chosen.d.definition AS definition, asked.run, asked.fact, asked.language, asked.usable
-FROM fact_language AS asked CROSS JOIN (SELECT unnest(definitions) AS d) AS chosen
+FROM fact_language AS asked JOIN asked_run_of(definitions) AS chosen ON chosen.run = asked.run
 WHERE asked.usable > 0 AND (NOT chosen.d.known OR 2 * asked.argmax > asked.usable);
 
 -- How many languages count for a fact under a definition, and in which others it was probed.
@@ -37,7 +37,7 @@ SELECT
     list_sort(coalesce(list(probed.language) FILTER (counted.language IS NULL), [])) AS missing_languages
 FROM (
     SELECT chosen.d.definition AS definition, asked.run, asked.fact, asked.language
-    FROM fact_language AS asked CROSS JOIN (SELECT unnest(definitions) AS d) AS chosen
+    FROM fact_language AS asked JOIN asked_run_of(definitions) AS chosen ON chosen.run = asked.run
 ) AS probed
 LEFT JOIN counted_language_of(definitions) AS counted
     ON counted.definition = probed.definition AND counted.run = probed.run AND counted.fact = probed.fact

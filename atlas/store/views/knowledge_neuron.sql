@@ -9,19 +9,16 @@ CREATE OR REPLACE MACRO own_least(method) AS CASE method WHEN 'amig' THEN 0.0000
 
 -- The usable probes, each with the score that it asks for under each definition.
 CREATE OR REPLACE MACRO usable_probe_of(definitions) AS TABLE
-WITH floors AS (
-    SELECT run, method, coalesce((settings ->> 'floor')::DOUBLE, 0) AS floor FROM run
-),
-usable AS (
+WITH usable AS (
     SELECT probe.run, prompt.fact, prompt.language, probe.place, probe.max_score, probe.mean_probability AS probability
     FROM probe JOIN prompt USING (prompt)
     WHERE usable(probe.status)
 ),
 asked AS (
     SELECT
-        usable.*, floors.floor, floors.method, chosen.d,
+        usable.*, chosen.floor, chosen.method, chosen.d,
         coalesce(chosen.d.tau_by_language[usable.language], chosen.d.tau) AS tau
-    FROM usable JOIN floors USING (run) CROSS JOIN (SELECT unnest(definitions) AS d) AS chosen
+    FROM usable JOIN asked_run_of(definitions) AS chosen ON chosen.run = usable.run
 )
 SELECT
     asked.d.definition AS definition, asked.run, asked.fact, asked.language, asked.place, asked.max_score,
@@ -98,8 +95,12 @@ JOIN counted_language_of(definitions) AS probed
 JOIN (SELECT unnest(definitions) AS d) AS chosen ON chosen.d.definition = found.definition
 WHERE found.found > chosen.d.share * probed.usable;
 
+CREATE OR REPLACE VIEW knowledge_neuron_all AS
+FROM knowledge_neuron_of(every_definition());
+
 CREATE OR REPLACE VIEW knowledge_neuron AS
-FROM knowledge_neuron_of((SELECT list(d) FROM definition AS d));
+WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
+FROM knowledge_neuron_of((SELECT asked FROM meant));
 
 CREATE OR REPLACE MACRO knowledge_neuron_at(
     tau := 0.2, tau_by_language := MAP {}, share := 0.5, normalization := 'none', least := NULL, known := false

@@ -61,8 +61,12 @@ SELECT
 FROM fact_pair
 GROUP BY definition, run, language_a, language_b;
 
+CREATE OR REPLACE VIEW language_overlap_all AS
+FROM language_overlap_of(every_definition());
+
 CREATE OR REPLACE VIEW language_overlap AS
-FROM language_overlap_of((SELECT list(d) FROM definition AS d));
+WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
+FROM language_overlap_of((SELECT asked FROM meant));
 
 CREATE OR REPLACE MACRO language_overlap_at(
     tau := 0.2, tau_by_language := MAP {}, share := 0.5, normalization := 'none', least := NULL, known := false

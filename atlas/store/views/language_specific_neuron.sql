@@ -5,8 +5,12 @@ FROM knowledge_neuron_of(definitions)
 GROUP BY definition, run, layer, neuron
 HAVING min(language) = max(language);
 
+CREATE OR REPLACE VIEW language_specific_neuron_all AS
+FROM language_specific_neuron_of(every_definition());
+
 CREATE OR REPLACE VIEW language_specific_neuron AS
-FROM language_specific_neuron_of((SELECT list(d) FROM definition AS d));
+WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
+FROM language_specific_neuron_of((SELECT asked FROM meant));
 
 CREATE OR REPLACE MACRO language_specific_neuron_at(
     tau := 0.2, tau_by_language := MAP {}, share := 0.5, normalization := 'none', least := NULL, known := false

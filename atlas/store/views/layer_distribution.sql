@@ -18,8 +18,12 @@ SELECT
 FROM pair
 GROUP BY definition, run, kind, language, layer;
 
+CREATE OR REPLACE VIEW layer_distribution_all AS
+FROM layer_distribution_of(every_definition());
+
 CREATE OR REPLACE VIEW layer_distribution AS
-FROM layer_distribution_of((SELECT list(d) FROM definition AS d));
+WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
+FROM layer_distribution_of((SELECT asked FROM meant));
 
 CREATE OR REPLACE MACRO layer_distribution_at(
     tau := 0.2, tau_by_language := MAP {}, share := 0.5, min_languages := NULL, normalization := 'none',

@@ -27,8 +27,12 @@ WHERE
     coverage.n_languages > 1
     AND found.n_languages >= coalesce(chosen.d.min_languages, coverage.n_languages);
 
+CREATE OR REPLACE VIEW likn_all AS
+FROM likn_of(every_definition());
+
 CREATE OR REPLACE VIEW likn AS
-FROM likn_of((SELECT list(d) FROM definition AS d));
+WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
+FROM likn_of((SELECT asked FROM meant));
 
 CREATE OR REPLACE MACRO likn_at(
     tau := 0.2, tau_by_language := MAP {}, share := 0.5, min_languages := NULL, normalization := 'none',

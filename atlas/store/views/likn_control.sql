@@ -72,8 +72,12 @@ LEFT JOIN control AS other_found
     ON other_found.definition = e.definition AND other_found.run = e.run AND other_found.fact = e.fact
     AND other_found.control = 'other relations';
 
+CREATE OR REPLACE VIEW likn_control_all AS
+FROM likn_control_of(every_definition());
+
 CREATE OR REPLACE VIEW likn_control AS
-FROM likn_control_of((SELECT list(d) FROM definition AS d));
+WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
+FROM likn_control_of((SELECT asked FROM meant));
 
 CREATE OR REPLACE MACRO likn_control_at(
     tau := 0.2, tau_by_language := MAP {}, share := 0.5, min_languages := NULL, normalization := 'none',

@@ -221,8 +221,12 @@ SELECT
     reason
 FROM ordered;
 
+CREATE OR REPLACE VIEW likn_exchange_all AS
+FROM likn_exchange_of(every_definition(), NULL);
+
 CREATE OR REPLACE VIEW likn_exchange AS
-FROM likn_exchange_of((SELECT list(d) FROM definition AS d), NULL);
+WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
+FROM likn_exchange_of((SELECT asked FROM meant), NULL);
 
 CREATE OR REPLACE MACRO likn_exchange_at(
     tau := 0.2, tau_by_language := MAP {}, share := 0.5, min_languages := NULL, normalization := 'none',

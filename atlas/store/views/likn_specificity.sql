@@ -14,8 +14,12 @@ SELECT
     )::INTEGER AS other_relations
 FROM row_of;
 
+CREATE OR REPLACE VIEW likn_specificity_all AS
+FROM likn_specificity_of(every_definition());
+
 CREATE OR REPLACE VIEW likn_specificity AS
-FROM likn_specificity_of((SELECT list(d) FROM definition AS d));
+WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
+FROM likn_specificity_of((SELECT asked FROM meant));
 
 CREATE OR REPLACE MACRO likn_specificity_at(
     tau := 0.2, tau_by_language := MAP {}, share := 0.5, min_languages := NULL, normalization := 'none',

@@ -18,8 +18,12 @@ LEFT JOIN (
     AND shared.layer = k.layer AND shared.neuron = k.neuron
 GROUP BY k.definition, k.run, k.layer, k.neuron;
 
+CREATE OR REPLACE VIEW neuron_summary_all AS
+FROM neuron_summary_of(every_definition());
+
 CREATE OR REPLACE VIEW neuron_summary AS
-FROM neuron_summary_of((SELECT list(d) FROM definition AS d));
+WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
+FROM neuron_summary_of((SELECT asked FROM meant));
 
 CREATE OR REPLACE MACRO neuron_summary_at(
     tau := 0.2, tau_by_language := MAP {}, share := 0.5, min_languages := NULL, normalization := 'none',

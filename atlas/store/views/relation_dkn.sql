@@ -45,11 +45,19 @@ SELECT compared.*
 FROM compared JOIN (SELECT unnest(definitions) AS d) AS chosen ON chosen.d.definition = compared.definition
 WHERE compared.facts > chosen.d.relation_share * compared.most_facts;
 
+CREATE OR REPLACE VIEW relation_dkn_all AS
+FROM relation_dkn_of(every_definition());
+
 CREATE OR REPLACE VIEW relation_dkn AS
-FROM relation_dkn_of((SELECT list(d) FROM definition AS d));
+WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
+FROM relation_dkn_of((SELECT asked FROM meant));
+
+CREATE OR REPLACE VIEW relation_kn_all AS
+FROM relation_kn_of(every_definition());
 
 CREATE OR REPLACE VIEW relation_kn AS
-FROM relation_kn_of((SELECT list(d) FROM definition AS d));
+WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
+FROM relation_kn_of((SELECT asked FROM meant));
 
 CREATE OR REPLACE MACRO relation_dkn_at(
     relation_share := 0.7, t_low := 0.2, t_high := 0.25, absolute := false, strict := false,

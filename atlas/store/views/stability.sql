@@ -62,8 +62,12 @@ LEFT JOIN averaged
     ON averaged.definition = counted.definition AND averaged.run = counted.run AND averaged.fact = counted.fact
     AND averaged.language = counted.language;
 
+CREATE OR REPLACE VIEW stability_all AS
+FROM stability_of(every_definition());
+
 CREATE OR REPLACE VIEW stability AS
-FROM stability_of((SELECT list(d) FROM definition AS d));
+WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
+FROM stability_of((SELECT asked FROM meant));
 
 CREATE OR REPLACE MACRO stability_at(tau := 0.2, tau_by_language := MAP {}, least := NULL) AS TABLE
 FROM stability_of(thresholds(tau := tau, tau_by_language := tau_by_language, least := least));

@@ -22,8 +22,12 @@ JOIN counted_language_of(definitions) AS probed
 JOIN (SELECT unnest(definitions) AS d) AS chosen ON chosen.d.definition = found.definition
 WHERE found.found > chosen.d.share * probed.usable;
 
+CREATE OR REPLACE VIEW suppressing_neuron_all AS
+FROM suppressing_neuron_of(every_definition());
+
 CREATE OR REPLACE VIEW suppressing_neuron AS
-FROM suppressing_neuron_of((SELECT list(d) FROM definition AS d));
+WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
+FROM suppressing_neuron_of((SELECT asked FROM meant));
 
 CREATE OR REPLACE MACRO suppressing_neuron_at(
     tau := 0.2, tau_by_language := MAP {}, share := 0.5, least := NULL, known := false

@@ -25,5 +25,7 @@ CREATE OR REPLACE MACRO thresholds(
     strict: strict::BOOLEAN,
     relation_share: relation_share::DOUBLE,
     least: least::DOUBLE,
-    known: known::BOOLEAN
+    known: known::BOOLEAN,
+    run: NULL::BIGINT,
+    sources: NULL::BIGINT[]
 }];

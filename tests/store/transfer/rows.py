@@ -30,7 +30,7 @@ EXAMPLES = {
 
 def fill_others(writer):
     """Add a row to every table but those of scores, NULL where a column may be."""
-    for name in set(schema.TABLES) - SCORES - {"atlas_info"}:
+    for name in set(schema.TABLES) - SCORES - set(schema.OF_THE_FILE):
         columns = schema.TABLES[name].content
         row = {column.name: None if column.nullable else EXAMPLES[column.type] for column in columns}
         if name == "run":

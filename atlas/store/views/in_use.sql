@@ -1,0 +1,62 @@
+-- Which run and which definition a query means that names none: what the table `in_use` says or, where it says nothing,
+-- the newest finished run of the default method on the model that was built last, and `default`. Never a control by
+-- chance, never an untrained twin, never a run without a usable prompt. Where no run is finished, the newest one; none
+-- in an empty atlas.
+CREATE OR REPLACE VIEW run_in_use AS
+WITH candidate AS (
+    SELECT run, model, method, status = 'done' AS finished, coalesce(run.finished, started) AS ended
+    FROM run
+    WHERE method NOT IN ('random', 'union') AND twin_of IS NULL
+    AND run IN (SELECT run FROM probe WHERE usable(status))
+),
+built AS (
+    SELECT *, max(ended) OVER (PARTITION BY finished, model) AS built FROM candidate
+),
+newest AS (
+    SELECT run FROM built
+    ORDER BY finished DESC, built DESC, model, is_default_method(method) DESC, ended DESC, run
+    LIMIT 1
+),
+asked AS (
+    SELECT
+        coalesce((SELECT any_value(run) FROM in_use), (FROM newest)) AS run,
+        coalesce((SELECT any_value(definition) FROM in_use), 'default') AS definition
+)
+SELECT run.run, run.model, run.method, asked.definition
+FROM asked JOIN run ON run.run = asked.run;
+
+-- The runs whose knowledge neurons a run's sets are made of: itself, or those that a union joins.
+CREATE OR REPLACE VIEW knockout_source AS
+SELECT run, run AS source FROM run WHERE method <> 'union'
+UNION ALL
+SELECT run, unnest((settings -> '$.runs')::BIGINT[]) AS source FROM run WHERE method = 'union';
+
+-- What the macros that end in `_of` take: a list of definitions, each with the run that it is asked of (NULL for every
+-- one) and the runs that this one's neurons come from.
+CREATE OR REPLACE MACRO every_definition() AS (
+    SELECT list(d) FROM (SELECT *, NULL::BIGINT AS run, NULL::BIGINT[] AS sources FROM definition) AS d
+);
+
+CREATE OR REPLACE MACRO definition_of(name, asked_run) AS (
+    SELECT list(d) FROM (
+        SELECT
+            definition.*, asked_run::BIGINT AS run,
+            (SELECT list(source) FROM knockout_source WHERE run = asked_run) AS sources
+        FROM definition WHERE definition = name
+    ) AS d
+);
+
+CREATE OR REPLACE MACRO definition_in_use() AS (
+    SELECT list(d) FROM (
+        SELECT
+            definition.*, meant.run,
+            (SELECT list(source) FROM knockout_source WHERE run = meant.run) AS sources
+        FROM run_in_use AS meant JOIN definition USING (definition)
+    ) AS d
+);
+
+-- The definitions with every run that they are asked of: the filter that reaches the scans of probes and scores.
+CREATE OR REPLACE MACRO asked_run_of(definitions) AS TABLE
+SELECT chosen.d, run.run, run.method, coalesce((run.settings ->> 'floor')::DOUBLE, 0) AS floor
+FROM (SELECT unnest(definitions) AS d) AS chosen
+JOIN run ON chosen.d.sources IS NULL OR list_contains(chosen.d.sources, run.run);

@@ -1,0 +1,164 @@
+"""Which run a query means that names none: the rule against brute force, and the views against those of all runs."""
+
+import duckdb
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from store.world import FLOOR, MODEL, SAMPLE, add_facts, batch, random_world
+
+import atlas
+from atlas.errors import StoreError
+from atlas.ids import stable_id
+from atlas.store import docs
+
+RUNS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "model": st.integers(1, 3),
+            "method": st.sampled_from(["amig", "amig", "kn", "random", "union"]),
+            "status": st.sampled_from(["done", "done", "interrupted", "running"]),
+            "started": st.integers(0, 5),
+            "lasted": st.integers(0, 5),
+            "twin": st.sampled_from([False, False, True]),
+            "usable": st.sampled_from([True, True, False]),
+        }
+    ),
+    max_size=6,
+)
+
+
+def ended(run):
+    return run["started"] + (run["lasted"] if run["status"] != "running" else 0)
+
+
+def meant(runs):
+    """The number of the run that is meant, None if there is none."""
+    able = [n for n, r in enumerate(runs) if r["usable"] and not r["twin"]]
+    able = [n for n in able if runs[n]["method"] not in ("random", "union")]
+    able = [n for n in able if runs[n]["status"] == "done"] or able
+    if not able:
+        return None
+    latest = max(ended(runs[n]) for n in able)
+    model = min(runs[n]["model"] for n in able if ended(runs[n]) == latest)
+    of_model = [n for n in able if runs[n]["model"] == model]
+    of_model = [n for n in of_model if runs[n]["method"] == "amig"] or of_model
+    return max(of_model, key=lambda n: (ended(runs[n]), -n))
+
+
+@pytest.fixture(scope="module")
+def memory():
+    """All tables and views, in memory."""
+    with docs.in_memory() as connection:
+        yield connection
+
+
+@given(runs=RUNS)
+def test_the_rule_is_that_of_brute_force(memory, runs):
+    memory.execute("DELETE FROM run; DELETE FROM probe")
+    for number, run in enumerate(runs):
+        finished = None if run["status"] == "running" else f"2026-01-{1 + ended(run):02}"
+        row = (number, run["model"], run["method"], "{}", run["status"], f"2026-01-{1 + run['started']:02}", finished)
+        row += (99 if run["twin"] else None,)
+        memory.execute(
+            "INSERT INTO run (run, model, method, settings, status, started, finished, twin_of) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            row,
+        )
+        status = "ok" if run["usable"] else "unspellable"
+        memory.execute("INSERT INTO probe (run, prompt, status) VALUES (?, 1, ?)", [number, status])
+    found = memory.execute("SELECT run, definition FROM run_in_use").fetchall()
+    assert found == ([] if meant(runs) is None else [(meant(runs), "default")])
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """An atlas of two models with three methods; its path and the ids of its runs in the order of building."""
+    path = tmp_path_factory.mktemp("several") / "atlas.duckdb"
+    worlds = [random_world(seed, facts=4) for seed in (3, 4)]
+    with atlas.open(path, "w") as writer:
+        add_facts(writer, [SAMPLE, *worlds])
+        models = [writer.add_model({**MODEL, "name": name, "digest": name}) for name in ("older", "newer")]
+        made = []
+        for model, method, seed, floor, world in (
+            (models[0], "amig", 0, 0.15, SAMPLE),
+            (models[1], "amig", 0, FLOOR, worlds[0]),
+            (models[1], "amig", 1, FLOOR, SAMPLE),
+            (models[1], "kn", 0, FLOOR, worlds[1]),
+            (models[1], "random", 0, FLOOR, SAMPLE),
+        ):
+            run = writer.start_run(model=model, method=method, settings={"floor": floor}, seed=seed, versions={})
+            writer.load_batch(batch(world, run, floor=floor))
+            writer.finish_run(run)
+            made.append(run)
+        writer.define("loose", tau=0.1)
+    return path, made
+
+
+def twice():
+    """The views that are there for the run in use and for all."""
+    with docs.in_memory() as connection:
+        names = {name for (name,) in connection.execute("SELECT view_name FROM duckdb_views()").fetchall()}
+    return sorted(name for name in names if f"{name}_all" in names)
+
+
+def rounded(rows):
+    return sorted((tuple(round(v, 5) if isinstance(v, float) else v for v in row) for row in rows), key=repr)
+
+
+@pytest.fixture(scope="module")
+def client(several, tmp_path_factory):
+    """The file as a DuckDB client without this package reads it; the older model's run cannot answer `loose`."""
+    path, made = several
+    with duckdb.connect(path) as connection:
+        connection.execute("DELETE FROM definition WHERE definition = 'loose'")
+        yield connection, made
+
+
+@pytest.mark.parametrize("view", twice())
+def test_views_answer_for_the_run_and_the_definition_in_use(client, view):
+    connection, made = client
+    every = f"SELECT * FROM {view}_all WHERE definition = '{{}}' AND run = {{}}"
+    found = connection.execute(f"FROM {view}").fetchall()
+    assert rounded(found) == rounded(connection.execute(every.format("default", made[2])).fetchall())
+    connection.execute("UPDATE in_use SET run = ?, definition = 'strict'", [made[3]])
+    try:
+        found = connection.execute(f"FROM {view}").fetchall()
+        assert rounded(found) == rounded(connection.execute(every.format("strict", made[3])).fetchall())
+    finally:
+        connection.execute("UPDATE in_use SET run = NULL, definition = 'default'")
+
+
+def test_the_views_that_exist_twice_are_those_that_thresholds_decide():
+    assert {"knowledge_neuron", "likn", "likn_control", "likn_exchange", "dkn", "neuron_summary"} <= set(twice())
+    assert len(twice()) == 17
+
+
+def test_a_run_that_is_not_in_use_raises_no_error(tmp_path, several):
+    path, made = several
+    copy = tmp_path / "copy.duckdb"
+    copy.write_bytes(path.read_bytes())
+    with atlas.open(copy, "a") as writer:
+        writer.define("loose", tau=0.1)
+        writer.sql("UPDATE in_use SET definition = 'loose'")
+        assert set(writer.sql("FROM knowledge_neuron")["run"].to_pylist()) == {made[2]}
+        with pytest.raises(StoreError, match=f"floor of run {made[0]}"):
+            writer.sql("FROM knowledge_neuron_all WHERE definition = 'loose'")
+
+
+def test_an_empty_atlas_has_no_run_in_use(path):
+    with atlas.open(path) as reader:
+        assert reader.sql("FROM run_in_use").num_rows == 0
+        assert all(reader.sql(f"FROM {view}").num_rows == 0 for view in ("likn", "dkn", "likn_exchange"))
+
+
+def test_a_union_in_use_answers_with_its_own_sets_and_the_neurons_of_its_runs(tmp_path, several):
+    path, made = several
+    copy = tmp_path / "copy.duckdb"
+    copy.write_bytes(path.read_bytes())
+    with atlas.open(copy, "a") as writer:
+        model = stable_id("model", "newer")
+        union = writer.start_run(model=model, method="union", settings={"runs": made[2:4]}, seed=0, versions={})
+        writer.finish_run(union)
+        assert writer.sql("SELECT run FROM run_in_use")["run"].to_pylist() == [made[2]]
+        writer.sql("UPDATE in_use SET run = ?", [union])
+        assert set(writer.sql("FROM knowledge_neuron")["run"].to_pylist()) == set(made[2:4])

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import fields
 from functools import partial
+from itertools import islice, takewhile
 
 import numpy as np
 import torch
@@ -39,8 +40,10 @@ def attribute(
     back with the status that says why.
     """
     settings = settings or Settings()
-    steps, unusable = steps_of(model, prompts)
-    flat = sorted(((i, step) for i, group in enumerate(steps) for step in group), key=lambda pair: pair[1].shape)
+    steps, unusable = steps_of(model, prompts, settings.at)
+    flat = sorted(
+        ((i, step) for i, group in enumerate(steps) for step in group), key=lambda pair: _likeness(model, pair[1])
+    )
     found: dict[int, list[_Columns]] = {}
     for (index, _), columns in Budget.of(model, budget).through(flat, partial(_first_batch, model, settings)):
         found.setdefault(index, []).append(columns)
@@ -61,12 +64,18 @@ def score_steps(model: LanguageModel, batch: StepBatch, settings: Settings, budg
     return score(model, batch, settings, budget)
 
 
+def _likeness(model: LanguageModel, step: Step) -> tuple[int, ...]:
+    """Return what steps are ordered by: their shape, and before it how far the query is where that is the work."""
+    return step.shape if model.two_way else (step.query - step.at, *step.shape)
+
+
 def _first_batch(
     model: LanguageModel, settings: Settings, rest: Sequence[tuple[int, Step]], budget: int
 ) -> list[_Columns]:
-    """Score the first of `rest`, steps in the order of their shapes: as many as can run together in `budget` bytes."""
+    """Score the first of `rest`, steps in order of likeness: as many as can run together in `budget` bytes."""
     first = rest[0][1]
-    together = [step for _, step in rest[:MOST_STEPS] if step.shape == first.shape or model.kind == "causal"]
+    alike = takewhile(lambda step: step.shape == first.shape or model.kind == "causal", (step for _, step in rest))
+    together = list(islice(alike, MOST_STEPS))
     size = budget // (2 * sequence_bytes(model, len(together[-1].ids)))
     batch = StepBatch.of(model, together[: max(1, size)])
     scores, features = score_steps(model, batch, settings, budget)

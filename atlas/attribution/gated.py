@@ -12,7 +12,7 @@ from atlas.attribution.quadrature import Rule, Scores, integrate
 from atlas.attribution.settings import Settings
 from atlas.engine.answers import probability
 from atlas.engine.batches import StepBatch, sequence_bytes
-from atlas.engine.tracing import neurons_at_query
+from atlas.engine.tracing import neurons_at
 from atlas.ids import stable_id
 from atlas.models import LanguageModel
 from atlas.models.readout import features_of_ids
@@ -112,14 +112,14 @@ def _gradient(model: LanguageModel, batch: StepBatch, _: Settings, rows: int) ->
 def _activation(model: LanguageModel, batch: StepBatch, settings: Settings, rows: int) -> Scores:
     """Return the activation."""
     other = _gradient(model, batch, settings, rows)
-    return replace(other, scores=neurons_at_query(model, batch.ids, batch.query)[0].to(other.scores.dtype))
+    return replace(other, scores=neurons_at(model, batch.ids, batch.query, batch.at)[0].to(other.scores.dtype))
 
 
 def _random(model: LanguageModel, batch: StepBatch, settings: Settings, rows: int) -> Scores:
     """Return uniform scores that depend on the seed and the step alone, not on what else is in the batch."""
     other, uniform = _gradient(model, batch, settings, rows), []
     for step in batch.steps:
-        seed = stable_id("random", settings.seed, step.ids, step.query, step.target)
+        seed = stable_id("random", settings.seed, step.ids, step.at, step.target)
         generator = torch.Generator().manual_seed(seed)
         uniform.append(torch.rand(other.scores.shape[1:], generator=generator))
     return replace(other, scores=torch.stack(uniform).to(other.scores))

@@ -19,7 +19,7 @@ from atlas.attribution.quadrature import Rule, Scores, first_rule, integrate
 from atlas.attribution.settings import Settings
 from atlas.engine.batches import StepBatch, sequence_bytes
 from atlas.engine.replay import Entry, replay
-from atlas.engine.tracing import Trace, neurons_at_query, trace
+from atlas.engine.tracing import Trace, neurons_at, trace
 from atlas.errors import ModelError
 from atlas.models import LanguageModel, Step
 from atlas.models.norms import held_norm
@@ -53,15 +53,16 @@ def zero_baselines(model: LanguageModel, batch: StepBatch, _: int) -> Baselines:
 def word_baselines(model: LanguageModel, batch: StepBatch, rows: int, *, every_token: bool = False) -> Baselines:
     """Return one baseline per word: the query with that word's tokens replaced by the filler (Chen et al., Eq. 3).
 
-    If `every_token`, each token is a word, special ones too. At most `rows` sequences run together.
+    The neurons are read where the steps have them, at the filler if it took that place. If `every_token`, each token is
+    a word, special ones too. At most `rows` sequences run together.
     """
     words = [_every_token(model, step) if every_token else step.words for step in batch.steps]
     owner = torch.tensor([i for i, group in enumerate(words) for _ in group], device=model.device)
     ids = batch.ids[owner]
     for row, positions in enumerate(word for group in words for word in group):
         ids[row, list(positions)] = model.filler
-    query = batch.query[owner]
-    parts = [neurons_at_query(model, ids[i : i + rows], query[i : i + rows])[0] for i in range(0, len(ids), rows)]
+    columns = (ids, batch.query[owner], batch.at[owner])
+    parts = [neurons_at(model, *(c[i : i + rows] for c in columns))[0] for i in range(0, len(ids), rows)]
     return Baselines(torch.cat(parts), owner)
 
 

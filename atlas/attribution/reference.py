@@ -19,9 +19,9 @@ def reference_scores(
 ) -> tuple[Tensor, float, float]:
     """Return the scores `[neuron]` of one layer against `baseline` `[neuron]`, F(w) and F(w') (Chen et al., Eq. 2).
 
-    `held`: a norm behind the down-projection multiplies at the query as it does there in the plain run.
+    `held`: a norm behind the down-projection multiplies at the step's position as it does there in the plain run.
     """
-    value = reference_neurons(model, step.ids, step.query)[layer]
+    value = reference_neurons(model, step.ids, step.at)[layer]
     nodes = torch.tensor(rule.nodes, dtype=value.dtype, device=value.device)[:, None]
     weights = torch.tensor(rule.weights, dtype=value.dtype, device=value.device)
     points = (baseline + nodes * (value - baseline)).requires_grad_()
@@ -32,21 +32,21 @@ def reference_scores(
 
 
 def reference_baselines(model: LanguageModel, step: Step) -> list[Tensor]:
-    """Return the neurons `[layer, neuron]` at the query with each word replaced by the filler in turn (Eq. 3)."""
+    """Return the neurons `[layer, neuron]` at the step's position, each word replaced by the filler in turn (Eq. 3)."""
     found = []
     for word in step.words:
         ids = [model.filler if i in word else token for i, token in enumerate(step.ids)]
-        found.append(reference_neurons(model, ids, step.query))
+        found.append(reference_neurons(model, ids, step.at))
     return found
 
 
 @torch.no_grad()
-def reference_neurons(model: LanguageModel, ids: Sequence[int], query: int) -> Tensor:
-    """Return the neurons of every layer at `query`, `[layer, neuron]`."""
+def reference_neurons(model: LanguageModel, ids: Sequence[int], at: int) -> Tensor:
+    """Return the neurons of every layer at position `at`, `[layer, neuron]`."""
     seen: list[Tensor] = []
 
     def keep(neurons: Tensor) -> Tensor:
-        seen.append(neurons[0, query].clone())
+        seen.append(neurons[0, at].clone())
         return neurons
 
     with neurons_replaced(model, dict.fromkeys(range(model.info.layers), keep)):
@@ -55,10 +55,10 @@ def reference_neurons(model: LanguageModel, ids: Sequence[int], query: int) -> T
 
 
 def _probability(model: LanguageModel, step: Step, layer: int, values: Tensor, *, held: bool) -> Tensor:
-    """Return F `[copy]` with the neurons of `layer` at the query replaced by `values` `[copy, neuron]`."""
+    """Return F `[copy]` with the neurons of `layer` at the step's position replaced by `values` `[copy, neuron]`."""
 
     def put(neurons: Tensor) -> Tensor:
-        return neurons.index_copy(1, torch.tensor([step.query], device=values.device), values[:, None])
+        return neurons.index_copy(1, torch.tensor([step.at], device=values.device), values[:, None])
 
     ids = torch.tensor([step.ids], device=model.device).expand(len(values), -1)
     with _norm_held(model, step, layer) if held else nullcontext(), neurons_replaced(model, {layer: put}):
@@ -68,7 +68,7 @@ def _probability(model: LanguageModel, step: Step, layer: int, values: Tensor, *
 
 @contextmanager
 def _norm_held(model: LanguageModel, step: Step, layer: int) -> Iterator[None]:
-    """Let the norm behind the down-projection multiply at the query, inside the block, as it does in a plain run."""
+    """Let the norm behind the down-projection multiply at the step's position as in a plain run, inside the block."""
     norm = model.norm(layer)
     if norm is None:
         yield
@@ -77,11 +77,11 @@ def _norm_held(model: LanguageModel, step: Step, layer: int) -> Iterator[None]:
 
     def hold(_: nn.Module, args: tuple[Tensor, ...], out: Tensor) -> Tensor:
         if not factor:
-            factor.append(out[0, step.query] / args[0][0, step.query])
+            factor.append(out[0, step.at] / args[0][0, step.at])
             return out
-        return out.index_copy(1, place, args[0][:, step.query, None] * factor[0])
+        return out.index_copy(1, place, args[0][:, step.at, None] * factor[0])
 
-    place, handle = torch.tensor([step.query], device=model.device), norm.register_forward_hook(hold)
+    place, handle = torch.tensor([step.at], device=model.device), norm.register_forward_hook(hold)
     try:
         with torch.no_grad():
             model.run(torch.tensor([step.ids], device=model.device))

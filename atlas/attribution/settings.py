@@ -6,6 +6,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from atlas import scorers
+from atlas.models.tokens import Position
 
 METHODS = scorers.serving("build")
 """What `method` may be."""
@@ -26,6 +27,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     method: Annotated[str, AfterValidator(_known)] = scorers.DEFAULT
+    at: Position = Field("query", description="where the neurons are: the query, or the subject's last token")
     rule: Literal["clenshaw-curtis", "gauss-legendre", "left-20", "peer-20"] = "gauss-legendre"
     tolerance: float = Field(0.01, gt=0, lt=1, description="completeness error allowed, as a share of |F(w) - F(w')|")
     nodes: int | None = Field(None, ge=1, le=MOST_NODES, description="nodes to start with; None takes the method's own")

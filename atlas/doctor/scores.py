@@ -76,7 +76,7 @@ def cut(model: LanguageModel, step: Step, layers: Sequence[int]) -> Outcome:
 
 def loudest(model: LanguageModel, step: Step, layers: Sequence[int]) -> list[Neuron]:
     """Return the neuron `(layer, neuron)` of largest magnitude of each layer, which cannot be zero already."""
-    plain = reference_neurons(model, step.ids, step.query)
+    plain = reference_neurons(model, step.ids, step.at)
     return [(layer, int(plain[layer].abs().argmax())) for layer in layers]
 
 
@@ -111,7 +111,7 @@ def _cut_by_hand(model: LanguageModel, step: Step, neurons: Sequence[Neuron]) ->
     def zero(index: int) -> Replacement:
         def replace(values: Tensor) -> Tensor:
             changed = values.clone()
-            changed[:, step.query, index] = 0
+            changed[:, step.at, index] = 0
             return changed
 
         return replace

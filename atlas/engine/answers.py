@@ -130,13 +130,13 @@ def put(
 
 
 def probability(model: LanguageModel, batch: StepBatch, factors: Tensor, *, held: bool = False) -> Tensor:
-    """Return F `[step]` with every neuron at the query multiplied by its factor of `[step, layer, neuron]`.
+    """Return F `[step]` with the neurons at the steps' positions multiplied by their factors `[step, layer, neuron]`.
 
     Later layers are computed from the changed ones; differentiable in the factors. `held`: norms behind
     down-projections keep the size that they have without the layer's own factors.
     """
     with norms_held(model) if held else nullcontext(), changed(model, multiplied(model, factors)):
-        features = features_of_ids(model, batch.ids, batch.query)
+        features = features_of_ids(model, batch.ids, batch.query, batch.at)
     return token_probability(model, features, batch.target)
 
 
@@ -162,7 +162,7 @@ def _first(
     steps = steps[: fitting(model, steps, budget)]
     batch = StepBatch.of(model, steps)
     with changed(model, changes([place for place, _ in rest[: len(steps)]]), scope):
-        features = features_of_ids(model, batch.ids, batch.query)
+        features = features_of_ids(model, batch.ids, batch.query, batch.at)
     return read(features, batch.target)
 
 

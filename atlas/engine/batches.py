@@ -10,7 +10,7 @@ from torch import Tensor
 
 from atlas.errors import TokenError
 from atlas.facts import Prompt
-from atlas.models import LanguageModel, NotFinalError, Step, TooLongError
+from atlas.models import LanguageModel, NoSubjectError, NotFinalError, Position, Step, TooLongError
 
 log = logging.getLogger("atlas")
 
@@ -18,6 +18,7 @@ UNUSABLE: dict[type[Exception], str] = {
     TokenError: "unspellable",
     NotFinalError: "not_final",
     TooLongError: "too_long",
+    NoSubjectError: "no_subject",
 }
 """What makes a prompt unusable (METHOD 1), and the status that says so."""
 LEAST_BYTES, MOST_BYTES = 384 << 20, 2 << 30
@@ -28,13 +29,15 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 
-def steps_of(model: LanguageModel, prompts: Iterable[Prompt]) -> tuple[list[list[Step]], dict[int, str]]:
-    """Return the steps of each prompt, and by its place in the list the status of each that has none."""
+def steps_of(
+    model: LanguageModel, prompts: Iterable[Prompt], at: Position = "query"
+) -> tuple[list[list[Step]], dict[int, str]]:
+    """Return each prompt's steps, neurons `at` a position, and by place in the list the status of those without."""
     steps: list[list[Step]] = []
     unusable = {}
     for place, prompt in enumerate(prompts):
         try:
-            steps.append(model.steps(prompt))
+            steps.append(model.steps(prompt, at))
         except tuple(UNUSABLE) as error:
             unusable[place] = UNUSABLE[type(error)]
             steps.append([])
@@ -61,7 +64,7 @@ def fitting(model: LanguageModel, steps: Sequence[Step], budget: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class StepBatch:
-    """Steps that run together: `ids` `[step, token]`, `query` and `target` [step], and the steps they come from.
+    """Steps that run together: `ids` `[step, token]`, `query`, `at` and `target` [step], and the steps they come from.
 
     They are of one shape, but in a causal model, where what follows the query changes nothing: there shorter ones are
     filled up at their end with their last token.
@@ -70,6 +73,7 @@ class StepBatch:
     steps: tuple[Step, ...]
     ids: Tensor
     query: Tensor
+    at: Tensor
     target: Tensor
 
     @classmethod
@@ -77,13 +81,14 @@ class StepBatch:
         """Put `steps` on the model's device: of one shape, or of any in a causal model."""
         length = max(len(step.ids) for step in steps)
         ids = [[*step.ids, *step.ids[-1:] * (length - len(step.ids))] for step in steps]
-        columns = (ids, [step.query for step in steps], [step.target for step in steps])
+        columns = (ids, *([getattr(step, name) for step in steps] for name in ("query", "at", "target")))
         return cls(tuple(steps), *(torch.tensor(column, device=model.device) for column in columns))
 
     def select(self, rows: Tensor) -> "StepBatch":
         """Return the steps at `rows` alone."""
         return StepBatch(
-            tuple(self.steps[i] for i in rows.tolist()), self.ids[rows], self.query[rows], self.target[rows]
+            tuple(self.steps[i] for i in rows.tolist()),
+            *(column[rows] for column in (self.ids, self.query, self.at, self.target)),
         )
 
 

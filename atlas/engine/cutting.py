@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from atlas.engine.cuts import Branch, NeuronSet, branches
-from atlas.engine.replay import finish_block, put_at_query, run_copies
+from atlas.engine.replay import finish_block, run_copies
 from atlas.engine.tracing import Trace
 from atlas.models.hooks import Call, Rule, attending, neurons_replaced
 from atlas.models.readout import features_of_hidden, token_probability
@@ -17,7 +17,7 @@ from atlas.models.readout import features_of_hidden, token_probability
 def replay_cut(record: Trace, cuts: Sequence[tuple[int, NeuronSet]], values: Tensor | None = None) -> Tensor:
     """Return F of every cut `(row of the trace, neurons)`: `[cut]`, in the order given.
 
-    The neurons of a set are zero at the row's query position, or what `values` `[row, layer, neuron]` holds of them,
+    The neurons of a set are zero at the row's position of them, or what `values` `[row, layer, neuron]` holds of them,
     each layer computed from the cut ones below it. A set holds at least one neuron. Layers below a set's highest are
     run once for all sets that share what is cut there.
     """
@@ -31,7 +31,10 @@ def replay_cut(record: Trace, cuts: Sequence[tuple[int, NeuronSet]], values: Ten
 
 @dataclass(frozen=True, slots=True)
 class _Site:
-    """What a block computed at the query of each source: input `[source, 1, hidden]`, attention's result, neurons."""
+    """What a block computed where each source's neurons are: input `[source, 1, hidden]`, attention's result, neurons.
+
+    Of a block that runs for the query alone it is what was computed there: changes elsewhere come too late.
+    """
 
     hidden: Tensor
     attended: Tensor  # [source, head, 1, size]
@@ -39,29 +42,28 @@ class _Site:
 
 
 def _through_cuts(record: Trace, tree: Mapping[int, Branch], values: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Run all copies of the tree through the last block: hidden `[copy, 1 or token, hidden]` and owner [copy]."""
+    """Run all copies of the tree through the last block: hidden `[copy, token, hidden]` and owner [copy]."""
     rows = torch.arange(len(record.ids), device=record.ids.device)
     owner = rows[:0]
-    hidden = record.blocks[0].hidden[:0, : None if record.model.two_way else 1]
+    hidden = record.blocks[0].hidden[:0, : None if record.window is None else record.window.shape[1]]
     for layer in range(min(tree), len(record.blocks)):
-        sites, sequences = [_root(record, layer, rows)], record.keeps_sequences(layer)
+        sites, kept = [_root(record, layer, rows)], record.kept(layer)
         if len(owner):
             hidden, site = _run_seen(record, layer, hidden, owner)
             sites.append(site)
-        elif not sequences:
-            hidden = hidden[:, :1]
+        elif kept is not None:
+            hidden = hidden[:, : kept.shape[1]]
         if layer in tree:
             new, entering, parent = _leave(record, layer, tree[layer], sites, values)
-            if sequences:
-                around = torch.cat([record.received(layer + 1), hidden])[parent]
-                new = put_at_query(around, record.query[entering], new)
+            if record.apart or kept is None:
+                new = record.put(layer, entering, torch.cat([record.given(layer), hidden])[parent], new)
             hidden, owner = torch.cat([hidden, new]), torch.cat([owner, entering])
     return hidden, owner
 
 
 def _root(record: Trace, layer: int, rows: Tensor) -> _Site:
     block = record.blocks[layer]
-    return _Site(block.hidden[rows, record.query, None], block.attended, record.neurons[:, layer])
+    return _Site(block.hidden[rows, record.at, None], block.attended, record.neurons[:, layer])
 
 
 def _leave(
@@ -81,13 +83,13 @@ def _leave(
 
 
 def _run_seen(record: Trace, layer: int, hidden: Tensor, owner: Tensor) -> tuple[Tensor, _Site]:
-    """Run block `layer` on copies and keep what it computed at their queries."""
+    """Run block `layer` on copies and keep what it computed where their neurons are."""
     rows = torch.arange(len(owner), device=owner.device)
-    place = record.query[owner] if hidden.shape[1] > 1 else torch.zeros_like(owner)
+    place = record.at[owner] if record.window is None else (record.at - record.window[:, 0])[owner]
     seen: dict[str, Tensor] = {}
 
-    def at_query(values: Tensor) -> Tensor:
-        """Pick `[copy, 1 or token, ...]` at the query; the last block of a masked model has one token only."""
+    def at_place(values: Tensor) -> Tensor:
+        """Pick `[copy, 1 or token, ...]` where the neurons are; the last block may run for one token only."""
         return values[:, 0] if values.shape[1] == 1 else values[rows, place]
 
     def watched(rule: Rule) -> Rule:
@@ -95,13 +97,13 @@ def _run_seen(record: Trace, layer: int, hidden: Tensor, owner: Tensor) -> tuple
             out = rule(call)
             if call.cross:
                 return out
-            seen["attended"] = at_query(out.transpose(1, 2))[:, :, None]
+            seen["attended"] = at_place(out.transpose(1, 2))[:, :, None]
             return out
 
         return keep
 
     def on_neurons(neurons: Tensor) -> Tensor:
-        seen["neurons"] = at_query(neurons)
+        seen["neurons"] = at_place(neurons)
         return neurons
 
     with neurons_replaced(record.model, {layer: on_neurons}):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from atlas.engine.batches import Budget, StepBatch, by_shape, fitting, steps_of
-from atlas.engine.tracing import neurons_at_query
+from atlas.engine.tracing import neurons_at
 from atlas.facts import Prompt
 from atlas.ids import stable_id
 from atlas.models import LanguageModel, Step
@@ -158,4 +158,4 @@ def _first(model: LanguageModel, rest: Sequence[tuple[int, Step]], budget: int) 
     """Return the neurons of the first of `rest`, steps of one shape: as many as can run together."""
     steps = [step for _, step in rest]
     batch = StepBatch.of(model, steps[: fitting(model, steps, budget)])
-    return neurons_at_query(model, batch.ids, batch.query)[0].unbind()
+    return neurons_at(model, batch.ids, batch.query, batch.at)[0].unbind()

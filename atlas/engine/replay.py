@@ -1,12 +1,12 @@
 """Run the blocks of a trace again from changed neurons: the replay (the engine's core).
 
-A *copy* is a sequence whose neurons at the query position of one layer were replaced; copies of all layers travel
-through the later blocks together. In a causal model the earlier positions never change, so a copy is one token that
-attends to the recorded keys and values; in a masked model a copy is the whole sequence, up to the last block, which
-runs for the query alone. The block that comes after a copy's own still finds the other tokens as they were, and takes
-what it makes of them for its attention from the record. A decoder is run as a causal model; what it gets from its
-encoder never changes. An encoder is run as a masked model, its last block too for the whole sequence, as its decoder
-looks at all of it.
+A *copy* is a sequence whose neurons at one position, the query or the subject's last token, of one layer were replaced;
+copies of all layers travel through the later blocks together. In a causal model the earlier positions never change, so
+a copy is the tokens from that position to the query, which attend to the recorded keys and values of those before; in a
+masked model a copy is the whole sequence. The last block runs for the query alone. In a masked model the block that
+comes after a copy's own still finds the other tokens as they were, and takes what it makes of them for its attention
+from the record. A decoder is run as a causal model; what it gets from its encoder never changes. An encoder is run as a
+masked model, its last block too for the whole sequence, as its decoder looks at all of it.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from atlas.engine.tracing import Block, Cross, Trace
+from atlas.engine.tracing import Block, Cross, Trace, put_at, take
 from atlas.models.hooks import Call, Rule, attending, forwards, itself, running
 from atlas.models.readout import at_query, features_of_hidden, token_probability
 
@@ -55,11 +55,12 @@ def rerun(record: Trace, start: int) -> Tensor:
     hidden, last = record.blocks[start].hidden, len(record.blocks) - 1
     with attending(record.model):
         for layer in range(start, last + record.model.reads):
-            hidden = call_block(record, layer, hidden, owner, itself, narrow=False)
+            hidden = call_block(record, layer, hidden, owner, itself)
         if not record.model.reads:
-            known = record.blocks[last].attended
-            rule = (lambda _: known) if start == last else _among_all(record, last, hidden, owner)
-            hidden = call_block(record, last, _pick(hidden, record.query), owner, rule, narrow=True)
+            known, query = record.blocks[last].attended, record.query[:, None]
+            as_known = start == last and not record.apart
+            rule = (lambda _: known) if as_known else _among_all(record, last, hidden, owner)
+            hidden = call_block(record, last, take(hidden, query), owner, rule, query)
         return features_of_hidden(record.model, hidden, record.ids)
 
 
@@ -67,12 +68,12 @@ def rerun(record: Trace, start: int) -> Tensor:
 def joined_at_query(records: Sequence[Trace]) -> Trace:
     """Return one trace of the queries of all `records`, of any lengths, as sequences of one token.
 
-    It knows the last block alone, and serves `rerun` from there.
+    Their neurons are at the query. It knows the last block alone, and serves `rerun` from there.
     """
     blocks = [record.blocks[-1] for record in records]
-    fitted = [_fitted(r, -1, torch.arange(len(r.ids), device=r.ids.device), narrow=True) for r in records]
+    fitted = [_fitted(r, -1, torch.arange(len(r.ids), device=r.ids.device), r.query[:, None]) for r in records]
     block = Block(
-        hidden=torch.cat([_pick(block.hidden, r.query) for block, r in zip(blocks, records, strict=True)]),
+        hidden=torch.cat([take(block.hidden, r.query[:, None]) for block, r in zip(blocks, records, strict=True)]),
         arguments={name: _join([arguments[name] for arguments in fitted]) for name in fitted[0]},
         key=torch.empty(0),
         value=torch.empty(0),
@@ -81,7 +82,7 @@ def joined_at_query(records: Sequence[Trace]) -> Trace:
     )
     target = torch.cat([r.target for r in records])
     ids, query = torch.zeros_like(target)[:, None], torch.zeros_like(target)
-    joined = Trace(records[0].model, ids, query, target, [block] * len(records[0].blocks))
+    joined = Trace(records[0].model, ids, query, query, target, [block] * len(records[0].blocks))
     joined.features = torch.cat([record.features for record in records])
     return joined
 
@@ -102,7 +103,7 @@ def _join_cross(parts: Sequence[Cross | None]) -> Cross | None:
 
 
 def _through_blocks(record: Trace, entries: Mapping[int, Entry]) -> tuple[Tensor, Tensor]:
-    """Run all copies through the last block, layer by layer: hidden `[copy, 1 or token, hidden]`, owner [copy]."""
+    """Run all copies through the last block, layer by layer: hidden `[copy, token, hidden]`, owner [copy]."""
     hidden: Tensor | None = None
     owner = fresh = record.query.new_empty(0)
     for layer in range(min(entries), len(record.blocks)):
@@ -112,8 +113,8 @@ def _through_blocks(record: Trace, entries: Mapping[int, Entry]) -> tuple[Tensor
         fresh = owner[:0]
         if layer in entries:
             new, own = _enter(record, layer, entries[layer])
-            if record.keeps_sequences(layer):
-                new = put_at_query(record.received(layer + 1)[own], record.query[own], new)
+            if record.apart or record.kept(layer) is None:
+                new = record.put(layer, own, record.given(layer)[own], new)
             hidden = new if hidden is None else torch.cat([hidden, new])
             owner, fresh = torch.cat([owner, own]), own
     assert hidden is not None
@@ -121,9 +122,12 @@ def _through_blocks(record: Trace, entries: Mapping[int, Entry]) -> tuple[Tensor
 
 
 def _enter(record: Trace, layer: int, entry: Entry) -> tuple[Tensor, Tensor]:
-    """Run block `layer` at the query alone, its attention as recorded: outputs `[copy, 1, hidden]`, owners [copy]."""
+    """Run block `layer` at the neurons' position alone, its attention as recorded.
+
+    Returns outputs `[copy, 1, hidden]` and owners [copy].
+    """
     block, owner = record.blocks[layer], entry.owner
-    hidden = block.hidden[owner, record.query[owner], None]
+    hidden = block.hidden[owner, record.at[owner], None]
     gives = record.model.down_projection(layer) if entry.held is None else record.model.norm(layer)
     out = finish_block(record, layer, hidden, block.attended[owner], entry.written, owner, gives)
     return out.flatten(0, 1)[:, None], owner.repeat_interleave(entry.written.shape[1])
@@ -138,7 +142,7 @@ def finish_block(
     owner: Tensor,
     gives: nn.Module | None = None,
 ) -> Tensor:
-    """Run block `layer` at the query alone with known attention, its down-projection, or `gives`, giving `written`.
+    """Run block `layer` at the neurons' position with known attention, its down-projection, or `gives`, giving `written`.
 
     All of `[row, node, hidden]`: what comes after the down-projection works token by token, so several nodes stand
     where one token would, except where the feed-forward network has no batch axis.
@@ -153,62 +157,64 @@ def finish_block(
     out = written[:, 0] if flat else written
     # A copy, as some blocks add to it in place.
     with forwards({gives or record.model.down_projection(layer): lambda _: out.clone()}):
-        return call_block(record, layer, hidden, owner, lambda _: attended, narrow=True)
-
-
-def put_at_query(around: Tensor, query: Tensor, new: Tensor) -> Tensor:
-    """Return `around` `[copy, token, hidden]` with `new` `[copy, 1, hidden]` at `query` [copy]."""
-    return around.scatter(1, query.view(-1, 1, 1).expand(-1, 1, new.shape[-1]), new)
+        return call_block(record, layer, hidden, owner, lambda _: attended, record.at[owner][:, None])
 
 
 def _as_recorded(record: Trace, layer: int, fresh: Tensor) -> dict[nn.Module, Callable[[Tensor], Tensor]]:
-    """Return projections of the last copies, owned by `fresh`, at the query alone: elsewhere they are as recorded."""
+    """Return projections of the last copies, owned by `fresh`, at their neurons alone, elsewhere as recorded."""
     known = record.blocks[layer].projected if len(fresh) else {}
-    return {m: partial(_projection, m.forward, found, fresh, record.query[fresh]) for m, found in known.items()}
+    return {m: partial(_projection, m.forward, found, fresh, record.at[fresh]) for m, found in known.items()}
 
 
 def _projection(
-    project: Callable[[Tensor], Tensor], known: Tensor, fresh: Tensor, query: Tensor, hidden: Tensor
+    project: Callable[[Tensor], Tensor], known: Tensor, fresh: Tensor, at: Tensor, hidden: Tensor
 ) -> Tensor:
-    """Project `hidden` `[copy, token, hidden]`, the last copies at the `query` [fresh] alone, else as `known`."""
+    """Project `hidden` `[copy, token, hidden]`, the last copies `at` [fresh] alone, else as `known`."""
     if hidden.shape[1] == 1:
         return project(hidden)
     old = len(hidden) - len(fresh)
-    new = put_at_query(known[fresh], query, project(_pick(hidden[old:], query)))
+    new = put_at(known[fresh], at, project(take(hidden[old:], at[:, None])))
     return torch.cat([project(hidden[:old]), new])
 
 
 def run_copies(
     record: Trace, layer: int, hidden: Tensor, owner: Tensor, watch: Callable[[Rule], Rule] | None = None
 ) -> Tensor:
-    """Run block `layer` on copies for what is needed behind it: whole sequences, or the query alone.
+    """Run block `layer` on copies for the tokens that are kept behind it (see `Trace.kept`).
 
-    In a causal model that is one token after a recorded prefix; in the last block of a masked one, all tokens' keys and
-    values and the rest of one. `watch` is given the rule of the copies' attention and returns the one to follow.
+    In a causal model they come after a recorded prefix; in the last block there are all tokens' keys and values, and
+    the rest of one. `watch` is given the rule of the copies' attention and returns the one to follow.
     """
-    sequences, query = record.keeps_sequences(layer), record.query[owner]
-    if sequences:
-        rule: Rule = itself
-    elif record.model.two_way:
-        rule, hidden = _among_all(record, layer, hidden, owner), _pick(hidden, query)
-    else:
-        rule = partial(_among_recorded, record.blocks[layer], owner, query.view(-1, 1, 1, 1))
-    return call_block(record, layer, hidden, owner, watch(rule) if watch else rule, narrow=not sequences)
+    kept, window = (None if places is None else places[owner] for places in (record.kept(layer), record.window))
+    rule: Rule = itself
+    if kept is not None and window is not None and kept.shape[1] == hidden.shape[1]:
+        rule = partial(_after_recorded, record.blocks[layer], owner, window)
+    elif kept is not None:
+        rule = _among_all(record, layer, hidden, owner, window)
+        hidden = take(hidden, kept if window is None else kept - window[:, :1])
+    return call_block(record, layer, hidden, owner, watch(rule) if watch else rule, kept)
 
 
-def _among_recorded(block: Block, owner: Tensor, place: Tensor, call: Call) -> Tensor:
-    """The rule of a causal copy: its own key and value at the query, `place` `[copy, 1, 1, 1]`, of those recorded."""
+def _after_recorded(block: Block, owner: Tensor, window: Tensor, call: Call) -> Tensor:
+    """The rule of a causal copy: its own keys and values at `window` `[copy, token]`, of those recorded."""
+    return call.attend(*_among_recorded(block, owner, window, call), call.mask)
+
+
+def _among_recorded(block: Block, owner: Tensor, window: Tensor, call: Call) -> tuple[Tensor, Tensor]:
+    """Return keys and values `[copy, head, token, size]` of all tokens: a call's own at `window`, of those recorded."""
+    index = window[:, None, :, None]
     key, value = (
-        recorded[owner].scatter_(2, place.expand_as(new), new)
+        recorded[owner].scatter_(2, index.expand_as(new), new)
         for recorded, new in ((block.key, call.key), (block.value, call.value))
     )
-    return call.attend(key, value, call.mask)
+    return key, value
 
 
-def _among_all(record: Trace, layer: int, hidden: Tensor, owner: Tensor) -> Rule:
-    """Return the rule of the query alone: block `layer`'s keys and values of all tokens of `hidden`.
+def _among_all(record: Trace, layer: int, hidden: Tensor, owner: Tensor, window: Tensor | None = None) -> Rule:
+    """Return the rule of the query alone: block `layer`'s keys and values of all tokens.
 
-    The block is run up to its attention and left from there; no code of the models' own stops so early.
+    Those of `hidden` are the tokens at `window` `[copy, token]`, or all. The block is run up to its attention and left
+    from there; no code of the models' own stops so early.
     """
     found: list[Call] = []
 
@@ -219,10 +225,11 @@ def _among_all(record: Trace, layer: int, hidden: Tensor, owner: Tensor) -> Rule
     projections = record.model.projections[layer]
     unasked = {projections[0]: _nothing} if len(projections) > 1 else {}
     with forwards(unasked), suppress(_Stopped):
-        call_block(record, layer, hidden, owner, stop, narrow=False)
-    every = found[0]
-    mask = None if every.mask is None else _pick(every.mask, record.query[owner], 2)
-    return lambda call: call.attend(every.key, every.value, mask)
+        call_block(record, layer, hidden, owner, stop, window)
+    key, value = found[0].key, found[0].value
+    if window is not None:
+        key, value = _among_recorded(record.blocks[layer], owner, window, found[0])
+    return lambda call: call.attend(key, value, call.mask)
 
 
 def _nothing(hidden: Tensor) -> Tensor:
@@ -234,17 +241,18 @@ class _Stopped(Exception):  # noqa: N818
     """Raised inside a block once its keys and values are known; the rest of the block is not needed."""
 
 
-def call_block(record: Trace, layer: int, hidden: Tensor, owner: Tensor, rule: Rule, *, narrow: bool) -> Tensor:
-    """Call block `layer` with its recorded arguments, expanded to the copies and, if `narrow`, cut to the query.
+def call_block(
+    record: Trace, layer: int, hidden: Tensor, owner: Tensor, rule: Rule, places: Tensor | None = None
+) -> Tensor:
+    """Call block `layer` with its recorded arguments, expanded to the copies and cut to `places` `[copy, token]`.
 
     Its attention follows `rule`, but a decoder's to its encoder goes to the recorded keys and values.
     """
     cross = record.blocks[layer].cross
-    place = torch.ones_like(owner[:, None], dtype=torch.bool)
-    if not narrow:
-        place = at_query(record.query[owner], hidden.shape[1])
+    at = record.at[owner]
+    place = at_query(at, hidden.shape[1]) if places is None else places == at[:, None]
     with running(place, rule if cross is None else partial(_crossing, cross, owner, rule)):
-        out = record.model.blocks[layer](hidden, **_fitted(record, layer, owner, narrow=narrow))
+        out = record.model.blocks[layer](hidden, **_fitted(record, layer, owner, places))
     result: Tensor = out[0] if isinstance(out, tuple) else out
     return result
 
@@ -257,32 +265,23 @@ def _crossing(cross: Cross, owner: Tensor, rule: Rule, call: Call) -> Tensor:
     return call.attend(cross.key[owner], cross.value[owner], call.mask)
 
 
-def _fitted(record: Trace, layer: int, owner: Tensor, *, narrow: bool) -> dict[str, Any]:
-    """Fit recorded arguments to copies: rows by owner, and the query's row where a dimension runs over tokens.
+def _fitted(record: Trace, layer: int, owner: Tensor, places: Tensor | None) -> dict[str, Any]:
+    """Fit recorded arguments to copies: rows by owner, and those of `places` where a dimension runs over tokens.
 
     Of the encoder's output one token stays: its keys and values are recorded, so nobody looks at it.
     """
     arguments = dict(record.blocks[layer].arguments)
     if (read := arguments.get("encoder_hidden_states")) is not None:
         arguments["encoder_hidden_states"] = read[:, :1]
-    query = record.query[owner] if narrow else None
-    return {name: _fit(value, len(record.ids), owner, query) for name, value in arguments.items()}
+    return {name: _fit(value, len(record.ids), owner, places) for name, value in arguments.items()}
 
 
-def _fit(value: Any, batch: int, owner: Tensor, query: Tensor | None) -> Any:
+def _fit(value: Any, batch: int, owner: Tensor, places: Tensor | None) -> Any:
     """Return one argument as the copies need it."""
     if isinstance(value, tuple):
-        return tuple(_fit(item, batch, owner, query) for item in value)
+        return tuple(_fit(item, batch, owner, places) for item in value)
     if not isinstance(value, Tensor) or value.dim() < 2:
         return value
     rows = value.expand(batch, *value.shape[1:])[owner]
     axis = value.dim() - 2 if value.dim() == 4 else 1
-    return rows if query is None or value.shape[axis] == 1 else _pick(rows, query, axis)
-
-
-def _pick(rows: Tensor, query: Tensor, axis: int = 1) -> Tensor:
-    """Keep position `query` [copy] of `axis`, as an axis of one."""
-    index = query.view(-1, *(1 for _ in rows.shape[1:])).expand(
-        -1, *(1 if i == axis else n for i, n in enumerate(rows.shape[1:], 1))
-    )
-    return rows.gather(axis, index)
+    return rows if places is None or value.shape[axis] == 1 else take(rows, places, axis)

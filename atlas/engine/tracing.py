@@ -1,13 +1,13 @@
 """Run a model once and keep what a replay needs: the trace (METHOD 2).
 
 A *trace* keeps, for a batch of sequences of one length, what every block received, what its attention computed, and the
-neurons at the query position.
+neurons at their position: the query, or the subject's last token.
 """
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from inspect import signature
 from typing import Any
 
@@ -22,11 +22,11 @@ from atlas.models.readout import features_of_ids
 
 @dataclass(frozen=True, slots=True)
 class Cross:
-    """Keys and values of the encoder's output `[batch, head, token, size]`, and what the query got from them."""
+    """Keys and values of the encoder's output `[batch, head, token, size]`, and what the neurons' place got."""
 
     key: Tensor
     value: Tensor
-    attended: Tensor  # [batch, head, 1, size]
+    attended: Tensor  # [batch, head, 1, size], at the neurons' position
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Block:
     arguments: dict[str, Any]
     key: Tensor  # [batch, head, token, size]
     value: Tensor
-    attended: Tensor  # [batch, head, 1, size], at the query
+    attended: Tensor  # [batch, head, 1, size], at the neurons' position
     cross: Cross | None = None  # a decoder's attention to its encoder
     projected: dict[nn.Module, Tensor] = field(default_factory=dict)  # what each projection gave, [batch, token, size]
 
@@ -49,15 +49,52 @@ class Trace:
     model: LanguageModel
     ids: Tensor  # [batch, token]
     query: Tensor  # [batch]
+    at: Tensor  # [batch], the neurons' position
     target: Tensor  # [batch]
     blocks: list[Block] = field(default_factory=list)
     features: Tensor = field(init=False)  # [batch, hidden], into the output matrix
-    neurons: Tensor = field(init=False)  # [batch, layer, neuron], at the query
-    final: Tensor | None = None  # [batch, token, hidden], the last block's output where a decoder reads it
+    neurons: Tensor = field(init=False)  # [batch, layer, neuron], at their position
+    final: Tensor | None = None  # [batch, token, hidden], the last block's output
 
-    def keeps_sequences(self, layer: int) -> bool:
-        """Return whether copies are whole sequences behind block `layer`, not the query alone."""
-        return self.model.two_way and (layer < len(self.blocks) - 1 or self.model.reads)
+    @cached_property
+    def apart(self) -> bool:
+        """True if some neurons are elsewhere than at the query."""
+        return bool((self.at != self.query).any())
+
+    @cached_property
+    def window(self) -> Tensor | None:
+        """The tokens from the neurons' position to the query, `[batch, token]`, of the longest way for all.
+
+        In a causal model a change reaches no others before the answer; None where attention goes both ways.
+        """
+        if self.model.two_way:
+            return None
+        width = int((self.query - self.at).max()) + 1
+        first = self.at.clamp_max(self.ids.shape[1] - width)
+        return first[:, None] + torch.arange(width, device=first.device)
+
+    def kept(self, layer: int) -> Tensor | None:
+        """Return which tokens copies have behind block `layer`, `[batch, token]`, None for all.
+
+        Behind the last block it is the query alone, but where a decoder reads them all.
+        """
+        last = layer == len(self.blocks) - 1 and not self.model.reads
+        return self.query[:, None] if last else self.window
+
+    def put(self, layer: int, owner: Tensor, around: Tensor, new: Tensor) -> Tensor:
+        """Return `around` `[copy, token, hidden]`, the tokens kept behind `layer`, with `new` at the neurons' position.
+
+        `new` is `[copy, 1, hidden]`, and without effect on copies that do not keep that position.
+        """
+        kept, at = self.kept(layer), self.at[owner]
+        if kept is None:
+            return put_at(around, at, new)
+        return torch.where((kept[owner] == at[:, None])[..., None], new, around) if self.apart else new
+
+    def given(self, layer: int) -> Tensor:
+        """Return what block `layer` gave for the tokens that copies keep behind it, `[batch, token, hidden]`."""
+        kept, every = self.kept(layer), self.received(layer + 1)
+        return every if kept is None else take(every, kept)
 
     def received(self, layer: int) -> Tensor:
         """Return what block `layer` received, `[batch, token, hidden]`; past the last one, what that one gave."""
@@ -67,40 +104,51 @@ class Trace:
         return self.final
 
 
+def put_at(around: Tensor, place: Tensor, new: Tensor) -> Tensor:
+    """Return `around` `[copy, token, hidden]` with `new` `[copy, 1, hidden]` at `place` [copy]."""
+    return around.scatter(1, place.view(-1, 1, 1).expand(-1, 1, new.shape[-1]), new)
+
+
+def take(rows: Tensor, places: Tensor, axis: int = 1) -> Tensor:
+    """Keep positions `places` `[copy, place]` of `axis`."""
+    index = places.view(-1, *(places.shape[1] if i == axis else 1 for i in range(1, rows.dim())))
+    return rows.gather(axis, index.expand(-1, *(-1 if i == axis else n for i, n in enumerate(rows.shape[1:], 1))))
+
+
 @torch.no_grad()
 def trace(model: LanguageModel, batch: StepBatch) -> Trace:
     """Run a batch of steps once and keep what a replay from any layer needs."""
-    record = Trace(model, batch.ids, batch.query, batch.target)
+    record = Trace(model, batch.ids, batch.query, batch.at, batch.target)
     with attending(model, partial(_keep_attention, record)), _recorded(record):
-        record.neurons, record.features = neurons_at_query(model, batch.ids, batch.query)
+        record.neurons, record.features = neurons_at(model, batch.ids, batch.query, batch.at)
     return record
 
 
 @torch.no_grad()
-def neurons_at_query(model: LanguageModel, ids: Tensor, query: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the neurons of every layer at `query` [batch] of `ids` `[batch, token]`, `[batch, layer, neuron]`.
+def neurons_at(model: LanguageModel, ids: Tensor, query: Tensor, at: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the neurons of every layer `at` [batch] of `ids` `[batch, token]`, `[batch, layer, neuron]`.
 
-    And what the output matrix receives there, `[batch, hidden]`.
+    And what the output matrix receives at `query` [batch], `[batch, hidden]`.
     """
     seen: list[Tensor] = []
     rows = torch.arange(len(ids), device=ids.device)
 
     def keep(neurons: Tensor) -> Tensor:
-        seen.append(neurons[rows, query])
+        seen.append(neurons[rows, at])
         return neurons
 
     with neurons_replaced(model, dict.fromkeys(range(model.info.layers), keep)):
-        features = features_of_ids(model, ids, query)
+        features = features_of_ids(model, ids, query, at)
     return torch.stack(seen, dim=1), features
 
 
 def _keep_attention(record: Trace, call: Call) -> Tensor:
-    """The rule of the traced run: attend as usual and keep keys, values and the query's result."""
+    """The rule of the traced run: attend as usual and keep keys, values and the result at the neurons' position."""
     out = itself(call)
     if not record.blocks or record.final is not None:  # the other stack's
         return out
     block = record.blocks[-1]
-    attended = out[torch.arange(len(out), device=out.device), :, record.query][:, :, None]
+    attended = out[torch.arange(len(out), device=out.device), :, record.at][:, :, None]
     if call.cross:
         block.cross = Cross(call.key, call.value, attended)
     else:
@@ -127,8 +175,7 @@ def _recorded(record: Trace) -> Iterator[None]:
         record.final = out[0] if isinstance(out, tuple) else out
 
     with ExitStack() as stack:
-        if record.model.reads:
-            stack.callback(record.model.blocks[-1].register_forward_hook(on_last).remove)
+        stack.callback(record.model.blocks[-1].register_forward_hook(on_last).remove)
         for layer, block in enumerate(record.model.blocks):
             stack.callback(block.register_forward_pre_hook(on_block, with_kwargs=True).remove)
             for module in record.model.projections[layer]:

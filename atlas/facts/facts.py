@@ -1,5 +1,6 @@
 """Facts, templates and prompts (METHOD 1): plain values, no model and no database."""
 
+import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -90,6 +91,19 @@ class Prompt:
     def after(self) -> str:
         """The text after the object's place, with the subject filled in."""
         return self._fill(self.template.text.partition(OBJECT)[2])
+
+    @property
+    def subject_places(self) -> list[tuple[int, int]]:
+        """Where the subject stands in `before + answer + after`, `[begin, end)`, without white space around it."""
+        subject = self.fact.labels[self.language].subject
+        begin, width = len(subject) - len(subject.lstrip()), len(subject.strip())
+        before, _, after = self.template.text.partition(OBJECT)
+        starts = [
+            start + len(self._fill(part[: found.start()])) + begin
+            for start, part in ((0, before), (len(self.before) + len(self.answer), after))
+            for found in re.finditer(re.escape(SUBJECT), part)
+        ]
+        return [(start, start + width) for start in starts if width]
 
     @property
     def text(self) -> str:

@@ -4,7 +4,7 @@ from atlas.models.families import FAMILIES, Family
 from atlas.models.loading import load_model
 from atlas.models.model import LanguageModel, ModelInfo
 from atlas.models.names import SHORT_NAMES
-from atlas.models.tokens import NotFinalError, Step, TooLongError
+from atlas.models.tokens import NoSubjectError, NotFinalError, Position, Step, TooLongError
 
 __all__ = [
     "FAMILIES",
@@ -12,7 +12,9 @@ __all__ = [
     "Family",
     "LanguageModel",
     "ModelInfo",
+    "NoSubjectError",
     "NotFinalError",
+    "Position",
     "Step",
     "TooLongError",
     "load_model",

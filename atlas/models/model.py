@@ -21,7 +21,7 @@ from atlas.models.hooks import now, running
 from atlas.models.names import stack_of
 from atlas.models.offload import at_hand
 from atlas.models.scaling import Scope, enhance, suppress
-from atlas.models.tokens import SEPARATOR, Step, filler_id, mark_id, prompt_steps
+from atlas.models.tokens import SEPARATOR, Position, Step, filler_id, mark_id, prompt_steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,9 +182,9 @@ class LanguageModel:
         with at_hand(self._downs[layer]):
             return gradient @ self.value_vectors(layer).T.to(gradient.device)
 
-    def steps(self, prompt: Prompt) -> list[Step]:
-        """Return the teacher-forced steps of a prompt; see `prompt_steps` for what it raises."""
-        return prompt_steps(self.tokenizer, self.kind, prompt, self.max_tokens, self.rows)
+    def steps(self, prompt: Prompt, at: Position = "query") -> list[Step]:
+        """Return the teacher-forced steps of a prompt, neurons `at` a position; see `prompt_steps` for errors."""
+        return prompt_steps(self.tokenizer, self.kind, prompt, self.max_tokens, self.rows, at)
 
     def run(self, ids: Tensor) -> Tensor:
         """Return the logits `[batch, token, vocabulary]` of `ids` `[batch, token]`, all of one shape, unpadded.

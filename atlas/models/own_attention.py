@@ -55,7 +55,8 @@ def gpt_neo(module: Any, hidden: Tensor, attention_mask: Tensor, **_: Any) -> tu
         module._split_heads(projection(hidden), module.num_heads, module.head_dim)
         for projection in (module.q_proj, module.k_proj, module.v_proj)
     )
-    mask = gpt_neo_window(module, attention_mask) if hidden.shape[1] > 1 else attention_mask
+    square = attention_mask.shape[2] == attention_mask.shape[3]
+    mask = gpt_neo_window(module, attention_mask) if square else attention_mask
     out = now().rule(Call(query.to(torch.float32), key.to(torch.float32), value, mask, 1.0, None))
     return module.out_proj(_joined(out)), None
 

@@ -17,10 +17,14 @@ from atlas.models.model import LanguageModel
 LOGIT_BYTES = 1 << 27
 
 
-def features_of_ids(model: LanguageModel, ids: Tensor, query: Tensor) -> Tensor:
-    """Run the model on `ids` `[batch, token]`; return what its output matrix gets for `query`, `[batch, hidden]`."""
+def features_of_ids(model: LanguageModel, ids: Tensor, query: Tensor, at: Tensor | None = None) -> Tensor:
+    """Run the model on `ids` `[batch, token]`; return what its output matrix gets for `query`, `[batch, hidden]`.
+
+    Interventions act on the neurons `at` [batch], by default at the query.
+    """
     seen: list[Tensor] = []
-    with forwards({model.head: partial(_caught, seen)}), running(at_query(query, model.width(ids))):
+    place = at_query(query if at is None else at, model.width(ids))
+    with forwards({model.head: partial(_caught, seen)}), running(place):
         model.run(ids)
     return model.at_answer(seen[0], query)
 

@@ -40,9 +40,10 @@ class Piece:
 class Spelling:
     """A filled prompt in tokens, the answer's `[start, stop)` and its place `[begin, end)` in the text.
 
-    `unknown` are the ids that stand for what the vocabulary lacks.
+    `unknown` are the ids that stand for what the vocabulary lacks, `text` is what is spelt.
     """
 
+    text: str
     piece: Piece
     unknown: frozenset[int | None]
     start: int
@@ -70,6 +71,19 @@ class Spelling:
         """Return whether a known token stands for some of the text from `begin` to `end`."""
         tokens = zip(self.ids, self.words, self.piece.spans, strict=True)
         return any(w is not None and _touch(s, begin, end) and i not in self.unknown for i, w, s in tokens)
+
+    def last_token(self, begin: int, end: int) -> tuple[int | None, bool]:
+        """Return the last token of the text from `begin` to `end`, None without one.
+
+        And whether its tokens are of that text alone, or of white space beside it.
+        """
+        tokens = [
+            (place, span)
+            for place, (word, span) in enumerate(zip(self.words, self.piece.spans, strict=True))
+            if word is not None and _touch(span, begin, end)
+        ]
+        outside = "".join(self.text[min(a, begin) : begin] + self.text[end : max(b, end)] for _, (a, b) in tokens)
+        return (tokens[-1][0], not outside.strip()) if tokens else (None, False)
 
     @property
     def unknown_outside(self) -> int:
@@ -102,7 +116,7 @@ def spell(tokenizer: Any, before: str, answer: str, after: str) -> Spelling:
     whole = _special(opening) + piece + _special(closing)
     shift = len(opening)
     unknown = inside.unknown | {tokenizer.unk_token_id}
-    return Spelling(whole, unknown, start + shift, stop + shift, begin, end)
+    return Spelling(text, whole, unknown, start + shift, stop + shift, begin, end)
 
 
 def _apart(inside: "_Inside", tokenizer: Any, text: str, begin: int, end: int) -> tuple[Piece, int, int]:

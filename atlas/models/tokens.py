@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from atlas.errors import ModelError, TokenError
 from atlas.facts import Prompt
@@ -14,12 +14,20 @@ SEPARATOR = -1
 """Stands in `Step.ids` between what the stack with the neurons reads and what the other does; no token's id."""
 
 
+Position = Literal["query", "subject"]
+"""Where the neurons are: where the answer is asked, or at the subject's last token (METHOD 2)."""
+
+
 class NotFinalError(ModelError):
     """A causal model cannot use a template that goes on after the object."""
 
 
 class TooLongError(ModelError):
     """A prompt has more tokens than the model has positions."""
+
+
+class NoSubjectError(ModelError):
+    """A prompt in which no token is the subject's last one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +38,8 @@ class Step:
     positions of each word of the query; special tokens and masks are not words. For an encoder and a decoder, `ids` are
     those of the stack whose neurons are asked for, SEPARATOR, and the other's. The answer is read at the query, but at
     the decoder's last token where the query is the encoder's. `unknown` counts the tokens beside the answer, and the
-    characters left out, that the vocabulary does not know.
+    characters left out, that the vocabulary does not know. `subject` is the position of the subject's last token, if
+    the neurons are asked for there.
     """
 
     ids: tuple[int, ...]
@@ -38,6 +47,12 @@ class Step:
     target: int
     words: tuple[tuple[int, ...], ...]
     unknown: int = 0
+    subject: int | None = None
+
+    @property
+    def at(self) -> int:
+        """The position of the neurons: that of the subject's last token if it is known, else the query."""
+        return self.query if self.subject is None else self.subject
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -45,12 +60,14 @@ class Step:
         return len(self.ids), self.ids.index(SEPARATOR) if SEPARATOR in self.ids else len(self.ids)
 
 
-def prompt_steps(tokenizer: Any, kind: Kind, prompt: Prompt, max_tokens: int, rows: int | None = None) -> list[Step]:
-    """Return one `Step` per token of the answer.
+def prompt_steps(
+    tokenizer: Any, kind: Kind, prompt: Prompt, max_tokens: int, rows: int | None = None, at: Position = "query"
+) -> list[Step]:
+    """Return one `Step` per token of the answer, with the neurons `at` the query or the subject's last token.
 
     Raises TokenError for an answer or a subject that the tokenizer cannot spell and for tokens that have none of the
     `rows` of the embedding, NotFinalError for a causal model and a template that does not end in the object,
-    TooLongError beyond `max_tokens`.
+    TooLongError beyond `max_tokens`, and at the subject NoSubjectError where no token is its last.
     """
     if kind == "causal" and not prompt.template.ends_in_object:
         raise NotFinalError(
@@ -67,7 +84,8 @@ def prompt_steps(tokenizer: Any, kind: Kind, prompt: Prompt, max_tokens: int, ro
     _check(spelling, prompt, after, max_tokens, rows)
     build = _BUILDERS[kind]
     steps = (build(tokenizer, spelling, position) for position in range(spelling.start, spelling.stop))
-    return [replace(step, unknown=spelling.unknown_outside) for step in steps]
+    subject = None if at == "query" else _subject(tokenizer, kind, spelling, prompt)
+    return [replace(step, unknown=spelling.unknown_outside, subject=subject) for step in steps]
 
 
 def filler_id(tokenizer: Any, kind: Kind) -> int:
@@ -174,6 +192,53 @@ def _reading_step(tokenizer: Any, spelling: Spelling, position: int) -> Step:
 
 
 _BUILDERS = {"masked": _masked_step, "causal": _causal_step, "infilling": _infilling_step, "reading": _reading_step}
+
+
+def _subject(tokenizer: Any, kind: Kind, spelling: Spelling, prompt: Prompt) -> int:
+    """Return the position of the subject's last token in the steps' ids; where it stands several times, of its last.
+
+    Raises NoSubjectError if the stack with the neurons does not see the subject before it answers, and if a token
+    holds some of the subject and of its neighbours.
+    """
+    place = _places_of[kind]
+    seen = [
+        (position, whole)
+        for span in prompt.subject_places
+        for last, whole in [spelling.last_token(*span)]
+        if last is not None and (position := place(tokenizer, spelling, last)) is not None
+    ]
+    if not seen:
+        raise NoSubjectError(f"What asks for the answer does not see the subject of {prompt.text!r}; ask at the query.")
+    position, whole = seen[-1]
+    if not whole:
+        raise NoSubjectError(
+            f"A token of {prompt.text!r} reaches over the edge of the subject; leave the template out or ask at the "
+            f"query."
+        )
+    return position
+
+
+def _in_text(tokenizer: Any, spelling: Spelling, token: int) -> int | None:
+    """Return where token `token` of the filled prompt is in a masked model: there."""
+    return token
+
+
+def _in_beginning(tokenizer: Any, spelling: Spelling, token: int) -> int | None:
+    """Return where a token is in a causal model, which sees what comes before the answer alone."""
+    return token if token < spelling.start else None
+
+
+def _in_written(tokenizer: Any, spelling: Spelling, token: int) -> int | None:
+    """Return where a token is in what a decoder has written: with sentinels (T5) the answer alone."""
+    return token + 1 if sentinel_id(tokenizer, 0) is None and token < spelling.start else None
+
+
+def _in_read(tokenizer: Any, spelling: Spelling, token: int) -> int | None:
+    """Return where a token is in what an encoder reads, where one mark stands for the answer."""
+    return token if token < spelling.start else token + 1 - (spelling.stop - spelling.start)
+
+
+_places_of = {"masked": _in_text, "causal": _in_beginning, "infilling": _in_written, "reading": _in_read}
 
 
 def _group(words: Sequence[int | None], masked: range) -> tuple[tuple[int, ...], ...]:

@@ -144,3 +144,16 @@ PROMPTS = [
     make_prompt("[X]的首都是[Y]。", "日本", "东京", "zh"),
     make_prompt("столица [X] — [Y]", "Франции", "Париж", "ru"),
 ]
+
+
+def seen(model, at="query"):
+    """Return those of PROMPTS that `model` can be asked `at` a position: in Chinese GPT-2's tokens reach over edges."""
+    from atlas.models import NoSubjectError
+
+    def fits(prompt):
+        try:
+            return bool(model.steps(prompt, at))
+        except NoSubjectError:
+            return False
+
+    return [prompt for prompt in PROMPTS if fits(prompt)]

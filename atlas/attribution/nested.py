@@ -64,15 +64,16 @@ def gradients_at_values(record: Trace, rows: int, *, held: bool) -> Tensor:
     """
     model, found = record.model, list[Tensor]()
     for start in range(0, len(record.ids), rows):
-        ids, query, target = (part[start : start + rows] for part in (record.ids, record.query, record.target))
+        columns = (record.ids, record.query, record.at, record.target)
+        ids, query, at, target = (column[start : start + rows] for column in columns)
         added = torch.zeros_like(record.neurons[start : start + rows]).requires_grad_()
-        plus = {layer: partial(_plus, query, added[:, layer]) for layer in range(model.info.layers)}
+        plus = {layer: partial(_plus, at, added[:, layer]) for layer in range(model.info.layers)}
         with torch.enable_grad(), norms_held(model) if held else nullcontext(), neurons_replaced(model, plus):
-            f = token_probability(model, features_of_ids(model, ids, query), target)
+            f = token_probability(model, features_of_ids(model, ids, query, at), target)
             found += torch.autograd.grad(f.sum(), added)
     return torch.cat(found).to(torch.promote_types(model.dtype, torch.float32))
 
 
-def _plus(query: Tensor, added: Tensor, neurons: Tensor) -> Tensor:
-    """Return `neurons` `[row, token, neuron]` with `added` `[row, neuron]` at the query [row]."""
-    return neurons.index_put((torch.arange(len(query), device=query.device), query), added, accumulate=True)
+def _plus(at: Tensor, added: Tensor, neurons: Tensor) -> Tensor:
+    """Return `neurons` `[row, token, neuron]` with `added` `[row, neuron]` at the position `at` [row]."""
+    return neurons.index_put((torch.arange(len(at), device=at.device), at), added, accumulate=True)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny import PROMPTS
+from tiny import seen
 
 from atlas.attribution import Settings
 from atlas.attribution.engine import score_steps
@@ -17,9 +17,12 @@ from atlas.models.readout import TokenProbability, token_logits
 EXACT = 1e-10
 
 
-def batches(model):
+at_both = pytest.mark.parametrize("at", ["query", "subject"])
+
+
+def batches(model, at="query"):
     """Return the steps of all prompts in batches: one in a causal model, one a length in a masked one."""
-    steps = [step for prompt in PROMPTS for step in model.steps(prompt)]
+    steps = [step for prompt in seen(model, at) for step in model.steps(prompt, at)]
     if model.kind == "causal":
         return [StepBatch.of(model, steps)]
     lengths = sorted({len(step.ids) for step in steps})
@@ -34,6 +37,7 @@ def word_mean(model, step):
     return [torch.stack(reference_baselines(model, step)).mean(0)]
 
 
+@at_both
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "rule", "baselines", "nodes"),
@@ -45,10 +49,10 @@ def word_mean(model, step):
         ("amig", "clenshaw-curtis", reference_baselines, 96),
     ],
 )
-def test_float64_scores_equal_brute_force_integration_to_1e_10(tiny, method, rule, baselines, nodes):
+def test_float64_scores_equal_brute_force_integration_to_1e_10(tiny, method, rule, baselines, nodes, at):
     """Steps of all lengths and answer lengths in one batch, against one layer, one path, one step by hooks."""
-    settings, brute = Settings(method=method, rule=rule, tolerance=1e-12, max_nodes=513), gauss_legendre(nodes)
-    for batch in batches(tiny):
+    settings, brute = Settings(method=method, rule=rule, tolerance=1e-12, max_nodes=513, at=at), gauss_legendre(nodes)
+    for batch in batches(tiny, at):
         found, _ = score_steps(tiny, batch, settings, 1 << 24)
         for row, step in enumerate(batch.steps):
             paths = [
@@ -65,10 +69,11 @@ def test_float64_scores_equal_brute_force_integration_to_1e_10(tiny, method, rul
                 )
 
 
-def test_a_copy_with_other_neurons_gives_what_hooks_give(tiny):
+@at_both
+def test_a_copy_with_other_neurons_gives_what_hooks_give(tiny, at):
     """Replay from every layer, several owners and nodes together: the query alone, kept prefixes, the last block."""
     generator = torch.Generator().manual_seed(0)
-    for batch in batches(tiny):
+    for batch in batches(tiny, at):
         record = trace(tiny, batch)
         owner = torch.tensor([len(batch.steps) - 1, 0])
         shape = (tiny.info.layers, 2, 3, tiny.info.neurons)
@@ -84,7 +89,7 @@ def test_a_copy_with_other_neurons_gives_what_hooks_give(tiny):
 def by_hooks(model, step, layer, values):
     def put(_, args):
         changed = args[0].clone()
-        changed[:, step.query] = values
+        changed[:, step.at] = values
         return (changed,)
 
     handle = model.down_projection(layer).register_forward_pre_hook(put)
@@ -95,11 +100,12 @@ def by_hooks(model, step, layer, values):
     return logits[:, step.query].softmax(-1)[:, step.target]
 
 
-def test_a_trace_keeps_the_neurons_of_a_plain_run(tiny):
-    for batch in batches(tiny):
+@at_both
+def test_a_trace_keeps_the_neurons_of_a_plain_run(tiny, at):
+    for batch in batches(tiny, at):
         record = trace(tiny, batch)
         for row, step in enumerate(batch.steps):
-            wanted = reference_neurons(tiny, step.ids, step.query)
+            wanted = reference_neurons(tiny, step.ids, step.at)
             assert torch.allclose(record.neurons[row], wanted, rtol=EXACT, atol=1e-13)
 
 

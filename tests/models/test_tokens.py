@@ -5,10 +5,10 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import MAKERS, PROMPTS, make_prompt
+from tiny import MAKERS, PROMPTS, make_bart_tokenizer, make_prompt, make_t5_tokenizer
 
 from atlas.errors import TokenError
-from atlas.models.tokens import NotFinalError, TooLongError, prompt_steps
+from atlas.models.tokens import NoSubjectError, NotFinalError, TooLongError, prompt_steps
 
 TOKENIZERS = {name: make() for name, (make, _) in MAKERS.items()}
 KINDS = {"bert": "masked", "gpt2": "causal"}
@@ -91,3 +91,83 @@ def test_what_cannot_be_spelt_or_is_too_long_says_so():
         steps_of("bert", make_prompt("[X] is [Y]", "France", "ŏ"))
     with pytest.raises(TooLongError, match="at most 4"):
         steps_of("bert", PROMPTS[0], max_tokens=4)
+
+
+KINDS_OF = [("bert", "masked"), ("gpt2", "causal"), ("bart", "infilling"), ("bart", "reading"), ("t5", "reading")]
+MORE = {**TOKENIZERS, "bart": make_bart_tokenizer(), "t5": make_t5_tokenizer()}
+
+
+def at_subject(family, kind, prompt):
+    return prompt_steps(MORE[family], kind, prompt, 100, at="subject")
+
+
+@pytest.mark.parametrize(("family", "kind"), KINDS_OF, ids="-".join)
+@pytest.mark.parametrize("prompt", [PROMPTS[0], PROMPTS[2], PROMPTS[4]], ids=lambda p: p.answer)
+def test_the_subjects_last_token_ends_the_subject(family, kind, prompt):
+    """What is read up to it ends in the subject, and stays where it is in every step of the answer."""
+    steps, tokenizer = at_subject(family, kind, prompt), MORE[family]
+    assert len({step.at for step in steps}) == 1
+    subject = prompt.fact.labels[prompt.language].subject
+    for step in steps:
+        read = tokenizer.decode([i for i in step.ids[: step.at + 1] if i >= 0], skip_special_tokens=True)
+        assert read.replace(" ", "").endswith(subject.replace(" ", ""))
+        again = tokenizer.decode([i for i in step.ids[: step.at] if i >= 0], skip_special_tokens=True)
+        assert not again.replace(" ", "").endswith(subject.replace(" ", ""))
+
+
+@pytest.mark.parametrize(("family", "kind"), KINDS_OF, ids="-".join)
+def test_but_for_their_position_steps_are_those_of_the_query(family, kind):
+    asked = prompt_steps(MORE[family], kind, PROMPTS[2], 100)
+    for own, plain in zip(at_subject(family, kind, PROMPTS[2]), asked, strict=True):
+        assert (own.ids, own.query, own.target, own.words) == (plain.ids, plain.query, plain.target, plain.words)
+        assert plain.at == plain.query
+
+
+@pytest.mark.parametrize(("family", "kind"), [("bert", "masked"), ("bart", "reading"), ("t5", "reading")])
+def test_a_subject_behind_the_answer_is_found_where_a_model_sees_it(family, kind):
+    steps = at_subject(family, kind, make_prompt("[Y] is the capital of [X] .", "France", "United States"))
+    assert all(step.at > step.query for step in steps[:1])
+    assert MORE[family].decode(steps[0].ids[steps[0].query + 1 : steps[0].at + 1]).endswith("France")
+
+
+def test_of_a_subject_that_stands_twice_the_last_is_meant_that_is_seen():
+    twice = make_prompt("[X] and [X] again : [Y]", "France", "Paris")
+    step = at_subject("gpt2", "causal", twice)[0]
+    assert TOKENIZERS["gpt2"].decode(step.ids[: step.at + 1]) == "France and France"
+    after = make_prompt("[X] : [Y] of [X]", "France", "Paris")
+    step = at_subject("bart", "infilling", after)[0]
+    assert MORE["bart"].decode(step.ids[: step.at + 1], skip_special_tokens=True) == "France"
+    step = at_subject("bert", "masked", after)[0]
+    assert step.at > step.query
+
+
+@pytest.mark.parametrize(
+    ("family", "kind", "template", "subject"),
+    [
+        ("gpt2", "causal", "[X]的首都是[Y]", "日本"),
+        ("bert", "masked", "[X]many is [Y]", "Ger"),
+        ("bert", "masked", "Ger[X] is [Y]", "many"),
+        ("bert", "masked", "Here is [Y]", "France"),
+        ("gpt2", "causal", "The capital is [Y].", "France"),
+        ("t5", "infilling", "[X] is [Y]", "France"),
+        ("bart", "infilling", "[Y] is [X]", "France"),
+    ],
+)
+def test_a_subject_that_no_token_ends_is_refused(family, kind, template, subject):
+    """A token that is its neighbour's too, on either side; no subject at all; one that the decoder never wrote."""
+    prompt = make_prompt(template, subject, "Paris")
+    assert prompt_steps(MORE[family], kind, prompt, 100)
+    with pytest.raises(NoSubjectError, match="at the query"):
+        at_subject(family, kind, prompt)
+
+
+@given(before=TEXT, subject=TEXT.filter(str.strip), after=TEXT)
+def test_subject_tokens_are_the_subjects_own_or_refused(before, subject, after):
+    """Whatever stands beside it: the tokens up to the position spell the text up to the subject's end, no more."""
+    prompt = make_prompt(f"a{before}[X]{after}: [Y]", subject, "Paris")
+    try:
+        step = at_subject("gpt2", "causal", prompt)[0]
+    except NoSubjectError:
+        return
+    read = TOKENIZERS["gpt2"].decode(step.ids[: step.at + 1], clean_up_tokenization_spaces=False)
+    assert read.rstrip() == f"a{before}{subject}".rstrip()

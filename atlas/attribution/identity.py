@@ -16,8 +16,8 @@ def identity(settings: "Settings", dtype: str, family: str = "") -> dict[str, ob
     """Return the settings that a run's id hangs on: all but method and seed, which have their own columns.
 
     The number type is in; the memory budget and the device, which shape the work and not what is measured,
-    are not. Of a `family` with a norm behind the down-projection, that scorers from zero hold it is in. The position is named where
-    it is not the query.
+    are not. Of a `family` with a norm behind the down-projection, that scorers from zero hold it is in. The
+    position is named where it is not the query.
     """
     from atlas.models.families import FAMILIES
 

@@ -26,7 +26,7 @@ def conformance(model: LanguageModel, prompts: Sequence[Prompt], *, save: bool =
     if not single and not several:
         raise DataError(f"None of {len(prompts)} prompts can be used with {model.info.name!r}; give others.")
     steps, layers = [*single, *several], _layers(model)
-    checks = [
+    checks: list[Callable[[], Outcome]] = [
         partial(weights.written, model, layers),
         partial(scores.logits, model, steps[-1]),
         *_engine(model, single, several, layers),

@@ -142,7 +142,7 @@ def finish_block(
     owner: Tensor,
     gives: nn.Module | None = None,
 ) -> Tensor:
-    """Run block `layer` at the neurons' position with known attention, its down-projection, or `gives`, giving `written`.
+    """Run block `layer` at the neurons' place with known attention, its down-projection, or `gives`, giving `written`.
 
     All of `[row, node, hidden]`: what comes after the down-projection works token by token, so several nodes stand
     where one token would, except where the feed-forward network has no batch axis.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION = 7
+VERSION = 8
 """Number of the newest migration; the schema that this package reads and writes."""
 
 USABLE_STATUSES = ("ok", "not_converged")
@@ -194,6 +194,8 @@ _ALL = (
         _LAYER,
         _NEURON,
         Column("score", "FLOAT", "attribution score", unit="probability", source="Eq. 2-4"),
+        Column("round", "UTINYINT", "round of `peel` after which the neuron was cut, the first of any of the answer's "
+               "tokens; NULL if it never was, and for every other scorer", source="METHOD 2", nullable=True),
     )),
     Table("knockout", "What cutting a set of neurons does to a prompt's answer.",
           ("run", "prompt", "set", "control", "replace"), (
@@ -352,7 +354,8 @@ _ALL = (
         Column("relation_share", "DOUBLE", "share of the largest count of facts that a relation DKN must exceed",
                source="METHOD 3"),
         Column("least", "DOUBLE", "share of the answer's mean probability that a knowledge neuron's score must exceed; "
-               "NULL for the scorer's own: 0.00006 for amig, 0 for the others", source="METHOD 3b", nullable=True),
+               "NULL for the scorer's own: 0.00006 for amig, 0.05 for peel, 0 for the others", source="METHOD 3b",
+               nullable=True),
         Column("known", "BOOLEAN", "true to count a fact only in languages where the model knows it: the answer's "
                "first token is its own choice in more than half of the usable prompts", source="METHOD 3b"),
     )),

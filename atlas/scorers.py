@@ -34,6 +34,7 @@ _ROWS = (
     Scorer("kn", "integrated gradients from zero (Dai et al. 2022)"),
     Scorer("joint", "one path for all layers, from closed gates to open ones; credits duplicates in other layers"),
     Scorer("greedy", "gradient times activation, the top neuron cut and all computed again; finds backups"),
+    Scorer("peel", "`amig-mean` in rounds, what carries the answer cut after each; finds backups, and says the round"),
     Scorer("gradient", "gradient times activation", control=True),
     Scorer("activation", "the neuron's value alone", control=True),
     Scorer("random", "seeded random numbers", control=True),

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from atlas.attribution.gated import by_gates
 from atlas.attribution.paths import BASELINES, along_paths
+from atlas.attribution.peeling import peel
 from atlas.attribution.quadrature import FAR, FIXED, RESOLVED, ROUNDING, Scores
 from atlas.attribution.results import LayerRecord, PromptAttribution
 from atlas.attribution.settings import Settings
@@ -20,11 +21,14 @@ from atlas.facts import Prompt
 from atlas.models import LanguageModel, Step
 from atlas.models.readout import token_names, token_ranks
 
+_OTHERS = {"peel": peel}
 MOST_STEPS = 64
 """How many steps run together at most."""
 
-_Columns = tuple[NDArray[np.float64], ...]
-"""A step's numbers: scores `[layer, neuron]`; F(w), F(w'), errors, nodes, converged, each `[layer]`; rank; best."""
+_Columns = tuple[NDArray[np.float64] | None, ...]
+"""A step's numbers: scores `[layer, neuron]`; F(w), F(w'), errors, nodes, converged, each `[layer]`; rounds as scores,
+or None; rank; best.
+"""
 
 
 def attribute(
@@ -60,7 +64,7 @@ def score_steps(model: LanguageModel, batch: StepBatch, settings: Settings, budg
 
     Returns scores whose rows are the steps, and what the output matrix receives at their queries, `[step, hidden]`.
     """
-    score = along_paths if settings.method in BASELINES else by_gates
+    score = _OTHERS.get(settings.method, along_paths if settings.method in BASELINES else by_gates)
     return score(model, batch, settings, budget)
 
 
@@ -80,8 +84,9 @@ def _first_batch(
     batch = StepBatch.of(model, together[: max(1, size)])
     scores, features = score_steps(model, batch, settings, budget)
     parts = (getattr(scores, column.name) for column in fields(scores))
-    ranks = token_ranks(model, features, batch.target)
-    return list(zip(*(part.numpy(force=True) for part in (*parts, *ranks)), strict=True))
+    columns = (*parts, *token_ranks(model, features, batch.target))
+    every = ([None] * len(batch.steps) if part is None else part.numpy(force=True) for part in columns)
+    return list(zip(*every, strict=True))
 
 
 def _gather(
@@ -89,12 +94,16 @@ def _gather(
 ) -> PromptAttribution:
     """Return a prompt's record: the mean of its steps' scores, the product of their probabilities (METHOD 1)."""
     tokens = tuple(token_names(model, [step.target for step in steps]))
-    every, f, f_baseline, error, score_error, nodes, converged, ranks, best = map(np.stack, zip(*results, strict=True))
+    *measured, rounds, ranks, best = zip(*results, strict=True)
+    every, f, f_baseline, error, score_error, nodes, converged = map(np.stack, measured)
     scores, probabilities = every.mean(0), f[:, 0].astype(np.float64)
     if not (np.isfinite(scores).all() and np.isfinite(probabilities).all()):
         return PromptAttribution(prompt.id, "nan", tokens=tokens)
+    cut = None if rounds[0] is None else _first_round(np.stack(rounds))
+    # Of several rounds the first one's scores are what adds up to the change of F.
+    sums = scores.sum(1, dtype=np.float64) if cut is None else (f - f_baseline + error).mean(0, dtype=np.float64)
     numbers = (f.mean(0), f_baseline.mean(0), np.abs(error.mean(0)), score_error.mean(0))
-    layers = LayerRecord(scores.sum(1, dtype=np.float64), *numbers, nodes.max(0).astype(np.int32))
+    layers = LayerRecord(sums, *numbers, nodes.max(0).astype(np.int32))
     return PromptAttribution(
         prompt=prompt.id,
         status="ok" if converged.all() else _missed(layers, scores.max(), settings, torch.finfo(model.dtype).eps),
@@ -107,7 +116,15 @@ def _gather(
         tokens=tokens,
         scores=scores.astype(np.float32),
         layers=layers,
+        rounds=cut,
     )
+
+
+def _first_round(rounds: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the first round `[layer, neuron]` after which any step cut each neuron, 0 for none; of `[step, ...]`."""
+    one = np.uint8(1)  # taken from 0 it gives the largest number, which added to gives 0 again
+    first: NDArray[np.uint8] = (rounds - one).min(0) + one
+    return first
 
 
 def _missed(layers: LayerRecord, largest: float, settings: Settings, rounding: float) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from atlas.attribution.quadrature import Rule
 from atlas.engine.tracing import Trace
-from atlas.models.hooks import neurons_replaced
+from atlas.models.hooks import neurons_replaced, running
 from atlas.models.norms import norms_held
 from atlas.models.readout import features_of_ids, token_probability
 
@@ -63,12 +63,13 @@ def gradients_at_values(record: Trace, rows: int, *, held: bool) -> Tensor:
     behind a layer's down-projection takes no notice of what is added to its own neurons.
     """
     model, found = record.model, list[Tensor]()
-    for start in range(0, len(record.ids), rows):
-        columns = (record.ids, record.query, record.at, record.target)
-        ids, query, at, target = (column[start : start + rows] for column in columns)
-        added = torch.zeros_like(record.neurons[start : start + rows]).requires_grad_()
+    every = torch.arange(len(record.ids), device=record.ids.device)
+    for place in every.split(rows):
+        ids, query, at, target = (part[place] for part in (record.ids, record.query, record.at, record.target))
+        added = torch.zeros_like(record.neurons[place]).requires_grad_()
         plus = {layer: partial(_plus, at, added[:, layer]) for layer in range(model.info.layers)}
-        with torch.enable_grad(), norms_held(model) if held else nullcontext(), neurons_replaced(model, plus):
+        norms = norms_held(model) if held else nullcontext()
+        with torch.enable_grad(), norms, neurons_replaced(model, plus), running(rows=place):
             f = token_probability(model, features_of_ids(model, ids, query, at), target)
             found += torch.autograd.grad(f.sum(), added)
     return torch.cat(found).to(torch.promote_types(model.dtype, torch.float32))

@@ -22,8 +22,9 @@ from atlas.engine.replay import Entry, replay
 from atlas.engine.tracing import Trace, neurons_at, trace
 from atlas.errors import ModelError
 from atlas.models import LanguageModel, Step
+from atlas.models.hooks import running
 from atlas.models.norms import held_norm
-from atlas.models.readout import token_probability
+from atlas.models.readout import chunks, token_probability
 from atlas.models.tokens import SEPARATOR
 
 
@@ -62,7 +63,10 @@ def word_baselines(model: LanguageModel, batch: StepBatch, rows: int, *, every_t
     for row, positions in enumerate(word for group in words for word in group):
         ids[row, list(positions)] = model.filler
     columns = (ids, batch.query[owner], batch.at[owner])
-    parts = [neurons_at(model, *(c[i : i + rows] for c in columns))[0] for i in range(0, len(ids), rows)]
+    parts = []
+    for part in chunks(len(ids), 1, rows):
+        with running(rows=owner[part]):
+            parts.append(neurons_at(model, *(column[part] for column in columns))[0])
     return Baselines(torch.cat(parts), owner)
 
 

@@ -121,7 +121,8 @@ class Scores:
 
     `error` is the sum of the scores less F(w) - F(w'), signed, so that its mean is that of the mean; `score_error` is
     about how far the worst score is from exact (see `Rule.estimate`). A row is a path or a step. A scorer without a
-    path has NaN for F(w') and both errors, and 0 nodes.
+    path has NaN for F(w') and both errors, and 0 nodes. `rounds` `[row, layer, neuron]` says in which round a scorer of
+    several cut the neuron, from 1; 0 in none.
     """
 
     scores: Tensor
@@ -131,6 +132,7 @@ class Scores:
     score_error: Tensor
     nodes: Tensor
     converged: Tensor
+    rounds: Tensor | None = None
 
     @classmethod
     def unfinished(cls, f: Tensor, f_baseline: Tensor, neurons: int) -> "Scores":

@@ -5,10 +5,12 @@ It shares no code with the replay and is the oracle that the fast path is tested
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from atlas.attribution import peeling
 from atlas.attribution.quadrature import Rule
 from atlas.models import LanguageModel, Step
 from atlas.models.hooks import neurons_replaced
@@ -52,6 +54,40 @@ def reference_neurons(model: LanguageModel, ids: Sequence[int], at: int) -> Tens
     with neurons_replaced(model, dict.fromkeys(range(model.info.layers), keep)):
         model.run(torch.tensor([list(ids)], device=model.device))
     return torch.stack(seen)
+
+
+def reference_peel(model: LanguageModel, step: Step, rule: Rule) -> tuple[Tensor, Tensor]:
+    """Return the credit `[layer, neuron]` of `peel` and the round that each neuron was cut after, 0 for none."""
+    whole = 0.0
+    credit = torch.zeros(model.info.layers, model.info.neurons, dtype=model.dtype, device=model.device)
+    rounds = torch.zeros_like(credit, dtype=torch.uint8)
+    for number in range(1, peeling.ROUNDS + 1):
+        with reference_cut(model, step, rounds > 0):
+            baseline = torch.stack(reference_baselines(model, step)).mean(0)
+            parts = [reference_scores(model, step, i, own, rule) for i, own in enumerate(baseline)]
+        scores, f = torch.stack([part[0] for part in parts]), parts[0][1]
+        whole = whole or f
+        noise, largest = peeling.NOISE * f * (1 - f), float(scores.max())
+        carrying = (scores > peeling.CUT * largest) & (scores > noise)
+        if f < peeling.LOST * whole or not carrying.any():
+            carrying = torch.zeros_like(carrying)
+        new = carrying if number > 1 else torch.ones_like(carrying)
+        credit[new] = (f * scores / max(largest, peeling.CLEAR * noise))[new]
+        rounds[carrying] = number
+    return credit, rounds
+
+
+@contextmanager
+def reference_cut(model: LanguageModel, step: Step, cut: Tensor) -> Iterator[None]:
+    """Zero the neurons of `cut` `[layer, neuron]` at the step's position inside the block."""
+
+    def zero(own: Tensor, neurons: Tensor) -> Tensor:
+        changed = neurons.clone()
+        changed[:, step.at, own] = 0
+        return changed
+
+    with neurons_replaced(model, {layer: partial(zero, own) for layer, own in enumerate(cut)}):
+        yield
 
 
 def _probability(model: LanguageModel, step: Step, layer: int, values: Tensor, *, held: bool) -> Tensor:

@@ -69,6 +69,8 @@ def _scores(run: int, results: Sequence[PromptAttribution], floor: float) -> pa.
         columns["layer"].append(layer)
         columns["neuron"].append(neuron)
         columns["score"].append(r.scores[layer, neuron])
+        rounds = np.zeros(len(layer)) if r.rounds is None else r.rounds[layer, neuron]
+        columns["round"].append(np.where(rounds == 0, np.nan, rounds))
     return _table("attribution", columns)
 
 

@@ -1,7 +1,6 @@
 """Checks of what the engine computes against the model's own run and the hook-based reference."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import replace
 
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor
 
 from atlas.attribution.engine import score_steps
 from atlas.attribution.quadrature import gauss_legendre
-from atlas.attribution.reference import reference_baselines, reference_neurons, reference_scores
+from atlas.attribution.reference import reference_baselines, reference_cut, reference_neurons, reference_scores
 from atlas.attribution.settings import Settings
 from atlas.doctor.outcome import Outcome, relative, tolerance
 from atlas.engine.batches import StepBatch
@@ -18,8 +17,8 @@ from atlas.engine.replay import Entry, replay, rerun
 from atlas.engine.tracing import trace
 from atlas.ids import Neuron
 from atlas.models import LanguageModel, Step
-from atlas.models.hooks import Replacement, neurons_replaced
 from atlas.models.readout import output_matrix, token_logits, token_probability
+from atlas.models.scaling import changed, multiplied
 
 BUDGET = 1 << 28
 NODES = 2
@@ -74,6 +73,21 @@ def cut(model: LanguageModel, step: Step, layers: Sequence[int]) -> Outcome:
     return Outcome("knock-outs", relative(found, wanted), tolerance(model), "sets in one and in several layers")
 
 
+def scored_without(model: LanguageModel, step: Step, layers: Sequence[int]) -> Outcome:
+    """The engine's scores where neurons of several layers are cut, as `peel` does, are the reference's."""
+    mask = _mask(model, loudest(model, step, layers))
+    settings = Settings(method="amig-mean", nodes=NODES, max_nodes=NODES)
+    keep = torch.stack([torch.ones_like(mask), ~mask]).float()
+    batch = StepBatch.of(model, [_another(model, step), step])
+    with changed(model, multiplied(model, keep)):
+        found, _ = score_steps(model, batch, settings, BUDGET)
+    with reference_cut(model, step, mask):
+        baseline = torch.stack(reference_baselines(model, step)).mean(0)
+        own = [reference_scores(model, step, layer, baseline[layer], gauss_legendre(NODES))[0] for layer in layers]
+    error = relative(found.scores[1, list(layers)], torch.stack(own))
+    return Outcome("scores, neurons cut", error, tolerance(model), "a neuron of each layer at zero, against hooks")
+
+
 def loudest(model: LanguageModel, step: Step, layers: Sequence[int]) -> list[Neuron]:
     """Return the neuron `(layer, neuron)` of largest magnitude of each layer, which cannot be zero already."""
     plain = reference_neurons(model, step.ids, step.at)
@@ -108,16 +122,13 @@ def _another(model: LanguageModel, step: Step) -> Step:
 
 @torch.no_grad()
 def _cut_by_hand(model: LanguageModel, step: Step, neurons: Sequence[Neuron]) -> Tensor:
-    def zero(index: int) -> Replacement:
-        def replace(values: Tensor) -> Tensor:
-            changed = values.clone()
-            changed[:, step.at, index] = 0
-            return changed
-
-        return replace
-
-    with ExitStack() as stack:
-        for layer, index in neurons:
-            stack.enter_context(neurons_replaced(model, {layer: zero(index)}))
+    with reference_cut(model, step, _mask(model, neurons)):
         found = model.run(torch.tensor([step.ids], device=model.device))
     return model.at_answer(found, step.query)[0].softmax(-1)[step.target]
+
+
+def _mask(model: LanguageModel, neurons: Sequence[Neuron]) -> Tensor:
+    """Return True at `neurons`, `[layer, neuron]`."""
+    mask = torch.zeros(model.info.layers, model.info.neurons, dtype=torch.bool, device=model.device)
+    mask[tuple(zip(*neurons, strict=True))] = True
+    return mask

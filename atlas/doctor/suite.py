@@ -60,6 +60,7 @@ def _engine(
             for method in ("kn", "amig")
             if own
         ),
+        partial(scores.scored_without, model, steps[-1], layers),
         partial(scores.complete, model, steps[0], layers),
         partial(scores.cut, model, steps[0], layers),
     ]

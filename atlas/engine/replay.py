@@ -251,7 +251,7 @@ def call_block(
     cross = record.blocks[layer].cross
     at = record.at[owner]
     place = at_query(at, hidden.shape[1]) if places is None else places == at[:, None]
-    with running(place, rule if cross is None else partial(_crossing, cross, owner, rule)):
+    with running(place, rule if cross is None else partial(_crossing, cross, owner, rule), owner):
         out = record.model.blocks[layer](hidden, **_fitted(record, layer, owner, places))
     result: Tensor = out[0] if isinstance(out, tuple) else out
     return result

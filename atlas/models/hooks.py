@@ -105,10 +105,14 @@ def itself(call: Call) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What is run now: the rule of its attention, and True at its query positions, `[batch, token]`, if known."""
+    """What is run now: the rule of its attention, and True at its query positions, `[batch, token]`, if known.
+
+    `rows` [batch] says which row of a change of neurons each sequence follows; None: its own.
+    """
 
     rule: Rule = itself
     query: Tensor | None = None
+    rows: Tensor | None = None
 
 
 _PLAIN = Run()
@@ -121,10 +125,14 @@ def now() -> Run:
 
 
 @contextmanager
-def running(query: Tensor | None = None, rule: Rule | None = None) -> Iterator[None]:
-    """Say inside the block where the queries of what runs are and which rule its attention follows; None: as before."""
+def running(query: Tensor | None = None, rule: Rule | None = None, rows: Tensor | None = None) -> Iterator[None]:
+    """Say inside the block where the queries of what runs are, which rule its attention follows, and which rows of a
+    change of neurons its sequences do; None: as before.
+    """
     outer = _run.get()
-    token = _run.set(Run(rule or outer.rule, outer.query if query is None else query))
+    token = _run.set(
+        Run(rule or outer.rule, outer.query if query is None else query, outer.rows if rows is None else rows)
+    )
     try:
         yield
     finally:

@@ -117,5 +117,6 @@ def _placed(change: Change, scope: Scope, neurons: Tensor) -> Tensor:
         )
     row, token = places.nonzero(as_tuple=True)
     result = neurons.clone()
-    result[row, token] = change.of(neurons[row, token], row)
+    rows = now().rows
+    result[row, token] = change.of(neurons[row, token], row if rows is None else rows[row])
     return result

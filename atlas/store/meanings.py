@@ -32,6 +32,8 @@ DERIVED: Mapping[str, str] = {
     "facts": "number of facts",
     "facts_with_control": "facts with a control set that passes",
     "facts_with_dkn": "facts with a DKN",
+    "first_round": "earliest round of `peel` after which it was cut in any of the fact's prompts; 1 if it carries the "
+    "answer as the model is",
     "found": "usable prompts in which it is a knowledge neuron",
     "gained": "share of prompts whose answer is newly the argmax",
     "in_a": "number of these facts of which it holds in a",
@@ -44,6 +46,7 @@ DERIVED: Mapping[str, str] = {
     "language_a": "the one language",
     "language_b": "the other language",
     "largest_part_cost": "largest cost of a proper subset",
+    "last_round": "the latest such round",
     "least_languages": "languages that the definition asks for",
     "likn_facts": "facts that it is a LIKN of",
     "locality": "share of prompts of unrelated facts whose argmax stays",

@@ -89,7 +89,7 @@ def test_amig_code_is_the_left_sum_times_the_activation(tiny, at):
 
 
 @at_both
-@pytest.mark.parametrize("method", ["amig", "kn", "joint", "greedy", "gradient"])
+@pytest.mark.parametrize("method", ["amig", "kn", "joint", "greedy", "gradient", "peel"])
 def test_a_mixed_batch_gives_what_each_prompt_gives_alone(tiny, method, at):
     """Prompts of several lengths and answer lengths share a batch without touching each other."""
     settings, prompts = Settings(method=method, at=at), seen(tiny, at)

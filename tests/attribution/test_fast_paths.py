@@ -6,8 +6,8 @@ from tiny import seen
 
 from atlas.attribution import Settings
 from atlas.attribution.engine import score_steps
-from atlas.attribution.quadrature import gauss_legendre
-from atlas.attribution.reference import reference_baselines, reference_neurons, reference_scores
+from atlas.attribution.quadrature import clenshaw_curtis, gauss_legendre
+from atlas.attribution.reference import reference_baselines, reference_neurons, reference_peel, reference_scores
 from atlas.engine.batches import StepBatch
 from atlas.engine.replay import Entry, replay
 from atlas.engine.tracing import trace
@@ -67,6 +67,23 @@ def test_float64_scores_equal_brute_force_integration_to_1e_10(tiny, method, rul
                 assert float(found.f_baseline[row, layer]) == pytest.approx(
                     sum(low for _, low in ends) / len(ends), rel=EXACT
                 )
+
+
+@at_both
+@pytest.mark.parametrize("rule", [clenshaw_curtis, gauss_legendre])
+def test_peel_is_what_cutting_by_hooks_and_attributing_again_gives(tiny, rule, at):
+    """Credit and rounds, steps that go on for different numbers of rounds in one batch, in parts of any size."""
+    name = {clenshaw_curtis: "clenshaw-curtis", gauss_legendre: "gauss-legendre"}[rule]
+    settings, seen = Settings(method="peel", rule=name, nodes=3, max_nodes=3, at=at), set()
+    for batch, budget in zip(batches(tiny, at), (1 << 24, 1, 1 << 24, 1, 1), strict=False):
+        found, _ = score_steps(tiny, batch, settings, budget)
+        for row, step in enumerate(batch.steps):
+            credit, rounds = reference_peel(tiny, step, rule(3))
+            assert torch.equal(found.rounds[row], rounds)
+            assert (found.scores[row] - credit).abs().max() <= EXACT * credit.abs().max()
+            seen.add(int(rounds.max()))
+    assert len(seen) > 1
+    assert max(seen) > 1
 
 
 @at_both

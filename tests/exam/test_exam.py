@@ -19,8 +19,8 @@ TINY = Setting("base", PlantConfig(layers=2, hidden=48, neurons=32, heads=3, tem
 
 @pytest.fixture(scope="module", params=["bert", pytest.param("gpt2", marks=pytest.mark.slow)])
 def sat(request):
-    """Three scorers on the base setting."""
-    return job.examine([base_setting(request.param)], ["amig", "joint", "greedy"], seeds=1)
+    """Four scorers on the base setting."""
+    return job.examine([base_setting(request.param)], ["amig", "joint", "greedy", "peel"], seeds=1)
 
 
 def mark(sat, method, target, kinds=None):
@@ -58,6 +58,17 @@ def test_greedy_finds_dormant_backups(sat, target):
     assert mark(sat, "greedy", target, {"backup"}).recall == 1
 
 
+@pytest.mark.parametrize("target", ["KN", "LIKN", "DKN"])
+def test_peel_finds_all_that_is_planted_and_nothing_else(sat, target):
+    one = mark(sat, "peel", target)
+    assert one.right > 0
+    assert (one.precision, one.recall) == (1, 1)
+
+
+def test_peel_takes_no_decoy(sat):
+    assert mark(sat, "peel", "decoy").wrong == 0
+
+
 def test_table_says_who_misses_what(sat):
     lines = {(line["set"], line["circuit"]): line for line in by_circuit(sat.rows, "base").to_pylist()}
     assert lines["DKN", "backup"]["greedy"].startswith("1.00")
@@ -77,7 +88,7 @@ def page_tables():
 
 @pytest.mark.parametrize("sat", ["bert"], indirect=True)
 def test_page_says_what_the_base_setting_shows(sat):
-    cells = [(key, cell) for key, cell in page_tables() if key[2] in ("amig", "joint", "greedy")]
+    cells = [(key, cell) for key, cell in page_tables() if key[2] in ("amig", "joint", "greedy", "peel")]
     found = {(line["set"], line["circuit"]): line for line in by_circuit(sat.rows, "base").to_pylist()}
     sure = [(key, cell) for key, cell in cells if cell in ("0.00", "1.00")]
     assert len(sure) > len(cells) / 2

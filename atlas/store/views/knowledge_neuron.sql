@@ -5,7 +5,7 @@
 
 -- The share of the answer's probability below which a scorer's scores are noise, measured on planted models
 -- (docs/evidence.md): what a definition's `least` is where it is NULL.
-CREATE OR REPLACE MACRO own_least(method) AS CASE method WHEN 'amig' THEN 0.00006 ELSE 0.0 END;
+CREATE OR REPLACE MACRO own_least(method) AS CASE method WHEN 'amig' THEN 0.00006 WHEN 'peel' THEN 0.05 ELSE 0.0 END;
 
 -- The usable probes, each with the score that it asks for under each definition.
 CREATE OR REPLACE MACRO usable_probe_of(definitions) AS TABLE

@@ -1,0 +1,83 @@
+"""`peel` on planted circuits: who is found in which round, and how its credit stands beside that of other rounds."""
+
+import numpy as np
+import pytest
+
+import atlas
+from atlas.attribution import Settings, attribute
+from atlas.attribution.rows import to_tables
+from atlas.planted import Circuit, PlantConfig, plant
+from atlas.running.scores import fill_run
+from atlas.store import integrity
+
+CIRCUITS = [
+    Circuit("backup", 0, layers=(1, 3)),
+    Circuit("independent", 1),
+    Circuit("degenerate", 2, layers=(0, 2), indispensable=1),
+    Circuit("silent", 1),
+    Circuit("constant", 1),
+]
+
+
+@pytest.fixture(scope="module", params=["bert", pytest.param("gpt2", marks=pytest.mark.slow)])
+def planted(request):
+    return plant(PlantConfig(family=request.param, templates=1), CIRCUITS, seed=0)
+
+
+@pytest.fixture(scope="module")
+def found(planted):
+    """Each prompt, its planted neurons and the result."""
+    prompts = list(planted.facts.prompts())
+    results = attribute(planted.language_model(), prompts, Settings(method="peel"))
+    return [
+        (p, sorted(planted.truth.knowledge[p.fact.id, p.language]), r) for p, r in zip(prompts, results, strict=True)
+    ]
+
+
+def of_fact(found, number):
+    return [case for case in found if case[0].fact.subject == f"subject{number}"]
+
+
+def test_a_dormant_backup_comes_in_the_second_round_with_as_much_credit(found):
+    for _, (first, backup), result in of_fact(found, 0):
+        assert (result.rounds[first], result.rounds[backup]) == (1, 2)
+        assert result.scores[backup] == pytest.approx(result.scores[first], rel=0.05)
+        assert result.scores[first] == pytest.approx(result.probability, rel=1e-6)
+
+
+def test_nothing_but_what_was_planted_is_cut(found):
+    for _, planted, result in found:
+        assert [tuple(map(int, neuron)) for neuron in np.argwhere(result.rounds)] == planted
+
+
+def test_the_first_round_is_that_of_the_mean_of_the_baselines(planted, found):
+    """Credit is in proportion to `amig-mean`, and what is stored of completeness is its."""
+    wanted = attribute(planted.language_model(), [case[0] for case in found], Settings(method="amig-mean"))
+    for (_, _, result), plain in zip(found, wanted, strict=True):
+        first = np.where(result.rounds > 1, 0, plain.scores)
+        there = np.where(result.rounds > 1, 0, result.scores)
+        ratio = there.max() / first.max()
+        assert np.allclose(there, ratio * first, rtol=1e-4, atol=2e-6)
+        for name in ("f", "f_baseline", "completeness_error"):
+            assert np.allclose(getattr(result.layers, name), getattr(plain.layers, name), atol=1e-7)
+        assert np.allclose(result.layers.score_sum, plain.layers.score_sum, atol=1e-6)
+
+
+def test_the_atlas_says_the_round(planted, tmp_path):
+    with atlas.open(tmp_path / "peel.duckdb", "w") as writer:
+        writer.add_facts(planted.facts)
+        fill_run(writer, planted.language_model(), [list(planted.facts.prompts())], Settings(method="peel"))
+        rows = writer.sql("FROM neuron_round WHERE definition = 'default'").to_pylist()
+        assert all(check.ok for check in integrity.run(writer))
+    backup = max(planted.truth.knowledge[planted.facts.facts[0].id, "en"])
+    late = {(row["layer"], row["neuron"]) for row in rows if row["last_round"] > 1}
+    assert late == {backup}
+    truth = {(*key, *n) for key, own in planted.truth.knowledge.items() for n in own}
+    assert {(row["fact"], row["language"], row["layer"], row["neuron"]) for row in rows} == truth
+
+
+def test_other_scorers_have_no_rounds(planted):
+    prompts = list(planted.facts.prompts())[:1]
+    table = to_tables(1, attribute(planted.language_model(), prompts, Settings(method="gradient")), 0.05)["attribution"]
+    assert table.num_rows
+    assert table["round"].null_count == table.num_rows

@@ -3,12 +3,24 @@
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
+from functools import cache
 
 from atlas.errors import UsageError
 from atlas.ids import Neuron, named_neuron
 
 LISTED = 12
 """Names that a complaint lists at most."""
+LANGUAGES = {
+    "ar": "Arabic", "bg": "Bulgarian", "bn": "Bengali", "ca": "Catalan", "cs": "Czech", "da": "Danish",
+    "de": "German", "el": "Greek", "en": "English", "es": "Spanish", "et": "Estonian", "fa": "Persian",
+    "fi": "Finnish", "fr": "French", "he": "Hebrew", "hi": "Hindi", "hr": "Croatian", "hu": "Hungarian",
+    "hy": "Armenian", "id": "Indonesian", "it": "Italian", "ja": "Japanese", "ka": "Georgian", "ko": "Korean",
+    "lt": "Lithuanian", "lv": "Latvian", "ms": "Malay", "nl": "Dutch", "no": "Norwegian", "pl": "Polish",
+    "pt": "Portuguese", "ro": "Romanian", "ru": "Russian", "sk": "Slovak", "sl": "Slovenian", "sq": "Albanian",
+    "sr": "Serbian", "sv": "Swedish", "sw": "Swahili", "ta": "Tamil", "th": "Thai", "tr": "Turkish",
+    "uk": "Ukrainian", "ur": "Urdu", "vi": "Vietnamese", "zh": "Chinese",
+}  # fmt: skip
+"""What languages are called in English, by the first part of their code."""
 
 
 def folded(name: str) -> str:
@@ -53,11 +65,58 @@ def one_of(what: str, word: str, known: Iterable[str] | Mapping[str, Collection[
     raise UsageError(unknown(what, word, names, of))
 
 
+def option(name: str, word: str, allowed: Iterable[str]) -> str:
+    """Return which of the `allowed` values of an option is meant, in any case; raises UsageError."""
+    known = tuple(allowed)
+    found = matches(word, known)
+    if found:
+        return found[0]
+    near = nearest(word, known, 1)
+    hint = f"did you mean {near[0]}? It takes" if near else "choose"
+    raise UsageError(f"{name} cannot be {word!r}: {hint} {', '.join(known[:-1])} or {known[-1]}.")
+
+
 def some_of(
     what: str, words: Collection[str] | None, known: Iterable[str] | Mapping[str, Collection[str]], of: str = ""
 ) -> tuple[str, ...] | None:
     """Return those of `known` that `words` name, None for None; raises UsageError as `one_of` does."""
     return None if words is None else tuple(dict.fromkeys(one_of(what, word, known, of) for word in words))
+
+
+def language(word: str, known: Iterable[str], of: str = "") -> str:
+    """Return the one of the `known` language codes that `word` names: the code in any spelling, or its English name.
+
+    `zh`, `zh-hans`, `zho_Hans`, `zh_cn` and `Chinese` are one language. Raises UsageError as `one_of` does.
+    """
+    names = {code: (language_name(code),) for code in known}
+    if not matches(word, names):
+        same = [code for code in names if language_tag(code) == language_tag(word)]
+        if len(same) == 1:
+            return same[0]
+    return one_of("language", word, names, of)
+
+
+def languages(words: Collection[str] | None, known: Collection[str], of: str = "") -> tuple[str, ...] | None:
+    """Return those of the `known` language codes that `words` name, None for None; see `language`."""
+    return None if words is None else tuple(dict.fromkeys(language(word, known, of) for word in words))
+
+
+@cache
+def language_tag(code: str) -> str:
+    """Return what all spellings of a language's code have in common, with its script and region: `zh-Hans-CN`."""
+    import langcodes  # slow to import, and most codes are written as they are known
+
+    try:
+        return str(langcodes.Language.get(code.strip()).maximize().to_tag())
+    except ValueError:
+        return folded(code)
+
+
+def language_name(code: str) -> str:
+    """Return the English name of a code, with its script or region as written; the code itself if unknown."""
+    base, _, rest = code.partition("-")
+    name = LANGUAGES.get(base, base)
+    return f"{name} ({rest})" if rest else name
 
 
 def unknown(what: str, word: str, known: Mapping[str, Collection[str]], of: str = "") -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from atlas.errors import UsageError
+from atlas.matching import option
 
 Use = Literal["build", "localisation", "exam", "checking"]
 EVERYWHERE: tuple[Use, ...] = ("build", "localisation", "exam", "checking")
@@ -50,10 +50,7 @@ def serving(use: Use) -> tuple[str, ...]:
 
 def asked(names: Sequence[str] | None, use: Use) -> tuple[str, ...]:
     """Return the scorers of these names, all that serve if None; raises UsageError for one that does not serve."""
-    for name in names or ():
-        if name not in serving(use):
-            raise UsageError(f"--method cannot be {name!r}: choose among {', '.join(serving(use))}.")
-    return tuple(names or serving(use))
+    return tuple(option("--method", name, serving(use)) for name in names or serving(use))
 
 
 def listed(use: Use) -> str:

@@ -17,11 +17,13 @@ from .output.formats import Format
 
 Db = Annotated[Path, typer.Option("--db", help="The atlas, a DuckDB file.")]
 Languages = Annotated[
-    str | None, typer.Option(help="Languages to take, such as en,zh; all if left out.", metavar="CODES")
+    str | None, typer.Option(help="Languages to take, such as en,zh or French; all if left out.", metavar="CODES")
 ]
 Relations = Annotated[
-    str | None, typer.Option(help="Relations to take, such as P36,P30; all if left out.", metavar="CODES")
+    str | None, typer.Option(help="Relations to take, such as P36 or capital; all if left out.", metavar="CODES")
 ]
+OldName = Annotated[str | None, typer.Option(hidden=True)]
+"""An option that goes by another name now."""
 Rows = Annotated[int, typer.Option("--limit", min=0, help="Rows to show at most; 0 for all.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Skip malformed lines and count them.")]
@@ -41,6 +43,8 @@ def some(limit: int) -> int | None:
     return limit or None
 
 
+BARE = 64
+"""The smallest size that may go without a unit, as megabytes: fewer are rather meant as gigabytes."""
 MOST = {"seed": (1 << 63) - 1, "run": (1 << 63) - 1, "threads": 1024}
 """The largest number that an option takes; others take what four bytes hold."""
 
@@ -63,6 +67,8 @@ def megabytes(text: str) -> int:
     """Return a size such as `4GB`, `500MB` or `500` in megabytes; raises BadParameter for anything else."""
     found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(GB|MB|)\s*", text, re.IGNORECASE)
     size = float(found[1]) * (1024 if found[2].upper() == "GB" else 1) if found else 0
+    if found and not found[2] and 0 < size < BARE:
+        raise typer.BadParameter(f"{text!r} has no unit: write {found[1]}GB, or {found[1]}MB for so few.")
     if not 1 <= size < 1 << 31:
         raise typer.BadParameter(f"{text!r} is not a size of at least 1 MB, at most 2 PB; write 4GB or 500MB.")
     return int(size)

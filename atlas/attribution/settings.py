@@ -17,7 +17,8 @@ MOST_NODES = 4096
 
 def _known(name: str) -> str:
     if name not in scorers.SCORERS:
-        raise PydanticCustomError("scorer", "Input should be {known}", {"known": scorers.listed("build")})
+        known = {"known": scorers.listed("build"), "among": [*METHODS]}
+        raise PydanticCustomError("scorer", "Input should be {known}", known)
     return name
 
 

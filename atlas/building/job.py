@@ -15,10 +15,11 @@ from atlas.building.neurons import describe_neurons, name_neurons
 from atlas.building.plan import EVERYTHING, Plan, Shard, batch_size, make_plan, missing, prompts_of
 from atlas.building.ray import Cluster, ClusterOptions
 from atlas.building.summary import Summary
-from atlas.errors import AtlasError, UsageError
+from atlas.errors import AtlasError
 from atlas.running.choice import ModelChoice
 from atlas.running.progress import Progress
 from atlas.running.scores import begin_run
+from atlas.running.settings import checked
 from atlas.running.stopping import orderly_stop
 from atlas.running.work import Batch
 from atlas.schema import usable
@@ -211,17 +212,7 @@ def settings_of(options: BuildOptions, progress: Progress) -> "Settings":
     progress.step("loading torch")
     from atlas.attribution import Settings
 
-    try:
-        return Settings(**options.settings)
-    except ValueError as error:
-        raise UsageError(_wrong_setting(error)) from error
-
-
-def _wrong_setting(error: ValueError) -> str:
-    """Return pydantic's first complaint as one sentence."""
-    first: Any = error.errors()[0] if hasattr(error, "errors") else {"msg": str(error), "loc": ()}
-    name = ".".join(str(part) for part in first["loc"]) or "settings"
-    return f"--{name.replace('_', '-')} cannot be {first.get('input')!r}: {first['msg']}"
+    return checked(Settings, options.settings)
 
 
 def _workers(

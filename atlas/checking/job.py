@@ -11,9 +11,11 @@ import atlas
 from atlas import scorers
 from atlas.errors import StoreError, UsageError
 from atlas.ids import stable_id
+from atlas.matching import option
 from atlas.running.choice import ModelChoice
 from atlas.running.progress import Progress
 from atlas.store.connection import check_file
+from atlas.store.naming import language_of, relation_of, understood
 from atlas.store.runs import UNION, choose_runs, stored_runs
 
 if TYPE_CHECKING:
@@ -101,6 +103,7 @@ def opened(options: CheckOptions, progress: Progress | None) -> Iterator[Session
     progress = progress or Progress()
     check_file(options.db)
     with atlas.open(options.db, "a") as writer:
+        options = understood(writer, options)
         progress.step(f"loading model {options.model}")
         model = options.load()
         info = model.info
@@ -148,9 +151,10 @@ def evaluate_claims(
     from atlas.checking.evaluation import evaluate
     from atlas.checking.rows import claim_table, verdict_table
 
-    asked = tuple(conditions or CONDITIONS)
-    if unknown := set(asked) - set(CONDITIONS):
-        raise UsageError(f"Condition {min(unknown)!r} is not known; choose from {', '.join(CONDITIONS)}.")
+    asked = tuple(option("--conditions", name, CONDITIONS) for name in conditions or CONDITIONS)
+    with atlas.open(options.db) as reader:
+        relations = relations and [relation_of(reader, word) for word in relations]
+        languages = languages and [language_of(reader, word) for word in languages]
     with opened(options, progress) as session:
         known = [fact for fact in session.world.facts if fact.relation in session.neurons]
         facts = [fact for fact in known if not relations or fact.relation in relations]

@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import atlas
 from atlas.checking.answers import Answer
 from atlas.checking.job import CheckOptions, Session, opened
 from atlas.errors import AtlasError, UsageError
 from atlas.facts import Fact, Label, Prompt, Template
 from atlas.ids import stable_id
+from atlas.matching import option
 from atlas.running.progress import Progress
+from atlas.store.naming import understood
 
 if TYPE_CHECKING:
     from atlas.checking.claims import Claim
@@ -42,8 +45,11 @@ def check_claims(
 
     A claim that cannot be judged comes back with the reason; with `strict` it raises UsageError.
     """
-    if evidence not in EVIDENCE:
-        raise UsageError(f"Evidence {evidence!r} is not known; choose from {', '.join(EVIDENCE)}.")
+    evidence = option("--evidence", evidence, EVIDENCE)
+    if strict:
+        with atlas.open(options.db) as reader:
+            for claim in claims:
+                understood(reader, claim)
     with opened(options, progress) as session:
         judge = _Judge(session, evidence)
         answers = judge.answers(claims)
@@ -90,6 +96,7 @@ class _Judge:
         """Return a claim in the templates of its language; raises UsageError saying what is missing."""
         if claim.problem:
             raise UsageError(f"The claim is unusable: {claim.problem}; mend the row.")
+        claim = understood(self.session.writer, claim)
         spoken = self._spoken(claim.relation)
         language, notes = self._language(claim, spoken)
         if language not in spoken:

@@ -15,11 +15,13 @@ from typing import Any
 import atlas
 from atlas import outputs
 from atlas.editing.requests import Target, read_requests, understand
-from atlas.errors import DataError, UsageError
+from atlas.errors import DataError
 from atlas.facts import OBJECT, SUBJECT, Prompt
 from atlas.facts.reading import files, texts
 from atlas.facts.reading.texts import LineError
 from atlas.ids import stable_id
+from atlas.matching import option
+from atlas.store.naming import understood
 from atlas.store.stored import Prompts, stored_facts
 
 STYLES = ("rome", "easyedit")
@@ -76,15 +78,14 @@ def requests_to_json(db: Path, source: Path, out: Path, *, style: str = "easyedi
 
     Only templates that end in the object can be prompts there. Raises UsageError for an unknown `style`.
     """
-    if style not in STYLES:
-        raise UsageError(f"--style cannot be {style!r}: choose {' or '.join(STYLES)}.")
+    style = option("--style", style, STYLES)
     outputs.check_new(out, "--out")
     found: list[dict[str, Any]] = []
     skipped: Counter[str] = Counter()
     with atlas.open(db) as opened:
         prompts = Prompts(stored_facts(opened))
         for request in read_requests(source):
-            target = understand(request, prompts, opened.fact_ids(request.fact))
+            target = understand(understood(opened, request), prompts, opened.fact_ids(request.fact))
             for code in target.languages:
                 own = [p for p in prompts.of(target.fact, [code]) if p.template.ends_in_object]
                 held = [p for p in prompts.of(target.fact, [code], held_out=True) if p.template.ends_in_object]

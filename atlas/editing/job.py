@@ -11,11 +11,13 @@ import atlas
 from atlas import outputs
 from atlas.editing.requests import Request, Target, understand
 from atlas.editing.rows import edit_row, outcome_rows
-from atlas.editing.sources import KINDS, Choice, choices, random_like, read_neurons
-from atlas.errors import AtlasError, UsageError
+from atlas.editing.sources import KINDS, Choice, choices, listed_neurons, random_like
+from atlas.errors import AtlasError
 from atlas.running.choice import OpenChoice
 from atlas.running.progress import Progress
+from atlas.running.settings import checked
 from atlas.store.connection import check_file
+from atlas.store.naming import understood
 from atlas.store.runs import StoredRun, stored_run
 from atlas.store.stored import Prompts, stored_facts
 
@@ -94,10 +96,16 @@ def edit_facts(options: EditOptions, requests: Sequence[Request], progress: Prog
         outputs.check_empty(options.save, "--save")
     check_file(options.db)
     with atlas.open(options.db, "a") as writer:
+        options = understood(writer, options)
         run = stored_run(writer, model=options.model, run=options.run)
+        prompts = Prompts(stored_facts(writer))
+        targets = [_target(writer, request, prompts) for request in requests]
+        if len(targets) == 1 and isinstance(targets[0], AtlasError):
+            return [Done(requests[0], error=targets[0])]
+        settings = _settings(options)
         progress.step(f"loading model {run.name}")
-        job = _Job(options, writer, run, _settings(options), options.load_of(run), Prompts(stored_facts(writer)))
-        done = list(_each(job, requests, progress))
+        job = _Job(options, writer, run, settings, options.load_of(run), prompts)
+        done = list(_each(job, list(zip(requests, targets, strict=True)), progress))
         if options.save is not None and any(one.made and one.made.converged for one in done):
             save_model(job.model, options.save)
             job.mark_applied(done)
@@ -122,12 +130,22 @@ def _keep(there: Path, place: Path) -> None:
         copy2(there, place, follow_symlinks=False)
 
 
-def _each(job: "_Job", requests: Sequence[Request], progress: Progress) -> Iterator[Done]:
-    progress.start(len(requests), 0, "edits")
+def _target(writer: "Writer", request: Request, prompts: Prompts) -> Target | AtlasError:
+    """Return what a request means, or why nothing can come of it."""
     try:
-        for request in requests:
+        return understand(understood(writer, request), prompts, writer.fact_ids(request.fact))
+    except AtlasError as error:
+        return error
+
+
+def _each(job: "_Job", asked: Sequence[tuple[Request, Target | AtlasError]], progress: Progress) -> Iterator[Done]:
+    progress.start(len(asked), 0, "edits")
+    try:
+        for request, target in asked:
             try:
-                yield job.edit(request)
+                if isinstance(target, AtlasError):
+                    raise target
+                yield job.edit(request, target)
             except AtlasError as error:
                 yield Done(request, error=error)
             progress.advance(1)
@@ -146,12 +164,11 @@ class _Job:
     model: "LanguageModel"
     prompts: Prompts
 
-    def edit(self, request: Request) -> Done:
+    def edit(self, request: Request, target: Target) -> Done:
         """Make one edit; with `together`, leave it in the model."""
         from atlas.editing.applying import apply_edit
         from atlas.editing.making import make_edit
 
-        target = understand(request, self.prompts, self.writer.fact_ids(request.fact))
         found = self._choices(target)
         run = None if found[0].source == "file" else self.run.run
         made = make_edit(
@@ -170,7 +187,7 @@ class _Job:
     def _choices(self, target: Target) -> list[Choice]:
         options = self.options
         if options.neurons not in KINDS:
-            found = [read_neurons(Path(options.neurons))]
+            found = [listed_neurons(options.neurons)]
         else:
             found = choices(
                 self.writer, self.run.run, options.definition, options.neurons,  # type: ignore[arg-type]
@@ -204,7 +221,6 @@ class _Job:
 def _settings(options: EditOptions) -> "EditSettings":
     from atlas.editing.settings import EditSettings
 
-    try:
-        return EditSettings(**options.settings)
-    except ValueError as error:
-        raise UsageError(f"The settings of the edit cannot be used: {error}") from error
+    if options.neurons not in KINDS:
+        listed_neurons(options.neurons)
+    return checked(EditSettings, options.settings)

@@ -10,6 +10,9 @@ from atlas.facts.reading import files
 from atlas.facts.reading.texts import LineError
 from atlas.store.stored import Prompts
 
+_LISTED = 12
+"""Facts that a complaint lists at most."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -89,12 +92,12 @@ def _languages(request: Request, fact: Fact, labels: Mapping[str, str]) -> tuple
 
 
 def _unclear(request: Request, candidates: Sequence[Fact], meant: Sequence[Fact]) -> str:
-    relations = ", ".join(sorted({fact.relation for fact in meant or candidates}))
+    facts = ", ".join(sorted(_name(fact) for fact in meant or candidates)[:_LISTED])
     if not candidates:
         return f"{request.fact!r} has no fact of relation {request.relation!r}; `atlas facts` lists them."
     return (
-        f"{request.fact!r} has several facts ({relations}) and {request.object!r} is not the object of exactly one of "
-        f"those relations; name one with --relation, or a fact's id."
+        f"{request.fact!r} has several facts ({facts}) and {request.object!r} is not the object of exactly one of "
+        f"their relations; name one with --relation, or a fact's id."
     )
 
 

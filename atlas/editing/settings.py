@@ -3,13 +3,14 @@
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 from atlas.editing import METHODS
 
 
 def _known(name: str) -> str:
     if name not in METHODS:
-        raise ValueError(f"the method is one of: {', '.join(METHODS)}")
+        raise PydanticCustomError("method", "the method is one of {among}", {"among": [*METHODS]})
     return name
 
 

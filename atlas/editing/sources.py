@@ -9,7 +9,8 @@ from atlas.drawing import random_neurons
 from atlas.errors import DataError, UsageError
 from atlas.facts.reading import files
 from atlas.facts.reading.texts import LineError, shown
-from atlas.ids import Neuron
+from atlas.ids import Neuron, named_neuron
+from atlas.matching import option
 from atlas.schema import usable
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def choices(
         named = {"relation": fact.relation, "languages": list(languages)}
         found = [_asked(atlas, "relation", _RELATION, run, definition, **named)]
     else:
-        raise UsageError(f"--neurons cannot be {kind!r}: choose {', '.join(KINDS)}, or a file of neurons.")
+        raise UsageError(f"--neurons cannot be {kind!r}: choose {', '.join(KINDS)}, neurons, or a file of neurons.")
     found = [choice for choice in found if choice.neurons]
     if not found:
         raise UsageError(_reason(atlas, run, definition, kind, fact))
@@ -56,6 +57,16 @@ def random_like(choice: Choice, layers: int, width: int, fact: int, seed: int) -
     """Return as many random neurons anywhere in the model's `layers` of `width` neurons."""
     drawn = random_neurons(len(choice.neurons), layers, width, "edit-random", seed, fact)
     return Choice("random", tuple(sorted(drawn)))
+
+
+def listed_neurons(text: str) -> Choice:
+    """Return neurons written out, `L3.486,L4.12`, or those of a file; raises UsageError and DataError."""
+    named = [named_neuron(part) for part in text.split(",")]
+    if all(named):
+        return Choice("file", tuple(sorted({neuron for neuron in named if neuron})))
+    if not Path(text).exists():
+        option("--neurons", text, (*KINDS, "neurons such as L3.486,L4.12", "a file of neurons"))
+    return read_neurons(Path(text))
 
 
 def read_neurons(path: Path) -> Choice:

@@ -15,10 +15,12 @@ from atlas.evaluation import interventions
 from atlas.evaluation.interventions import Chosen, Intervention
 from atlas.facts import Fact, FactSet, Prompt
 from atlas.ids import stable_id
+from atlas.matching import option
 from atlas.running.choice import OpenChoice
 from atlas.running.progress import Progress
 from atlas.running.scores import fill_run
 from atlas.store.connection import check_file
+from atlas.store.naming import understood
 from atlas.store.runs import StoredRun, stored_run
 from atlas.store.stored import Prompts, stored_facts
 
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 UNRELATED = 2
 """Prompts of the unrelated fact in each language."""
+SCOPES = ("query", "all")
+SCORERS = scorers.serving("localisation")
 ACTIONS = {"suppress": 0.0, "enhance": 2.0}
 PORTION = 2048
 """Cases that are measured between two signs of progress."""
@@ -46,7 +50,7 @@ class EvaluateOptions(OpenChoice):
     languages: Sequence[str] | None = None
     relations: Sequence[str] | None = None
     limit: int = 40
-    methods: Sequence[str] = scorers.serving("localisation")
+    methods: Sequence[str] = SCORERS
     method: str = scorers.DEFAULT
     neurons: int = 10
     definition: str = "default"
@@ -75,10 +79,11 @@ def evaluate(options: EvaluateOptions, progress: Progress | None = None) -> Eval
     Scores that a scorer's run lacks are computed first. Raises UsageError where no fact can be evaluated.
     """
     progress = progress or Progress()
-    if options.scope not in ("query", "all"):
-        raise UsageError(f"--scope cannot be {options.scope!r}: choose query or all.")
+    scope, method = option("--scope", options.scope, SCOPES), option("--likn-method", options.method, SCORERS)
+    options = replace(options, scope=scope, method=method)
     check_file(options.db)
     with atlas.open(options.db, "a") as writer:
+        options = understood(writer, options)
         job = _Job(options, progress, writer, stored_run(writer, model=options.model))
         return job.work()
 

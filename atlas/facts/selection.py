@@ -6,19 +6,22 @@ from dataclasses import replace
 
 from atlas.errors import UsageError
 from atlas.facts.facts import Fact, FactSet
-from atlas.facts.reading.collect import check_known
+from atlas.facts.reading.collect import wanted_languages, wanted_relations
 
 
 def narrow(
     facts: FactSet, languages: Collection[str] | None = None, relations: Collection[str] | None = None
 ) -> FactSet:
     """Return the facts of some relations, with labels in some languages only; `UsageError` if one is unknown."""
-    check_known("language", languages, {code for fact in facts.facts for code in fact.labels}, facts.source)
-    check_known("relation", relations, {fact.relation for fact in facts.facts}, facts.source)
+    spoken, named = wanted_languages(languages, facts.source), wanted_relations(relations, facts.source)
+    if spoken is not None:
+        spoken.check({code for fact in facts.facts for code in fact.labels})
+    if named is not None:
+        named.check({fact.relation for fact in facts.facts})
     kept = (
-        replace(fact, labels={code: fact.labels[code] for code in fact.labels if _in(code, languages)})
+        replace(fact, labels={code: fact.labels[code] for code in fact.labels if spoken is None or spoken.has(code)})
         for fact in facts.facts
-        if _in(fact.relation, relations)
+        if named is None or named.has(fact.relation)
     )
     return _with_facts(facts, (fact for fact in kept if fact.labels))
 
@@ -63,7 +66,3 @@ def _with_facts(facts: FactSet, kept: Iterable[Fact]) -> FactSet:
         templates=tuple(t for t in facts.templates if (t.relation, t.language) in pairs),
         relation_names={key: name for key, name in facts.relation_names.items() if key in relations},
     )
-
-
-def _in(name: str, wanted: Collection[str] | None) -> bool:
-    return wanted is None or name in wanted

@@ -19,6 +19,7 @@ from atlas.running.progress import Progress
 from atlas.running.stopping import orderly_stop
 from atlas.running.work import work
 from atlas.store.connection import check_file
+from atlas.store.naming import understood
 from atlas.store.runs import UNION, choose_runs
 from atlas.store.stored import neuron_sets, usable_prompts
 
@@ -94,6 +95,7 @@ def knockout(options: KnockoutOptions, progress: Progress | None = None) -> Knoc
         raise UsageError("--top must be at least 1 and --max-order from 1 to 6.")
     check_file(options.db)
     with atlas.open(options.db, "a") as writer:
+        options = understood(writer, options)
         progress.step(f"loading model {options.model}")
         model = options.load()
         method = None if options.source == UNION else options.source

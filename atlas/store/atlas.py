@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Literal
+from typing import Any, Literal
 
-from atlas.matching import one_of
 from atlas.store import comparison, naming, queries
 from atlas.store.comparison import Comparison
 from atlas.store.queries import Filter
@@ -15,6 +14,8 @@ from atlas.store.result import Params, Result
 
 __all__ = ["Atlas", "Comparison", "Params", "Result"]
 
+Names = str | Sequence[str] | None
+"""Codes or names of relations or languages, one or several; None for all."""
 _FEW = 1000
 """Neurons up to which `likn` looks at these alone for their specificity, in place of all."""
 
@@ -47,14 +48,14 @@ class Atlas(Reader):
         self,
         text: str | None = None,
         *,
-        relation: str | None = None,
-        language: str | None = None,
+        relation: Names = None,
+        language: Names = None,
         limit: int | None = None,
     ) -> Result:
         """Return facts with their labels, those with `text` in a name or key if given, in upper or lower case."""
-        relation = None if relation is None else naming.relation_of(self, relation)
-        language = None if language is None else naming.language_of(self, language)
-        params = {"text": text, "relation": relation, "language": language, "limit": limit}
+        relations = naming.codes(self, relation, naming.relation_of)
+        languages = naming.codes(self, language, naming.language_of)
+        params = {"text": text, "relations": relations, "languages": languages, "limit": limit}
         return self.query(queries.FACTS, params)
 
     def fact_ids(self, fact: int | str) -> list[int]:
@@ -80,8 +81,8 @@ class Atlas(Reader):
         self,
         *,
         fact: int | str | None = None,
-        relation: str | None = None,
-        language: str | None = None,
+        relation: Names = None,
+        language: Names = None,
         run: int | None = None,
         definition: str = "default",
         tau: float | None = None,
@@ -99,7 +100,7 @@ class Atlas(Reader):
         self,
         *,
         fact: int | str | None = None,
-        relation: str | None = None,
+        relation: Names = None,
         run: int | None = None,
         definition: str = "default",
         tau: float | None = None,
@@ -126,7 +127,7 @@ class Atlas(Reader):
         self,
         *,
         fact: int | str | None = None,
-        relation: str | None = None,
+        relation: Names = None,
         layer: int | None = None,
         neuron: int | None = None,
         run: int | None = None,
@@ -148,8 +149,8 @@ class Atlas(Reader):
         self,
         *,
         fact: int | str | None = None,
-        relation: str | None = None,
-        language: str | None = None,
+        relation: Names = None,
+        language: Names = None,
         run: int | None = None,
         definition: str = "default",
         limit: int | None = None,
@@ -167,22 +168,22 @@ class Atlas(Reader):
         self._thresholds(definition, {})
         return comparison.compare(self, a, b, method=method, definition=definition)
 
-    def _facts(self, fact: int | str | None, relation: str | None, **equal: object) -> Filter:
+    def _facts(self, fact: int | str | None, relation: Names, **equal: object) -> Filter:
         """Return the filter for `fact`, `relation` and columns with one value; raises UsageError for unknown ones."""
         wanted = Filter()
         if fact is not None:
             wanted.one_of("fact", self.fact_ids(fact))
-        wanted.of_relation(None if relation is None else naming.relation_of(self, relation))
-        language = equal.get("language")
-        for column, value in (equal | {"language": language and naming.language_of(self, str(language))}).items():
+        wanted.of_relations(naming.codes(self, relation, naming.relation_of))
+        language: Any = equal.pop("language", None)
+        if language is not None:
+            wanted.one_of("language", naming.codes(self, language, naming.language_of) or ())
+        for column, value in equal.items():
             wanted.equal(column, value)
         return wanted
 
     def _thresholds(self, definition: str, given: Mapping[str, object]) -> dict[str, object]:
         """Return the thresholds of `definition` with the `given` ones in their place, none if none are given."""
-        names = self.sql("SELECT definition FROM definition ORDER BY definition")["definition"].to_pylist()
-        own = one_of("definition", definition, names, f" in {self.path}")
-        row = self.sql("FROM definition WHERE definition = ?", [own]).to_pylist()
+        row = self.sql("FROM definition WHERE definition = ?", [naming.definition_of(self, definition)]).to_pylist()
         changed = {name: value for name, value in given.items() if value is not None}
         if "tau" in changed:
             changed["tau_by_language"] = []

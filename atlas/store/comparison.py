@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from atlas import scorers
 from atlas.errors import UsageError
+from atlas.matching import one_of
+from atlas.store.naming import model_of
 from atlas.store.runs import stored_runs
 
 if TYPE_CHECKING:
@@ -75,7 +78,8 @@ def compare(atlas: Reader, a: str, b: str, *, method: str = "amig", definition: 
     Raises UsageError for unknown models, models without such a run, one model given twice, and two runs without a
     common prompt.
     """
-    model_a, model_b = _model(atlas, a), _model(atlas, b)
+    method = one_of("scorer", method, scorers.SCORERS)
+    model_a, model_b = model_of(atlas, a), model_of(atlas, b)
     if model_a == model_b:
         raise UsageError(f"{a!r} and {b!r} are the same model; name two.")
     of_a, of_b = _run(atlas, model_a, method), _run(atlas, model_b, method)
@@ -85,17 +89,6 @@ def compare(atlas: Reader, a: str, b: str, *, method: str = "amig", definition: 
     bound = {**given, "definition": definition}
     facts, neurons, layers = (atlas.query(f"{TABLES[name]} ORDER BY {ORDERS[name]}", bound) for name in TABLES)
     return Comparison(of_a, of_b, facts, neurons, layers)
-
-
-def _model(atlas: Reader, name: str) -> int:
-    found: list[dict[str, Any]] = atlas.sql("FROM model WHERE $name IN (name, digest)", {"name": name}).to_pylist()
-    if not found:
-        names = atlas.sql("SELECT DISTINCT name FROM model ORDER BY name")["name"].to_pylist()
-        raise UsageError(f"{atlas.path} has no model {name!r}; it has {', '.join(names) or 'none'}.")
-    if len(found) > 1:
-        digests = ", ".join(sorted(model["digest"] for model in found))
-        raise UsageError(f"{atlas.path} has {len(found)} models named {name!r}; name one by its digest: {digests}.")
-    return int(found[0]["model"])
 
 
 def _run(atlas: Reader, model: int, method: str) -> ComparedRun:

@@ -175,6 +175,12 @@ def first_line(text: str) -> str:
     return _KIND.sub("", text.split("\n", 1)[0]).rstrip(".")
 
 
+def whole_message(text: str) -> str:
+    """Return DuckDB's message without its kind: with its candidates, and its picture of the query."""
+    lines = _KIND.sub("", text.strip()).splitlines()
+    return "\n".join(line for line in lines if line.strip())
+
+
 def _setting(connection: duckdb.DuckDBPyConnection, name: str) -> object:
     rows = connection.execute("SELECT current_setting(?)", [name]).fetchall()
     return rows[0][0]

@@ -2,37 +2,89 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from atlas import scorers
 from atlas.errors import UsageError
-from atlas.matching import one_of
+from atlas.matching import language, matches, one_of, unknown
 from atlas.store.queries import NAMES
+from atlas.store.runs import UNION
 
 if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
     from atlas.store.reader import Reader
 
+Options = TypeVar("Options", bound="DataclassInstance")
 NAMED = 5
 """Facts that a complaint or a remark names."""
 
 
 def relation_of(atlas: Reader, word: str) -> str:
     """Return the code of the relation that `word` names by code or name; raises UsageError."""
-    return one_of("relation", word, _known(atlas, "relation"), f" in {atlas.path}")
+    rows = atlas.sql("SELECT relation, name FROM relation ORDER BY relation").to_pylist()
+    return one_of("relation", word, {row["relation"]: (row["name"],) for row in rows}, f" in {atlas.path}")
 
 
 def language_of(atlas: Reader, word: str) -> str:
     """Return the code of the language that `word` names by code or name; raises UsageError."""
-    return one_of("language", word, _known(atlas, "language"), f" in {atlas.path}")
+    known = atlas.sql("SELECT language FROM language ORDER BY language")["language"].to_pylist()
+    return language(word, known, f" in {atlas.path}")
 
 
-def _known(atlas: Reader, table: str) -> Mapping[str, Collection[str]]:
-    rows = atlas.sql(f"SELECT {table} AS code, name FROM {table} ORDER BY ALL").to_pylist()
-    return {row["code"]: (row["name"],) for row in rows}
+def codes(atlas: Reader, words: str | Sequence[str] | None, one: Callable[[Reader, str], str]) -> list[str] | None:
+    """Return the codes that `one` finds for each of `words`, None for None."""
+    if words is None:
+        return None
+    return list(dict.fromkeys(one(atlas, word) for word in ([words] if isinstance(words, str) else words)))
+
+
+def definition_of(atlas: Reader, word: str) -> str:
+    """Return the definition that `word` names; raises UsageError."""
+    known = atlas.sql("SELECT definition FROM definition ORDER BY definition")["definition"].to_pylist()
+    return one_of("definition", word, known, f" in {atlas.path}")
+
+
+def model_of(atlas: Reader, word: str) -> int:
+    """Return the model that `word` names: its name, the last part of it, or its digest; raises UsageError."""
+    rows = atlas.sql("SELECT model, name, digest FROM model ORDER BY name, digest").to_pylist()
+    names = {row["digest"]: (row["name"], row["name"].rstrip("/").rpartition("/")[2]) for row in rows}
+    if not matches(word, names):
+        raise UsageError(unknown("model", word, {name: (last,) for name, last in names.values()}, f" in {atlas.path}"))
+    digest = one_of("model", word, names, f" in {atlas.path}")
+    return int(next(row["model"] for row in rows if row["digest"] == digest))
+
+
+def understood(atlas: Reader, options: Options) -> Options:
+    """Return a job's options, or a claim or request, with what they name as the atlas spells it.
+
+    That is languages, relations, the definition and scorers. Raises UsageError for what does not exist.
+    """
+    given = {field.name: getattr(options, field.name) for field in fields(options) if field.name in _MEANT}
+    return replace(options, **{name: _MEANT[name](atlas, value) for name, value in given.items() if value is not None})
+
+
+def _scorer(atlas: Reader, word: str) -> str:
+    return one_of("scorer", word, (*scorers.SCORERS, UNION))
+
+
+_MEANT: Mapping[str, Callable[[Reader, Any], object]] = {
+    "languages": lambda atlas, words: tuple(codes(atlas, words, language_of) or ()),
+    "language": language_of,
+    "relation": relation_of,
+    "relations": lambda atlas, words: tuple(codes(atlas, words, relation_of) or ()),
+    "definition": definition_of,
+    "source": _scorer,
+    "method": _scorer,
+}
 
 
 def facts_of(atlas: Reader, word: int | str) -> list[int]:
-    """Return the facts whose id, or else whose subject, or else whose object is `word`, in any language and case.
+    """Return the facts whose id, or else whose subject, or else whose object is `word`, in any language.
+
+    Those that have it as written come before those that have it in another case.
 
     Raises UsageError, with the names that are spelled most like it, if there are none.
     """
@@ -70,7 +122,10 @@ named AS (
 ranked AS (
     SELECT fact.fact, 0 AS rank FROM fact WHERE fact.fact = $number::HUGEINT
     UNION ALL
-    SELECT fact, CASE WHEN lower(nfc_normalize(subject)) = word THEN 1 ELSE 2 END FROM named, asked
+    SELECT fact, CASE
+        WHEN subject = $text THEN 1 WHEN lower(nfc_normalize(subject)) = word THEN 2 WHEN object = $text THEN 3 ELSE 4
+    END
+    FROM named, asked
     WHERE lower(nfc_normalize(subject)) = word OR lower(nfc_normalize(object)) = word
 )
 SELECT DISTINCT fact FROM ranked WHERE rank = (SELECT min(rank) FROM ranked) ORDER BY fact

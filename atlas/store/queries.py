@@ -44,8 +44,8 @@ SELECT
 FROM fact JOIN fact_label USING (fact) JOIN relation USING (relation)
 WHERE ($text IS NULL OR contains(lower(concat_ws(chr(10),
         fact_label.subject, fact_label.object, fact.subject, fact.object)), lower($text)))
-    AND ($relation IS NULL OR fact.relation = $relation)
-    AND ($language IS NULL OR fact_label.language = $language)
+    AND ($relations IS NULL OR list_contains($relations::VARCHAR[], fact.relation))
+    AND ($languages IS NULL OR list_contains($languages::VARCHAR[], fact_label.language))
 ORDER BY fact.relation, fact_label.subject, fact.fact, fact_label.language
 LIMIT $limit
 """
@@ -107,11 +107,13 @@ class Filter:
         self.conditions.append(f"{column} IN ({', '.join('$' + name for name in names)})")
         self.params |= dict(zip(names, values, strict=True))
 
-    def of_relation(self, relation: str | None) -> None:
-        """Ask for facts of `relation`; None asks for nothing."""
-        if relation is not None:
-            self.conditions.append("fact IN (SELECT fact FROM fact WHERE relation = $relation)")
-            self.params["relation"] = relation
+    def of_relations(self, relations: Sequence[str] | None) -> None:
+        """Ask for facts of `relations`; None asks for nothing."""
+        if relations is not None:
+            names = {f"relation_{number}": relation for number, relation in enumerate(relations)}
+            listed = ", ".join(f"${name}" for name in names)
+            self.conditions.append(f"fact IN (SELECT fact FROM fact WHERE relation IN ({listed}))")
+            self.params |= names
 
     def clause(self) -> str:
         """Return the WHERE clause, empty without conditions."""

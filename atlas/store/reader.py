@@ -14,7 +14,7 @@ import duckdb
 from atlas.errors import LimitError, StoreError
 from atlas.store import statements
 from atlas.store.clock import Clock
-from atlas.store.connection import first_line, is_damage, translate
+from atlas.store.connection import first_line, is_damage, translate, whole_message
 from atlas.store.result import Params, Result, names_apart
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ class Reader:
                 f"The query of {self.path} may not touch other files ({first_line(str(error))}); allow it to only if "
                 "you trust it."
             )
-        return StoreError(f"The query of {self.path} failed: {first_line(str(error))}.")
+        return StoreError(f"The query of {self.path} failed: {whole_message(str(error))}")
 
 
 def _apart(reader: pa.RecordBatchReader) -> pa.RecordBatchReader:

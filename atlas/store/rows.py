@@ -7,19 +7,10 @@ import pyarrow as pa
 
 from atlas import schema
 from atlas.facts import Fact, FactSet, Prompt, Template
+from atlas.matching import language_name
 
 Named = TypeVar("Named", Fact, Template, Prompt)
 
-_NAMES = {
-    "ar": "Arabic", "bg": "Bulgarian", "bn": "Bengali", "ca": "Catalan", "cs": "Czech", "da": "Danish",
-    "de": "German", "el": "Greek", "en": "English", "es": "Spanish", "et": "Estonian", "fa": "Persian",
-    "fi": "Finnish", "fr": "French", "he": "Hebrew", "hi": "Hindi", "hr": "Croatian", "hu": "Hungarian",
-    "hy": "Armenian", "id": "Indonesian", "it": "Italian", "ja": "Japanese", "ka": "Georgian", "ko": "Korean",
-    "lt": "Lithuanian", "lv": "Latvian", "ms": "Malay", "nl": "Dutch", "no": "Norwegian", "pl": "Polish",
-    "pt": "Portuguese", "ro": "Romanian", "ru": "Russian", "sk": "Slovak", "sl": "Slovenian", "sq": "Albanian",
-    "sr": "Serbian", "sv": "Swedish", "sw": "Swahili", "ta": "Tamil", "th": "Thai", "tr": "Turkish",
-    "uk": "Ukrainian", "ur": "Urdu", "vi": "Vietnamese", "zh": "Chinese",
-}  # fmt: skip
 _RIGHT_TO_LEFT = {"ar", "arc", "ckb", "dv", "fa", "he", "ku", "ps", "sd", "ug", "ur", "yi"}
 
 
@@ -64,15 +55,8 @@ def _unique(things: Iterable[Named]) -> Iterable[Named]:
 
 def _languages(facts: FactSet) -> pa.Table:
     codes = {t.language for t in facts.templates}.union(*(f.labels for f in facts.facts))
-    rows = ((code, _language_name(code), code.partition("-")[0] in _RIGHT_TO_LEFT) for code in sorted(codes))
+    rows = ((code, language_name(code), code.partition("-")[0] in _RIGHT_TO_LEFT) for code in sorted(codes))
     return table("language", rows)
-
-
-def _language_name(code: str) -> str:
-    """Return the English name of a code, with its script or region as written; the code itself if unknown."""
-    base, _, rest = code.partition("-")
-    name = _NAMES.get(base, base)
-    return f"{name} ({rest})" if rest else name
 
 
 def _relations(facts: FactSet) -> pa.Table:

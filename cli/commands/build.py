@@ -103,6 +103,7 @@ def build(
     from ..output.progress import TerminalProgress
     from ..output.summary import show
 
+    (method,) = scorers.asked((method,), "build")
     part = Shard() if shard is None else Shard.parse(shard)
     if knockout and part.of > 1:
         raise UsageError("A shard cannot be knocked out; merge all shards, then run `atlas knockout`.")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 import typer
 
 from atlas import scorers
-from atlas.errors import AtlasError, UsageError
+from atlas.errors import AtlasError
+from atlas.matching import option
 from atlas.outputs import whole_file
 
 from .. import diagnostics
@@ -35,8 +36,7 @@ def exam(
     in the base setting. The formats other than `table` write every count, a row each.
     """
     methods = scorers.asked(split(method), "exam")
-    if family not in ("bert", "gpt2"):
-        raise UsageError(f"--family cannot be {family!r}: choose bert or gpt2.")
+    family = option("--family", family, ("bert", "gpt2"))
     from atlas.exam import standard_grid
     from atlas.exam.job import examine
 

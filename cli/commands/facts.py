@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from ..options import DEFAULT_DB, Db, Rows, writing
+from ..options import DEFAULT_DB, Db, Languages, OldName, Relations, Rows, split, writing
 from ..output.emit import STDOUT, Destination
 
 COLUMNS = ("relation_name", "language", "subject", "object")
@@ -14,8 +14,10 @@ COLUMNS = ("relation_name", "language", "subject", "object")
 def facts(
     text: Annotated[str | None, typer.Argument(help="Part of a subject or object.", metavar="[TEXT]")] = None,
     db: Db = DEFAULT_DB,
-    relation: Annotated[str | None, typer.Option(help="Facts of this relation only.")] = None,
-    language: Annotated[str | None, typer.Option(help="Labels in this language only.")] = None,
+    relations: Relations = None,
+    languages: Languages = None,
+    relation: OldName = None,
+    language: OldName = None,
     limit: Rows = 20,
     to: Destination = STDOUT,
 ) -> None:
@@ -23,5 +25,10 @@ def facts(
     import atlas
 
     with atlas.open(db) as opened:
-        found = opened.facts(text, relation=relation, language=language, limit=limit + 1 if limit else None)
+        found = opened.facts(
+            text,
+            relation=split(relations or relation),
+            language=split(languages or language),
+            limit=limit + 1 if limit else None,
+        )
         to.write(found.to_arrow(), COLUMNS, limit)

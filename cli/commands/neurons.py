@@ -8,7 +8,7 @@ from atlas.errors import UsageError
 from atlas.ids import named_neuron
 from atlas.matching import parse_neuron
 
-from ..options import DEFAULT_DB, Db, Rows, writing
+from ..options import DEFAULT_DB, Db, OldName, Rows, split, writing
 from ..output.carried import COLUMNS, SPARE, headline, named
 from ..output.emit import STDOUT, Destination
 
@@ -26,10 +26,16 @@ def neurons(
     fact: Annotated[
         str | None, typer.Option(help="Knowledge neurons of this fact: its subject, its object or its id.")
     ] = None,
-    relation: Annotated[str | None, typer.Option(help="Knowledge neurons of this relation's facts.")] = None,
-    language: Annotated[str | None, typer.Option(help="Knowledge neurons in this language.")] = None,
+    relations: Annotated[
+        str | None, typer.Option(help="Knowledge neurons of these relations' facts.", metavar="NAMES")
+    ] = None,
+    languages: Annotated[
+        str | None, typer.Option(help="Knowledge neurons in these languages.", metavar="NAMES")
+    ] = None,
+    relation: OldName = None,
+    language: OldName = None,
     likn: Annotated[
-        bool, typer.Option("--likn", help="Language-independent neurons of --fact or --relation only.")
+        bool, typer.Option("--likn", help="Language-independent neurons of --fact or --relations only.")
     ] = False,
     layer: Annotated[int | None, typer.Option(min=0, help="Neurons of this layer, from 0.")] = None,
     neuron: Annotated[
@@ -46,22 +52,26 @@ def neurons(
     """List neurons: those that carry a fact in each language, or the facts that a neuron carries.
 
     `atlas neurons Paris` says which neurons carry the fact, in which languages, and `atlas neurons L3.486` which facts
-    that neuron carries and what it writes. Without WHAT, --fact, --relation and --language, each neuron of the atlas
+    that neuron carries and what it writes. Without WHAT, --fact, --relations and --languages, each neuron of the atlas
     comes with the number of facts and languages that it is a knowledge neuron of.
     """
     import atlas
 
-    of_facts: dict[str, Any] = {"fact": fact, "relation": relation, "language": language}
+    of_facts: dict[str, Any] = {
+        "fact": fact,
+        "relation": split(relations or relation),
+        "language": split(languages or language),
+    }
     of_neurons = _place(layer, neuron)
     common: dict[str, Any] = {"run": run, "definition": definition, "limit": limit + 1 if limit else None}
     _check(what, of_facts, of_neurons, likn=likn, tau=tau)
     with atlas.open(db) as opened:
         if what is not None:
-            found = _carried(opened, what, relation, common | {"limit": None})
+            found = _carried(opened, what, of_facts["relation"], common | {"limit": None})
             if to.for_eyes:
                 headline(opened, found, named_neuron(what))
         elif likn:
-            found = opened.likn(fact=fact, relation=relation, tau=tau, **common)
+            found = opened.likn(fact=fact, relation=of_facts["relation"], tau=tau, **common)
         elif any(value is not None for value in (*of_facts.values(), tau)):
             found = opened.knowledge_neurons(**of_facts, tau=tau, **common)
         else:
@@ -69,7 +79,7 @@ def neurons(
         to.write(named(opened, found.to_arrow()), COLUMNS, limit, SPARE)
 
 
-def _carried(opened: "Atlas", what: str, relation: str | None, common: dict[str, Any]) -> "Result":
+def _carried(opened: "Atlas", what: str, relation: tuple[str, ...] | None, common: dict[str, Any]) -> "Result":
     place = named_neuron(what)
     if place is not None:
         return opened.carried(layer=place[0], neuron=place[1], relation=relation, **common)
@@ -94,6 +104,6 @@ def _check(
     if summary and (likn or tau is not None or any(value is not None for value in of_facts.values())):
         raise UsageError("--layer and --neuron list neurons over all facts: leave out the other filters.")
     if likn and of_facts["language"] is not None:
-        raise UsageError("--likn neurons belong to no single language: leave out --language.")
+        raise UsageError("--likn neurons belong to no single language: leave out --languages.")
     if what is not None and (summary or likn or tau is not None or of_facts["fact"] or of_facts["language"]):
-        raise UsageError(f"{what!r} says what to look up: beside it only --relation, --run and --definition narrow.")
+        raise UsageError(f"{what!r} says what to look up: beside it only --relations, --run and --definition narrow.")

@@ -30,7 +30,13 @@ def test_a_claim_that_cannot_be_judged_keeps_its_row_and_says_why(check, tmp_pat
     rows = [json.loads(line) for line in ended.out.splitlines()]
     assert [row["subject"] for row in rows] == ["France", "Atlantis", "", *["France"] * 4]
     assert all(row["verdict"] or row["status"] != "ok" for row in rows)
-    reasons = ("subject is empty", "object is empty", "no templates of relation 'P999'", "in 'xx'", "neither true nor")
+    reasons = (
+        "subject is empty",
+        "object is empty",
+        "There is no relation 'P999'",
+        "no language 'xx'",
+        "neither true nor",
+    )
     for row, words in zip(rows[2:], reasons, strict=True):
         assert row["verdict"] is None
         assert words in row["status"]
@@ -43,11 +49,11 @@ def test_a_claim_that_cannot_be_judged_keeps_its_row_and_says_why(check, tmp_pat
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("--subject", "France", "--relation", "P999", "--object", "Paris"), 2, "no templates of relation 'P999'"),
+        (("--subject", "France", "--relation", "P999", "--object", "Paris"), 2, "There is no relation 'P999'"),
         (("--subject", "France"), 2, "whole claim"),
         (("--evaluate", "--from", "union"), 2, "--from union"),
-        (("--evaluate", "--from", "astrology"), 2, "not known"),
-        (("--evaluate", "--relations", "P999"), 2, "relations P999"),
+        (("--evaluate", "--from", "astrology"), 2, "no scorer 'astrology'"),
+        (("--evaluate", "--relations", "P999"), 2, "no relation 'P999'"),
         (("--evaluate", "--conditions", "upside-down"), 2, "upside-down"),
         (("--claims", "nowhere.csv"), 1, "cannot be read"),
         (("--evaluate", "--db", "typo.duckdb"), 1, "no atlas at typo.duckdb"),

@@ -48,7 +48,7 @@ def test_one_edit_becomes_a_file_and_rows(edit, db):
     with atlas.open(db) as opened:
         (row,) = opened.sql("FROM edit_summary").to_pylist()
         measures = set(opened.sql("SELECT DISTINCT measure FROM edit_outcome")["measure"].to_pylist())
-    assert row["edit"] == made["edit"]
+    assert str(row["edit"]) == made["edit"]
     assert row["status"] == "made"
     assert {"efficacy", "paraphrase"} <= measures
 
@@ -130,7 +130,7 @@ def test_a_batch_keeps_each_request_apart(edit, shell, db, tmp_path):
         (("--fact", "France", "--object", "Berlin", "--languages", "xx"), "xx"),
         (("--fact", "France", "--object", "Berlin", "--method", "other"), "method"),
         (("--fact", "France", "--object", "Berlin", "--neurons", "relation"), "atlas knockout"),
-        (("--fact", "France", "--object", "Berlin", "--neurons", "missing.csv"), "cannot be read as neurons"),
+        (("--fact", "France", "--object", "Berlin", "--neurons", "missing.csv"), "--neurons cannot be"),
         (("--batch", "missing.csv"), "cannot be read as edits"),
     ],
 )

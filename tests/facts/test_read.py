@@ -30,10 +30,9 @@ def test_languages_and_relations_narrow_a_source(mpararel, told):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"languages": ["zh"]}, "Unknown language 'zh' in mpararel; did you mean zh-hans.* en, fr, zh-hans"),
-        ({"languages": ["en", "xx"]}, "Unknown language 'xx' in mpararel; it has en, fr, zh-hans"),
-        ({"relations": ["P037"]}, "Unknown relation 'P037' in mpararel; .*P30, P36"),
-        ({"relations": ["p36"]}, "did you mean P36"),
+        ({"languages": ["zh-hant"]}, "There is no language 'zh-hant' in mpararel; did you mean zh-hans"),
+        ({"languages": ["en", "xx"]}, "There is no language 'xx' in mpararel; it has en, fr, zh-hans"),
+        ({"relations": ["P037"]}, "There is no relation 'P037' in mpararel; it has P30, P36"),
         ({"languages": ["zh-hans"], "relations": ["P30"]}, "No facts are left in mpararel for relations P30 and lang"),
         ({"languages": []}, "No languages were asked for"),
         ({"limit": -1}, "A limit of -1 facts"),

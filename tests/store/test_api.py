@@ -132,8 +132,18 @@ def test_errors_are_one_sentence(reader):
         with pytest.raises(StoreError) as caught:
             reader.sql(query)
         assert str(caught.value).startswith(f"The query of {reader.path} failed: ")
-        assert "\n" not in str(caught.value)
     assert reader.sql("").num_rows == reader.sql("-- nothing").num_rows == 0
+
+
+def test_what_duckdb_proposes_is_passed_on(reader):
+    for query, words in (
+        ("FROM liknn", 'Did you mean "likn"?'),
+        ("SELECT scor FROM likn", 'Candidate bindings: "score"'),
+        ("SELECT 1 FRM likn", "LINE 1: SELECT 1 FRM likn\n                     ^^^^"),
+    ):
+        with pytest.raises(StoreError) as caught:
+            reader.sql(query)
+        assert words in str(caught.value)
 
 
 def test_streams(reader):

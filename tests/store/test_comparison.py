@@ -222,12 +222,12 @@ def test_what_cannot_be_compared_is_told(path):
         for digest in ("one", "two"):
             writer.add_model(MODEL | {"name": "twins", "digest": digest})
         for names, options, message in (
-            (("made", "gpt5"), {}, "no model 'gpt5'; it has deep, idle, made, twins"),
+            (("made", "gpt5"), {}, "There is no model 'gpt5' in .*; it has deep, idle, made, twins"),
             (("made", "made"), {}, "same model"),
             (("made", "idle"), {}, "'idle' has no run of 'amig' with usable prompts"),
             (("made", "deep"), {"method": "kn"}, "no run of 'kn' .*, but amig;"),
-            (("made", "twins"), {}, "2 models named 'twins'; name one by its digest: one, two"),
-            (("made", "deep"), {"definition": "none"}, "no definition 'none'"),
+            (("made", "twins"), {}, "'twins' names several models.*: one, two"),
+            (("made", "deep"), {"definition": "none"}, "There is no definition 'none'"),
         ):
             with pytest.raises(UsageError, match=message):
                 writer.compare(*names, **options)

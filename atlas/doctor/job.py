@@ -96,7 +96,8 @@ def _package(name: str) -> Finding:
 
 
 def _disk(path: Path) -> Finding:
-    folder = next(parent for parent in path.resolve().parents if parent.is_dir())
+    place = path.resolve()
+    folder = next(parent for parent in (*place.parents, place) if parent.is_dir())
     free = shutil.disk_usage(folder).free
     detail = f"{free / (1 << 30):,.1f} GB free"
     if free < _LITTLE_DISK:

@@ -7,6 +7,8 @@ from pathlib import Path
 from shutil import copy2, copytree
 from typing import TYPE_CHECKING, Any
 
+from safetensors import SafetensorError
+
 import atlas
 from atlas import outputs
 from atlas.editing.requests import Request, Target, understand
@@ -113,10 +115,16 @@ def edit_facts(options: EditOptions, requests: Sequence[Request], progress: Prog
 
 
 def save_model(model: "LanguageModel", folder: Path) -> None:
-    """Write a folder that `from_pretrained` opens: weights as safetensors, configuration and tokenizer."""
+    """Write a folder that `from_pretrained` opens: weights as safetensors, configuration and tokenizer.
+
+    Raises StoreError where the disk refuses; what was there then stays.
+    """
     with outputs.whole_folder(folder, "--save") as part:
-        model.model.save_pretrained(part)  # type: ignore[operator]
-        model.tokenizer.save_pretrained(part)
+        try:
+            model.model.save_pretrained(part)  # type: ignore[operator]
+            model.tokenizer.save_pretrained(part)
+        except SafetensorError as error:  # what its library makes of a full disk
+            raise OSError(str(error)) from error
         for other in folder.iterdir() if folder.exists() else ():
             if not (part / other.name).exists():
                 _keep(other, part / other.name)

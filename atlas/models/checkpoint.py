@@ -22,6 +22,11 @@ _OTHER_HEADS = re.compile(
     r"(pooler|seq_relationship|classifier|qa_outputs|score|summary|discriminator_predictions|mtp)\."
 )
 _NAMES = re.compile(r"\.version$")
+_DEPTHS = re.compile(r"layers?$")
+_WIDTHS = re.compile(r"(vocab_size|hidden_size|embedding_size|intermediate_size|d_model|d_ff|n_embd|n_inner|ffn_dim)$")
+_POSITIONS = re.compile(r"positions?(_embeddings)?$")
+_MOST_POSITIONS = 1 << 24
+"""Positions need no weights in many models; none has been trained on as many as these."""
 _TOKENIZER = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model", "*.tiktoken", "tekken.json")
 
 
@@ -80,6 +85,18 @@ def check_folder(name: str, folder: Path) -> None:
         raise ModelError(
             f"Model {name!r} has no tokenizer ({_TOKENIZER[0]}); copy the tokenizer's files to its folder."
         )
+
+
+def check_sizes(name: str, settings: Mapping[str, object], stored: Mapping[str, Stored]) -> None:
+    """Raise ModelError for a configuration of more layers or rows than its weights can hold, before they are made."""
+    widest = max((size for weight in stored.values() for size in weight.shape), default=0)
+    for key, value in settings.items():
+        for pattern, most in ((_DEPTHS, len(stored)), (_WIDTHS, widest), (_POSITIONS, max(widest, _MOST_POSITIONS))):
+            if stored and isinstance(value, int) and pattern.search(key) and value > most:
+                raise ModelError(
+                    f"Model {name!r} has {key} {value} in its config.json, more than its weights can hold; use the "
+                    f"configuration and the weights of one model."
+                )
 
 
 def check_loaded(name: str, found: Mapping[str, Any], stored: Mapping[str, Stored]) -> None:

@@ -23,7 +23,7 @@ from transformers import (
 from transformers.utils.hub import cached_file
 
 from atlas.errors import ModelError, UsageError
-from atlas.models.checkpoint import check_folder, check_loaded, check_tokenizer, stored_weights
+from atlas.models.checkpoint import check_folder, check_loaded, check_sizes, check_tokenizer, stored_weights
 from atlas.models.families import TWO_STACKS, family_of
 from atlas.models.gguf import dequantising, forget_quantisation, gguf_file, gguf_tokenizer
 from atlas.models.model import LanguageModel
@@ -32,6 +32,9 @@ from atlas.models.offload import offloading
 
 _AUTO = {"masked": AutoModelForMaskedLM, "causal": AutoModelForCausalLM}
 _AUTO |= dict.fromkeys(TWO_STACKS, AutoModelForSeq2SeqLM)
+
+_MOST_CHARACTERS = 200
+"""Of what a library says about a model."""
 
 Dtype = Literal["float32", "float64", "bfloat16"]
 
@@ -81,6 +84,7 @@ def _read(
         kind, folder = family_of(config, stack_of(name)).kind, _folder(source, revision)
         if local and file is None:
             check_folder(name, folder)
+            check_sizes(name, config.to_dict(), stored_weights(name, folder))
         # A wider type is made while reading, so that the weights are never there twice; a narrower one only after the
         # digest of what was read. Sizes that do not fit are told of by `check_loaded`.
         model, found = _weights(
@@ -140,6 +144,8 @@ def _configuration(source: str, where: Mapping[str, Any]) -> Any:
     """
     options = {key: value for key, value in where.items() if key != "trust_remote_code"}
     settings, _ = PreTrainedConfig.get_config_dict(source, **options)
+    if not settings:
+        raise OSError("there is no config.json, or nothing in it")
     if settings.get("model_type") not in CONFIG_MAPPING:
         family_of(SimpleNamespace(**{"model_type": None, **settings}))
     config = AutoConfig.from_pretrained(source, **where)
@@ -200,7 +206,7 @@ def _dtype(name: str) -> torch.dtype:
 
 def _reason(name: str, source: str, error: Any) -> str:
     """Say in one sentence why a model could not be loaded, and what to do."""
-    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    first = " ".join(str(error).split())[:_MOST_CHARACTERS] or type(error).__name__
     if "safetensors" in str(error) and "allow_pickle" not in str(error):
         return f"Model {name!r} has no safetensors weights ({first}); pass --allow-pickle if you trust its source."
     if source.lower().endswith(".gguf"):

@@ -1,5 +1,6 @@
 """Opening an atlas file: what it is, who holds it, and the limits that queries run under."""
 
+import json
 import re
 import shutil
 import tempfile
@@ -31,6 +32,8 @@ SHUT: Config = {
 
 _MAGIC = b"DUCK"
 _KIND = re.compile(r"^[A-Z][A-Za-z ]* Error: ")
+_WITHIN = re.compile(r'"exception_message":"((?:[^"\\]|\\.)*)"')
+"""What a thread of DuckDB's says, within what the one that waited for it says."""
 _HOLDER = re.compile(r"lock is held in (.*?) \(PID (\d+)\)")
 
 
@@ -172,7 +175,9 @@ def is_damage(error: Exception) -> bool:
 
 def first_line(text: str) -> str:
     """Return DuckDB's message without its kind, its hints and its picture of the query."""
-    return _KIND.sub("", text.split("\n", 1)[0]).rstrip(".")
+    first = text.split("\n", 1)[0]
+    within = _WITHIN.search(first)
+    return _KIND.sub("", json.loads(f'"{within[1]}"') if within else first).rstrip(".")
 
 
 def whole_message(text: str) -> str:

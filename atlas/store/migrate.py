@@ -43,6 +43,7 @@ def create(path: Path, storage: str = STORAGE_VERSION) -> None:
     finally:
         with suppress(OSError):  # of a folder that cannot be written, which was told already
             made.unlink(missing_ok=True)
+            made.with_name(f"{made.name}.wal").unlink(missing_ok=True)
 
 
 def _make(path: Path, storage: str) -> None:

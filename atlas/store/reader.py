@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _OPEN: weakref.WeakSet[Reader] = weakref.WeakSet()
 _BATCH = 100_000
 _OUT_OF_MEMORY = "Out of Memory Error"
+_NOT_WRITTEN = ("Could not write", "Could not flush", "Could not sync", "No space left", "File too large")
 _FILES_ARE_SHUT = "disabled by configuration"
 
 
@@ -183,6 +184,10 @@ class Reader:
             )
         if is_damage(error) and isinstance(error, duckdb.Error):
             return translate(error, self.path)
+        if any(words in str(error) for words in _NOT_WRITTEN):  # the file, or what was spilled
+            return StoreError(
+                f"{self.path} cannot be written: {first_line(str(error))}; make room, what was committed before stays."
+            )
         if _FILES_ARE_SHUT in str(error):
             return LimitError(
                 f"The query of {self.path} may not touch other files ({first_line(str(error))}); allow it to only if "

@@ -223,3 +223,45 @@ def test_a_folder_under_a_short_name_is_told_of_where_the_model_is_not_there(tmp
         ModelError, match=r"cannot be fetched from here, and the folder mbert here is meant by \./mbert"
     ):
         load_model("mbert", device="cpu")
+
+
+IMPOSSIBLE = {
+    "hidden_size": (0, -1, 7, 10**30, 2.5, None, "x", []),
+    "num_hidden_layers": (-1, 10**12, 2.5, {}),
+    "num_attention_heads": (0, 5, -2, None),
+    "intermediate_size": (0, -3, "many"),
+    "vocab_size": (0, -1, 10**15, None),
+    "max_position_embeddings": (0, -1, "x"),
+    "hidden_act": ("nope", 7, None),
+    "layer_norm_eps": ("x", [], None),
+    "pad_token_id": (-7, 10**9, "x"),
+    "model_type": (None, [], "", 7),
+    "architectures": (7, "x"),
+    "dtype": ("float7", 3),
+}
+
+
+@pytest.mark.parametrize("name", IMPOSSIBLE)
+def test_an_impossible_configuration_is_one_sentence(folder, name):
+    for value in IMPOSSIBLE[name]:
+        configured(folder, **{name: value})
+        said = ""
+        try:
+            load_model(str(folder), device="cpu")
+        except ModelError as error:
+            said = str(error)
+        assert "\n" not in said
+        assert len(said) < 600
+
+
+@pytest.mark.parametrize(
+    "name", ["hidden_size", "num_hidden_layers", "intermediate_size", "vocab_size", "max_position_embeddings"]
+)
+def test_sizes_beyond_the_weights_are_refused_before_they_are_made(folder, name):
+    configured(folder, **{name: 10**9})
+    assert "more than its weights can hold" in refusal(folder)
+
+
+def test_a_folder_without_a_configuration_is_told(folder):
+    (folder / "config.json").unlink()
+    assert "there is no config.json" in refusal(folder)

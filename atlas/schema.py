@@ -20,7 +20,7 @@ USABLE_STATUSES = ("ok", "not_converged")
 """Statuses of probes whose scores count."""
 SCORED_STATUSES = (*USABLE_STATUSES, "unresolved")
 """Statuses of probes that have scores."""
-PROBE_STATUSES = (*SCORED_STATUSES, "not_final", "unspellable", "nan", "too_long")
+PROBE_STATUSES = (*SCORED_STATUSES, "not_final", "unspellable", "nan", "too_long", "no_subject")
 REPLACES = ("zero", "mean", "swap")
 """What a cut neuron becomes (METHOD 4)."""
 RUN_STATUSES = ("running", "interrupted", "failed", "done")
@@ -152,7 +152,8 @@ _ALL = (
         _PLACE,
         _RUN,
         _PROMPT,
-        Column("status", "VARCHAR", "ok or not_converged (usable), unresolved, not_final, unspellable, nan or too_long",
+        Column("status", "VARCHAR",
+               "ok or not_converged (usable), unresolved, not_final, unspellable, nan, too_long or no_subject",
                source="METHOD 1"),
         Column("probability", "DOUBLE", "product of the answer tokens' probabilities", unit="probability",
                source="METHOD 1", nullable=True),
@@ -231,7 +232,7 @@ _ALL = (
           ("model", "language", "position", "layer", "neuron"), (
         _MODEL,
         _LANGUAGE,
-        Column("position", "VARCHAR", "where it was read: query", source="METHOD 2"),
+        Column("position", "VARCHAR", "where it was read: query, or subject (its last token)", source="METHOD 2"),
         _LAYER,
         _NEURON,
         Column("prompts", "INTEGER", "number of prompts", unit="prompts"),
@@ -255,7 +256,7 @@ _ALL = (
         Column("source", "VARCHAR", "top (highest scores), likn, both (two languages' together), other (another "
                "fact's of the relation) or random", source="METHOD 4"),
         Column("action", "VARCHAR", "suppress or enhance", source="METHOD 4"),
-        Column("scope", "VARCHAR", "query or all positions"),
+        Column("scope", "VARCHAR", "query, subject (its last token) or all positions"),
         _LAYERS,
         _NEURONS,
         Column("prompt", "BIGINT", "prompt that was measured", refers="prompt"),

@@ -3,6 +3,7 @@
 import inspect
 import re
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,6 +29,15 @@ Rows = Annotated[int, typer.Option("--limit", min=0, help="Rows to show at most;
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Skip malformed lines and count them.")]
 
+
+class Place(StrEnum):
+    """Where neurons are asked for."""
+
+    query = "query"
+    subject = "subject"
+
+
+At = Annotated[Place, typer.Option(help="Where the neurons are: at the query, or at the subject's last token.")]
 DEFAULT_DB = Path("atlas.duckdb")
 
 

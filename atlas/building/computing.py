@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from atlas.attribution import Budget, Settings
     from atlas.models import LanguageModel, ModelInfo
 
-POSITION = "query"
 """Where neurons are scored and read (METHOD 2)."""
 Tables = Mapping[str, "pa.Table"]
 """The rows of one batch: probe, probe_layer and attribution."""
@@ -103,7 +102,7 @@ class Worker:
         """Return the rows of `neuron_activation` of some neurons, over prompts of one language."""
         from atlas.engine.activations import neuron_activations
 
-        return neuron_activations(self.model, prompts, neurons, POSITION, self._budget)
+        return neuron_activations(self.model, prompts, neurons, self.options.settings.at, self._budget)
 
     def left_over(self, run: int, done: set[int]) -> Iterable[Tables]:
         """Return rows that an earlier call computed and did not load: none, as this process loads what it computes."""

@@ -164,7 +164,7 @@ class _Job:
             self.progress.step("looking up the tokens of knowledge neurons")
             name_neurons(self.writer, self.workers, self.run)
             self.progress.step("reading the neurons that are stored")
-            describe_neurons(self.writer, self.workers, self.run)
+            describe_neurons(self.writer, self.workers, self.run, self.settings.at)
 
     def summary(self, started: float) -> Summary:
         """Count what the atlas holds now; `started` is when the job began."""

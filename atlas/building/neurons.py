@@ -5,7 +5,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
-from atlas.building.computing import POSITION, Worker
+from atlas.building.computing import Worker
 from atlas.building.ray import Cluster
 from atlas.facts import Prompt
 from atlas.store.stored import neuron_sets, usable_prompts
@@ -24,14 +24,14 @@ def name_neurons(writer: "Writer", workers: Worker | Cluster, run: int) -> None:
         writer.load("neuron_token", workers.tokens(layer, [row["neuron"] for row in group]))
 
 
-def describe_neurons(writer: "Writer", workers: Worker | Cluster, run: int) -> None:
-    """Store what the run's stored neurons are in its prompts, where none or fewer of these were read before."""
+def describe_neurons(writer: "Writer", workers: Worker | Cluster, run: int, at: str) -> None:
+    """Store what the run's stored neurons are in its prompts `at` a position, where none or fewer were read before."""
     from atlas.engine.replacing import sample
 
     read: dict[str, list[Prompt]] = defaultdict(list)
     for prompt in sample(usable_prompts(writer, [run]), SEED):
         read[prompt.language].append(prompt)
-    asked = {"run": run, "model": workers.workbench.info.id, "position": POSITION}
+    asked = {"run": run, "model": workers.workbench.info.id, "position": at}
     for language, prompts in read.items():
         found = neuron_sets(writer, _UNREAD, {**asked, "language": language, "prompts": len(prompts)})
         for neurons in found.values():

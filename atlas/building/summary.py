@@ -13,6 +13,7 @@ REASONS = {
     "unresolved": "an error above ten times the tolerance (give more --max-nodes, or a larger --tolerance)",
     "nan": "the model's output holds NaN",
     "too_long": "the prompt is longer than the model allows",
+    "no_subject": "no token is the subject's last one, or it is its neighbour's too",
 }
 """Statuses of table `probe` that are not usable, in words."""
 

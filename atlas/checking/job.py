@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from atlas.checking.neurons import RelationNeurons
     from atlas.checking.signals import Asked, Signals
     from atlas.facts import Fact
-    from atlas.models import LanguageModel
+    from atlas.models import LanguageModel, Position
     from atlas.store import Writer
 
 
@@ -34,6 +34,7 @@ class CheckOptions(ModelChoice):
     """With which model and whose neurons to judge.
 
     `source` is the method whose run names the neurons, or `union`. Claims are put in `templates` templates at most.
+    `at` is the position of the run's neurons.
     """
 
     db: Path = Path("atlas.duckdb")
@@ -41,6 +42,7 @@ class CheckOptions(ModelChoice):
     definition: str = "default"
     templates: int = 2
     seed: int = 0
+    at: "Position" = "query"
 
 
 @dataclass
@@ -107,7 +109,7 @@ def opened(options: CheckOptions, progress: Progress | None) -> Iterator[Session
         progress.step(f"loading model {options.model}")
         model = options.load()
         info = model.info
-        run = choose_runs(writer, info.id, options.model, options.source)[0]
+        run = choose_runs(writer, info.id, options.model, options.source, options.at)[0]
         progress.step("reading the neurons of relations")
         neurons = relation_neurons(writer, run, options.definition, info.layers, info.neurons, options.seed)
         if not neurons:
@@ -115,18 +117,17 @@ def opened(options: CheckOptions, progress: Progress | None) -> Iterator[Session
                 f"{options.db} has no neurons of a relation in run {run} by definition {options.definition!r}; "
                 f"`atlas build` and `atlas knockout --model {options.model} --db {options.db}` find them."
             )
-        union = options.source == UNION
         yield Session(
-            options, progress, writer, model, run, read_world(writer), neurons, _settings(writer, run, union=union)
+            options, progress, writer, model, run, read_world(writer), neurons, _settings(writer, run, options)
         )
 
 
-def _settings(writer: "Writer", run: int, *, union: bool) -> "Settings":
+def _settings(writer: "Writer", run: int, options: CheckOptions) -> "Settings":
     """Return the settings that the run's neurons were scored with; a union's claims are scored with the default's."""
     from atlas.attribution import Settings
 
-    if union:
-        return Settings()
+    if options.source == UNION:
+        return Settings(at=options.at)
     (row,) = stored_runs(writer, lambda each: each.run == run)
     try:
         known = {key: value for key, value in json.loads(row.settings).items() if key in Settings.model_fields}

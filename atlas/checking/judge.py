@@ -235,6 +235,7 @@ class _Judge:
 _REASONS = {
     "unspellable": "the tokenizer cannot spell the object or the subject",
     "too_long": "the claim is longer than the model allows",
+    "no_subject": "no token is the subject's last one, or it is its neighbour's too",
     "nan": "the model's output holds NaN",
 }
 

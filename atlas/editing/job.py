@@ -35,13 +35,15 @@ class EditOptions(OpenChoice):
     """How edits are made, and where they go.
 
     `neurons` is `likn`, `kn`, `relation` or a file; `least_languages` how far LIKN may be relaxed. What is left open of
-    the model is that of `run`, or else of the atlas's newest run. Each edit starts from the model as it was, unless
-    `together` leaves it in place for the next; `save` is a folder for the model with all edits in place and implies
-    `together`. `files` None puts the edits' files into a folder beside the atlas. `control` edits random neurons.
+    the model is that of `run`, or else of the atlas's newest run, `at` a position if given. Each edit starts from the
+    model as it was, unless `together` leaves it in place for the next; `save` is a folder for the model with all edits
+    in place and implies `together`. `files` None puts the edits' files into a folder beside the atlas. `control` edits
+    random neurons.
     """
 
     db: Path = Path("atlas.duckdb")
     run: int | None = None
+    at: str | None = None
     definition: str = "default"
     neurons: str = "likn"
     least_languages: int | None = None
@@ -99,7 +101,7 @@ def edit_facts(options: EditOptions, requests: Sequence[Request], progress: Prog
     check_file(options.db)
     with atlas.open(options.db, "a") as writer:
         options = understood(writer, options)
-        run = stored_run(writer, model=options.model, run=options.run)
+        run = stored_run(writer, model=options.model, run=options.run, at=options.at)
         prompts = Prompts(stored_facts(writer))
         targets = [_target(writer, request, prompts) for request in requests]
         if len(targets) == 1 and isinstance(targets[0], AtlasError):

@@ -11,7 +11,7 @@ from atlas.engine.batches import Budget
 from atlas.engine.replacing import values_of
 from atlas.facts import Prompt
 from atlas.ids import Neuron
-from atlas.models import LanguageModel
+from atlas.models import LanguageModel, Position
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,17 +23,17 @@ def neuron_activations(
     model: LanguageModel,
     prompts: Sequence[Prompt],
     neurons: Sequence[Neuron],
-    position: str,
+    position: Position,
     budget: Budget | int | None = None,
 ) -> "pa.Table":
     """Return a row for each of `neurons` over `prompts`, usable ones of one language: mean, deviation, quantiles.
 
-    A prompt counts once, by the mean over its answer's tokens. `position` names where the neurons were read.
+    A prompt counts once, by the mean over its answer's tokens. `position` is where the neurons are read.
     """
     import pyarrow as pa
 
     layers, index = torch.tensor(neurons, device=model.device).T
-    read = values_of(model, prompts, lambda _, found: found[layers, index], budget)
+    read = values_of(model, prompts, lambda _, found: found[layers, index], budget, position)
     values = np.stack([steps.double().mean(0).cpu().numpy() for steps in read])
     columns = {
         "model": [model.info.id] * len(neurons),

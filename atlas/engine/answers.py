@@ -20,7 +20,7 @@ from torch import Tensor
 from atlas.engine.batches import UNUSABLE, Budget, StepBatch, by_shape, fitting
 from atlas.facts import Prompt
 from atlas.ids import Neuron
-from atlas.models import LanguageModel, Step
+from atlas.models import LanguageModel, Position, Step
 from atlas.models.norms import norms_held
 from atlas.models.readout import chunks, features_of_ids, of_tokens, output_matrix, token_logits, token_probability
 from atlas.models.scaling import Change, Scope, changed, multiplied, neurons_by_layer
@@ -74,16 +74,21 @@ class Measured:
 
 
 def measure(
-    model: LanguageModel, cases: Sequence[Case], scope: Scope = "query", budget: Budget | int | None = None
+    model: LanguageModel,
+    cases: Sequence[Case],
+    scope: Scope = "query",
+    budget: Budget | int | None = None,
+    at: Position = "query",
 ) -> list[Measured]:
     """Measure all cases, batched by length, in the order given; `budget` is the memory for activations in bytes.
 
-    Raises what `model.steps` raises for a prompt that the model cannot use; see `usable`.
+    With scope `query` neurons are changed `at` their position alone. Raises what `model.steps` raises for a prompt that
+    the model cannot use; see `usable`.
     """
     known: dict[int, list[Step]] = {}
     for case in cases:
         if case.prompt.id not in known:
-            known[case.prompt.id] = model.steps(case.prompt)
+            known[case.prompt.id] = model.steps(case.prompt, at)
     found = put(
         model, [known[case.prompt.id] for case in cases], partial(_readings, model),
         changes=partial(_changes, model, cases), scope=scope, budget=budget,
@@ -91,15 +96,15 @@ def measure(
     return [_joined(readings) for readings in found]
 
 
-def usable(model: LanguageModel, prompts: Sequence[Prompt]) -> list[Prompt]:
+def usable(model: LanguageModel, prompts: Sequence[Prompt], at: Position = "query") -> list[Prompt]:
     """Return the prompts that the model can use (METHOD 1), in order."""
-    return [prompt for prompt in prompts if reason(model, prompt) is None]
+    return [prompt for prompt in prompts if reason(model, prompt, at) is None]
 
 
-def reason(model: LanguageModel, prompt: Prompt) -> Exception | None:
-    """Return why the model cannot use `prompt`, None if it can."""
+def reason(model: LanguageModel, prompt: Prompt, at: Position = "query") -> Exception | None:
+    """Return why the model cannot use `prompt`, asked for neurons `at` a position, None if it can."""
     try:
-        model.steps(prompt)
+        model.steps(prompt, at)
     except tuple(UNUSABLE) as error:
         return error
     return None

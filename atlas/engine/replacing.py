@@ -16,7 +16,7 @@ from atlas.engine.batches import Budget, StepBatch, by_shape, fitting, steps_of
 from atlas.engine.tracing import neurons_at
 from atlas.facts import Prompt
 from atlas.ids import stable_id
-from atlas.models import LanguageModel, Step
+from atlas.models import LanguageModel, Position, Step
 
 MEAN_PROMPTS = 64
 """Prompts of one relation and language that a mean is taken over, at most."""
@@ -35,12 +35,17 @@ class Replacing(Protocol):
 
 
 def replacing(
-    model: LanguageModel, replace: str, prompts: Sequence[Prompt], seed: int, budget: Budget | int | None = None
+    model: LanguageModel,
+    replace: str,
+    prompts: Sequence[Prompt],
+    seed: int,
+    budget: Budget | int | None = None,
+    at: Position = "query",
 ) -> Replacing | None:
-    """Return what `replace` asks for, made of `prompts`, usable ones; None for zero."""
+    """Return what `replace` asks for, made of `prompts`, usable ones, neurons `at` a position; None for zero."""
     if replace == "zero":
         return None
-    return Means(model, prompts, seed, budget) if replace == "mean" else Swap(model, prompts, seed, budget)
+    return (Means if replace == "mean" else Swap)(model, prompts, seed, budget, at)
 
 
 class Means:
@@ -51,9 +56,14 @@ class Means:
     """
 
     def __init__(
-        self, model: LanguageModel, prompts: Sequence[Prompt], seed: int, budget: Budget | int | None = None
+        self,
+        model: LanguageModel,
+        prompts: Sequence[Prompt],
+        seed: int,
+        budget: Budget | int | None = None,
+        at: Position = "query",
     ) -> None:
-        self._model, self._budget = model, Budget.of(model, budget)
+        self._model, self._budget, self._at = model, Budget.of(model, budget), at
         self._prompts: dict[str, list[Prompt]] = defaultdict(list)
         for prompt in sample(prompts, seed):
             self._prompts[prompt.language].append(prompt)
@@ -80,7 +90,7 @@ class Means:
         """Return the sum of the prompts' neurons by relation, `[layer, neuron]`, in float64."""
         sums: dict[str, Tensor] = {}
         lengths = [len(self._model.steps(prompt)) for prompt in prompts]
-        for place, neurons in neurons_of(self._model, prompts, self._budget):
+        for place, neurons in neurons_of(self._model, prompts, self._budget, self._at):
             own = neurons.double() / lengths[place]
             relation = prompts[place].fact.relation
             sums[relation] = sums[relation] + own if relation in sums else own
@@ -94,9 +104,14 @@ class Swap:
     """
 
     def __init__(
-        self, model: LanguageModel, prompts: Sequence[Prompt], seed: int, budget: Budget | int | None = None
+        self,
+        model: LanguageModel,
+        prompts: Sequence[Prompt],
+        seed: int,
+        budget: Budget | int | None = None,
+        at: Position = "query",
     ) -> None:
-        self._model, self._budget, self._seed = model, Budget.of(model, budget), seed
+        self._model, self._budget, self._seed, self._at = model, Budget.of(model, budget), seed, at
         self._prompts: dict[int, list[Prompt]] = defaultdict(list)
         for prompt in prompts:
             self._prompts[prompt.template.id].append(prompt)
@@ -118,7 +133,7 @@ class Swap:
         """Return the partners' values, step by step of the partner's answer: `[step, ...]`."""
         partners = [partner for partner in map(self.partner, prompts) if partner is not None]
         assert len(partners) == len(prompts)
-        return values_of(self._model, partners, keep, self._budget)
+        return values_of(self._model, partners, keep, self._budget, self._at)
 
 
 def sample(prompts: Sequence[Prompt], seed: int) -> list[Prompt]:
@@ -134,19 +149,20 @@ def values_of(
     prompts: Sequence[Prompt],
     keep: Keep = lambda _, neurons: neurons,
     budget: Budget | int | None = None,
+    at: Position = "query",
 ) -> list[Tensor]:
-    """Return what `keep` keeps of the neurons at the query of each prompt, `[step, ...]`."""
+    """Return what `keep` keeps of the neurons `at` a position of each prompt, `[step, ...]`."""
     found: list[list[Tensor]] = [[] for _ in prompts]
-    for place, neurons in neurons_of(model, prompts, budget):
+    for place, neurons in neurons_of(model, prompts, budget, at):
         found[place].append(keep(place, neurons))
     return [torch.stack(steps) for steps in found]
 
 
 def neurons_of(
-    model: LanguageModel, prompts: Sequence[Prompt], budget: Budget | int | None = None
+    model: LanguageModel, prompts: Sequence[Prompt], budget: Budget | int | None = None, at: Position = "query"
 ) -> Iterator[tuple[int, Tensor]]:
-    """Yield the place of a prompt and its neurons at the query `[layer, neuron]`: each prompt's steps in order."""
-    steps, _ = steps_of(model, prompts)
+    """Yield the place of a prompt and its neurons `at` a position `[layer, neuron]`: each prompt's steps in order."""
+    steps, _ = steps_of(model, prompts, at)
     flat = [(place, step) for place, group in enumerate(steps) for step in group]
     budget = Budget.of(model, budget)
     for group in by_shape(flat, itemgetter(1)):

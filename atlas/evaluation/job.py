@@ -26,6 +26,7 @@ from atlas.store.stored import Prompts, stored_facts
 
 if TYPE_CHECKING:
     from atlas.engine.answers import Case
+    from atlas.models import Position
     from atlas.store import Writer
 
 UNRELATED = 2
@@ -56,6 +57,7 @@ class EvaluateOptions(OpenChoice):
     definition: str = "default"
     scope: str = "query"
     seed: int = 0
+    at: "Position" = "query"
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,11 @@ class _Job:
             {(name, why): left for name, chosen in tables.items() for why, left in chosen.left_out.items()},
         )
 
+    @property
+    def scope(self) -> str:
+        """Where neurons are changed, as the rows name it: the position of the runs, or everywhere."""
+        return "all" if self.options.scope == "all" else self.options.at
+
     def _cross_lingual(self, run: int, facts: Sequence[Fact]) -> Chosen:
         """Return the interventions of the cross-lingual table."""
         likn = interventions.likn_sets(self.writer, run, self.options.definition)
@@ -149,7 +156,7 @@ class _Job:
 
     def _identity(self) -> list[object]:
         o = self.options
-        return [list(self.languages), list(o.methods), o.method, o.neurons, o.definition, o.scope, o.seed]
+        return [list(self.languages), list(o.methods), o.method, o.neurons, o.definition, self.scope, o.seed]
 
     def _languages(self) -> list[str]:
         rows = self.writer.sql("SELECT DISTINCT language FROM prompt ORDER BY language").to_pylist()
@@ -173,13 +180,15 @@ class _Job:
         """Return the prompts of each fact that the model can use."""
         from atlas.engine.answers import usable
 
-        return {fact.id: usable(self.model, self.prompts.of(fact, self.languages)) for fact in self.facts}
+        return {
+            fact.id: usable(self.model, self.prompts.of(fact, self.languages), self.options.at) for fact in self.facts
+        }
 
     def _scored(self, method: str) -> int:
         """Return the run of `method`, with the scores of all facts in it; those that are missing are computed."""
         from atlas.attribution import Settings
 
-        settings = Settings(method=method, seed=self.options.seed)
+        settings = Settings(method=method, seed=self.options.seed, at=self.options.at)
         self.progress.step(f"scoring with {method}")
         return fill_run(self.writer, self.model, self.own.values(), settings, self.dtype, self.budget, self.progress)
 
@@ -189,7 +198,9 @@ class _Job:
 
         away = self._unrelated()
         others = [p for languages in away.values() for group in languages.values() for p in group]
-        plain = {p.id: p for p in (*chain.from_iterable(self.own.values()), *usable(self.model, others))}
+        plain = {
+            p.id: p for p in (*chain.from_iterable(self.own.values()), *usable(self.model, others, self.options.at))
+        }
         self.writer.add_prompts(plain.values())
         self.progress.step(f"measuring the {purpose} table")
         found = measure(self.model, [Case(p) for p in plain.values()], budget=self.budget)
@@ -203,7 +214,7 @@ class _Job:
         for start in range(0, len(rows), PORTION):
             part = rows[start : start + PORTION]
             scope: Any = self.options.scope  # checked at the start
-            after = measure(self.model, [case for _, case in part], scope, self.budget)
+            after = measure(self.model, [case for _, case in part], scope, self.budget, self.options.at)
             table = [row | before[case.prompt.id].beside(now) for (row, case), now in zip(part, after, strict=True)]
             self.writer.load("intervention", pa.Table.from_pylist(table, schema=schema.arrow("intervention")))
             self.progress.advance(len(part))
@@ -221,7 +232,7 @@ class _Job:
 
         for intervention in wanted:
             for action, factor in ACTIONS.items():
-                row = _named(evaluation, purpose, intervention, action, self.options.scope)
+                row = _named(evaluation, purpose, intervention, action, self.scope)
                 for prompt in self.own[intervention.fact]:
                     if prompt.language in intervention.measured:
                         yield {**row, "prompt": prompt.id, "related": True}, Case(prompt, intervention.neurons, factor)

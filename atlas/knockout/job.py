@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from atlas.knockout.search import Known, SearchLimits
-    from atlas.models import LanguageModel
+    from atlas.models import LanguageModel, Position
     from atlas.store import Writer
 
 Key = tuple[int, str]
@@ -39,7 +39,7 @@ class KnockoutOptions(ModelChoice):
 
     `source` is the scorer whose run names the candidates, or `union` for all that the atlas holds of the model; `run`
     says which run where there are several. `top` candidates are taken of each fact and language, sets have up to
-    `max_order` neurons.
+    `max_order` neurons, cut `at` the run's position.
     """
 
     db: Path = Path("atlas.duckdb")
@@ -53,6 +53,7 @@ class KnockoutOptions(ModelChoice):
     control: bool = True
     definition: str = "default"
     seed: int = 0
+    at: "Position" = "query"
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,8 @@ def knockout(options: KnockoutOptions, progress: Progress | None = None) -> Knoc
         model = options.load()
         method = None if options.source == UNION else options.source
         chosen = options.run
-        runs = choose_runs(writer, model.info.id, options.model, method) if chosen is None else [chosen]
-        run = union_run(writer, model, runs) if options.source == UNION else runs[0]
+        runs = choose_runs(writer, model.info.id, options.model, method, options.at) if chosen is None else [chosen]
+        run = union_run(writer, model, runs, options.at) if options.source == UNION else runs[0]
         progress.step("choosing candidates")
         job = _Job(options, progress, writer, model, run, runs)
         job.work()
@@ -133,7 +134,7 @@ class _Job:
         filled = [batch for batch in batches if candidates.get(_key(batch[0]))]
         self.empty = len(batches) - len(filled)
         self.total = sum(map(len, filled))
-        search = Search(self.model, self.run, candidates, self._limits(), self._stored, self.unusable)
+        search = Search(self.model, self.run, candidates, self._limits(), self._stored, self.unusable, self.options.at)
         self.progress.start(self.total, 0, "prompts")
         try:
             with orderly_stop(self.progress.stopping) as stop:
@@ -254,12 +255,12 @@ SELECT
 """
 
 
-def union_run(writer: "Writer", model: "LanguageModel", runs: Sequence[int]) -> int:
-    """Return the run that stands for the joined neurons of `runs`; it has no scores of its own."""
+def union_run(writer: "Writer", model: "LanguageModel", runs: Sequence[int], at: "Position" = "query") -> int:
+    """Return the run that stands for the joined neurons of `runs`, all `at` one position; it has no scores."""
     run = writer.start_run(
         model=model.info.id,
         method=UNION,
-        settings={"floor": 0.0, "runs": sorted(runs)},
+        settings={"floor": 0.0, "runs": sorted(runs)} | ({} if at == "query" else {"at": at}),
         seed=0,
         versions=versions(str(model.device)),
     )

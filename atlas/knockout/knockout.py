@@ -16,7 +16,7 @@ from atlas.engine.cutting import replay_cut
 from atlas.engine.tracing import trace
 from atlas.errors import ModelError
 from atlas.facts import Prompt
-from atlas.models import LanguageModel, Step
+from atlas.models import LanguageModel, Position, Step
 from atlas.models.readout import token_probability
 
 CPU_BUDGET = 1 << 28
@@ -27,7 +27,7 @@ CPU_BUDGET = 1 << 28
 class Knockouts:
     """One prompt's probability of its answer (the product of its steps, METHOD 1) before and after each set is cut.
 
-    `status` is `ok`, or says why there are no numbers: `not_final`, `unspellable`, `too_long`, `nan`.
+    `status` is `ok`, or says why there are no numbers: `not_final`, `unspellable`, `too_long`, `no_subject`, `nan`.
     """
 
     prompt: int
@@ -56,8 +56,9 @@ def knock_out(
     sets: Sequence[Sequence[NeuronSet]],
     budget: Budget | int | None = None,
     values: Sequence[Tensor] | None = None,
+    at: Position = "query",
 ) -> list[Knockouts]:
-    """Cut each of `sets[i]`, one at a time, at the query positions of `prompts[i]`; results in the order given.
+    """Cut each of `sets[i]`, one at a time, `at` a position of `prompts[i]`; results in the order given.
 
     Cut neurons are zero, or what `values[i]` `[step, layer, neuron]` holds of them; a step past its last takes that.
     Steps of equal length run together with all their sets: a copy for each set, started at the layer where it parts
@@ -66,7 +67,7 @@ def knock_out(
     """
     _check(model, sets)
     budget = Budget.of(model, budget or (None if model.device.type == "cuda" else CPU_BUDGET))
-    steps, unusable = steps_of(model, prompts)
+    steps, unusable = steps_of(model, prompts, at)
     rows = [
         _Row(i, step, own, values=None if values is None else values[i][min(nth, len(values[i]) - 1)])
         for i, (group, own) in enumerate(zip(steps, sets, strict=True))

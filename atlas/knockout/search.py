@@ -12,7 +12,7 @@ from atlas.ids import Neuron
 from atlas.knockout.knockout import knock_out
 from atlas.knockout.rows import Trial, to_table
 from atlas.knockout.sets import control_neurons, first_sets, next_sets, set_id, twin_set
-from atlas.models import LanguageModel
+from atlas.models import LanguageModel, Position
 
 Key = tuple[int, int, bool]
 
@@ -46,7 +46,7 @@ class SearchLimits:
 class Search:
     """Measures sets of the best candidates of each fact and language; `stored` says what is known of some prompts.
 
-    `unusable` counts the prompts that gave no numbers, by status.
+    `unusable` counts the prompts that gave no numbers, by status; neurons are cut `at` the run's position.
     """
 
     model: LanguageModel
@@ -55,6 +55,7 @@ class Search:
     limits: SearchLimits
     stored: Callable[[Sequence[int]], Known]
     unusable: Counter[str] = field(default_factory=Counter)
+    at: Position = "query"
 
     def measure(self, prompts: Sequence[Prompt]) -> list[pa.Table]:
         """Return the new rows of each prompt, for the table `knockout`; all prompts are of one fact and language."""
@@ -71,6 +72,7 @@ class _Batch:
         fact, language = prompts[0].fact.id, prompts[0].language
         found, limits = search.candidates[fact, language], search.limits
         self.model, self.run, self.limits, self.prompts = search.model, search.run, limits, prompts
+        self.at = search.at
         self.top = list(found[: limits.top])
         self.twins: dict[Neuron, Neuron] = {}
         if limits.control:
@@ -111,6 +113,7 @@ class _Batch:
             [self.prompts[i] for i in asked],
             [[trial.neurons for trial in missing[i]] for i in asked],
             self.limits.budget,
+            at=self.at,
         )
         for i, result in zip(asked, results, strict=True):
             if result.before is None or result.after is None:

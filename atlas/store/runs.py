@@ -12,6 +12,7 @@ from atlas.schema import usable
 if TYPE_CHECKING:
     from atlas.store.reader import Reader
 
+_AT = {"subject": " at the subject"}
 UNION = "union"
 """The method of a run that joins the neurons of others."""
 
@@ -20,7 +21,8 @@ UNION = "union"
 class StoredRun:
     """A run with what is needed to go on with it: its model, method and settings (a JSON object).
 
-    `probes` are its prompts, `usable` those with scores; `name` to `neurons` are the model's.
+    `probes` are its prompts, `usable` those with scores; `name` to `neurons` are the model's. `at` is the position of
+    its neurons, `query` or `subject`.
     """
 
     run: int
@@ -39,6 +41,7 @@ class StoredRun:
     revision: str | None
     layers: int
     neurons: int
+    at: str
 
 
 def stored_runs(atlas: "Reader", wanted: Callable[[StoredRun], bool]) -> list[StoredRun]:
@@ -46,8 +49,8 @@ def stored_runs(atlas: "Reader", wanted: Callable[[StoredRun], bool]) -> list[St
     return list(filter(wanted, (StoredRun(**row) for row in atlas.sql(_RUNS).to_pylist())))
 
 
-def choose_runs(atlas: "Reader", model: int, name: str, method: str | None) -> list[int]:
-    """Return the run of `method` on a model, or with None one of each method; of several the one last started.
+def choose_runs(atlas: "Reader", model: int, name: str, method: str | None, at: str = "query") -> list[int]:
+    """Return the run of `method` `at` a position, or with None one of each method; of several the one last started.
 
     Raises UsageError, with the command that makes one, if there is none, and for a method that nobody knows.
     """
@@ -55,6 +58,7 @@ def choose_runs(atlas: "Reader", model: int, name: str, method: str | None) -> l
         atlas,
         lambda run: (
             run.model == model
+            and run.at == at
             and (run.method == method or (method is None and run.method != UNION))
             and (run.method == UNION or run.probes > 0)
         ),
@@ -62,21 +66,31 @@ def choose_runs(atlas: "Reader", model: int, name: str, method: str | None) -> l
     if not found:
         wanted, maker = "any method" if method is None else f"method {method!r}", _maker(method, name)
         raise UsageError(
-            f"{atlas.path} has no run of {name} with {wanted}; `atlas {maker} --db {atlas.path}` makes one."
+            f"{atlas.path} has no run of {name} with {wanted}{_AT.get(at, '')}; `atlas {maker}"
+            f"{'' if at == 'query' else ' --at ' + at} --db {atlas.path}` makes one."
         )
     return sorted({run.method: run.run for run in reversed(found)}.values())
 
 
 def stored_run(
-    atlas: "Reader", *, model: str | None = None, run: int | None = None, method: str | None = None
+    atlas: "Reader",
+    *,
+    model: str | None = None,
+    run: int | None = None,
+    method: str | None = None,
+    at: str | None = None,
 ) -> StoredRun:
-    """Return the newest run that holds usable prompts, of `model` (a name) and `method` if given, or `run` itself.
+    """Return the newest run that holds usable prompts, of `model` (a name) and so on if given, or `run` itself.
 
     Raises UsageError if there is none.
     """
-    asked = {name: value for name, value in (("model", model), ("run", run), ("method", method)) if value is not None}
+    given = {"model": model, "run": run, "method": method, "at": at}
+    asked = {name: value for name, value in given.items() if value is not None}
     found = stored_runs(
-        atlas, lambda r: r.usable > 0 and asked.items() <= {"model": r.name, "run": r.run, "method": r.method}.items()
+        atlas,
+        lambda r: (
+            r.usable > 0 and asked.items() <= {"model": r.name, "run": r.run, "method": r.method, "at": r.at}.items()
+        ),
     )
     if not found:
         named = ", ".join(f"{name} {value}" for name, value in asked.items())
@@ -84,14 +98,17 @@ def stored_run(
             f"{atlas.path} holds no run with usable prompts{' of ' + named if named else ''}; `atlas runs` lists "
             f"them, `atlas build` makes one."
         )
-    return min(found, key=lambda run: run.method != scorers.DEFAULT)
+    return min(found, key=lambda run: (run.at != "query", run.method != scorers.DEFAULT))
 
 
 def fullest_runs(atlas: "Reader") -> Iterable[int]:
-    """Return the run of each model that holds most prompts; of several that of the default method, then the oldest."""
+    """Return each model's run of most prompts; of several that at the query, of the default method, the oldest."""
     found = stored_runs(atlas, lambda run: run.probes > 0)
     # The best one last: a model's later entry takes the place of those before it.
-    found.sort(key=lambda run: (-run.probes, run.method != scorers.DEFAULT, run.started, run.run), reverse=True)
+    found.sort(
+        key=lambda run: (-run.probes, run.at != "query", run.method != scorers.DEFAULT, run.started, run.run),
+        reverse=True,
+    )
     return {run.model: run.run for run in found}.values()
 
 
@@ -108,7 +125,8 @@ _RUNS = f"""
 SELECT
     run.run, run.method, run.seed, run.settings, coalesce(run.settings ->> 'dtype', 'float32') AS dtype,
     run.status, run.started, coalesce(held.probes, 0) AS probes, coalesce(held.usable, 0) AS usable,
-    model.model, model.name, model.kind, model.digest, model.revision, model.layers, model.neurons
+    model.model, model.name, model.kind, model.digest, model.revision, model.layers, model.neurons,
+    coalesce(run.settings ->> 'at', 'query') AS at
 FROM run JOIN model USING (model)
 LEFT JOIN (
     SELECT run, count(*) AS probes, count(*) FILTER ({usable("status")}) AS usable FROM probe GROUP BY run

@@ -14,7 +14,7 @@ from atlas.running.choice import ModelChoice
 
 from .. import diagnostics
 from ..exits import ExitCode
-from ..options import DEFAULT_DB, DEMO, Db, Languages, Relations, SkipBad, choosing_model, split
+from ..options import DEFAULT_DB, DEMO, At, Db, Languages, Place, Relations, SkipBad, choosing_model, split
 from . import report as reporting
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def build(
         typer.Option(min=0, help="Facts to take at most; 0 for all. By default 60 of the bundled ones."),
     ] = None,
     method: Annotated[str, typer.Option(help=f"{scorers.listed('build')}.")] = scorers.DEFAULT,
+    at: At = Place.query,
     db: Db = DEFAULT_DB,
     tolerance: Annotated[
         float | None, typer.Option(help="Completeness error that asks for more nodes, as a share.")
@@ -125,7 +126,7 @@ def build(
         db=db,
         shard=part,
         cluster=_cluster(engine, ray_address, workers, gpus_per_worker, shards_to),
-        settings={"method": method, "seed": seed, **_given(settings)},
+        settings={"method": method, "at": at.value, "seed": seed, **_given(settings)},
     )
     if options.is_default if twin is None else twin:
         options = replace(options, twin=seed)
@@ -175,6 +176,7 @@ def _knock_out(options: "BuildOptions", summary: "Summary", method: str, seed: i
             languages=options.languages,
             relations=options.relations,
             seed=seed,
+            at=options.settings["at"],
         ),
         TerminalProgress(),
     )

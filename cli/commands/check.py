@@ -13,8 +13,10 @@ from .. import diagnostics
 from ..options import (
     DEFAULT_DB,
     DEMO,
+    At,
     Db,
     Languages,
+    Place,
     Relations,
     choosing_model,
     split,
@@ -63,6 +65,7 @@ def check(
     limit: Annotated[int, typer.Option(min=0, help="For --evaluate: facts to take at most; 0 for all.")] = 0,
     templates: Annotated[int, typer.Option(min=1, help="Templates that a claim is put in, at most.")] = 2,
     definition: Annotated[str, typer.Option(help="Named thresholds that say what a DKN is.")] = "default",
+    at: At = Place.query,
     db: Db = DEFAULT_DB,
     seed: Annotated[int, typer.Option(help="Seed of wrong objects, random neurons and intervals.")] = 0,
     to: Destination = STDOUT,
@@ -75,7 +78,9 @@ def check(
     """
     from atlas.checking.job import CheckOptions
 
-    options = CheckOptions(**choice.given(), db=db, source=from_, definition=definition, templates=templates, seed=seed)
+    options = CheckOptions(
+        **choice.given(), db=db, source=from_, definition=definition, templates=templates, seed=seed, at=at.value
+    )
     one = (subject, relation, object_)
     _check_usage(one, claims, evaluate=evaluate)
     if evaluate:

@@ -13,7 +13,7 @@ from atlas.running.choice import OpenChoice
 
 from .. import diagnostics
 from ..exits import ExitCode
-from ..options import DEFAULT_DB, OPEN, Db, Json, choosing_model, split, writing
+from ..options import DEFAULT_DB, OPEN, Db, Json, Place, choosing_model, split, writing
 from ..output.emit import STDOUT, Destination
 
 if TYPE_CHECKING:
@@ -69,6 +69,9 @@ def edit(
     method: Annotated[str, typer.Option(help=f"{' or '.join(METHODS)}.")] = "fit",
     choice: Annotated[OpenChoice, "Model of the atlas to edit; that of the newest run."] = OPEN,
     run: Annotated[int | None, typer.Option(help="Run whose neurons are taken.")] = None,
+    at: Annotated[
+        Place | None, typer.Option(help="Where the neurons of the run are: at the query or at the subject.")
+    ] = None,
     definition: Annotated[str, typer.Option(help="Named thresholds to go by.")] = "default",
     save: Save = None,
     together: Annotated[bool, typer.Option("--together", help="Make each edit on top of those before it.")] = False,
@@ -91,8 +94,8 @@ def edit(
 
     settings: dict[str, Any] = {"method": method, "seed": seed, **({"steps": steps} if steps else {})}
     options = EditOptions(
-        **choice.given(), db=db, run=run, definition=definition, neurons=neurons, least_languages=least_languages,
-        force=force, together=together, save=save, control=control, settings=settings,
+        **choice.given(), db=db, run=run, at=at and at.value, definition=definition, neurons=neurons,
+        least_languages=least_languages, force=force, together=together, save=save, control=control, settings=settings,
     )  # fmt: skip
     requests = _requests(fact, object_, relation, split(languages), batch)
     done = edit_facts(options, requests, TerminalProgress())

@@ -12,8 +12,10 @@ from .. import diagnostics
 from ..options import (
     DEFAULT_DB,
     OPEN,
+    At,
     Db,
     Languages,
+    Place,
     Relations,
     choosing_model,
     split,
@@ -41,7 +43,10 @@ def evaluate(
         str, typer.Option(help="Scorer whose LIKN the cross-lingual table takes.")
     ] = scorers.DEFAULT,
     definition: Annotated[str, typer.Option(help="Named thresholds of those LIKN.")] = "default",
-    scope: Annotated[str, typer.Option(help="Where neurons are changed: query or all positions.")] = "query",
+    at: At = Place.query,
+    scope: Annotated[
+        str, typer.Option(help="Where neurons are changed: query, which is the position that --at names, or all.")
+    ] = "query",
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     out: Annotated[
         Path | None, typer.Option(help="Write both tables here, as CSV and Markdown.", metavar="FOLDER")
@@ -72,5 +77,6 @@ def evaluate(
     options = EvaluateOptions(
         **choice.given(), db=db, languages=split(languages), relations=split(relations), limit=limit,
         methods=methods, method=likn_method, neurons=neurons, definition=definition, scope=scope, seed=seed,
+        at=at.value,
     )  # fmt: skip
     show_tables(run_evaluate(options, TerminalProgress()), to, out)

@@ -11,7 +11,7 @@ from atlas.running.choice import ModelChoice
 
 from .. import diagnostics
 from ..exits import ExitCode
-from ..options import DEFAULT_DB, DEMO, Db, Languages, Relations, choosing_model, split
+from ..options import DEFAULT_DB, DEMO, At, Db, Languages, Place, Relations, choosing_model, split
 
 if TYPE_CHECKING:
     from atlas.knockout.job import KnockoutSummary
@@ -33,6 +33,7 @@ def knockout(
     ] = 2,
     control: Annotated[bool, typer.Option(help="Measure random sets of the same size and layers too.")] = True,
     definition: Annotated[str, typer.Option(help="Named thresholds that say what a knowledge neuron is.")] = "default",
+    at: At = Place.query,
     db: Db = DEFAULT_DB,
     seed: Annotated[int, typer.Option(help="Seed of the random sets.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
@@ -59,6 +60,7 @@ def knockout(
         control=control,
         definition=definition,
         seed=seed,
+        at=at.value,
     )
     finish(run_knockout(options, TerminalProgress()), json=json)
 

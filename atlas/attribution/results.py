@@ -31,8 +31,9 @@ class PromptAttribution:
 
     `status` is `ok`, `not_converged` (usable, some layer is above the tolerance), `unresolved` (not usable, some layer
     is above ten times the tolerance), or says why there are no numbers: `not_final`, `unspellable`, `too_long`,
-    `no_subject`, `nan`. `scores` is `[layer, neuron]`, and so are `rounds`, the first after which any step of a scorer with several cut the
-    neuron; 0 for none. `prediction` is the name of the most probable first token, `unknown` what `Step` counts.
+    `no_subject`, `nan`. `scores` is `[layer, neuron]`, and so are `rounds`, the first after which any step of a scorer
+    with several cut the neuron; 0 for none. `prediction` is the name of the most probable first token, `unknown` what
+    `Step` counts.
     """
 
     prompt: int

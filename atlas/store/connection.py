@@ -168,6 +168,16 @@ def translate(error: duckdb.Error, path: Path) -> StoreError:
     return StoreError(f"{path} is damaged: {first_line(text)}; restore a copy{also}, the file was left as it is.")
 
 
+def quoted(text: str) -> str:
+    """Return `text` as an SQL literal, for the statements that take no parameters."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def named(name: str) -> str:
+    """Return a name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
 def is_damage(error: Exception) -> bool:
     """Return whether DuckDB complains of bytes in the file that are not those that it wrote."""
     return "Corrupt database file" in str(error)

@@ -12,12 +12,18 @@ import duckdb
 
 from atlas import schema
 from atlas.store import views
+from atlas.store.connection import quoted
 from atlas.store.meanings import DERIVED
 
 _MACRO = re.compile(r"^CREATE OR REPLACE MACRO (\w+_at\(.*?\)) AS TABLE", re.MULTILINE | re.DOTALL)
 _COMMENT = re.compile(r"(?:^-- .*\n)+", re.MULTILINE)
 _VIEW = re.compile(r"^CREATE OR REPLACE VIEW (\w+)", re.MULTILINE)
 
+_OF_VIEWS = """
+SELECT table_name, column_name
+FROM duckdb_columns()
+SEMI JOIN (SELECT view_name AS table_name FROM duckdb_views() WHERE NOT internal) AS made USING (table_name)
+"""
 _ENDS = {"low": "lower", "high": "upper"}
 
 _HEAD = f"""# Schema of an atlas
@@ -79,6 +85,18 @@ def _views() -> Iterator[str]:
                     yield f"Of the run and the definition in use; of every one: `{view}_all`.\n"
             for macro in _MACRO.findall(views.text(name)):
                 yield f"With other thresholds: `{_one_line(macro)}`\n"
+
+
+def describe(connection: duckdb.DuckDBPyConnection) -> None:
+    """Say in the open file what its views and their columns are."""
+    of_view: dict[str, list[str]] = {}
+    for view, column in connection.execute(_OF_VIEWS).fetchall():
+        of_view.setdefault(view, []).append(column)
+    for name in views.order():
+        for view in _VIEW.findall(views.text(name)):
+            connection.execute(f"COMMENT ON VIEW {view} IS {quoted(_said(views.text(name), view))}")
+            for column in of_view[view]:
+                connection.execute(f'COMMENT ON COLUMN {view}."{column}" IS {quoted(meaning(view, column))}')
 
 
 def meaning(view: str, column: str) -> str:

@@ -16,8 +16,8 @@ from sqlalchemy.pool import NullPool
 
 from atlas import schema
 from atlas.errors import StoreError
-from atlas.store import views
-from atlas.store.connection import FORMAT, SHUT, STORAGE_VERSION, check_path, first_line
+from atlas.store import docs, views
+from atlas.store.connection import FORMAT, SHUT, STORAGE_VERSION, check_path, first_line, quoted
 
 _MIGRATIONS = str(resources.files("atlas.migrations"))
 
@@ -75,18 +75,9 @@ def finish(path: Path) -> None:
             for column in table.columns:
                 connection.execute(f'COMMENT ON COLUMN {table.name}."{column.name}" IS {quoted(column.meaning)}')
         views.install(connection)
+        docs.describe(connection)
         connection.commit()
         connection.execute("CHECKPOINT")
-
-
-def quoted(text: str) -> str:
-    """Return `text` as an SQL literal, for the statements that take no parameters."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def named(name: str) -> str:
-    """Return a name as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _say_what_it_is(path: Path, storage: str) -> None:

@@ -50,17 +50,8 @@ ORDER BY fact.relation, fact_label.subject, fact.fact, fact_label.language
 LIMIT $limit
 """
 
-NAMES = """
-SELECT
-    fact.fact, coalesce(label.subject, fact.subject) AS subject, coalesce(relation.name, fact.relation) AS relation,
-    coalesce(label.object, fact.object) AS object
-FROM fact
-LEFT JOIN relation ON relation.relation = fact.relation
-LEFT JOIN fact_label AS label ON label.fact = fact.fact AND label.language = (
-    SELECT language FROM fact_label GROUP BY language ORDER BY language <> 'en', language LIMIT 1
-)
-"""
-"""What facts are called: in English, or in the first language of an atlas that has none; else by their keys."""
+NAMES = "SELECT fact.fact, subject, relation_name AS relation, object FROM fact_name AS fact"
+"""What facts are called: the view `fact_name`."""
 
 CARRIED = """
 WITH held AS (SELECT definition, run, fact, language, layer, neuron, score FROM {neurons} {clause}),

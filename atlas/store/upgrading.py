@@ -13,8 +13,17 @@ from sqlalchemy.exc import SQLAlchemyError
 from atlas import schema
 from atlas.errors import StoreError, VersionError
 from atlas.store import structure, views
-from atlas.store.connection import SHUT, STORAGE_VERSION, Limits, check_file, first_line, open_file, schema_version
-from atlas.store.migrate import finish, migrate, named
+from atlas.store.connection import (
+    SHUT,
+    STORAGE_VERSION,
+    Limits,
+    check_file,
+    first_line,
+    named,
+    open_file,
+    schema_version,
+)
+from atlas.store.migrate import finish, migrate
 from atlas.store.reader import Reader
 from atlas.store.structure import Difference
 

@@ -17,8 +17,8 @@ import pyarrow as pa
 from atlas import schema
 from atlas.errors import StoreError, UsageError
 from atlas.ids import stable_id
+from atlas.store import docs, statements, views
 from atlas.store import rows as made
-from atlas.store import statements, views
 from atlas.store.atlas import Atlas
 from atlas.store.connection import Limits, connect
 from atlas.store.run_rows import TABLES as BATCH
@@ -51,6 +51,7 @@ class Writer(Atlas):
         if not views.current(writer._connection):
             with writer.transaction():
                 views.install(writer._connection)
+                docs.describe(writer._connection)
         return writer
 
     def __exit__(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+import atlas
 from atlas import schema
 from atlas.store import docs, views
 
@@ -54,3 +55,19 @@ def test_table_and_view_defaults_are_the_default_definition():
         )
         row = connection.execute("SELECT * EXCLUDE (definition) FROM definition").fetchall()
     assert row == [(0.2, {}, 0.5, None, "none", 0.2, 0.25, False, False, 0.7, None, False)]
+
+
+def test_the_file_says_what_its_views_are(path):
+    with atlas.open(path) as opened:
+        found = opened.sql(
+            "SELECT table_name, column_name, comment FROM duckdb_columns() WHERE NOT internal"
+        ).to_pylist()
+        views_ = {row["table_name"]: row["comment"] for row in opened.sql(_VIEWS).to_pylist()}
+    said = {(row["table_name"], row["column_name"]): row["comment"] for row in found if row["table_name"] in views_}
+    assert said == {key: docs.meaning(*key) for key in said}
+    assert said["dkn", "layers"] == "layer of each neuron of the set"
+    assert said["likn", "subject"] == "name of the subject"
+    assert all(views_.values())
+
+
+_VIEWS = "SELECT view_name AS table_name, comment FROM duckdb_views() WHERE NOT internal"

@@ -1,5 +1,7 @@
 """Which run a query means that names none: the rule against brute force, and the views against those of all runs."""
 
+import json
+
 import duckdb
 import pytest
 from hypothesis import given
@@ -19,6 +21,7 @@ RUNS = st.lists(
             "status": st.sampled_from(["done", "done", "interrupted", "running"]),
             "started": st.integers(0, 5),
             "lasted": st.integers(0, 5),
+            "at": st.sampled_from(["query", "query", "subject"]),
             "twin": st.sampled_from([False, False, True]),
             "usable": st.sampled_from([True, True, False]),
         }
@@ -42,6 +45,7 @@ def meant(runs):
     model = min(runs[n]["model"] for n in able if ended(runs[n]) == latest)
     of_model = [n for n in able if runs[n]["model"] == model]
     of_model = [n for n in of_model if runs[n]["method"] == "amig"] or of_model
+    of_model = [n for n in of_model if runs[n]["at"] == "query"] or of_model
     return max(of_model, key=lambda n: (ended(runs[n]), -n))
 
 
@@ -57,7 +61,16 @@ def test_the_rule_is_that_of_brute_force(memory, runs):
     memory.execute("DELETE FROM run; DELETE FROM probe")
     for number, run in enumerate(runs):
         finished = None if run["status"] == "running" else f"2026-01-{1 + ended(run):02}"
-        row = (number, run["model"], run["method"], "{}", run["status"], f"2026-01-{1 + run['started']:02}", finished)
+        settings = json.dumps({"at": run["at"]} if run["at"] != "query" else {})
+        row = (
+            number,
+            run["model"],
+            run["method"],
+            settings,
+            run["status"],
+            f"2026-01-{1 + run['started']:02}",
+            finished,
+        )
         row += (99 if run["twin"] else None,)
         memory.execute(
             "INSERT INTO run (run, model, method, settings, status, started, finished, twin_of) "
@@ -117,12 +130,13 @@ def client(several, tmp_path_factory):
 @pytest.mark.parametrize("view", twice())
 def test_views_answer_for_the_run_and_the_definition_in_use(client, view):
     connection, made = client
-    every = f"SELECT * FROM {view}_all WHERE definition = '{{}}' AND run = {{}}"
-    found = connection.execute(f"FROM {view}").fetchall()
+    names = ", ".join(f'"{name}"' for name, _ in docs.columns(f"{view}_all", connection))
+    every = f"SELECT {names} FROM {view}_all WHERE definition = '{{}}' AND run = {{}}"
+    found = connection.execute(f"SELECT {names} FROM {view}").fetchall()
     assert rounded(found) == rounded(connection.execute(every.format("default", made[2])).fetchall())
     connection.execute("UPDATE in_use SET run = ?, definition = 'strict'", [made[3]])
     try:
-        found = connection.execute(f"FROM {view}").fetchall()
+        found = connection.execute(f"SELECT {names} FROM {view}").fetchall()
         assert rounded(found) == rounded(connection.execute(every.format("strict", made[3])).fetchall())
     finally:
         connection.execute("UPDATE in_use SET run = NULL, definition = 'default'")
@@ -162,3 +176,42 @@ def test_a_union_in_use_answers_with_its_own_sets_and_the_neurons_of_its_runs(tm
         assert writer.sql("SELECT run FROM run_in_use")["run"].to_pylist() == [made[2]]
         writer.sql("UPDATE in_use SET run = ?", [union])
         assert set(writer.sql("FROM knowledge_neuron")["run"].to_pylist()) == set(made[2:4])
+
+
+def test_the_ten_best_likns_by_name_as_typed(client):
+    connection, made = client
+    found = connection.execute(
+        "select subject, object, layer, neuron, score from likn order by score desc limit 10"
+    ).fetchall()
+    plain = connection.execute(
+        "SELECT label.subject, label.object, layer, neuron, score FROM likn_all JOIN fact_label AS label "
+        "ON label.fact = likn_all.fact AND label.language = 'en' WHERE definition = 'default' AND run = ?",
+        [made[2]],
+    ).fetchall()
+    assert set(found) <= set(plain)
+    assert [row[4] for row in found] == sorted((row[4] for row in plain), reverse=True)[:10] != []
+
+
+def test_names_are_english_or_of_the_first_language_or_keys(memory):
+    memory.execute("DELETE FROM fact; DELETE FROM fact_label; DELETE FROM relation")
+    memory.execute("INSERT INTO relation VALUES ('P36', 'capital'); INSERT INTO fact VALUES (1, 'P36', 'Q142', 'Q90')")
+    named = []
+    for label in ("(1, 'zh', '法国', '巴黎')", "(1, 'fr', 'la France', 'Paris')", "(1, 'en', 'France', 'Paris')"):
+        named.append(memory.execute("SELECT * EXCLUDE (fact) FROM fact_name").fetchone())
+        memory.execute(f"INSERT INTO fact_label VALUES {label}")
+    named.append(memory.execute("SELECT * EXCLUDE (fact) FROM fact_name").fetchone())
+    assert [(subject, object_) for subject, _, _, object_ in named] == [
+        ("Q142", "Q90"),
+        ("法国", "巴黎"),
+        ("la France", "Paris"),
+        ("France", "Paris"),
+    ]
+    assert {row[1:3] for row in named} == {("P36", "capital")}
+
+
+@pytest.mark.parametrize("view", twice())
+def test_rows_say_model_and_method(client, view):
+    connection, _ = client
+    rows = connection.execute(f"SELECT DISTINCT model, method FROM {view}").fetchall()
+    assert set(rows) <= {("newer", "amig")}
+    assert rows or view not in ("knowledge_neuron", "likn", "likn_control", "likn_exchange", "neuron_summary")

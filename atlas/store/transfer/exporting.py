@@ -12,8 +12,7 @@ import pyarrow.parquet as pq
 from atlas import outputs, schema
 from atlas.errors import StoreError, UsageError
 from atlas.store import structure
-from atlas.store.connection import first_line
-from atlas.store.migrate import quoted
+from atlas.store.connection import first_line, quoted
 from atlas.store.opening import open
 from atlas.store.reader import Reader
 from atlas.store.transfer.manifest import NAME, File, Manifest, checksum, read

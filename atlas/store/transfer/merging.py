@@ -6,8 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from atlas.errors import UsageError
-from atlas.store.connection import Limits, connect
-from atlas.store.migrate import quoted
+from atlas.store.connection import Limits, connect, quoted
 from atlas.store.transfer.uniting import Union, United
 from atlas.store.writer import Writer
 

@@ -158,7 +158,12 @@ FROM dkn_untried_of(every_definition());
 
 CREATE OR REPLACE VIEW dkn_untried AS
 WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
-FROM dkn_untried_of((SELECT asked FROM meant));
+SELECT
+    fact_name.subject, fact_name.relation_name, fact_name.object,
+    found.* EXCLUDE (definition, run, fact), fact_name.relation, run_name.model, run_name.method, found.definition, found.run, found.fact
+FROM dkn_untried_of((SELECT asked FROM meant)) AS found
+JOIN run_name ON run_name.run = found.run
+JOIN fact_name ON fact_name.fact = found.fact;
 
 CREATE OR REPLACE MACRO dkn_of(definitions) AS TABLE
 SELECT found.* EXCLUDE (control), untried.untried_neurons, untried.untried_sets
@@ -173,7 +178,12 @@ FROM dkn_of(every_definition());
 
 CREATE OR REPLACE VIEW dkn AS
 WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
-FROM dkn_of((SELECT asked FROM meant));
+SELECT
+    fact_name.subject, fact_name.relation_name, fact_name.object,
+    found.* EXCLUDE (definition, run, fact), run_name.model, run_name.method, found.definition, found.run, found.fact
+FROM dkn_of((SELECT asked FROM meant)) AS found
+JOIN run_name ON run_name.run = found.run
+JOIN fact_name ON fact_name.fact = found.fact;
 
 CREATE OR REPLACE MACRO dkn_at(
     t_low := 0.2, t_high := 0.25, absolute := false, strict := false,

@@ -72,7 +72,10 @@ FROM dkn_summary_of(every_definition());
 
 CREATE OR REPLACE VIEW dkn_summary AS
 WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
-FROM dkn_summary_of((SELECT asked FROM meant));
+SELECT relation.name AS relation_name, found.* EXCLUDE (definition, run), run_name.model, run_name.method, found.definition, found.run
+FROM dkn_summary_of((SELECT asked FROM meant)) AS found
+JOIN run_name ON run_name.run = found.run
+JOIN relation ON relation.relation = found.relation;
 
 CREATE OR REPLACE MACRO dkn_summary_at(
     t_low := 0.2, t_high := 0.25, absolute := false, strict := false,

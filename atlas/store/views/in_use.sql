@@ -1,10 +1,12 @@
 -- Which run and which definition a query means that names none: what the table `in_use` says or, where it says nothing,
--- the newest finished run of the default method on the model that was built last, and `default`. Never a control by
+-- the newest finished run of the default method and position on the model that was built last, and `default`. Never a control by
 -- chance, never an untrained twin, never a run without a usable prompt. Where no run is finished, the newest one; none
 -- in an empty atlas.
 CREATE OR REPLACE VIEW run_in_use AS
 WITH candidate AS (
-    SELECT run, model, method, status = 'done' AS finished, coalesce(run.finished, started) AS ended
+    SELECT
+        run, model, method, coalesce(settings ->> 'at', 'query') = 'query' AS at_query, status = 'done' AS finished,
+        coalesce(run.finished, started) AS ended
     FROM run
     WHERE method NOT IN ('random', 'union') AND twin_of IS NULL
     AND run IN (SELECT run FROM probe WHERE usable(status))
@@ -14,7 +16,7 @@ built AS (
 ),
 newest AS (
     SELECT run FROM built
-    ORDER BY finished DESC, built DESC, model, is_default_method(method) DESC, ended DESC, run
+    ORDER BY finished DESC, built DESC, model, is_default_method(method) DESC, at_query DESC, ended DESC, run
     LIMIT 1
 ),
 asked AS (

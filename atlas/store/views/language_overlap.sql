@@ -66,7 +66,9 @@ FROM language_overlap_of(every_definition());
 
 CREATE OR REPLACE VIEW language_overlap AS
 WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
-FROM language_overlap_of((SELECT asked FROM meant));
+SELECT found.* EXCLUDE (definition, run), run_name.model, run_name.method, found.definition, found.run
+FROM language_overlap_of((SELECT asked FROM meant)) AS found
+JOIN run_name ON run_name.run = found.run;
 
 CREATE OR REPLACE MACRO language_overlap_at(
     tau := 0.2, tau_by_language := MAP {}, share := 0.5, normalization := 'none', least := NULL, known := false

@@ -226,7 +226,12 @@ FROM likn_exchange_of(every_definition(), NULL);
 
 CREATE OR REPLACE VIEW likn_exchange AS
 WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
-FROM likn_exchange_of((SELECT asked FROM meant), NULL);
+SELECT
+    fact_name.subject, fact_name.relation_name, fact_name.object,
+    found.* EXCLUDE (definition, run, fact), run_name.model, run_name.method, found.definition, found.run, found.fact
+FROM likn_exchange_of((SELECT asked FROM meant), NULL) AS found
+JOIN run_name ON run_name.run = found.run
+JOIN fact_name ON fact_name.fact = found.fact;
 
 CREATE OR REPLACE MACRO likn_exchange_at(
     tau := 0.2, tau_by_language := MAP {}, share := 0.5, min_languages := NULL, normalization := 'none',

@@ -50,14 +50,20 @@ FROM relation_dkn_of(every_definition());
 
 CREATE OR REPLACE VIEW relation_dkn AS
 WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
-FROM relation_dkn_of((SELECT asked FROM meant));
+SELECT relation.name AS relation_name, found.* EXCLUDE (definition, run), run_name.model, run_name.method, found.definition, found.run
+FROM relation_dkn_of((SELECT asked FROM meant)) AS found
+JOIN run_name ON run_name.run = found.run
+JOIN relation ON relation.relation = found.relation;
 
 CREATE OR REPLACE VIEW relation_kn_all AS
 FROM relation_kn_of(every_definition());
 
 CREATE OR REPLACE VIEW relation_kn AS
 WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
-FROM relation_kn_of((SELECT asked FROM meant));
+SELECT relation.name AS relation_name, found.* EXCLUDE (definition, run), run_name.model, run_name.method, found.definition, found.run
+FROM relation_kn_of((SELECT asked FROM meant)) AS found
+JOIN run_name ON run_name.run = found.run
+JOIN relation ON relation.relation = found.relation;
 
 CREATE OR REPLACE MACRO relation_dkn_at(
     relation_share := 0.7, t_low := 0.2, t_high := 0.25, absolute := false, strict := false,

@@ -67,7 +67,12 @@ FROM stability_of(every_definition());
 
 CREATE OR REPLACE VIEW stability AS
 WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
-FROM stability_of((SELECT asked FROM meant));
+SELECT
+    fact_name.subject, fact_name.relation_name, fact_name.object,
+    found.* EXCLUDE (definition, run, fact), fact_name.relation, run_name.model, run_name.method, found.definition, found.run, found.fact
+FROM stability_of((SELECT asked FROM meant)) AS found
+JOIN run_name ON run_name.run = found.run
+JOIN fact_name ON fact_name.fact = found.fact;
 
 CREATE OR REPLACE MACRO stability_at(tau := 0.2, tau_by_language := MAP {}, least := NULL) AS TABLE
 FROM stability_of(thresholds(tau := tau, tau_by_language := tau_by_language, least := least));

@@ -27,7 +27,12 @@ FROM suppressing_neuron_of(every_definition());
 
 CREATE OR REPLACE VIEW suppressing_neuron AS
 WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
-FROM suppressing_neuron_of((SELECT asked FROM meant));
+SELECT
+    fact_name.subject, fact_name.relation_name, fact_name.object,
+    found.* EXCLUDE (definition, run, fact), fact_name.relation, run_name.model, run_name.method, found.definition, found.run, found.fact
+FROM suppressing_neuron_of((SELECT asked FROM meant)) AS found
+JOIN run_name ON run_name.run = found.run
+JOIN fact_name ON fact_name.fact = found.fact;
 
 CREATE OR REPLACE MACRO suppressing_neuron_at(
     tau := 0.2, tau_by_language := MAP {}, share := 0.5, least := NULL, known := false

@@ -82,12 +82,18 @@ def _mended(copy: Path, path: Path) -> Sequence[Difference]:
     """Make the file at `copy` what this version makes, and return what was not so; `path` is what messages name."""
     migrate(copy)
     found = _differing(copy)
+    _refuse([each for each in found if not each.mended], path)
     with duckdb.connect(copy, config=dict(SHUT)) as connection:
         _mend(connection, found)
     finish(copy)
-    for left in _differing(copy):
-        raise StoreError(f"{path} has another {left.kind} {left.name} ({left.what}); restore a copy of the atlas.")
+    _refuse(_differing(copy), path)
     return tuple(found)
+
+
+def _refuse(left: Sequence[Difference], path: Path) -> None:
+    """Raise StoreError for the first difference that is left, if there is one."""
+    for each in left:
+        raise StoreError(f"{path} has another {each.kind} {each.name} ({each.what}); restore a copy of the atlas.")
 
 
 def _mend(connection: duckdb.DuckDBPyConnection, found: Sequence[Difference]) -> None:

@@ -86,11 +86,11 @@ def evaluate(options: EvaluateOptions, progress: Progress | None = None) -> Eval
     check_file(options.db)
     with atlas.open(options.db, "a") as writer:
         options = understood(writer, options)
-        job = _Job(options, progress, writer, stored_run(writer, model=options.model))
+        job = Job(options, progress, writer, stored_run(writer, model=options.model))
         return job.work()
 
 
-class _Job:
+class Job:
     """One call of `evaluate`, all its parts at hand."""
 
     def __init__(self, options: EvaluateOptions, progress: Progress, writer: "Writer", run: StoredRun) -> None:
@@ -110,7 +110,7 @@ class _Job:
     def work(self) -> Evaluated:
         """Return both tables, measured on the facts that have what each needs."""
         options = self.options
-        runs = {name: self._scored(name) for name in dict.fromkeys((*options.methods, options.method))}
+        runs = {name: self.scored(name) for name in dict.fromkeys((*options.methods, options.method))}
         rankings = {run: interventions.ranking(self.writer, run, options.neurons) for run in runs.values()}
         shared = interventions.shared_facts(rankings.values(), [f.id for f in self.facts], self.languages)
         if not shared:
@@ -184,7 +184,7 @@ class _Job:
             fact.id: usable(self.model, self.prompts.of(fact, self.languages), self.options.at) for fact in self.facts
         }
 
-    def _scored(self, method: str) -> int:
+    def scored(self, method: str) -> int:
         """Return the run of `method`, with the scores of all facts in it; those that are missing are computed."""
         from atlas.attribution import Settings
 
@@ -196,7 +196,7 @@ class _Job:
         """Put every intervention to the model and load the rows."""
         from atlas.engine.answers import Case, measure, usable
 
-        away = self._unrelated()
+        away = self.unrelated()
         others = [p for languages in away.values() for group in languages.values() for p in group]
         plain = {
             p.id: p for p in (*chain.from_iterable(self.own.values()), *usable(self.model, others, self.options.at))
@@ -240,7 +240,7 @@ class _Job:
                     for other in away[intervention.fact].get(code, ()):
                         yield {**row, "prompt": other.id, "related": False}, Case(other, intervention.neurons, factor)
 
-    def _unrelated(self) -> dict[int, dict[str, list[Prompt]]]:
+    def unrelated(self) -> dict[int, dict[str, list[Prompt]]]:
         """Return for every fact the prompts of an unrelated one, by language, from all that the atlas holds."""
         seed = self.options.seed
         return {

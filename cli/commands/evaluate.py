@@ -22,7 +22,7 @@ from ..options import (
     writing,
 )
 from ..output.emit import STDOUT, Destination
-from ..output.evaluation import show_tables
+from ..output.evaluation import show_curves, show_tables
 from .exam import exam
 
 
@@ -39,6 +39,9 @@ def evaluate(
         int, typer.Option(min=0, help="Facts to take at most, in turn from every relation; 0 for all.")
     ] = 40,
     neurons: Annotated[int, typer.Option(min=1, help="Neurons of each scorer in the localisation table.")] = 10,
+    curve: Annotated[
+        bool, typer.Option("--curve", help="Cut the first 1, 2, 5, 10 and 20 neurons instead, as curves with areas.")
+    ] = False,
     likn_method: Annotated[
         str, typer.Option(help="Scorer whose LIKN the cross-lingual table takes.")
     ] = scorers.DEFAULT,
@@ -59,7 +62,8 @@ def evaluate(
     """Print what localisation is worth: what suppressing and enhancing the neurons of each scorer does.
 
     The first table compares the scorers at equal numbers of neurons, the second measures neurons of one language in
-    another, of two together, and LIKN, all on the same facts. Scores that the atlas lacks are computed first.
+    another, of two together, and LIKN, all on the same facts. Scores that the atlas lacks are computed first. With
+    `--curve`: what cutting the first neurons of each scorer costs its own and unrelated facts, by how many are cut.
     """
     if planted:
         diagnostics.note("`atlas evaluate --planted` is `atlas exam` now")
@@ -79,4 +83,9 @@ def evaluate(
         methods=methods, method=likn_method, neurons=neurons, definition=definition, scope=scope, seed=seed,
         at=at.value,
     )  # fmt: skip
+    if curve:
+        from atlas.evaluation.curves import curves
+
+        show_curves(curves(options, TerminalProgress()), to, out)
+        return
     show_tables(run_evaluate(options, TerminalProgress()), to, out)

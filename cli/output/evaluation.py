@@ -13,12 +13,15 @@ from .summary import counted
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from atlas.evaluation.curves import Curves
     from atlas.evaluation.job import Evaluated
 
 NAMED = 3
 """Facts that are left out and named."""
 _LOCALISATION = ("language", "action", "method", "source", "facts", "neurons")
 _CROSS_LINGUAL = ("measured", "action", "source", "languages", "facts", "neurons")
+_POINTS = ("replace", "method", "neurons", "facts")
+_AREAS = ("replace", "method", "facts", "best_other")
 _MEASURES = {
     "log_change": "log p",
     "log_odds_change": "log odds",
@@ -49,6 +52,49 @@ def show_tables(found: "Evaluated", to: Destination, out: Path | None) -> None:
     STDOUT.write(short(found.cross_lingual, _CROSS_LINGUAL))
 
 
+def show_curves(found: "Curves", to: Destination, out: Path | None) -> None:
+    """Print curves and areas with their intervals; a format other than `table`, or a file, gets all of the curves.
+
+    With `out`, every column of both goes into that folder, as CSV and Markdown, and a picture of the curves.
+    """
+    diagnostics.note(f"curves on {counted(found.facts, 'fact')}")
+    if found.unequal:
+        diagnostics.note(
+            f"in {found.unequal:,} pairs of fact and language some scorer stored fewer neurons than the largest count; "
+            "there all are cut at the fewest"
+        )
+    if out is not None:
+        _write_curves(found, out)
+    if not to.for_eyes:
+        to.write(found.points)
+        return
+    STDOUT.write(_joined(found.points, _POINTS, ("own", "others")))
+    print()
+    STDOUT.write(_joined(found.areas, _AREAS, ("area", "ahead")))
+
+
+def _write_curves(found: "Curves", out: Path) -> None:
+    from atlas.evaluation.figure import figure
+
+    with own_folder(out, "--out") as part:
+        for name, table, keys, measures in (
+            ("curves", found.points, _POINTS, ("own", "others")),
+            ("areas", found.areas, _AREAS, ("area", "ahead")),
+        ):
+            Destination(Format.csv, part / f"{name}.csv").write(table)
+            Destination(Format.markdown, part / f"{name}.md").write(_joined(table, keys, measures))
+        (part / "curves.svg").write_text(figure(found.points), "utf-8")
+
+
+def _joined(table: "pa.Table", keys: tuple[str, ...], measures: tuple[str, ...]) -> "pa.Table":
+    """Return the rows with each measure as one text: the mean and its 95 % interval."""
+    import pyarrow as pa
+
+    rows = table.to_pylist()
+    columns: dict[str, list[object]] = {key: [_key(row.get(key)) for row in rows] for key in keys}
+    return pa.table(columns | {name: [_interval(row, name) for row in rows] for name in measures})
+
+
 def short(table: "pa.Table", keys: tuple[str, ...]) -> "pa.Table":
     """Return the rows sorted by `keys`, each measure as one text: the mean and its 95 % interval."""
     import pyarrow as pa
@@ -67,7 +113,7 @@ def _key(value: object) -> object:
 
 
 def _interval(row: dict[str, float | None], name: str) -> str:
-    values = [row[name], row[f"{name}_low"], row[f"{name}_high"]]
+    values = [row.get(f"{name}{end}") for end in ("", "_low", "_high")]
     mean, low, high = ("-" if value is None else f"{value:.2f}" for value in values)
     return f"{mean} [{low}, {high}]"
 

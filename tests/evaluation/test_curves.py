@@ -1,0 +1,98 @@
+"""The curves of `atlas evaluate --curve`, against costs worked out by hooks and the ranking read by hand."""
+
+import numpy as np
+import pytest
+import torch
+
+import atlas
+from atlas.evaluation.curves import COUNTS, curves
+from atlas.evaluation.figure import figure
+from atlas.evaluation.interventions import ranking, shared_facts
+from atlas.evaluation.job import EvaluateOptions
+from atlas.models import load_model
+from atlas.models.readout import features_of_ids, token_probability
+from atlas.models.scaling import suppress
+from atlas.store.stored import Prompts, stored_facts
+
+METHODS = ("kn", "gradient", "random")
+_RUNS = "SELECT method, run FROM run WHERE (settings ->> 'floor')::DOUBLE = 0.05"
+
+
+@pytest.fixture(scope="module")
+def done(saved):
+    return curves(EvaluateOptions(db=saved / "a.duckdb", methods=METHODS, languages=("en", "fr")))
+
+
+def by_hand(saved):
+    """Mean cost over facts of zeroing the first k neurons of `kn`, by k; at the fewest that a scorer has."""
+    model = load_model(str(saved / "model"))
+    with atlas.open(saved / "a.duckdb") as opened:
+        runs = {row["method"]: row["run"] for row in opened.sql(_RUNS).to_pylist()}
+        tables = {method: ranking(opened, runs[method], COUNTS[-1]) for method in METHODS}
+        prompts = Prompts(stored_facts(opened))
+
+    def probability(prompt):
+        found = 1.0
+        for s in model.steps(prompt):
+            features = features_of_ids(model, torch.tensor([s.ids]), torch.tensor([s.query]))
+            found *= float(token_probability(model, features, torch.tensor([s.target])))
+        return found
+
+    def cost(fact, code, count):
+        own = prompts.of(prompts.facts[fact], [code])
+        fewest = min(len(table[fact, code]) for table in tables.values())
+        before = sum(map(probability, own))
+        with suppress(model, tables["kn"][fact, code][: min(count, fewest)], "query"):
+            return 1 - sum(map(probability, own)) / before
+
+    facts = shared_facts(tables.values(), prompts.facts, ("en", "fr"))
+    return {
+        count: np.mean([np.mean([cost(fact, code, count) for code in ("en", "fr")]) for fact in facts])
+        for count in COUNTS[::2]
+    }
+
+
+def test_points_are_the_mean_costs(saved, done):
+    found = {
+        row["neurons"]: row["own"]
+        for row in done.points.to_pylist()
+        if (row["replace"], row["method"]) == ("zero", "kn")
+    }
+    assert sorted(found) == list(COUNTS)
+    for count, wanted in by_hand(saved).items():
+        assert found[count] == pytest.approx(wanted, rel=1e-3, abs=1e-5)
+
+
+def test_every_point_lies_in_its_interval_and_on_the_same_facts(done):
+    rows = done.points.to_pylist()
+    assert {(row["replace"], row["method"]) for row in rows} == {(r, m) for r in ("zero", "swap") for m in METHODS}
+    for row in rows:
+        for side in ("own", "others"):
+            assert row[f"{side}_low"] - 1e-9 <= row[side] <= row[f"{side}_high"] + 1e-9
+            assert row[side] <= 1
+    assert len({row["facts"] for row in rows if row["replace"] == "zero"}) == 1
+
+
+def test_areas_are_means_of_the_curve_and_compared_with_the_best_other(done):
+    rows, areas = done.points.to_pylist(), done.areas.to_pylist()
+    area = {(row["replace"], row["method"]): row["area"] for row in areas}
+    for key, value in area.items():
+        own = [row["own"] for row in rows if (row["replace"], row["method"]) == key]
+        assert value == pytest.approx(np.mean(own))
+    for row in areas:
+        others = {method: area[row["replace"], method] for method in METHODS if method != row["method"]}
+        assert row["best_other"] == max(others, key=others.get)
+        assert row["ahead"] == pytest.approx(row["area"] - max(others.values()))
+        assert row["ahead_low"] <= row["ahead"] <= row["ahead_high"]
+
+
+def test_nothing_is_changed_by_swapping_in_what_is_there(saved, done):
+    """`swap` and `zero` are not the same measurement."""
+    rows = {(r["replace"], r["method"], r["neurons"]): r["own"] for r in done.points.to_pylist()}
+    assert any(rows["zero", m, k] != pytest.approx(rows["swap", m, k], rel=0.01) for m in METHODS for k in COUNTS)
+
+
+def test_the_picture_has_a_line_for_each_scorer(done):
+    drawn = figure(done.points)
+    assert drawn.startswith("<svg")
+    assert all(method in drawn for method in METHODS)

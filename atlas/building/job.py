@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import atlas
 from atlas import scorers
 from atlas.building.computing import Tables, Twin, Workbench, Worker, WorkerOptions
+from atlas.building.known import known_facts
 from atlas.building.neurons import describe_neurons, name_neurons
 from atlas.building.plan import EVERYTHING, Plan, Shard, batch_size, make_plan, missing, prompts_of
 from atlas.building.ray import Cluster, ClusterOptions
 from atlas.building.summary import Summary
-from atlas.errors import AtlasError
+from atlas.errors import AtlasError, UsageError
 from atlas.running.choice import ModelChoice
 from atlas.running.progress import Progress
 from atlas.running.scores import begin_run
@@ -38,6 +39,7 @@ class BuildOptions(ModelChoice):
     """What to attribute, with which model and method, and where the rows go.
 
     `limit` None takes the stated sample of the bundled facts and all of any other data set, 0 takes all.
+    `sample_seed` says which of equals a limit takes; `known` takes those alone that the model knows, see `known_facts`.
     `threads` None is 1 for each worker of Ray. `shard` is the part of the plan to compute; `cluster` says where Ray
     does it, None is this process.
     `settings` are fields of `atlas.attribution.Settings`; those not given keep their defaults. `twin` is the seed of
@@ -48,6 +50,8 @@ class BuildOptions(ModelChoice):
     languages: Sequence[str] | None = None
     relations: Sequence[str] | None = None
     limit: int | None = None
+    sample_seed: int = 0
+    known: bool = False
     skip_bad: bool = False
     db: Path = Path("atlas.duckdb")
     shard: Shard = EVERYTHING
@@ -59,7 +63,8 @@ class BuildOptions(ModelChoice):
     def is_default(self) -> bool:
         """Whether model, facts and scorer are those of a build that is told nothing of them."""
         told = (self.model, self.dataset, self.limit, self.shard, self.cluster, self.settings.get("method"))
-        return told == (ModelChoice.model, BUNDLED, None, EVERYTHING, None, scorers.DEFAULT)
+        plain = not (self.known or self.sample_seed)
+        return plain and told == (ModelChoice.model, BUNDLED, None, EVERYTHING, None, scorers.DEFAULT)
 
     @property
     def sample(self) -> int | None:
@@ -85,6 +90,7 @@ def build(options: BuildOptions, progress: Progress | None = None) -> Summary:
         with ExitStack() as at_work:
             workers = _workers(options, settings, progress, at_work)
             workbench = workers.workbench
+            plan = _known_alone(options, plan, workers, progress)
             writer = writer or stack.enter_context(atlas.open(options.db, "a"))
             run = _start(options, writer, plan, settings, workbench)
             job = _Job(options, progress, plan, writer, settings, workers, run)
@@ -123,10 +129,26 @@ def read_plan(options: BuildOptions, progress: Progress) -> Plan:
         options.dataset,
         languages=options.languages,
         relations=options.relations,
-        limit=options.sample,
+        limit=None if options.known else options.sample,
+        sample=options.sample_seed,
         skip_bad=options.skip_bad,
     )
     return make_plan(facts)
+
+
+def _known_alone(options: BuildOptions, plan: Plan, workers: Worker | Cluster, progress: Progress) -> Plan:
+    """Return the plan for what the model knows, if asked; raises UsageError if it knows nothing of the selection."""
+    if not options.known:
+        return plan
+    if not isinstance(workers, Worker):
+        raise UsageError("--known asks the model in this process; use --engine local.")
+    found = known_facts(workers.model, plan.facts, options.sample, options.sample_seed, options.bytes, progress)
+    if not found.facts:
+        raise UsageError(
+            f"Model {options.model!r} knows none of the {len(plan.facts.facts):,} facts of {plan.facts.source} in any "
+            f"language: no answer is its own choice in more than half of a fact's prompts; leave --known out."
+        )
+    return make_plan(found)
 
 
 @dataclass

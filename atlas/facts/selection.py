@@ -7,6 +7,7 @@ from dataclasses import replace
 from atlas.errors import UsageError
 from atlas.facts.facts import Fact, FactSet
 from atlas.facts.reading.collect import wanted_languages, wanted_relations
+from atlas.ids import stable_id
 
 
 def narrow(
@@ -23,31 +24,43 @@ def narrow(
         for fact in facts.facts
         if named is None or named.has(fact.relation)
     )
-    return _with_facts(facts, (fact for fact in kept if fact.labels))
+    return with_facts(facts, (fact for fact in kept if fact.labels))
 
 
-def limited(facts: FactSet, limit: int | None) -> FactSet:
+def limited(facts: FactSet, limit: int | None, seed: int = 0) -> FactSet:
     """Return at most `limit` facts, taken in turn from every relation; all of them if it is 0 or None.
 
-    Within a relation the facts that can be asked in the most languages come first, and among those the order
-    is that of their ids, which has nothing to do with the order of the files. So the choice is the same
-    everywhere, and that of a smaller limit is part of that of a larger one. Facts keep their order.
+    So the choice is the same everywhere, and that of a smaller limit is part of that of a larger one. Facts keep their
+    order. See `in_turn` for which come first.
     """
     if limit is not None and limit < 0:
         raise UsageError(f"A limit of {limit} facts makes no sense; give a number from 0 (all) on.")
     if not limit or limit >= len(facts.facts):
         return facts
+    chosen = {fact.id for fact in in_turn(facts, seed)[:limit]}
+    return with_facts(facts, (fact for fact in facts.facts if fact.id in chosen))
+
+
+def in_turn(facts: FactSet, seed: int = 0) -> list[Fact]:
+    """Return the facts in the order in which a limit takes them: in turn from every relation.
+
+    Within a relation those that can be asked in the most languages come first, and among those the order is that of
+    their ids, which has nothing to do with the order of the files; a `seed` other than 0 gives another order.
+    """
     askable = {(template.relation, template.language) for template in facts.templates}
     by_relation: dict[str, list[Fact]] = defaultdict(list)
     for fact in facts.facts:
         by_relation[fact.relation].append(fact)
+
+    def place(fact: Fact) -> tuple[int, int]:
+        return -_languages(fact, askable), stable_id("sample", seed, fact.id) if seed else fact.id
+
     turns = [
-        (turn, relation, fact.id)
+        (turn, relation, fact.id, fact)
         for relation, members in by_relation.items()
-        for turn, fact in enumerate(sorted(members, key=lambda fact: (-_languages(fact, askable), fact.id)))
+        for turn, fact in enumerate(sorted(members, key=place))
     ]
-    chosen = {fact for _, _, fact in sorted(turns)[:limit]}
-    return _with_facts(facts, (fact for fact in facts.facts if fact.id in chosen))
+    return [fact for *_, fact in sorted(turns, key=lambda turn: turn[:3])]
 
 
 def _languages(fact: Fact, askable: Collection[tuple[str, str]]) -> int:
@@ -55,8 +68,8 @@ def _languages(fact: Fact, askable: Collection[tuple[str, str]]) -> int:
     return sum((fact.relation, language) in askable for language in fact.labels)
 
 
-def _with_facts(facts: FactSet, kept: Iterable[Fact]) -> FactSet:
-    """Return the set with other facts, and only what belongs to them."""
+def with_facts(facts: FactSet, kept: Iterable[Fact]) -> FactSet:
+    """Return the set with the facts `kept`, and only what belongs to them."""
     chosen = tuple(kept)
     pairs = Counter((fact.relation, language) for fact in chosen for language in fact.labels)
     relations = {relation for relation, _ in pairs}

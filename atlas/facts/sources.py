@@ -37,6 +37,7 @@ def read(
     limit: int | None = None,
     *,
     skip_bad: bool = False,
+    sample: int = 0,
 ) -> FactSet:
     """Read facts and templates.
 
@@ -48,6 +49,7 @@ def read(
         relations: names of relations, such as `P36`. None takes all.
         limit: at most so many facts in all, taken in turn from every relation, those first that can be asked
             in the most of the languages; see `limited`. 0 or None takes all.
+        sample: which of equals come first under a limit: another number, another sample.
         skip_bad: leave out and count lines that cannot be used, in place of an error.
 
     Raises:
@@ -60,7 +62,7 @@ def read(
     found = _read(dataset, languages, relations, skip_bad)
     if not found.facts:
         raise UsageError(f"No facts are left in {found.source}{_because(found, languages, relations)}.")
-    return limited(found, limit)
+    return limited(found, limit, sample)
 
 
 def _read(

@@ -42,6 +42,12 @@ def build(
         int | None,
         typer.Option(min=0, help="Facts to take at most; 0 for all. By default 60 of the bundled ones."),
     ] = None,
+    sample_seed: Annotated[
+        int, typer.Option(help="Which facts a limit takes, of those that are asked for alike.", metavar="SEED")
+    ] = 0,
+    known: Annotated[
+        bool, typer.Option("--known", help="Take only facts that the model knows, in languages where it does.")
+    ] = False,
     method: Annotated[str, typer.Option(help=f"{scorers.listed('build')}.")] = scorers.DEFAULT,
     at: At = Place.query,
     db: Db = DEFAULT_DB,
@@ -122,6 +128,8 @@ def build(
         languages=split(languages),
         relations=split(relations),
         limit=limit,
+        sample_seed=sample_seed,
+        known=known,
         skip_bad=skip_bad,
         db=db,
         shard=part,

@@ -1,0 +1,98 @@
+"""`--known`: facts whose answer is the model's own choice, in the languages where it is; and which a limit takes."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import atlas
+from atlas.building.job import BuildOptions, build
+from atlas.building.known import known_facts
+from atlas.errors import UsageError
+from atlas.facts import read
+from atlas.facts.selection import in_turn, limited
+from atlas.models import load_model
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_model("demo-mgpt", device="cpu")
+
+
+@pytest.fixture(scope="module")
+def some():
+    return read("bundled", languages=["en", "fr", "zh"], limit=12)
+
+
+def knows(model, facts, fact, language):
+    """Return whether plain runs choose the first token in more than half of the usable prompts."""
+    found = []
+    for prompt in facts.prompts():
+        if prompt.fact.id == fact.id and prompt.language == language and prompt.template.ends_in_object:
+            step = model.steps(prompt)[0]
+            logits = model.model(torch.tensor([step.ids])).logits[0, step.query]
+            found.append(int(logits.argmax()) == step.target)
+    return 2 * sum(found) > len(found)
+
+
+def test_what_is_known_is_what_plain_runs_choose(model, some):
+    found = {fact.id: set(fact.labels) for fact in known_facts(model, some, None).facts}
+    wanted = {
+        fact.id: {language for language in fact.labels if knows(model, some, fact, language)} for fact in some.facts
+    }
+    assert found == {fact: languages for fact, languages in wanted.items() if languages}
+    assert len(found) > 0
+
+
+def test_what_is_left_out_is_counted(model, some):
+    found = known_facts(model, some, None)
+    counts = {skip.reason: skip.count for skip in found.skips}
+    assert counts.get("the model knows the fact in no language", 0) == len(some.facts) - len(found.facts)
+    labels = {fact.id: len(fact.labels) for fact in some.facts}
+    left = sum(labels[fact.id] - len(fact.labels) for fact in found.facts)
+    assert counts.get("the model does not know the fact in that language", 0) == left
+
+
+def test_a_limit_counts_known_facts_in_turn_from_every_relation(model, some):
+    everything = {fact.id for fact in known_facts(model, some, None).facts}
+    wanted = [fact.id for fact in in_turn(some) if fact.id in everything][:3]
+    assert {fact.id for fact in known_facts(model, some, 3).facts} == set(wanted)
+
+
+def test_a_build_of_known_facts_stores_what_its_model_answers(tmp_path, model):
+    path = tmp_path / "known.duckdb"
+    options = BuildOptions("demo-mgpt", languages=["en"], limit=3, known=True, db=path, settings={"method": "gradient"})
+    summary = build(options)
+    with atlas.open(path) as opened:
+        rows = opened.sql("SELECT fact, sum((rank = 1)::INT) AS first, count(rank) AS usable FROM probe "
+                          "JOIN prompt USING (prompt) GROUP BY fact").to_pylist()  # fmt: skip
+    assert len(rows) == 3
+    assert all(2 * row["first"] > row["usable"] for row in rows)
+    again = build(options)
+    assert (again.run, again.before, again.attributed) == (summary.run, summary.total, 0)
+
+
+def test_a_model_that_knows_nothing_is_told_of(tmp_path):
+    """demo-mgpt knows no Chinese word in a set of other objects."""
+    path = tmp_path / "facts.csv"
+    path.write_text("relation,subject,object,language,template\nR,Oslo,Zzyzx,en,[X] is in [Y]\n")
+    options = BuildOptions("demo-mgpt", dataset=str(path), known=True, db=tmp_path / "a.duckdb")
+    with pytest.raises(UsageError, match="knows none of the 1 facts"):
+        build(options)
+
+
+@given(limit=st.integers(1, 40), seed=st.integers(0, 5))
+def test_a_sample_is_spread_over_relations_and_grows_with_its_limit(limit, seed):
+    facts = BUNDLED
+    chosen = limited(facts, limit, seed).facts
+    counts = [sum(fact.relation == relation for fact in chosen) for relation in {f.relation for f in facts.facts}]
+    assert max(counts) - min(counts) <= 1
+    assert {fact.id for fact in chosen} <= {fact.id for fact in limited(facts, limit + 5, seed).facts}
+
+
+def test_another_seed_is_another_sample():
+    samples = {tuple(sorted(fact.id for fact in limited(BUNDLED, 20, seed).facts)) for seed in range(4)}
+    assert len(samples) == 4
+
+
+BUNDLED = read("bundled")

@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyarrow import csv
 
 from atlas.attribution import METHODS
-from atlas.exam import all_rows, by_circuit, by_setting, figure, standard_grid
+from atlas.exam import all_rows, by_area, by_circuit, by_setting, figure, standard_grid
 from atlas.exam.job import examine
 
 SEEDS = 2
@@ -35,7 +35,10 @@ def examine_family(family: Literal["bert", "gpt2"], folder: Path) -> None:
         print(f"{family}, {failure.setting}, seed {failure.seed}: {failure.reason}", file=sys.stderr)
     csv.write_csv(all_rows(exam.rows), folder / f"planted-{family}.csv")
     (folder / f"planted-{family}.md").write_text(
-        markdown(by_setting(exam.rows)) + "\n" + markdown(by_circuit(exam.rows, "base")), "utf-8"
+        "\n".join(
+            map(markdown, (by_setting(exam.rows), by_circuit(exam.rows, "base"), by_area(exam.rows, exam.points)))
+        ),
+        "utf-8",
     )
     (folder / f"planted-{family}.svg").write_text(figure(exam.rows), "utf-8")
     print(f"{family}: {exam.seconds:.0f} s")

@@ -4,6 +4,7 @@ from atlas.exam.figure import figure
 from atlas.exam.grid import Setting, base_setting, standard_grid
 from atlas.exam.marking import Found, Mark, mark
 from atlas.exam.results import Failure, Row, all_rows, by_circuit, by_setting
+from atlas.exam.sweeping import Swept, area, by_area
 
 __all__ = [
     "Failure",
@@ -11,8 +12,11 @@ __all__ = [
     "Mark",
     "Row",
     "Setting",
+    "Swept",
     "all_rows",
+    "area",
     "base_setting",
+    "by_area",
     "by_circuit",
     "by_setting",
     "figure",

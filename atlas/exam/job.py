@@ -18,13 +18,13 @@ from atlas.running.scores import fill_run
 from atlas.store.stored import neuron_sets
 
 if TYPE_CHECKING:
-    from atlas.exam import Failure, Found, Row, Setting
+    from atlas.exam import Failure, Found, Mark, Row, Setting, Swept
     from atlas.models import LanguageModel
     from atlas.planted import Planted
     from atlas.store import Writer
 
     Case = tuple[Setting, int, tuple[str, ...]]
-    Marks = tuple[list[Row], list[Failure]]
+    Marks = tuple[list[Row], list[Swept], list[Failure]]
 
 
 TRIES = 4
@@ -33,11 +33,12 @@ TRIES = 4
 
 @dataclass(frozen=True)
 class Exam:
-    """All marks, the models that could not be planted, and how long it took."""
+    """All marks, the models that could not be planted, how long it took, and the marks at other thresholds."""
 
     rows: Sequence["Row"]
     failures: Sequence["Failure"]
     seconds: float
+    points: Sequence["Swept"] = ()
 
 
 def examine(
@@ -56,15 +57,17 @@ def examine(
     cases = [(setting, seed, tuple(methods)) for setting in settings for seed in range(seeds)]
     progress.start(sum(map(_prompts, cases)), 0, "prompts")
     rows: list[Row] = []
+    points: list[Swept] = []
     failures: list[Failure] = []
     try:
-        for case, (marked, failed) in zip(cases, _all(cases, workers), strict=True):
+        for case, (marked, swept, failed) in zip(cases, _all(cases, workers), strict=True):
             rows += marked
+            points += swept
             failures += failed
             progress.advance(_prompts(case))
     finally:
         progress.finish()
-    return Exam(rows, failures, monotonic() - started)
+    return Exam(rows, failures, monotonic() - started, points)
 
 
 def _prompts(case: "Case") -> int:
@@ -94,8 +97,8 @@ def _examine_one(case: "Case") -> "Marks":
     setting, seed, methods = case
     failures: list[Failure] = []
     planted, used = _plant(setting, seed, failures)
-    rows = [] if planted is None else list(_sit(setting, used, planted, methods))
-    return rows, failures
+    rows, points = ([], []) if planted is None else _sit(setting, used, planted, methods)
+    return rows, points, failures
 
 
 def _plant(setting: "Setting", seed: int, failures: list["Failure"]) -> tuple["Planted | None", int]:
@@ -112,37 +115,48 @@ def _plant(setting: "Setting", seed: int, failures: list["Failure"]) -> tuple["P
     return None, seed
 
 
-def _sit(setting: "Setting", seed: int, planted: "Planted", methods: Sequence[str]) -> Iterator["Row"]:
-    """Yield the marks of every method on one model."""
+def _sit(setting: "Setting", seed: int, planted: "Planted", methods: Sequence[str]) -> "tuple[list[Row], list[Swept]]":
+    """Return the marks of every method on one model, by the definitions and at other thresholds."""
     import pyarrow as pa
 
-    from atlas.exam import Row, mark
+    from atlas.exam import mark
     from atlas.exam.knockouts import knock_out_all
+    from atlas.exam.sweeping import Swept, swept
 
-    model = planted.language_model()
+    model, name = planted.language_model(), (setting.config.family, setting.name, seed)
     with TemporaryDirectory() as folder, atlas.open(Path(folder) / "exam.duckdb", "w") as writer:
         runs = {_attribute(writer, model, planted, method): method for method in methods}
         tables = knock_out_all(model, list(planted.facts.prompts()), _candidates(writer))
         if tables:
             writer.load("knockout", pa.concat_tables(tables))
         found = _found(writer, runs)
-    for run, method in runs.items():
-        for (target, circuit), one in mark(planted.truth, found[run]).items():
-            yield Row(
-                family=setting.config.family,
-                setting=setting.name,
-                axis=setting.axis,
-                background=setting.config.background,
-                facts=setting.facts,
-                layers=setting.config.layers,
-                seed=seed,
-                method=method,
-                target=target,
-                circuit=circuit,
-                right=one.right,
-                wrong=one.wrong,
-                missed=one.missed,
-            )
+        points = [
+            Swept(*name, method, sweep, threshold, one.right, one.wrong, one.missed)
+            for run, method in runs.items()
+            for sweep, threshold, one in swept(writer, run, planted.truth)
+        ]
+    marks = {method: mark(planted.truth, found[run]) for run, method in runs.items()}
+    return [_row(setting, seed, method, *key, one) for method, own in marks.items() for key, one in own.items()], points
+
+
+def _row(setting: "Setting", seed: int, method: str, target: str, circuit: str, one: "Mark") -> "Row":
+    from atlas.exam import Row
+
+    return Row(
+        family=setting.config.family,
+        setting=setting.name,
+        axis=setting.axis,
+        background=setting.config.background,
+        facts=setting.facts,
+        layers=setting.config.layers,
+        seed=seed,
+        method=method,
+        target=target,
+        circuit=circuit,
+        right=one.right,
+        wrong=one.wrong,
+        missed=one.missed,
+    )
 
 
 def _attribute(writer: "Writer", model: "LanguageModel", planted: "Planted", method: str) -> int:

@@ -27,13 +27,17 @@ def exam(
     family: Annotated[str, typer.Option(help="bert or gpt2.")] = "bert",
     method: Annotated[str | None, typer.Option(help="Scorers to compare, such as amig,kn; all if left out.")] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Models in each setting.")] = 2,
+    setting: Annotated[
+        str | None, typer.Option(help="Settings to take, such as base,translations compete; all if left out.")
+    ] = None,
     figure: Annotated[Path | None, typer.Option(help="Write a picture of the results too.", metavar="FILE.svg")] = None,
     to: Destination = STDOUT,
 ) -> None:
     """Examine the scorers on planted models, small ones with known circuits in their weights.
 
     Precision, recall and F1 of knowledge neurons, LIKN and DKN over a grid of settings, then recall by kind of circuit
-    in the base setting. The formats other than `table` write every count, a row each.
+    in the base setting, then the area under precision over recall as the thresholds `tau` and `least` go down, with
+    intervals over models. The formats other than `table` write every count, a row each.
     """
     methods = scorers.asked(split(method), "exam")
     family = option("--family", family, ("bert", "gpt2"))
@@ -42,7 +46,8 @@ def exam(
 
     from ..output.progress import TerminalProgress
 
-    settings = standard_grid(cast('Literal["bert", "gpt2"]', family))
+    grid = {one.name: one for one in standard_grid(cast('Literal["bert", "gpt2"]', family))}
+    settings = [grid[option("--setting", name, grid)] for name in split(setting) or grid]
     workers = min(os.cpu_count() or 1, MOST_WORKERS)
     found = examine(settings, methods, seeds, TerminalProgress(), workers)
     for failure in found.failures:
@@ -54,7 +59,7 @@ def exam(
 
 
 def _show(found: "Exam", to: Destination) -> None:
-    from atlas.exam import all_rows, by_circuit, by_setting
+    from atlas.exam import all_rows, by_area, by_circuit, by_setting
 
     if not found.rows:
         raise AtlasError("No model could be planted; the notes above say why.")
@@ -64,6 +69,9 @@ def _show(found: "Exam", to: Destination) -> None:
     STDOUT.write(by_setting(found.rows))
     print()
     STDOUT.write(by_circuit(found.rows, found.rows[0].setting))
+    if found.points:
+        print()
+        STDOUT.write(by_area(found.rows, found.points))
 
 
 def _draw(found: "Exam", path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from atlas.cli.main import main
-from atlas.exam import Setting, base_setting, by_circuit, grid, job, standard_grid
+from atlas.exam import Setting, base_setting, by_area, by_circuit, grid, job, standard_grid
 from atlas.planted import PlantConfig, PlantingError, planting
 
 SEEN_BY_ONE_LAYER = {
@@ -67,6 +67,22 @@ def test_peel_finds_all_that_is_planted_and_nothing_else(sat, target):
 
 def test_peel_takes_no_decoy(sat):
     assert mark(sat, "peel", "decoy").wrong == 0
+
+
+@pytest.mark.parametrize("method", ["amig", "joint", "greedy", "peel"])
+def test_the_sweep_passes_through_what_the_views_find(sat, method):
+    """At the definition's tau; and thresholds that rise find no more."""
+    points = [point for point in sat.points if (point.method, point.sweep) == (method, "tau")]
+    (there,) = (point.mark for point in points if point.threshold == 0.2)
+    assert there == mark(sat, method, "KN")
+    found = [point.right + point.wrong for point in sorted(points, key=lambda point: point.threshold)]
+    assert found == sorted(found, reverse=True)
+
+
+def test_peel_has_the_whole_area_under_both_sweeps(sat):
+    lines = {line["scorer"]: line for line in by_area(sat.rows, sat.points).to_pylist()}
+    assert float(lines["peel"]["area over tau"]) == float(lines["peel"]["area over least"]) == 1
+    assert all(float(line["area over tau"]) < 1 for scorer, line in lines.items() if scorer != "peel")
 
 
 def test_table_says_who_misses_what(sat):

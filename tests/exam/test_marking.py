@@ -1,13 +1,16 @@
 """Marks, tables and the figure, on results small enough to count by hand."""
 
+import re
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atlas.exam import Found, Mark, Row, all_rows, by_circuit, by_setting, figure, mark
+from atlas.exam import Found, Mark, Row, Swept, all_rows, area, by_area, by_circuit, by_setting, figure, mark
 from atlas.exam.marking import compare
+from atlas.exam.sweeping import THRESHOLDS
 from atlas.planted import Truth
 
 A, B, C, D = (0, 1), (1, 2), (2, 3), (3, 4)
@@ -97,6 +100,46 @@ def test_all_rows_keep_every_count():
     table = all_rows(rows())
     assert table.num_rows == len(rows())
     assert sum(table["wrong"].to_pylist()) == 2 * 5
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ([(1, 0, 1), (2, 0, 0)], 1.0),
+        ([(1, 0, 1), (1, 3, 1)], 0.5),
+        ([(1, 1, 1), (2, 2, 0)], 0.5),
+        ([(0, 4, 2), (2, 6, 0)], 0.25),
+        ([(0, 0, 2)], 0.0),
+    ],
+)
+def test_area_under_precision_over_recall(counts, expected):
+    assert area([Mark(*one) for one in counts]) == pytest.approx(expected)
+
+
+def points(seed, right):
+    """A scorer that finds `right` of 4 neurons at every threshold, and one wrong one."""
+    return [
+        Swept("bert", "base", seed, "amig", sweep, threshold, right, 1, 4 - right)
+        for sweep, thresholds in THRESHOLDS.items()
+        for threshold in thresholds
+    ]
+
+
+def test_areas_of_models_are_those_of_their_counts_with_an_interval():
+    known = [row for row in rows() if (row.setting, row.method, row.target) == ("base", "amig", "KN")]
+    both = [*known, *(replace(row, seed=1) for row in known)]
+    (line,) = by_area(both, [*points(0, 4), *points(1, 2)]).to_pylist()
+    # 6 of 8 are found beside two wrong ones; drawing one of the models twice gives 0.8 and 1/3.
+    value, low, high = map(float, re.findall(r"[\d.]+", line["area over tau"]))
+    assert value == pytest.approx(6 / 8 * 6 / 8, abs=1e-3)
+    assert (low, high) == (pytest.approx(2 / 3 / 2, abs=1e-3), pytest.approx(4 / 5, abs=1e-3))
+    assert line["KN F1"].startswith("1.000")
+
+
+def test_one_model_has_no_interval():
+    known = [row for row in rows() if (row.setting, row.method, row.target) == ("base", "amig", "KN")]
+    (line,) = by_area(known, points(0, 4)).to_pylist()
+    assert line["area over least"] == "0.800"
 
 
 def test_figure_is_wellformed_and_its_texts_are_escaped():

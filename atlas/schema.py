@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION = 8
+VERSION = 9
 """Number of the newest migration; the schema that this package reads and writes."""
 
 USABLE_STATUSES = ("ok", "not_converged")
@@ -359,6 +359,8 @@ _ALL = (
                nullable=True),
         Column("known", "BOOLEAN", "true to count a fact only in languages where the model knows it: the answer's "
                "first token is its own choice in more than half of the usable prompts", source="METHOD 3b"),
+        Column("replace", "VARCHAR", "which knock-outs its DKNs are of: those where a cut neuron becomes zero, mean or "
+               "swap", source="METHOD 4"),
     )),
     Table("in_use", "What a query means that names no run and no definition: one row, which `atlas use` writes.",
           ("definition",), (

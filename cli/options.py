@@ -27,6 +27,14 @@ OldName = Annotated[str | None, typer.Option(hidden=True)]
 """An option that goes by another name now."""
 Rows = Annotated[int, typer.Option("--limit", min=0, help="Rows to show at most; 0 for all.")]
 Json = Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")]
+Replace = Annotated[
+    str | None,
+    typer.Option(
+        help="What a cut neuron becomes: zero, mean (over prompts of other relations) or swap (its value in the same "
+        "template with another fact of the relation); what the definition reads if left out.",
+        metavar="VALUE",
+    ),
+]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Skip malformed lines and count them.")]
 
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from atlas import scorers
 from atlas.errors import StoreError, UsageError
 from atlas.ids import stable_id
 from atlas.matching import option
-from atlas.running.choice import ModelChoice
+from atlas.running.choice import ModelChoice, replace_of
 from atlas.running.progress import Progress
 from atlas.store.connection import check_file
 from atlas.store.naming import language_of, relation_of, understood
@@ -33,13 +33,14 @@ if TYPE_CHECKING:
 class CheckOptions(ModelChoice):
     """With which model and whose neurons to judge.
 
-    `source` is the method whose run names the neurons, or `union`. Claims are put in `templates` templates at most.
-    `at` is the position of the run's neurons.
+    `source` is the method whose run names the neurons, or `union`; DKN are those of knock-outs by `replace`, None
+    for the definition's. Claims are put in `templates` templates at most. `at` is the position of the run's neurons.
     """
 
     db: Path = Path("atlas.duckdb")
     source: str = scorers.DEFAULT
     definition: str = "default"
+    replace: str | None = None
     templates: int = 2
     seed: int = 0
     at: "Position" = "query"
@@ -103,6 +104,7 @@ def opened(options: CheckOptions, progress: Progress | None) -> Iterator[Session
     from atlas.checking.neurons import read_world, relation_neurons
 
     progress = progress or Progress()
+    options = replace(options, replace=replace_of(options.replace))
     check_file(options.db)
     with atlas.open(options.db, "a") as writer:
         options = understood(writer, options)
@@ -111,7 +113,9 @@ def opened(options: CheckOptions, progress: Progress | None) -> Iterator[Session
         info = model.info
         run = choose_runs(writer, info.id, options.model, options.source, options.at)[0]
         progress.step("reading the neurons of relations")
-        neurons = relation_neurons(writer, run, options.definition, info.layers, info.neurons, options.seed)
+        neurons = relation_neurons(
+            writer, run, options.definition, info.layers, info.neurons, options.seed, options.replace
+        )
         if not neurons:
             raise UsageError(
                 f"{options.db} has no neurons of a relation in run {run} by definition {options.definition!r}; "
@@ -167,8 +171,9 @@ def evaluate_claims(
         found = evaluate(cases, session.of_cases(cases), spoken, options.seed)
         sets = {name: sorted([*key, list(n)] for key, n in r.sets.items()) for name, r in session.neurons.items()}
         identity = stable_id(
-            "evaluation", session.run, options.definition, options.seed, sets, [case.id for case in cases]
-        )
+            "evaluation", session.run, options.definition, options.seed, sets, [case.id for case in cases],
+            *filter(None, [options.replace]),
+        )  # fmt: skip
         session.writer.load("claim", claim_table(cases))
         session.writer.load("verdict", verdict_table(identity, session.run, cases, found.verdicts))
         return identity, found, claims.left_out

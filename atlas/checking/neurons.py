@@ -32,15 +32,15 @@ def read_world(atlas: "Atlas") -> World:
 
 
 def relation_neurons(
-    atlas: "Atlas", run: int, definition: str, layers: int, width: int, seed: int
+    atlas: "Atlas", run: int, definition: str, layers: int, width: int, seed: int, replace: str | None = None
 ) -> dict[str, RelationNeurons]:
     """Return each relation's neurons, found on training facts: DKN, knowledge neurons and LIKN, and random ones.
 
     `dkn-or-kn` are the knowledge neurons where a relation has no DKN in a language, and `dkn-languages` those of all
-    languages together. Random neurons are as many as the former, anywhere in the model's `layers` of `width` neurons.
+    languages together; DKN are of knock-outs by `replace`, None for the definition's. Random ones are anywhere.
     """
     relations: dict[str, dict[tuple[str, str], tuple[Neuron, ...]]] = {}
-    found = neuron_sets(atlas, _NEURONS, {"run": run, "definition": definition})
+    found = neuron_sets(atlas, _NEURONS, {"run": run, "definition": definition, "replace": replace})
     for (evidence, relation, language), neurons in found.items():
         relations.setdefault(relation, {})[evidence, language] = tuple(neurons)
     return {
@@ -68,8 +68,9 @@ def _derived(
 
 _NEURONS = """
 WITH found AS (
-    SELECT 'dkn' AS evidence, relation, language, layer, neuron FROM relation_dkn_all
-    WHERE run = $run AND definition = $definition
+    SELECT 'dkn' AS evidence, relation, language, layer, neuron
+    FROM relation_dkn_of(replaced(definition_of($definition, $run), $replace))
+    WHERE run = $run
     UNION ALL
     SELECT 'kn' AS evidence, k.relation, k.language, k.layer, k.neuron
     FROM relation_kn_all AS k JOIN knockout_source AS origin ON origin.source = k.run

@@ -179,15 +179,20 @@ def _changes(model: LanguageModel, cases: Sequence[Case], places: Sequence[Place
         case, start = cases[place], 0
         for layer, index in neurons_by_layer(model, case.neurons).items():
             if layer not in found:
-                one = torch.ones(len(places), model.info.neurons, dtype=model.dtype, device=model.device)
-                found[layer] = Change(one, torch.zeros_like(one) if replaced else None)
+                found[layer] = _unchanged(model, len(places), replaced=replaced)
             change, index = found[layer], index.to(model.device)
             change.factor[row, index] = case.factor
             if change.value is not None and case.values is not None:
-                values = case.values[min(nth, len(case.values) - 1), start : start + len(index)]
-                change.value[row, index] = values.to(change.value)
+                become = case.values[min(nth, len(case.values) - 1), start : start + len(index)]
+                change.value[row, index] = become.to(change.value)
             start += len(index)
     return found
+
+
+def _unchanged(model: LanguageModel, rows: int, *, replaced: bool) -> Change:
+    """Return a change of one layer, `[row, neuron]`, that leaves all as it is; `replaced`: with places for values."""
+    one = torch.ones(rows, model.info.neurons, dtype=model.dtype, device=model.device)
+    return Change(one, torch.zeros_like(one) if replaced else None)
 
 
 @dataclass(frozen=True, slots=True)

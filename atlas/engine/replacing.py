@@ -4,7 +4,7 @@
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from operator import itemgetter
 from typing import Protocol
@@ -15,7 +15,7 @@ from torch import Tensor
 from atlas.engine.batches import Budget, StepBatch, by_shape, fitting, steps_of
 from atlas.engine.tracing import neurons_at
 from atlas.facts import Prompt
-from atlas.ids import stable_id
+from atlas.ids import Neuron, stable_id
 from atlas.models import LanguageModel, Position, Step
 
 MEAN_PROMPTS = 64
@@ -30,6 +30,9 @@ class Replacing(Protocol):
     def reason(self, prompt: Prompt) -> str | None:
         """Return why there are no values for `prompt`, as a status, None if there are."""
 
+    def other(self, prompt: Prompt) -> int | None:
+        """Return the fact whose values the neurons take in `prompt`; None where they are of many."""
+
     def values(self, prompts: Sequence[Prompt], keep: Keep = lambda _, neurons: neurons) -> list[Tensor]:
         """Return what `keep` keeps of the values for each prompt, `[step, ...]`; a prompt with a reason is an error."""
 
@@ -41,11 +44,27 @@ def replacing(
     seed: int,
     budget: Budget | int | None = None,
     at: Position = "query",
+    partners: Mapping[int, int] | None = None,
 ) -> Replacing | None:
     """Return what `replace` asks for, made of `prompts`, usable ones, neurons `at` a position; None for zero."""
-    if replace == "zero":
-        return None
-    return (Means if replace == "mean" else Swap)(model, prompts, seed, budget, at)
+    if replace == "mean":
+        return Means(model, prompts, seed, budget, at)
+    return None if replace == "zero" else Swap(model, prompts, seed, budget, at, partners)
+
+
+def gathered(
+    values: Callable[[Sequence[Prompt], Keep], list[Tensor]], asked: Sequence[tuple[Prompt, Sequence[Neuron]]]
+) -> list[Tensor]:
+    """Return what `values` gives for some neurons in some prompts, `[step, neuron]` each; a prompt is run once."""
+    prompts = {prompt.id: prompt for prompt, _ in asked}
+    wanted: dict[int, dict[Neuron, int]] = {prompt: {} for prompt in prompts}
+    for prompt, neurons in asked:
+        for neuron in neurons:
+            wanted[prompt.id].setdefault(neuron, len(wanted[prompt.id]))
+    index = [torch.tensor(list(columns)).reshape(-1, 2).T for columns in wanted.values()]
+    read = values(list(prompts.values()), lambda place, neurons: neurons[index[place][0], index[place][1]])
+    found = dict(zip(prompts, read, strict=True))
+    return [found[prompt.id][:, [wanted[prompt.id][n] for n in neurons]] for prompt, neurons in asked]
 
 
 class Means:
@@ -74,6 +93,10 @@ class Means:
         relations = {other.fact.relation for other in self._prompts[prompt.language]}
         return None if relations - {prompt.fact.relation} else "no_other_relation"
 
+    def other(self, prompt: Prompt) -> int | None:
+        """Return None: a mean is of many facts."""
+        return None
+
     def values(self, prompts: Sequence[Prompt], keep: Keep = lambda _, neurons: neurons) -> list[Tensor]:
         """Return the means for each prompt, one step for all: `[1, ...]`."""
         return [keep(i, self.of(prompt.language, prompt.fact.relation))[None] for i, prompt in enumerate(prompts)]
@@ -100,7 +123,8 @@ class Means:
 class Swap:
     """A neuron's value in the same template filled with another fact of the relation that has another object.
 
-    A fact's partner is the first one in an order that is drawn for it, among those that the template is usable with.
+    A fact's partner is the first one in an order that is drawn for it, among those that the template is usable with;
+    `partners` says by prompt which fact was taken before, and stays.
     """
 
     def __init__(
@@ -110,8 +134,10 @@ class Swap:
         seed: int,
         budget: Budget | int | None = None,
         at: Position = "query",
+        partners: Mapping[int, int] | None = None,
     ) -> None:
         self._model, self._budget, self._seed, self._at = model, Budget.of(model, budget), seed, at
+        self._before = partners or {}
         self._prompts: dict[int, list[Prompt]] = defaultdict(list)
         for prompt in prompts:
             self._prompts[prompt.template.id].append(prompt)
@@ -127,13 +153,22 @@ class Swap:
             for other in self._prompts[prompt.template.id]
             if other.fact.object != prompt.fact.object and other.answer != prompt.answer
         ]
-        return min(others, key=lambda other: stable_id("swap", self._seed, prompt.fact.id, other.fact.id), default=None)
+        before = self._before.get(prompt.id)
+        return min(others, key=lambda other: (other.fact.id != before, self._order(prompt, other)), default=None)
+
+    def other(self, prompt: Prompt) -> int | None:
+        """Return the partner's fact."""
+        partner = self.partner(prompt)
+        return None if partner is None else partner.fact.id
 
     def values(self, prompts: Sequence[Prompt], keep: Keep = lambda _, neurons: neurons) -> list[Tensor]:
         """Return the partners' values, step by step of the partner's answer: `[step, ...]`."""
         partners = [partner for partner in map(self.partner, prompts) if partner is not None]
         assert len(partners) == len(prompts)
         return values_of(self._model, partners, keep, self._budget, self._at)
+
+    def _order(self, prompt: Prompt, other: Prompt) -> int:
+        return stable_id("swap", self._seed, prompt.fact.id, other.fact.id)
 
 
 def sample(prompts: Sequence[Prompt], seed: int) -> list[Prompt]:

@@ -1,12 +1,12 @@
 """The job of `atlas knockout`: measure the candidates of degenerate knowledge neurons (METHOD 3, Eq. 9-10)."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import atlas
 from atlas import scorers
@@ -14,7 +14,7 @@ from atlas.attribution.identity import versions
 from atlas.errors import UsageError
 from atlas.facts import Prompt
 from atlas.ids import Neuron
-from atlas.running.choice import ModelChoice
+from atlas.running.choice import ModelChoice, replace_of
 from atlas.running.progress import Progress
 from atlas.running.stopping import orderly_stop
 from atlas.running.work import work
@@ -26,7 +26,8 @@ from atlas.store.stored import neuron_sets, usable_prompts
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from atlas.knockout.search import Known, SearchLimits
+    from atlas.engine.replacing import Replacing
+    from atlas.knockout.search import Known, Search, SearchLimits
     from atlas.models import LanguageModel, Position
     from atlas.store import Writer
 
@@ -39,7 +40,7 @@ class KnockoutOptions(ModelChoice):
 
     `source` is the scorer whose run names the candidates, or `union` for all that the atlas holds of the model; `run`
     says which run where there are several. `top` candidates are taken of each fact and language, sets have up to
-    `max_order` neurons, cut `at` the run's position.
+    `max_order` neurons, cut `at` the run's position; they become `replace`, None for what the definition reads.
     """
 
     db: Path = Path("atlas.duckdb")
@@ -52,6 +53,7 @@ class KnockoutOptions(ModelChoice):
     max_order: int = 2
     control: bool = True
     definition: str = "default"
+    replace: str | None = None
     seed: int = 0
     at: "Position" = "query"
 
@@ -68,6 +70,7 @@ class KnockoutSummary:
     run: int
     model: str
     source: str
+    replace: str
     prompts: int
     left: int
     rows: int
@@ -94,7 +97,10 @@ def knockout(options: KnockoutOptions, progress: Progress | None = None) -> Knoc
     progress = progress or Progress()
     if not (1 <= options.max_order <= 6 and options.top >= 1):
         raise UsageError("--top must be at least 1 and --max-order from 1 to 6.")
+    options = replace(options, replace=replace_of(options.replace))
     check_file(options.db)
+    from atlas.knockout.search import SearchLimits
+
     with atlas.open(options.db, "a") as writer:
         options = understood(writer, options)
         progress.step(f"loading model {options.model}")
@@ -104,7 +110,13 @@ def knockout(options: KnockoutOptions, progress: Progress | None = None) -> Knoc
         runs = choose_runs(writer, model.info.id, options.model, method, options.at) if chosen is None else [chosen]
         run = union_run(writer, model, runs, options.at) if options.source == UNION else runs[0]
         progress.step("choosing candidates")
-        job = _Job(options, progress, writer, model, run, runs)
+        read = _definition(writer, options)
+        options = replace(options, replace=options.replace or str(read["replace"]))
+        limits = SearchLimits(
+            top=options.top, max_order=options.max_order, control=options.control, seed=options.seed,
+            budget=options.bytes, t_low=read["t_low"], absolute=read["absolute"],
+        )  # fmt: skip
+        job = _Job(options, progress, writer, model, run, runs, limits)
         job.work()
         return job.summary(started)
 
@@ -119,6 +131,7 @@ class _Job:
     model: "LanguageModel"
     run: int
     runs: Sequence[int]
+    limits: "SearchLimits"
     total: int = 0
     done: int = 0
     rows: int = 0
@@ -127,14 +140,12 @@ class _Job:
 
     def work(self) -> None:
         """Measure and load, batch by batch: all prompts of one fact in one language."""
-        from atlas.knockout.search import Search
-
         candidates = self._candidates()
         batches = [list(group) for _, group in groupby(self._prompts(), key=_key)]
         filled = [batch for batch in batches if candidates.get(_key(batch[0]))]
         self.empty = len(batches) - len(filled)
         self.total = sum(map(len, filled))
-        search = Search(self.model, self.run, candidates, self._limits(), self._stored, self.unusable, self.options.at)
+        search = self._search(candidates)
         self.progress.start(self.total, 0, "prompts")
         try:
             with orderly_stop(self.progress.stopping) as stop:
@@ -145,12 +156,14 @@ class _Job:
     def summary(self, started: float) -> KnockoutSummary:
         """Count what the run holds now."""
         self.progress.step("counting what was found")
-        found = self.writer.sql(_FOUND, {"run": self.run, "definition": self.options.definition}).to_pylist()[0]
+        asked = {"run": self.run, "definition": self.options.definition, "replace": self.options.replace}
+        found = self.writer.sql(_FOUND, asked).to_pylist()[0]
         return KnockoutSummary(
             atlas=self.options.db,
             run=self.run,
             model=self.model.info.name,
             source=self.options.source,
+            replace=self.options.replace or "zero",
             prompts=self.total,
             left=self.total - self.done,
             rows=self.rows,
@@ -190,47 +203,56 @@ class _Job:
         parameters = {"runs": list(self.runs), "definition": self.options.definition}
         return neuron_sets(self.writer, _CANDIDATES, parameters)
 
-    def _limits(self) -> "SearchLimits":
-        """Return how far to search; raises UsageError for a definition that the atlas does not have."""
-        from atlas.knockout.search import SearchLimits
+    def _search(self, candidates: dict[Key, list[Neuron]]) -> "Search":
+        from atlas.knockout.search import Search
+
+        return Search(
+            self.model, self.run, candidates, self.limits, self._stored, self.unusable, self.options.at,
+            self.options.replace or "zero", self._replacing(),
+        )  # fmt: skip
+
+    def _replacing(self) -> "Replacing | None":
+        """Return where the values come from that cut neurons take: the prompts of the runs, partners as before."""
+        from atlas.engine.replacing import replacing
 
         options = self.options
-        rows = self.writer.sql(_THRESHOLDS, [options.definition]).to_pylist()
-        if not rows:
-            raise UsageError(
-                f"{options.db} has no definition {options.definition!r}; its table `definition` lists them."
-            )
-        return SearchLimits(
-            top=options.top,
-            max_order=options.max_order,
-            control=options.control,
-            seed=options.seed,
-            budget=options.bytes,
-            **rows[0],
-        )
+        pool = usable_prompts(self.writer, self.runs) if options.replace != "zero" else []
+        partners = {row["prompt"]: row["other"] for row in self.writer.sql(_PARTNERS, {"run": self.run}).to_pylist()}
+        return replacing(self.model, options.replace or "zero", pool, options.seed, options.bytes, options.at, partners)
 
     def _stored(self, prompts: Sequence[int]) -> "Known":
         """Return what the run's knock-outs of some prompts gave."""
         from atlas.knockout.search import Known
 
-        rows = self.writer.sql(_STORED, {"run": self.run, "prompts": list(prompts)}).to_pylist()
+        asked = {"run": self.run, "prompts": list(prompts), "replace": self.options.replace}
+        rows = self.writer.sql(_STORED, asked).to_pylist()
         return Known(
             {(row["prompt"], row["set"], row["control"]): row["after"] for row in rows},
             {row["prompt"]: row["before"] for row in rows},
         )
 
 
+def _definition(writer: "Writer", options: KnockoutOptions) -> Mapping[str, Any]:
+    """Return what the definition says of knock-outs; raises UsageError for one that the atlas does not have."""
+    rows: list[Mapping[str, Any]] = writer.sql(_THRESHOLDS, [options.definition]).to_pylist()
+    if not rows:
+        raise UsageError(f"{options.db} has no definition {options.definition!r}; its table `definition` lists them.")
+    return rows[0]
+
+
 def _key(prompt: Prompt) -> Key:
     return prompt.fact.id, prompt.language
 
 
-_THRESHOLDS = "SELECT t_low, absolute FROM definition WHERE definition = ?"
+_THRESHOLDS = "SELECT t_low, absolute, replace FROM definition WHERE definition = ?"
 
 _STORED = """
 SELECT prompt, "set", control, before, after
 FROM knockout
-WHERE run = $run AND list_contains($prompts, prompt)
+WHERE run = $run AND list_contains($prompts, prompt) AND replace = $replace
 """
+
+_PARTNERS = "SELECT DISTINCT prompt, other FROM knockout WHERE run = $run AND other IS NOT NULL"
 
 _CANDIDATES = """
 SELECT fact, language, layer, neuron
@@ -248,10 +270,11 @@ ORDER BY fact, language, min(place), layer, neuron
 _FOUND = """
 SELECT
     (SELECT count(DISTINCT prompt.fact) FROM knockout JOIN prompt USING (prompt)
-     WHERE knockout.run = $run AND size >= 2)::BIGINT AS facts,
-    (SELECT count(DISTINCT fact) FROM dkn_all WHERE run = $run AND definition = $definition) AS facts_with_dkn,
-    (SELECT count(DISTINCT fact) FROM dkn_control_all WHERE run = $run AND definition = $definition)
-        AS facts_with_control
+     WHERE knockout.run = $run AND knockout.replace = $replace AND size >= 2)::BIGINT AS facts,
+    (SELECT count(DISTINCT fact) FROM dkn_of(replaced(definition_of($definition, $run), $replace))
+     WHERE run = $run) AS facts_with_dkn,
+    (SELECT count(DISTINCT fact) FROM dkn_control_of(replaced(definition_of($definition, $run), $replace))
+     WHERE run = $run) AS facts_with_control
 """
 
 

@@ -5,8 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pyarrow as pa
+from torch import Tensor
 
 from atlas.engine.cuts import NeuronSet
+from atlas.engine.replacing import Replacing
 from atlas.facts import Prompt
 from atlas.ids import Neuron
 from atlas.knockout.knockout import knock_out
@@ -46,7 +48,8 @@ class SearchLimits:
 class Search:
     """Measures sets of the best candidates of each fact and language; `stored` says what is known of some prompts.
 
-    `unusable` counts the prompts that gave no numbers, by status; neurons are cut `at` the run's position.
+    Neurons are cut `at` the run's position and become `replace`, whose values `replacing` has; None for zero.
+    `unusable` counts the prompts that gave no numbers, by status.
     """
 
     model: LanguageModel
@@ -56,6 +59,8 @@ class Search:
     stored: Callable[[Sequence[int]], Known]
     unusable: Counter[str] = field(default_factory=Counter)
     at: Position = "query"
+    replace: str = "zero"
+    replacing: Replacing | None = None
 
     def measure(self, prompts: Sequence[Prompt]) -> list[pa.Table]:
         """Return the new rows of each prompt, for the table `knockout`; all prompts are of one fact and language."""
@@ -71,14 +76,17 @@ class _Batch:
     def __init__(self, search: Search, prompts: Sequence[Prompt]) -> None:
         fact, language = prompts[0].fact.id, prompts[0].language
         found, limits = search.candidates[fact, language], search.limits
-        self.model, self.run, self.limits, self.prompts = search.model, search.run, limits, prompts
-        self.at = search.at
+        self.search, self.model, self.limits, self.prompts = search, search.model, limits, prompts
         self.top = list(found[: limits.top])
         self.twins: dict[Neuron, Neuron] = {}
         if limits.control:
             self.twins = control_neurons(self.top, found, self.model.info.neurons, limits.seed, fact, language)
         self.known = search.stored([prompt.id for prompt in prompts])
         self.unusable: dict[int, str] = {}
+        self.values: dict[int, Tensor] = {}  # [step, layer, neuron], what cut neurons become
+        if search.replacing is not None:
+            reasons = {prompt.id: search.replacing.reason(prompt) for prompt in prompts}
+            self.unusable = {prompt: reason for prompt, reason in reasons.items() if reason}
         self.new: list[list[tuple[Trial, float]]] = [[] for _ in prompts]
 
     def search_all(self) -> None:
@@ -94,10 +102,14 @@ class _Batch:
 
     def tables(self) -> list[pa.Table]:
         """Return each prompt's new rows."""
+        run, replace, replacing = self.search.run, self.search.replace, self.search.replacing
         return [
-            to_table(self.run, prompt.id, self.known.before.get(prompt.id, 0.0), new)
+            to_table(
+                run, prompt.id, self.known.before.get(prompt.id, 0.0), new, replace,
+                replacing.other(prompt) if new and replacing else None,
+            )
             for prompt, new in zip(self.prompts, self.new, strict=True)
-        ]
+        ]  # fmt: skip
 
     def _measure(self, sets: Sequence[NeuronSet]) -> None:
         """Knock out `sets` and their controls in every prompt, those that are not known yet."""
@@ -113,7 +125,8 @@ class _Batch:
             [self.prompts[i] for i in asked],
             [[trial.neurons for trial in missing[i]] for i in asked],
             self.limits.budget,
-            at=self.at,
+            self._become([self.prompts[i] for i in asked]),
+            self.search.at,
         )
         for i, result in zip(asked, results, strict=True):
             if result.before is None or result.after is None:
@@ -123,6 +136,15 @@ class _Batch:
             new = list(zip(missing[i], result.after.tolist(), strict=True))
             self.known.after |= {self._key(self.prompts[i], trial): after for trial, after in new}
             self.new[i] += new
+
+    def _become(self, prompts: Sequence[Prompt]) -> list[Tensor] | None:
+        """Return what neurons that are cut become in each prompt, None for zero; read once."""
+        if self.search.replacing is None:
+            return None
+        new = [prompt for prompt in prompts if prompt.id not in self.values]
+        found = self.search.replacing.values(new)
+        self.values |= {prompt.id: values for prompt, values in zip(new, found, strict=True)}
+        return [self.values[prompt.id] for prompt in prompts]
 
     def _key(self, prompt: Prompt, trial: Trial) -> Key:
         return prompt.id, set_id(trial.neurons), trial.control

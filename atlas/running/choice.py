@@ -3,7 +3,9 @@
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
-from atlas.errors import ModelError
+from atlas.errors import ModelError, UsageError
+from atlas.matching import option
+from atlas.schema import REPLACES
 
 if TYPE_CHECKING:
     from atlas.models import LanguageModel
@@ -73,3 +75,16 @@ class ModelChoice(OpenChoice):
             revision=self.revision,
             allow_pickle=self.allow_pickle,
         )
+
+
+def replace_of(word: str | None, scope: str = "query") -> str | None:
+    """Return which `replace` is meant, None for None.
+
+    Raises UsageError for one that is not known, and for values read at one position that are put everywhere.
+    """
+    if word is None:
+        return None
+    meant = option("--replace", word, REPLACES)
+    if meant != "zero" and scope != "query":
+        raise UsageError(f"--replace {meant} takes values of one position; leave --scope at query.")
+    return meant

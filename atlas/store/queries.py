@@ -8,7 +8,7 @@ THRESHOLDS: Mapping[str, Sequence[str]] = {
     "knowledge_neuron": ("tau", "tau_by_language", "share", "normalization", "least", "known"),
     "likn": ("tau", "tau_by_language", "share", "min_languages", "normalization", "least", "known"),
     "likn_specificity": ("tau", "tau_by_language", "share", "min_languages", "normalization", "least", "known"),
-    "dkn": ("t_low", "t_high", "absolute", "strict"),
+    "dkn": ("t_low", "t_high", "absolute", "strict", "replace"),
 }
 """The thresholds that the `..._at` macro of a view takes."""
 

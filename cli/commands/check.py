@@ -18,6 +18,7 @@ from ..options import (
     Languages,
     Place,
     Relations,
+    Replace,
     choosing_model,
     split,
     writing,
@@ -66,6 +67,7 @@ def check(
     templates: Annotated[int, typer.Option(min=1, help="Templates that a claim is put in, at most.")] = 2,
     definition: Annotated[str, typer.Option(help="Named thresholds that say what a DKN is.")] = "default",
     at: At = Place.query,
+    replace: Replace = None,
     db: Db = DEFAULT_DB,
     seed: Annotated[int, typer.Option(help="Seed of wrong objects, random neurons and intervals.")] = 0,
     to: Destination = STDOUT,
@@ -79,7 +81,14 @@ def check(
     from atlas.checking.job import CheckOptions
 
     options = CheckOptions(
-        **choice.given(), db=db, source=from_, definition=definition, templates=templates, seed=seed, at=at.value
+        **choice.given(),
+        db=db,
+        source=from_,
+        definition=definition,
+        replace=replace,
+        templates=templates,
+        seed=seed,
+        at=at.value,
     )
     one = (subject, relation, object_)
     _check_usage(one, claims, evaluate=evaluate)

@@ -11,7 +11,7 @@ from atlas.running.choice import ModelChoice
 
 from .. import diagnostics
 from ..exits import ExitCode
-from ..options import DEFAULT_DB, DEMO, At, Db, Languages, Place, Relations, choosing_model, split
+from ..options import DEFAULT_DB, DEMO, At, Db, Languages, Place, Relations, Replace, choosing_model, split
 
 if TYPE_CHECKING:
     from atlas.knockout.job import KnockoutSummary
@@ -34,13 +34,15 @@ def knockout(
     control: Annotated[bool, typer.Option(help="Measure random sets of the same size and layers too.")] = True,
     definition: Annotated[str, typer.Option(help="Named thresholds that say what a knowledge neuron is.")] = "default",
     at: At = Place.query,
+    replace: Replace = None,
     db: Db = DEFAULT_DB,
-    seed: Annotated[int, typer.Option(help="Seed of the random sets.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random sets, and of the facts whose values are taken.")] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Zero knowledge neurons, alone and together, and store what the answers lose.
+    """Cut knowledge neurons, alone and together, and store what the answers lose.
 
-    The views dkn, dkn_control, dkn_summary and relation_dkn read the measurements. What the atlas holds already is
+    The views dkn, dkn_control, dkn_summary and relation_dkn read the measurements of the `replace` of their definition,
+    zero for most; dkn_by_replace sets all side by side. What the atlas holds already is
     not measured again: after Ctrl-C or a crash, the same command goes on.
     """
     from atlas.knockout.job import KnockoutOptions
@@ -59,6 +61,7 @@ def knockout(
         max_order=max_order,
         control=control,
         definition=definition,
+        replace=replace,
         seed=seed,
         at=at.value,
     )
@@ -82,9 +85,10 @@ def finish(summary: "KnockoutSummary", *, json: bool, show: bool = True) -> None
 
 def _lines(summary: "KnockoutSummary") -> list[str]:
     skipped = [f"  {count:,} prompts gave no numbers: {status}" for status, count in sorted(summary.unusable.items())]
+    cut = "" if summary.replace == "zero" else f", cut to {summary.replace}"
     return [
         f"Measured {summary.rows:,} knock-outs in {summary.prompts:,} prompts with {summary.model} "
-        f"(neurons of {summary.source}) in {summary.seconds:.1f} s.",
+        f"(neurons of {summary.source}{cut}) in {summary.seconds:.1f} s.",
         f"  {summary.without_candidates:,} times a fact had no knowledge neuron in a language.",
         *skipped,
         f"Found a DKN in {summary.facts_with_dkn:,} of {summary.facts:,} facts; "
@@ -101,6 +105,7 @@ def values(summary: "KnockoutSummary") -> dict[str, object]:
         "run": str(summary.run),
         "model": summary.model,
         "source": summary.source,
+        "replace": summary.replace,
         "prompts": summary.prompts,
         "left": summary.left,
         "measured": summary.rows,

@@ -152,6 +152,15 @@ def test_a_partner_is_another_fact_with_another_object_and_stays_as_facts_are_ad
     assert drawn == {"Germany", "Japan"}
 
 
+def test_a_partner_that_was_taken_before_stays():
+    model, prompt = make_model("bert"), PROMPTS[0]
+    for other in PROMPTS:
+        if other.template == prompt.template and other.answer != prompt.answer:
+            swap = Swap(model, PROMPTS, 5, partners={prompt.id: other.fact.id})
+            assert swap.partner(prompt) == other
+            assert swap.other(prompt) == other.fact.id
+
+
 def test_what_has_no_value_says_why():
     model = make_model("bert")
     only = [prompt for prompt in PROMPTS if prompt.fact.relation == "P1"]

@@ -69,13 +69,13 @@ def planted_sets(planted):
 
 def test_strict_dkn_are_exactly_what_was_planted(planted, measured):
     db, _, _ = measured
-    assert sets_of(db, "dkn WHERE definition = 'strict'") == planted_sets(planted)
+    assert sets_of(db, "dkn_all WHERE definition = 'strict'") == planted_sets(planted)
 
 
 def test_additive_pairs_pass_only_without_the_strict_rule(planted, measured):
     db, _, _ = measured
     additive = {fact for fact, kind in planted.truth.kinds.items() if kind == "additive"}
-    loose, strict = sets_of(db, "dkn WHERE definition = 'default'"), sets_of(db, "dkn_at(strict := true)")
+    loose, strict = sets_of(db, "dkn_all WHERE definition = 'default'"), sets_of(db, "dkn_at(strict := true)")
     assert {fact for fact, _, _ in loose} & additive
     assert not {fact for fact, _, _ in strict} & additive
     assert strict <= loose
@@ -83,7 +83,7 @@ def test_additive_pairs_pass_only_without_the_strict_rule(planted, measured):
 
 def test_random_sets_are_no_dkn(measured):
     db, _, summary = measured
-    assert sets_of(db, "dkn_control WHERE definition = 'default'") == set()
+    assert sets_of(db, "dkn_control_all WHERE definition = 'default'") == set()
     assert summary.facts_with_control == 0
     assert summary.facts_with_dkn >= 3
     assert not summary.interrupted
@@ -111,7 +111,41 @@ def test_a_union_joins_runs_and_keeps_its_own_rows(planted, measured):
     assert joined.run != knockout(options).run
     assert joined.rows > 0
     assert again.rows == 0
-    assert sets_of(options.db, f"dkn WHERE definition = 'strict' AND run = {joined.run}") >= planted_sets(planted)
+    assert sets_of(options.db, f"dkn_all WHERE definition = 'strict' AND run = {joined.run}") >= planted_sets(planted)
+
+
+def rows_of(db, query):
+    with atlas.open(db) as opened:
+        return opened.sql(query).to_pylist()
+
+
+@pytest.mark.parametrize("how", ["mean", "swap"])
+def test_dkn_by_other_values_stand_beside_those_by_zero(planted, measured, how):
+    """A planted neuron is silent in other facts' prompts, so that all find the same sets."""
+    db, options, first = measured
+    zero = rows_of(db, "FROM dkn_at(strict := true) ORDER BY ALL")
+    swapped = knockout(replace(options, replace=how))
+    assert (swapped.rows, swapped.facts_with_dkn) == (first.rows, first.facts_with_dkn)
+    assert sets_of(db, f"dkn_at(strict := true, replace := '{how}')") == planted_sets(planted)
+    assert rows_of(db, "FROM dkn_at(strict := true) ORDER BY ALL") == zero
+    beside = f"FROM dkn_by_replace_all WHERE definition = 'strict' AND run = {first.run} GROUP BY ALL"
+    counts = {row["replace"]: row["n"] for row in rows_of(db, f"SELECT replace, sum(sets) AS n {beside}")}
+    assert counts[how] == counts["zero"] == len(planted_sets(planted))
+    assert knockout(replace(options, replace=how)).rows == 0
+
+
+def test_swapped_values_are_those_of_one_other_fact_of_the_relation(measured):
+    db, options, _ = measured
+    knockout(replace(options, replace="swap"))
+    rows = rows_of(
+        db,
+        "SELECT DISTINCT prompt, own.fact, own.relation AS a, other.relation AS b, own.object AS c, other.object AS d "
+        "FROM knockout JOIN prompt USING (prompt) JOIN fact AS own ON own.fact = prompt.fact "
+        "JOIN fact AS other ON other.fact = knockout.other WHERE replace = 'swap'",
+    )
+    assert len({row["prompt"] for row in rows}) == len(rows) > 0
+    assert all(row["a"] == row["b"] and row["c"] != row["d"] for row in rows)
+    assert not rows_of(db, "FROM knockout WHERE replace = 'zero' AND other IS NOT NULL")
 
 
 def test_tau_bounds_sets_and_controls_alike(measured):
@@ -144,6 +178,7 @@ def test_relation_dkn_are_of_training_facts_only(measured):
         {"languages": ("xx",)},
         {"top": 0},
         {"max_order": 7},
+        {"replace": "one"},
     ],
 )
 def test_wrong_options_are_usage_errors(measured, change):

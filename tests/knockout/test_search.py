@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny import PROMPTS, make_model
 
+from atlas.engine.replacing import Means, Swap
 from atlas.errors import UsageError
 from atlas.knockout.search import Known, Search, SearchLimits
 from atlas.knockout.sets import control_neurons, first_sets, next_sets, set_id, twin_set
@@ -60,6 +61,14 @@ def search(limits, stored=lambda prompts: Known()):
 
 def rows(limits, stored=lambda prompts: Known()):
     return search(limits, stored).measure(PROMPTS[:1])[0].to_pylist()
+
+
+@pytest.mark.parametrize(("rule", "why"), [(Swap, "no_partner"), (Means, "no_other_relation")])
+def test_prompts_without_a_value_to_take_are_counted(rule, why):
+    found = search(SearchLimits(top=2))
+    found.replacing = rule(found.model, PROMPTS[:1], 0)
+    assert len(found.measure(PROMPTS[:1])[0]) == 0
+    assert found.unusable == {why: 1}
 
 
 def test_every_set_has_its_control():

@@ -54,7 +54,7 @@ def test_table_and_view_defaults_are_the_default_definition():
             "FROM (SELECT unnest(thresholds(), recursive := true))"
         )
         row = connection.execute("SELECT * EXCLUDE (definition) FROM definition").fetchall()
-    assert row == [(0.2, {}, 0.5, None, "none", 0.2, 0.25, False, False, 0.7, None, False)]
+    assert row == [(0.2, {}, 0.5, None, "none", 0.2, 0.25, False, False, 0.7, None, False, "zero")]
 
 
 def test_the_file_says_what_its_views_are(path):

@@ -10,11 +10,11 @@ FROM probe AS a JOIN probe AS b ON b.prompt = a.prompt JOIN prompt ON prompt.pro
 WHERE a.run = run_a AND usable(a.status) AND b.run = run_b AND usable(b.status)
 GROUP BY prompt.fact, prompt.language;
 
--- Facts in languages whose sets, or control sets, were knocked out in both runs.
+-- Facts in languages whose sets, or control sets, were set to zero in both runs.
 CREATE OR REPLACE MACRO common_knockout(run_a, run_b) AS TABLE
 SELECT control, fact, language
 FROM knockout_effect
-WHERE run IN (run_a, run_b)
+WHERE run IN (run_a, run_b) AND replace = 'zero'
 GROUP BY control, fact, language
 HAVING count(DISTINCT run) = 2;
 
@@ -67,7 +67,7 @@ every AS (
     FROM (
         SELECT *, unnest(list_zip(layers, neurons)) AS member
         FROM dkn_or_control_of(definitions)
-        WHERE run IN (run_a, run_b)
+        WHERE run IN (run_a, run_b) AND replace = 'zero'
     )
 )
 SELECT every.*, model.layers, (every.layer + 0.5) / model.layers AS depth

@@ -1,16 +1,17 @@
 -- Degenerate knowledge neurons of a fact in a language (METHOD 3, Eq. 9-10): sets of knowledge neurons where zeroing
 -- any proper subset costs at most `t_low` and zeroing the whole costs more than `t_high`; `strict` asks for
 -- interaction > 0 too. Every proper subset was measured. What the definition asks for and was not tried is counted.
+-- A definition reads the knock-outs of one `replace`, what a cut neuron becomes, so they never mix.
 
--- What zeroing a set does to a fact in a language: the answer's probability, mean over the prompts it was measured on.
+-- What cutting a set does to a fact in a language: the answer's probability, mean over the prompts it was measured on.
 CREATE OR REPLACE VIEW knockout_effect AS
 SELECT
-    knockout.run, prompt.fact, prompt.language, knockout.control, knockout."set",
+    knockout.run, prompt.fact, prompt.language, knockout.replace, knockout.control, knockout."set",
     any_value(knockout.size)::INTEGER AS size, any_value(knockout.layers) AS layers,
     any_value(knockout.neurons) AS neurons, any_value(knockout.twin) AS twin,
     count(*)::INTEGER AS prompts, avg(knockout.before) AS before, avg(knockout.after) AS after
 FROM knockout JOIN prompt USING (prompt)
-GROUP BY knockout.run, prompt.fact, prompt.language, knockout.control, knockout."set";
+GROUP BY knockout.run, prompt.fact, prompt.language, knockout.replace, knockout.control, knockout."set";
 
 -- The cost of every measured set: the share of the mean probability that is lost, or the probability if `absolute`.
 -- A mean of each prompt's own share would be ruled by prompts of tiny probability.
@@ -21,7 +22,8 @@ SELECT
     list_transform(list_zip(effect.layers, effect.neurons), lambda n: (n[1]::BIGINT << 32) + n[2]) AS codes,
     chosen.d.t_low AS low, chosen.d.t_high AS high, chosen.d.strict AS asks_interaction
 FROM knockout_effect AS effect
-JOIN (SELECT unnest(definitions) AS d) AS chosen ON chosen.d.run IS NULL OR effect.run = chosen.d.run;
+JOIN (SELECT unnest(definitions) AS d) AS chosen
+    ON (chosen.d.run IS NULL OR effect.run = chosen.d.run) AND effect.replace = chosen.d.replace;
 
 -- Degenerate sets, measured or control; `interaction` is the cost less the sum of the single neurons' costs.
 CREATE OR REPLACE MACRO degenerate_set_of(definitions) AS TABLE
@@ -33,7 +35,7 @@ whole AS (
 )
 SELECT
     whole.definition, whole.run, whole.fact, whole.language, whole.control, whole."set",
-    any_value(whole.size) AS size, any_value(whole.layers) AS layers, any_value(whole.neurons) AS neurons,
+    any_value(whole.replace) AS replace, any_value(whole.size) AS size, any_value(whole.layers) AS layers, any_value(whole.neurons) AS neurons,
     any_value(whole.twin) AS twin, any_value(whole.prompts) AS prompts,
     any_value(whole.before) AS before, any_value(whole.after) AS after, any_value(whole.cost) AS cost,
     any_value(whole.cost) - sum(part.cost ORDER BY part.codes) FILTER (part.size = 1) AS interaction,
@@ -51,7 +53,7 @@ HAVING count(*) = (1 << any_value(whole.size)) - 2
 -- Measured sets made of a definition's knowledge neurons alone, of the run or of those that it joins.
 CREATE OR REPLACE MACRO knowledge_set_of(definitions) AS TABLE
 WITH tried AS (
-    SELECT "set" AS tried_set, run, fact, language, size, unnest(layers) AS layer, unnest(neurons) AS neuron
+    SELECT DISTINCT "set" AS tried_set, run, fact, language, size, unnest(layers) AS layer, unnest(neurons) AS neuron
     FROM knockout_effect
     WHERE NOT control
 )
@@ -69,7 +71,7 @@ CREATE OR REPLACE MACRO dkn_or_control_of(definitions) AS TABLE
 SELECT
     found.definition, found.run, fact.relation, found.fact, found.language, found.control, found."set", found.size,
     found.layers, found.neurons, found.prompts, found.before, found.after, found.cost, found.largest_part_cost,
-    found.interaction
+    found.interaction, found.replace
 FROM degenerate_set_of(definitions) AS found
 JOIN fact ON fact.fact = found.fact
 SEMI JOIN knowledge_set_of(definitions) AS made
@@ -187,10 +189,11 @@ JOIN fact_name ON fact_name.fact = found.fact;
 
 CREATE OR REPLACE MACRO dkn_at(
     t_low := 0.2, t_high := 0.25, absolute := false, strict := false,
-    tau := 0.2, tau_by_language := MAP {}, share := 0.5, normalization := 'none', least := NULL, known := false
+    tau := 0.2, tau_by_language := MAP {}, share := 0.5, normalization := 'none', least := NULL, known := false,
+    replace := 'zero'
 ) AS TABLE
 FROM dkn_of(thresholds(
     t_low := t_low, t_high := t_high, absolute := absolute, strict := strict,
     tau := tau, tau_by_language := tau_by_language, share := share, normalization := normalization,
-    least := least, known := known
+    least := least, known := known, replace := replace
 ));

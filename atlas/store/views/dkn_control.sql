@@ -16,10 +16,11 @@ JOIN fact_name ON fact_name.fact = found.fact;
 
 CREATE OR REPLACE MACRO dkn_control_at(
     t_low := 0.2, t_high := 0.25, absolute := false, strict := false,
-    tau := 0.2, tau_by_language := MAP {}, share := 0.5, normalization := 'none', least := NULL, known := false
+    tau := 0.2, tau_by_language := MAP {}, share := 0.5, normalization := 'none', least := NULL, known := false,
+    replace := 'zero'
 ) AS TABLE
 FROM dkn_control_of(thresholds(
     t_low := t_low, t_high := t_high, absolute := absolute, strict := strict,
     tau := tau, tau_by_language := tau_by_language, share := share, normalization := normalization,
-    least := least, known := known
+    least := least, known := known, replace := replace
 ));

@@ -4,10 +4,10 @@
 CREATE OR REPLACE MACRO dkn_summary_of(definitions) AS TABLE
 WITH tried AS (
     SELECT
-        effect.run, fact.relation, effect.language, count(DISTINCT effect.fact)::INTEGER AS facts,
+        effect.run, fact.relation, effect.language, effect.replace, count(DISTINCT effect.fact)::INTEGER AS facts,
         bool_or(effect.control) AS controlled
     FROM knockout_effect AS effect JOIN fact ON fact.fact = effect.fact
-    GROUP BY effect.run, fact.relation, effect.language
+    GROUP BY effect.run, fact.relation, effect.language, effect.replace
 ),
 idle AS (
     SELECT definition, run, relation, language, count(DISTINCT fact)::INTEGER AS facts
@@ -35,7 +35,8 @@ asked AS (
         chosen.d.definition AS definition, tried.* EXCLUDE (facts), tried.facts + coalesce(idle.facts, 0) AS facts,
         coalesce(untried.neurons, 0) AS untried_neurons, coalesce(untried.sets, 0) AS untried_sets
     FROM tried
-    JOIN (SELECT unnest(definitions) AS d) AS chosen ON chosen.d.run IS NULL OR tried.run = chosen.d.run
+    JOIN (SELECT unnest(definitions) AS d) AS chosen
+        ON (chosen.d.run IS NULL OR tried.run = chosen.d.run) AND tried.replace = chosen.d.replace
     LEFT JOIN idle
         ON idle.definition = chosen.d.definition AND idle.run = tried.run AND idle.relation = tried.relation
         AND idle.language = tried.language
@@ -61,7 +62,7 @@ SELECT
     CASE WHEN asked.controlled THEN coalesce(counted.with_control, 0) END AS facts_with_control,
     CASE WHEN asked.controlled THEN coalesce(counted.with_control, 0) / asked.facts END AS control_share,
     CASE WHEN asked.controlled THEN coalesce(counted.control_sets, 0) END AS control_sets,
-    asked.untried_neurons, asked.untried_sets
+    asked.untried_neurons, asked.untried_sets, asked.replace
 FROM asked
 LEFT JOIN counted
     ON counted.definition = asked.definition AND counted.run = asked.run
@@ -79,10 +80,29 @@ JOIN relation ON relation.relation = found.relation;
 
 CREATE OR REPLACE MACRO dkn_summary_at(
     t_low := 0.2, t_high := 0.25, absolute := false, strict := false,
-    tau := 0.2, tau_by_language := MAP {}, share := 0.5, normalization := 'none', least := NULL, known := false
+    tau := 0.2, tau_by_language := MAP {}, share := 0.5, normalization := 'none', least := NULL, known := false,
+    replace := 'zero'
 ) AS TABLE
 FROM dkn_summary_of(thresholds(
     t_low := t_low, t_high := t_high, absolute := absolute, strict := strict,
     tau := tau, tau_by_language := tau_by_language, share := share, normalization := normalization,
-    least := least, known := known
+    least := least, known := known, replace := replace
 ));
+
+-- The same for every way of cutting that was measured, side by side: what a cut neuron becomes is `replace`.
+CREATE OR REPLACE MACRO dkn_by_replace_of(definitions) AS TABLE
+FROM dkn_summary_of(replaced(definitions, 'zero'))
+UNION ALL
+FROM dkn_summary_of(replaced(definitions, 'mean'))
+UNION ALL
+FROM dkn_summary_of(replaced(definitions, 'swap'));
+
+CREATE OR REPLACE VIEW dkn_by_replace_all AS
+FROM dkn_by_replace_of(every_definition());
+
+CREATE OR REPLACE VIEW dkn_by_replace AS
+WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
+SELECT relation.name AS relation_name, found.* EXCLUDE (definition, run), run_name.model, run_name.method, found.definition, found.run
+FROM dkn_by_replace_of((SELECT asked FROM meant)) AS found
+JOIN run_name ON run_name.run = found.run
+JOIN relation ON relation.relation = found.relation;

@@ -57,6 +57,13 @@ CREATE OR REPLACE MACRO definition_in_use() AS (
     ) AS d
 );
 
+-- The same definitions with the knock-outs of another `replace`; of their own where it is NULL.
+CREATE OR REPLACE MACRO replaced(definitions, how) AS (
+    SELECT list(d) FROM (
+        SELECT * REPLACE (coalesce(how, replace) AS replace) FROM (SELECT unnest(definitions, max_depth := 2))
+    ) AS d
+);
+
 -- The definitions with every run that they are asked of: the filter that reaches the scans of probes and scores.
 CREATE OR REPLACE MACRO asked_run_of(definitions) AS TABLE
 SELECT chosen.d, run.run, run.method, coalesce((run.settings ->> 'floor')::DOUBLE, 0) AS floor

@@ -67,10 +67,11 @@ JOIN relation ON relation.relation = found.relation;
 
 CREATE OR REPLACE MACRO relation_dkn_at(
     relation_share := 0.7, t_low := 0.2, t_high := 0.25, absolute := false, strict := false,
-    tau := 0.2, tau_by_language := MAP {}, share := 0.5, normalization := 'none', least := NULL, known := false
+    tau := 0.2, tau_by_language := MAP {}, share := 0.5, normalization := 'none', least := NULL, known := false,
+    replace := 'zero'
 ) AS TABLE
 FROM relation_dkn_of(thresholds(
     relation_share := relation_share, t_low := t_low, t_high := t_high, absolute := absolute, strict := strict,
     tau := tau, tau_by_language := tau_by_language, share := share, normalization := normalization,
-    least := least, known := known
+    least := least, known := known, replace := replace
 ));

@@ -11,7 +11,8 @@ CREATE OR REPLACE MACRO thresholds(
     strict := false,
     relation_share := 0.7,
     least := NULL,
-    known := false
+    known := false,
+    replace := 'zero'
 ) AS [{
     definition: 'at',
     tau: tau::DOUBLE,
@@ -26,6 +27,7 @@ CREATE OR REPLACE MACRO thresholds(
     relation_share: relation_share::DOUBLE,
     least: least::DOUBLE,
     known: known::BOOLEAN,
+    replace: replace::VARCHAR,
     run: NULL::BIGINT,
     sources: NULL::BIGINT[]
 }];

@@ -75,13 +75,17 @@ def rounds(model: LanguageModel, batch: StepBatch, settings: Settings, budget: i
         yield one
         whole = one.found.f[:, 0] if whole is None else whole
         keep[steps] = keep[steps].masked_fill(one.carrying, 0)
-        steps = steps[one.carrying.flatten(1).any(1)]
-        if len(steps):
-            with torch.no_grad():
-                left = probability(model, batch.select(steps), keep[steps])
-            steps = steps[left >= LOST * whole[steps]]
+        steps = _going_on(model, batch, steps[one.carrying.flatten(1).any(1)], keep, whole)
         if not len(steps):
             break
+
+
+@torch.no_grad()
+def _going_on(model: LanguageModel, batch: StepBatch, steps: Tensor, keep: Tensor, whole: Tensor) -> Tensor:
+    """Return those of `steps` [step] that keep the answer, whose probability was `whole`, with what is cut at zero."""
+    if not len(steps):
+        return steps
+    return steps[probability(model, batch.select(steps), keep[steps]) >= LOST * whole[steps]]
 
 
 def _round(model: LanguageModel, batch: StepBatch, steps: Tensor, settings: Settings, budget: int) -> Round:

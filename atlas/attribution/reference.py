@@ -58,9 +58,8 @@ def reference_neurons(model: LanguageModel, ids: Sequence[int], at: int) -> Tens
 
 def reference_peel(model: LanguageModel, step: Step, rule: Rule) -> tuple[Tensor, Tensor]:
     """Return the credit `[layer, neuron]` of `peel` and the round that each neuron was cut after, 0 for none."""
-    whole = 0.0
     credit = torch.zeros(model.info.layers, model.info.neurons, dtype=model.dtype, device=model.device)
-    rounds = torch.zeros_like(credit, dtype=torch.uint8)
+    rounds, whole = torch.zeros_like(credit, dtype=torch.uint8), 0.0
     for number in range(1, peeling.ROUNDS + 1):
         with reference_cut(model, step, rounds > 0):
             baseline = torch.stack(reference_baselines(model, step)).mean(0)
@@ -69,8 +68,7 @@ def reference_peel(model: LanguageModel, step: Step, rule: Rule) -> tuple[Tensor
         whole = whole or f
         noise, largest = peeling.NOISE * f * (1 - f), float(scores.max())
         carrying = (scores > peeling.CUT * largest) & (scores > noise)
-        if f < peeling.LOST * whole or not carrying.any():
-            carrying = torch.zeros_like(carrying)
+        carrying &= f >= peeling.LOST * whole
         new = carrying if number > 1 else torch.ones_like(carrying)
         credit[new] = (f * scores / max(largest, peeling.CLEAR * noise))[new]
         rounds[carrying] = number

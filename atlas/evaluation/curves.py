@@ -33,7 +33,7 @@ Costs = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Curves:
-    """Curves of every scorer and replacement, the areas under them, and how many facts they are about.
+    """Curves of every scorer and replacement, the areas under them, and how many facts have neurons in every language.
 
     `unequal` says in how many facts and languages some scorer has fewer neurons than the largest count: there all are
     cut at the fewest.
@@ -63,32 +63,38 @@ def curves(options: EvaluateOptions, progress: Progress | None = None) -> Curves
 
 
 def _measured(job: Job, rankings: Mapping[str, Ranking], facts: Sequence[int], seed: int) -> Curves:
+    points: list[dict[str, object]] = []
+    areas: list[dict[str, object]] = []
+    for replace in REPLACES:
+        own, others = _costs(job, replace, rankings, facts, seed)
+        points += _points(replace, list(rankings), own, others, seed)
+        areas += _areas(replace, list(rankings), own, seed)
+    unequal = _unequal(rankings, facts, job.languages)
+    return Curves(pa.Table.from_pylist(points), pa.Table.from_pylist(areas), len(facts), unequal)
+
+
+def _costs(
+    job: Job, replace: str, rankings: Mapping[str, Ranking], facts: Sequence[int], seed: int
+) -> tuple[Costs, Costs]:
+    """Return what cutting costs the facts' own and others' answers; facts without either are left out."""
     from atlas.engine.answers import usable
     from atlas.engine.replacing import replacing
 
-    away, every = job.unrelated(), [p for f in job.held.facts for p in usable(job.model, job.prompts.of(f))]
-    points: list[dict[str, object]] = []
-    areas: list[dict[str, object]] = []
-    kept = 0
-    for replace in REPLACES:
-        source = replacing(job.model, replace, every, seed, job.budget)
-        job.progress.step(f"cutting neurons, replaced by {replace}")
-        job.progress.start(len(facts), 0, "facts")
-        costs = []
-        for fact in facts:
-            others = usable(job.model, [p for group in away[fact].values() for p in group])
-            pair = [_cost(job, source, rankings, fact, prompts) for prompts in (job.own[fact], others)]
-            costs += [pair] if np.isfinite(pair).all() else []
-            job.progress.advance(1)
-        job.progress.finish()
-        if not costs:
-            raise UsageError("No fact has another of its relation and an unrelated one to compare; take more facts.")
-        own, away_costs = np.array(costs).swapaxes(0, 1)
-        points += _points(replace, list(rankings), own, away_costs, seed)
-        areas += _areas(replace, list(rankings), own, seed)
-        kept = max(kept, len(own))
-    unequal = _unequal(rankings, facts, job.languages)
-    return Curves(pa.Table.from_pylist(points), pa.Table.from_pylist(areas), kept, unequal)
+    every, away = [p for f in job.held.facts for p in usable(job.model, job.prompts.of(f))], job.unrelated()
+    source = replacing(job.model, replace, every, seed, job.budget)
+    job.progress.step(f"cutting neurons, replaced by {replace}")
+    job.progress.start(len(facts), 0, "facts")
+    costs = []
+    for fact in facts:
+        sides = (job.own[fact], usable(job.model, [p for group in away[fact].values() for p in group]))
+        pair = [_cost(job, source, rankings, fact, prompts) for prompts in sides]
+        costs += [pair] if np.isfinite(pair).all() else []
+        job.progress.advance(1)
+    job.progress.finish()
+    if not costs:
+        raise UsageError("No fact has another of its relation and an unrelated one to compare; take more facts.")
+    own, others = np.array(costs).swapaxes(0, 1)
+    return own, others
 
 
 def _cost(
@@ -100,9 +106,8 @@ def _cost(
     prompts = [p for p in prompts if p.language in job.languages and (source is None or source.reason(p) is None)]
     if not prompts:
         return np.full((len(rankings), len(COUNTS)), np.nan)
-    cases = list(_cases(source, rankings, fact, prompts))
-    found = measure(job.model, [*(Case(p) for p in prompts), *cases], budget=job.budget)
-    probability = np.array([one.probability for one in found])
+    cases = [*map(Case, prompts), *_cases(source, rankings, fact, prompts)]
+    probability = np.array([one.probability for one in measure(job.model, cases, budget=job.budget)])
     before, after = probability[: len(prompts)], probability[len(prompts) :].reshape(len(prompts), len(rankings), -1)
     spoken = np.array([prompt.language for prompt in prompts])
     costs = [1 - after[spoken == code].sum(0) / before[spoken == code].sum() for code in np.unique(spoken)]

@@ -142,21 +142,9 @@ def _sit(setting: "Setting", seed: int, planted: "Planted", methods: Sequence[st
 def _row(setting: "Setting", seed: int, method: str, target: str, circuit: str, one: "Mark") -> "Row":
     from atlas.exam import Row
 
-    return Row(
-        family=setting.config.family,
-        setting=setting.name,
-        axis=setting.axis,
-        background=setting.config.background,
-        facts=setting.facts,
-        layers=setting.config.layers,
-        seed=seed,
-        method=method,
-        target=target,
-        circuit=circuit,
-        right=one.right,
-        wrong=one.wrong,
-        missed=one.missed,
-    )
+    config = setting.config
+    place = (config.family, setting.name, setting.axis, config.background, setting.facts, config.layers, seed)
+    return Row(*place, method, target, circuit, one.right, one.wrong, one.missed)
 
 
 def _attribute(writer: "Writer", model: "LanguageModel", planted: "Planted", method: str) -> int:

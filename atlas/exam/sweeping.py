@@ -50,20 +50,23 @@ class Swept:
 def swept(opened: "Reader", run: int, truth: "Truth") -> Iterator[tuple[Sweep, float, Mark]]:
     """Yield the mark of a run's knowledge neurons at every threshold of both sweeps."""
     planted = sum(map(len, truth.knowledge.values()))
-    right: dict[Sweep, list[float]] = {"tau": [], "least": []}
-    wrong: dict[Sweep, list[float]] = {"tau": [], "least": []}
+    for sweep, thresholds in THRESHOLDS.items():
+        right, wrong = _highest(opened, run, truth, sweep)
+        for threshold in thresholds:
+            hits, false = (sum(value > threshold for value in values) for values in (right, wrong))
+            yield sweep, threshold, Mark(hits, false, planted - hits)
+
+
+def _highest(opened: "Reader", run: int, truth: "Truth", sweep: Sweep) -> tuple[list[float], list[float]]:
+    """Return the threshold up to which each neuron is found: of the planted ones, and of all others."""
+    sides: tuple[list[float], list[float]] = [], []
     for row in opened.sql(_PASSING, {"run": run, "tau": TAU}).to_pylist():
         key = row["fact"], row["language"]
-        if key not in truth.knowledge:
-            continue
-        side = right if (row["layer"], row["neuron"]) in truth.knowledge[key] else wrong
-        needed = floor(SHARE * row["usable"])  # more than a share of the prompts: the next best one has to pass
-        for sweep in THRESHOLDS:
-            side[sweep] += sorted(row[sweep], reverse=True)[needed : needed + 1]
-    for sweep, thresholds in THRESHOLDS.items():
-        for threshold in thresholds:
-            hits, false = (sum(value > threshold for value in side[sweep]) for side in (right, wrong))
-            yield sweep, threshold, Mark(hits, false, planted - hits)
+        if key in truth.knowledge:
+            wrong = (row["layer"], row["neuron"]) not in truth.knowledge[key]
+            needed = floor(SHARE * row["usable"])  # more than a share of the prompts: the next best one has to pass
+            sides[wrong].extend(sorted(row[sweep], reverse=True)[needed : needed + 1])
+    return sides
 
 
 def area(marks: Sequence[Mark]) -> float:

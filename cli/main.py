@@ -28,6 +28,7 @@ from .commands import (
     neurons,
     report,
     runs,
+    schema,
     sql,
     twin,
     upgrade,
@@ -35,6 +36,7 @@ from .commands import (
 from .exits import ExitCode
 from .options import bounded
 
+HELP = {"help_option_names": ["-h", "--help"]}
 _KEYBOARD_INTERRUPT = 130  # what Typer makes of Ctrl-C
 
 app = typer.Typer(
@@ -43,7 +45,7 @@ app = typer.Typer(
     epilog="Exit codes: 0 done, 1 failed, 2 wrong usage. Data goes to stdout, everything else to stderr.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    add_completion=False,
+    context_settings=HELP,
 )
 COMMANDS: dict[str, Callable[..., None]] = {
     "build": build.build,
@@ -52,6 +54,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "check": check.check,
     "import": import_.import_facts,
     "sql": sql.sql,
+    "schema": schema.schema,
     "facts": facts.facts,
     "neurons": neurons.neurons,
     "runs": runs.runs,
@@ -66,10 +69,12 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "doctor": doctor.doctor,
 }
 for name, command in COMMANDS.items():
-    app.command(name, short_help=(command.__doc__ or "").splitlines()[0])(bounded(command))
+    short = (command.__doc__ or "").splitlines()[0]
+    app.command(name, short_help=short, context_settings=HELP)(bounded(command))
 for each in edit.app.registered_commands:
     each.callback = bounded(each.callback) if each.callback else None
-app.add_typer(edit.app, name="edit")
+    each.context_settings = HELP
+app.add_typer(edit.app, name="edit", context_settings=HELP)
 
 
 def _version(wanted: bool) -> None:

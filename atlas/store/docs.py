@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 
 from atlas import schema
+from atlas.matching import one_of
 from atlas.store import views
 from atlas.store.connection import quoted
 from atlas.store.meanings import DERIVED
@@ -58,6 +59,35 @@ def in_memory() -> duckdb.DuckDBPyConnection:
     return connection
 
 
+def overview() -> list[dict[str, str]]:
+    """Return `name, kind, meaning` of every table and view."""
+    tables = [{"name": t.name, "kind": "table", "meaning": _first(t.meaning)} for t in schema.TABLES.values()]
+    found = {view: _first(_said(views.text(name), view)) for name in views.order() for view in _made(name)}
+    return tables + [{"name": view, "kind": "view", "meaning": found[view]} for view in sorted(found)]
+
+
+def described(name: str) -> list[dict[str, str]]:
+    """Return `column, type, meaning` of a table or view; raises UsageError for an unknown one."""
+    every = [*schema.TABLES, *(view for file in views.order() for view in _VIEW.findall(views.text(file)))]
+    own = one_of("table or view", name, every)
+    if own in schema.TABLES:
+        return [{"column": c.name, "type": c.type, "meaning": _plain(c.meaning)} for c in schema.TABLES[own].columns]
+    with in_memory() as connection:
+        rows = columns(own, connection)
+    return [{"column": column, "type": kind, "meaning": _plain(meaning(own, column))} for column, kind in rows]
+
+
+def _first(text: str) -> str:
+    """Return the first sentence."""
+    return re.split(r"(?<=[.:;]) ", _plain(text))[0].rstrip(":;.")
+
+
+def _made(name: str) -> list[str]:
+    """Return the views of a file, but those of every run beside those of the run in use."""
+    made = _VIEW.findall(views.text(name))
+    return [view for view in made if view.removesuffix("_all") not in {*made} - {view}]
+
+
 def _tables() -> Iterator[str]:
     for table in schema.TABLES.values():
         yield f"### {table.name}\n\n{_plain(table.meaning)} Key: {', '.join(table.key)}.\n"
@@ -73,9 +103,7 @@ def _views() -> Iterator[str]:
     with in_memory() as connection:
         for name in sorted(views.order()):
             made = _VIEW.findall(views.text(name))
-            for view in made:
-                if view.removesuffix("_all") in {*made} - {view}:
-                    continue
+            for view in _made(name):
                 yield f"### {view}\n\n{_plain(_said(views.text(name), view))}\n"
                 yield "| column | type | meaning |\n|---|---|---|"
                 for column, kind in columns(view, connection):

@@ -50,7 +50,7 @@ Save = Annotated[Path | None, typer.Option(help="Folder for the changed model; n
 @choosing_model
 def edit(
     context: typer.Context,
-    fact: Annotated[str | None, typer.Option(help="The fact: its id, or its subject's name or key.")] = None,
+    fact: Annotated[str | None, typer.Option(help="The fact: its subject, its object or its id.")] = None,
     object_: Annotated[
         str | None, typer.Option("--object", help="The new object: a key or name the atlas knows, or any text.")
     ] = None,
@@ -62,7 +62,9 @@ def edit(
         Path | None,
         typer.Option(help="Edits from a CSV: fact, object, languages, relation.", metavar="FILE"),
     ] = None,
-    neurons: Annotated[str, typer.Option(help="likn, kn, relation, or a file of neurons.", metavar="WHICH")] = "likn",
+    neurons: Annotated[
+        str, typer.Option(help="likn, kn, relation, neurons such as L3.486,L4.12, or a file of them.", metavar="WHICH")
+    ] = "likn",
     least_languages: Annotated[
         int | None, typer.Option(min=1, help="How far LIKN may be relaxed where those of all languages fail; 2.")
     ] = None,

@@ -11,6 +11,7 @@ FLOORS = (
     ("building", "knockout", "evaluation", "editing", "checking", "demo"),
     ("exam", "doctor"),
     ("cli",),
+    ("__main__",),
 )
 """The rooms of each floor, lowest first: packages and single files of `atlas`, which itself is `atlas/__init__.py`.
 

@@ -140,6 +140,10 @@ WHERE list_contains(?::BIGINT[], run.run)
 """
 
 _VIEWS = (
+    f"""
+CREATE OR REPLACE TEMP TABLE scorer_agreement AS
+SELECT * FROM scorer_agreement
+WHERE definition = '{DEFINITION}' AND model IN (SELECT model FROM shown_run)""",
     *(
         f"""
 CREATE OR REPLACE TEMP TABLE {view}_all AS

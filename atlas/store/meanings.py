@@ -10,6 +10,7 @@ DERIVED: Mapping[str, str] = {
     "after": "the same with the set cut, mean over prompts",
     "before": "the answer's probability, mean over prompts",
     "accuracy": "share of verdicts that are right",
+    "at": "position of the neurons: query, or subject",
     "argmax": "usable prompts whose answer's first token is the model's own choice",
     "across": "whether the neurons are of another language than the claim",
     "auroc": "area under the receiver operating characteristic",
@@ -39,6 +40,7 @@ DERIVED: Mapping[str, str] = {
     "first_round": "earliest round of `peel` after which it was cut in any of the fact's prompts; 1 if it carries the "
     "answer as the model is",
     "found": "usable prompts in which it is a knowledge neuron",
+    "found_by": "scorers of which it is a knowledge neuron there",
     "gained": "share of prompts whose answer is newly the argmax",
     "in_a": "number of these facts of which it holds in a",
     "in_b": "the same in b",
@@ -71,6 +73,7 @@ DERIVED: Mapping[str, str] = {
     "lost": "share of prompts whose answer is the argmax no longer",
     "measured": "language of the prompts that were measured",
     "missing_languages": "languages in which the fact was probed but has no usable prompt",
+    "missed_by": "scorers put to the fact there of which it is none",
     "most_facts": "largest number of facts of any neuron in the relation and language",
     "n_languages": "number of languages that it is found in",
     "n_neurons": "number of neurons",

@@ -76,6 +76,23 @@ def test_the_atlas_says_the_round(planted, tmp_path):
     assert {(row["fact"], row["language"], row["layer"], row["neuron"]) for row in rows} == truth
 
 
+def test_scorers_are_set_side_by_side(planted, tmp_path):
+    """A backup is found by `peel` alone, in its second round; what carries the answer as it is by both scorers."""
+    with atlas.open(tmp_path / "both.duckdb", "w") as writer:
+        writer.add_facts(planted.facts)
+        for method in ("peel", "amig-mean"):
+            fill_run(writer, planted.language_model(), [list(planted.facts.prompts())], Settings(method=method))
+        rows = writer.sql("FROM scorer_agreement WHERE definition = 'default'").to_pylist()
+    fact = planted.facts.facts[0].id
+    first, backup = sorted(planted.truth.knowledge[fact, "en"])
+    told = {
+        (row["layer"], row["neuron"]): (row["found_by"], row["missed_by"], row["first_round"])
+        for row in rows
+        if (row["fact"], row["language"]) == (fact, "en")
+    }
+    assert told == {first: (["amig-mean", "peel"], [], 1), backup: (["peel"], ["amig-mean"], 2)}
+
+
 def test_other_scorers_have_no_rounds(planted):
     prompts = list(planted.facts.prompts())[:1]
     table = to_tables(1, attribute(planted.language_model(), prompts, Settings(method="gradient")), 0.05)["attribution"]

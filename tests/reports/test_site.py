@@ -112,6 +112,21 @@ def test_pages_stay_small(site):
     assert max(path.stat().st_size for path in site.rglob("*.html")) < 300_000
 
 
+def test_facts_of_several_scorers_say_where_they_agree(pages, opened):
+    """Two facts have a run of `kn` beside that of `amig`; the page of every other has no such table."""
+    query = """
+        SELECT prompt.fact FROM probe JOIN run USING (run) JOIN prompt USING (prompt)
+        WHERE probe.status IN ('ok', 'not_converged')
+        GROUP BY prompt.fact, run.model, prompt.language HAVING count(DISTINCT run.method) > 1
+    """
+    both = {addresses.fact(row["fact"]) for row in opened.sql(query).to_pylist()}
+    tables = {name: [t for t in page.tables if t.name.startswith("scorers")] for name, page in pages.items()}
+    assert {name for name, found in tables.items() if found} == both
+    for name in both:
+        (table,) = tables[name]
+        assert {"amig", "kn"} <= set(", ".join(row[table.head.index("found by")] for row in table.rows).split(", "))
+
+
 def test_the_sql_of_a_table_gives_its_rows(pages, opened):
     seen = set()
     for page in pages.values():

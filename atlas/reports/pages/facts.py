@@ -25,7 +25,7 @@ from atlas.reports.snapshot import DEFINITION, Run, Snapshot
 from atlas.reports.tables import Tables, meaning
 
 AT_ONCE = 400
-MOST_NEURONS, MOST_SETS, MOST_PROMPTS, MOST_EFFECTS = 60, 40, 120, 150
+MOST_NEURONS, MOST_SETS, MOST_PROMPTS, MOST_EFFECTS, MOST_COMPARED = 60, 40, 120, 150, 30
 MOST_SCORES = 700
 
 LABELS = Query(
@@ -133,7 +133,24 @@ QUALIFY row_number() OVER (
     note="Means over the fact's prompts in the language measured; log_change_unrelated is the same of facts that the "
     "neurons should leave alone.",
 )
-QUERIES = (LABELS, EDITS, WARNINGS, CONTROL, PROMPTS, NEURONS, SETS, EFFECTS)
+SCORERS = Query(
+    "scorers",
+    "Where scorers agree and differ",
+    f"""
+SELECT a.fact, a.model, a.language, a.layer, a.neuron, a.found_by, a.missed_by, a.first_round
+FROM scorer_agreement AS a
+WHERE a.definition = '{DEFINITION}' AND a.fact = $fact AND a.model = $model AND a.at = 'query'
+    AND len(a.found_by) + len(a.missed_by) > 1
+QUALIFY row_number() OVER (
+    PARTITION BY a.fact, a.model, a.language ORDER BY len(a.found_by) DESC, a.layer, a.neuron
+) <= {MOST_COMPARED}
+""",
+    "model, language, len(found_by) DESC, layer, neuron",
+    hidden=("fact", "model"),
+    note=f"Knowledge neurons by any scorer, at most {MOST_COMPARED} of a language, those that most scorers find first; "
+    "first_round above 1 says that `peel` found it only once others were cut.",
+)
+QUERIES = (LABELS, EDITS, WARNINGS, CONTROL, PROMPTS, NEURONS, SETS, EFFECTS, SCORERS)
 
 
 def pages(snapshot: Snapshot) -> Iterator[Draft]:
@@ -165,9 +182,8 @@ def _label(snapshot: Snapshot, tables: Tables, row: Row) -> Label:
 
 def _section(tables: Tables, fact: int, run: Run, every: Mapping[str, list[Row]]) -> Section:
     bound = {"fact": fact, "run": run.run, "model": run.model}
-    rows = {
-        query.name: of_run(run, every[query.name]) for query in (WARNINGS, CONTROL, PROMPTS, NEURONS, SETS, EFFECTS)
-    }
+    asked = (WARNINGS, CONTROL, PROMPTS, NEURONS, SETS, EFFECTS, SCORERS)
+    rows = {query.name: of_run(run, every[query.name]) for query in asked}
     graphs = tuple(_graph(tables.language(str(code)).text, sets) for code, sets in by("language", rows["dkn"]).items())
     return section(
         run,
@@ -179,6 +195,7 @@ def _section(tables: Tables, fact: int, run: Run, every: Mapping[str, list[Row]]
             tables.table(PROMPTS, rows["prompts"], bound),
             tables.table(SETS, rows["dkn"], bound, pictures=graphs),
             tables.table(EFFECTS, rows["effects"], bound),
+            *((tables.table(SCORERS, rows["scorers"], bound),) if rows["scorers"] else ()),
         ),
     )
 

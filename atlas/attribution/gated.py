@@ -12,6 +12,7 @@ from atlas.attribution.quadrature import Rule, Scores, integrate
 from atlas.attribution.settings import Settings
 from atlas.engine.answers import probability
 from atlas.engine.batches import StepBatch, sequence_bytes
+from atlas.engine.pauses import pause
 from atlas.engine.tracing import neurons_at
 from atlas.ids import stable_id
 from atlas.models import LanguageModel
@@ -29,6 +30,7 @@ def gate_gradients(
     owner = torch.arange(len(gates), device=gates.device) % len(batch.steps)
     values, slopes = [], []
     for i in range(0, len(gates), rows):
+        pause()
         own = owner[i : i + rows]
         leaf = gates[i : i + rows].clone().requires_grad_()
         with torch.enable_grad():

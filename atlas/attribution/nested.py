@@ -63,13 +63,12 @@ def gradients_at_values(record: Trace, rows: int, *, held: bool) -> Tensor:
     behind a layer's down-projection takes no notice of what is added to its own neurons.
     """
     model, found = record.model, list[Tensor]()
-    every = torch.arange(len(record.ids), device=record.ids.device)
-    for place in every.split(rows):
+    for place in torch.arange(len(record.ids), device=record.ids.device).split(rows):
         ids, query, at, target = (part[place] for part in (record.ids, record.query, record.at, record.target))
         added = torch.zeros_like(record.neurons[place]).requires_grad_()
         plus = {layer: partial(_plus, at, added[:, layer]) for layer in range(model.info.layers)}
-        norms = norms_held(model) if held else nullcontext()
-        with torch.enable_grad(), norms, neurons_replaced(model, plus), running(rows=place):
+        hold = norms_held(model) if held else nullcontext()
+        with torch.enable_grad(), hold, neurons_replaced(model, plus), running(rows=place):
             f = token_probability(model, features_of_ids(model, ids, query, at), target)
             found += torch.autograd.grad(f.sum(), added)
     return torch.cat(found).to(torch.promote_types(model.dtype, torch.float32))

@@ -18,6 +18,7 @@ from atlas.attribution.nested import Asked, gradients_at_values
 from atlas.attribution.quadrature import Rule, Scores, first_rule, integrate
 from atlas.attribution.settings import Settings
 from atlas.engine.batches import StepBatch, sequence_bytes
+from atlas.engine.pauses import pause
 from atlas.engine.replay import Entry, replay
 from atlas.engine.tracing import Trace, neurons_at, trace
 from atlas.errors import ModelError
@@ -202,6 +203,7 @@ class _Integral:
         """Cut units into parts of about `budget` bytes; yield their places, layer by layer, and copies at `nodes`."""
         start = 0
         for part in _parts(self.record, units, len(nodes), budget):
+            pause()
             order = torch.argsort(part[:, 1], stable=True)
             yield start + order, _entries(self.record, self.baselines, part[order], nodes)
             start += len(part)

@@ -1,8 +1,9 @@
 """The facts of a selection that a model knows, found in one cheap pass before the scores."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby, islice
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from atlas.facts import Fact, FactSet, Prompt, Skip
@@ -53,31 +54,27 @@ def known_facts(
 def _ask(
     model: "LanguageModel", own: FactSet, some: Sequence[Fact], budget: "Budget | int | None", asked: _Asked
 ) -> None:
-    from atlas.engine.answers import Case, measure, usable
-
-    prompts = usable(model, list(own.prompts()))
-    ranks = [found.rank for found in measure(model, [Case(prompt) for prompt in prompts], budget=budget)]
-    spoken = {fact: set(languages) for fact, languages in _known(prompts, ranks)}
+    spoken = _languages(model, list(own.prompts()), budget)
     for fact in some:
-        languages = spoken.get(fact.id, set())
-        if languages:
-            labels = {code: label for code, label in fact.labels.items() if code in languages}
+        labels = {code: label for code, label in fact.labels.items() if (fact.id, code) in spoken}
+        if labels:
             asked.known.append(replace(fact, labels=labels))
             asked.languages += len(fact.labels) - len(labels)
         else:
             asked.unknown += 1
 
 
-def _known(prompts: Sequence[Prompt], ranks: Sequence[int]) -> Iterator[tuple[int, list[str]]]:
-    """Yield each fact's id with the languages in which it is known."""
-    pairs = sorted(zip(prompts, ranks, strict=True), key=lambda pair: (pair[0].fact.id, pair[0].language))
-    for fact, group in groupby(pairs, key=lambda pair: pair[0].fact.id):
-        languages = []
-        for language, own in groupby(group, key=lambda pair: pair[0].language):
-            first = [rank == 1 for _, rank in own]
-            if 2 * sum(first) > len(first):
-                languages.append(language)
-        yield fact, languages
+def _languages(
+    model: "LanguageModel", prompts: Sequence[Prompt], budget: "Budget | int | None"
+) -> set[tuple[int, str]]:
+    """Return the facts, by id, and languages that the model knows of those that `prompts` ask."""
+    from atlas.engine.answers import Case, measure, usable
+
+    chosen: Counter[tuple[int, str]] = Counter()
+    asked = usable(model, prompts)
+    for prompt, found in zip(asked, measure(model, [Case(p) for p in asked], budget=budget), strict=True):
+        chosen[prompt.fact.id, prompt.language] += 1 if found.rank == 1 else -1
+    return {pair for pair, more in chosen.items() if more > 0}
 
 
 def _skips(asked: _Asked, spare: int) -> Iterator[Skip]:

@@ -118,7 +118,7 @@ class Cluster:
         try:
             for actor in self._actors * AHEAD:
                 tasks.give(actor)
-            while tasks.busy:
+            while tasks.busy and not stop.overdue:
                 for actor, batch, tables in tasks.done():
                     if not stop.requested:
                         tasks.give(actor)

@@ -8,6 +8,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from atlas.engine.pauses import pause
 from atlas.errors import TokenError
 from atlas.facts import Prompt
 from atlas.models import LanguageModel, NoSubjectError, NotFinalError, Position, Step, TooLongError
@@ -119,6 +120,7 @@ class Budget:
         """
         least = self.bytes >> 10
         while rest:
+            pause()
             try:
                 results = work(rest, self.bytes)
             except (torch.OutOfMemoryError, RuntimeError) as error:

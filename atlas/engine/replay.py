@@ -134,13 +134,7 @@ def _enter(record: Trace, layer: int, entry: Entry) -> tuple[Tensor, Tensor]:
 
 
 def finish_block(
-    record: Trace,
-    layer: int,
-    hidden: Tensor,
-    attended: Tensor,
-    written: Tensor,
-    owner: Tensor,
-    gives: nn.Module | None = None,
+    record: Trace, layer: int, hidden: Tensor, attended: Tensor, written: Tensor, owner: Tensor, gives: Any = None
 ) -> Tensor:
     """Run block `layer` at the neurons' place with known attention, its down-projection, or `gives`, giving `written`.
 

@@ -5,7 +5,10 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from time import monotonic
 from types import FrameType
+
+from atlas.engine.pauses import BrokenOffError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -13,11 +16,30 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _ORDERLY: list["Stop"] = []
 
 
+GRACE = 2.0
+"""Seconds that a batch at hand has to end by itself; after them it is broken off at its next pause."""
+
+
 @dataclass
 class Stop:
-    """Whether the user has asked the job to stop after the batch at hand."""
+    """Whether the user has asked the job to stop after the batch at hand, and when (`time.monotonic`)."""
 
     requested: bool = False
+    since: float = 0.0
+
+    def request(self) -> None:
+        """Ask the job to stop."""
+        self.requested, self.since = True, monotonic()
+
+    @property
+    def overdue(self) -> bool:
+        """True if the batch at hand has had its time."""
+        return self.requested and monotonic() - self.since >= GRACE
+
+    def check(self) -> None:
+        """Raise BrokenOffError if the batch at hand has had its time."""
+        if self.overdue:
+            raise BrokenOffError
 
 
 def is_orderly() -> bool:
@@ -40,7 +62,7 @@ def orderly_stop(announce: Callable[[], None]) -> Iterator[Stop]:
     def handle(_signal: int, _frame: FrameType | None) -> None:
         if stop.requested:
             raise KeyboardInterrupt
-        stop.requested = True
+        stop.request()
         announce()
 
     before = {number: signal.signal(number, handle) for number in _SIGNALS}

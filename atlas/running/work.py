@@ -1,11 +1,13 @@
 """Running a plan on this machine: compute batch by batch, load several in one transaction."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import takewhile
 from time import monotonic
 from typing import Generic, TypeVar
 
+from atlas.engine.pauses import BrokenOffError, pausing
 from atlas.facts import Prompt
 from atlas.running.progress import Progress
 from atlas.running.stopping import Stop
@@ -51,17 +53,16 @@ def work(batches: Iterable[Batch], compute: Compute[R], load: Load[R], progress:
     """Compute `batches` in order and load what comes out, until all are done or `stop` is requested.
 
     A batch is loaded whole or not at all, and what was computed before an error is loaded before it rises;
-    the error gains a note that names the fact and language.
+    the error gains a note that names the fact and language. The batch at hand is left when `stop` is overdue.
     """
     basket = Basket(load)
     try:
-        for batch in batches:
-            if stop.requested:
-                break
-            with placed(batch):
-                results = compute(batch)
-            basket.add(results, len(batch))
-            progress.advance(len(batch))
+        with suppress(BrokenOffError), pausing(stop.check):
+            for batch in takewhile(lambda _: not stop.requested, batches):
+                with placed(batch):
+                    results = compute(batch)
+                basket.add(results, len(batch))
+                progress.advance(len(batch))
     finally:
         basket.empty()
 

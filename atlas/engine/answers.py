@@ -134,13 +134,15 @@ def put(
     return found
 
 
-def probability(model: LanguageModel, batch: StepBatch, factors: Tensor, *, held: bool = False) -> Tensor:
-    """Return F `[step]` with the neurons at the steps' positions multiplied by their factors `[step, layer, neuron]`.
+def probability(
+    model: LanguageModel, batch: StepBatch, factors: Tensor, *, held: bool = False, scope: Scope = "query"
+) -> Tensor:
+    """Return F `[step]` with neurons at the steps' positions, or all, multiplied by `factors` `[step, layer, neuron]`.
 
     Later layers are computed from the changed ones; differentiable in the factors. `held`: norms behind
     down-projections keep the size that they have without the layer's own factors.
     """
-    with norms_held(model) if held else nullcontext(), changed(model, multiplied(model, factors)):
+    with norms_held(model) if held else nullcontext(), changed(model, multiplied(model, factors), scope):
         features = features_of_ids(model, batch.ids, batch.query, batch.at)
     return token_probability(model, features, batch.target)
 

@@ -4,19 +4,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from atlas.models import Position
 from atlas.planted.config import PlantConfig
 
-Axis = Literal["base", "background", "circuits", "layers", "translations"]
+Axis = Literal["base", "background", "circuits", "layers", "translations", "position"]
 BACKGROUNDS = (0.03, 0.2, 0.3)
+POSITIONS: tuple[Position, ...] = ("query", "subject")
 
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One kind of model that scorers are examined on: what differs from the base, and how many facts it knows."""
+    """One kind of model that scorers are examined on: what differs from the base, and how many facts it knows.
+
+    `at` is the position that they are asked at; on the axis `position` some facts are recalled at the subject.
+    """
 
     axis: Axis
     config: PlantConfig
     facts: int = 20
+    at: Position = "query"
 
     @property
     def name(self) -> str:
@@ -27,6 +33,7 @@ class Setting:
             "circuits": f" {self.facts}",
             "layers": f" {self.config.layers}",
             "translations": " compete",
+            "position": f" {self.at}",
         }
         return self.axis + value[self.axis]
 
@@ -52,3 +59,5 @@ def standard_grid(family: Literal["bert", "gpt2"]) -> Iterator[Setting]:
     yield Setting("layers", replace(base.config, layers=2))
     yield Setting("layers", replace(base.config, layers=8))
     yield Setting("translations", replace(base.config, language_lead=6.0))
+    for at in POSITIONS:
+        yield Setting("position", base.config, 12, at)

@@ -19,7 +19,7 @@ from atlas.store.stored import neuron_sets
 
 if TYPE_CHECKING:
     from atlas.exam import Failure, Found, Mark, Row, Setting, Swept
-    from atlas.models import LanguageModel
+    from atlas.models import LanguageModel, Position
     from atlas.planted import Planted
     from atlas.store import Writer
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     Marks = tuple[list[Row], list[Swept], list[Failure]]
 
 
+LEAST = 0.01
+"""Share of the answer's probability that a neuron must carry on the axis `position`: where a fact has no neuron at all,
+a threshold relative to the largest score takes noise for neurons."""
 TRIES = 4
 """Seeds tried for one model before the setting goes without it."""
 
@@ -51,7 +54,8 @@ def examine(
     """Put `methods` to models planted in each of `settings`, `seeds` models each, and mark what they find.
 
     Knowledge neurons and LIKN are those of the definition `default`, DKN those of `strict`, all read from the views of
-    an atlas made for each model and thrown away. `workers` processes share the models out.
+    an atlas made for each model and thrown away; on the axis `position` they ask for
+    LEAST too. `workers` processes share the models out.
     """
     started, progress = monotonic(), progress or Progress()
     cases = [(setting, seed, tuple(methods)) for setting in settings for seed in range(seeds)]
@@ -104,11 +108,12 @@ def _examine_one(case: "Case") -> "Marks":
 def _plant(setting: "Setting", seed: int, failures: list["Failure"]) -> tuple["Planted | None", int]:
     """Return a model and the seed that it could be planted with; what failed on the way goes into `failures`."""
     from atlas.exam import Failure
-    from atlas.planted import PlantingError, plant, standard_circuits
+    from atlas.planted import PlantingError, plant, recall_circuits, standard_circuits
 
     for used in range(seed * TRIES, (seed + 1) * TRIES):
         try:
-            circuits = standard_circuits(setting.config, setting.facts, seed=used)
+            mixture = recall_circuits if setting.axis == "position" else standard_circuits
+            circuits = mixture(setting.config, setting.facts, seed=used)
             return plant(setting.config, circuits, used), used
         except PlantingError as error:
             failures.append(Failure(setting.name, used, str(error)))
@@ -125,17 +130,20 @@ def _sit(setting: "Setting", seed: int, planted: "Planted", methods: Sequence[st
 
     model, name = planted.language_model(), (setting.config.family, setting.name, seed)
     with TemporaryDirectory() as folder, atlas.open(Path(folder) / "exam.duckdb", "w") as writer:
-        runs = {_attribute(writer, model, planted, method): method for method in methods}
-        tables = knock_out_all(model, list(planted.facts.prompts()), _candidates(writer))
+        if setting.axis == "position":
+            for definition in ("default", "strict"):
+                writer.define(definition, least=LEAST, strict=definition == "strict")
+        runs = {_attribute(writer, model, planted, method, setting.at): method for method in methods}
+        tables = knock_out_all(model, list(planted.facts.prompts()), _candidates(writer), setting.at)
         if tables:
             writer.load("knockout", pa.concat_tables(tables))
         found = _found(writer, runs)
         points = [
             Swept(*name, method, sweep, threshold, one.right, one.wrong, one.missed)
             for run, method in runs.items()
-            for sweep, threshold, one in swept(writer, run, planted.truth)
+            for sweep, threshold, one in swept(writer, run, planted.truth_at(setting.at))
         ]
-    marks = {method: mark(planted.truth, found[run]) for run, method in runs.items()}
+    marks = {method: mark(planted.truth_at(setting.at), found[run]) for run, method in runs.items()}
     return [_row(setting, seed, method, *key, one) for method, own in marks.items() for key, one in own.items()], points
 
 
@@ -147,12 +155,12 @@ def _row(setting: "Setting", seed: int, method: str, target: str, circuit: str, 
     return Row(*place, method, target, circuit, one.right, one.wrong, one.missed)
 
 
-def _attribute(writer: "Writer", model: "LanguageModel", planted: "Planted", method: str) -> int:
-    """Score all prompts with `method`, store the scores and return the run."""
+def _attribute(writer: "Writer", model: "LanguageModel", planted: "Planted", method: str, at: "Position") -> int:
+    """Score all prompts with `method` `at` a position, store the scores and return the run."""
     from atlas.attribution import Settings
 
     writer.add_facts(planted.facts)
-    return fill_run(writer, model, [list(planted.facts.prompts())], Settings(method=method))
+    return fill_run(writer, model, [list(planted.facts.prompts())], Settings(method=method, at=at))
 
 
 def _candidates(writer: "Writer") -> dict[int, dict[tuple[int, str], list[Neuron]]]:

@@ -10,7 +10,7 @@ from atlas.ids import Neuron
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from atlas.models import LanguageModel
+    from atlas.models import LanguageModel, Position
 
 NeuronSet = tuple[Neuron, ...]
 Candidates = Mapping[int, Mapping[tuple[int, str], Sequence[Neuron]]]
@@ -21,7 +21,9 @@ ORDER = 3
 """Neurons of the largest set."""
 
 
-def knock_out_all(model: "LanguageModel", prompts: Sequence[Prompt], candidates: Candidates) -> list["pa.Table"]:
+def knock_out_all(
+    model: "LanguageModel", prompts: Sequence[Prompt], candidates: Candidates, at: "Position" = "query"
+) -> list["pa.Table"]:
     """Return rows of table `knockout`: the `candidates` of each run, fact and language alone, in pairs and triples."""
     from atlas.knockout.knockout import knock_out
     from atlas.knockout.rows import Trial, to_table
@@ -31,7 +33,7 @@ def knock_out_all(model: "LanguageModel", prompts: Sequence[Prompt], candidates:
     ]
     sets = [sorted({cut for own in by_run.values() for cut in own}) for by_run in wanted]
     tables = []
-    for by_run, own, result in zip(wanted, sets, knock_out(model, prompts, sets), strict=True):
+    for by_run, own, result in zip(wanted, sets, knock_out(model, prompts, sets, at=at), strict=True):
         if result.before is None or result.after is None:
             continue
         after = dict(zip(own, result.after.tolist(), strict=True))

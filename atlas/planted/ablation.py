@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from atlas.ids import Neuron
+from atlas.models import Position
 from atlas.planted.config import PlantingError
 from atlas.planted.readings import log_odds
 from atlas.planted.writing.fitting import FIRES, Fitter, acts
@@ -30,7 +31,7 @@ class Ablation:
 
     def __init__(self, fitter: Fitter) -> None:
         self.fitter = fitter
-        self.neurons = fitter.readings.neurons()
+        self.neurons: dict[Position, Tensor] = {at: fitter.readings.neurons(at=at) for at in ("query", "subject")}
         self.intact = fitter.readings.probabilities()
         self.after: dict[Set, Tensor] = {}
         facts = fitter.facts.tolist()
@@ -47,9 +48,9 @@ class Ablation:
         """Return the relative drop of the answer's probability on the chosen prompts when `cut` is cut."""
         return ((self.intact - self.after[cut]) / self.intact)[prompts]
 
-    def activation(self, neuron: Neuron) -> Tensor:
-        """Return the neuron at the query positions, `[prompt]`."""
-        return self.neurons[:, neuron[0], neuron[1]]
+    def activation(self, neuron: Neuron, at: Position = "query") -> Tensor:
+        """Return the neuron `at` a position, `[prompt]`."""
+        return self.neurons[at][:, neuron[0], neuron[1]]
 
 
 def check_all(fitter: Fitter) -> None:
@@ -87,10 +88,12 @@ def _problems(ablation: Ablation, members: Sequence[Member]) -> Iterator[str]:
 
 def _fires(ablation: Ablation, member: Member) -> Iterator[str]:
     """A neuron fires on its own prompts and on no others; a backup on none while the other is there."""
-    own, values = ablation.fitter.own(member), ablation.activation(member.neuron)
+    own, values = ablation.fitter.own(member), ablation.activation(member.neuron, member.at)
     if member.waits_for is None and values[own].min() < FIRING:
         yield f"{member.neuron} reaches only {values[own].min():.2f} on its own prompts"
     silent = values if member.waits_for else values[~own]
+    if member.at == "subject":
+        silent = torch.cat([silent, ablation.activation(member.neuron)])
     if len(silent) and silent.abs().max() > SILENT:
         yield f"{member.neuron} reaches {silent.abs().max():.2f} where it should be off"
 

@@ -6,9 +6,11 @@ from typing import Literal, get_args
 
 from atlas.errors import ModelError, UsageError
 
-FactKind = Literal["knowledge", "independent", "bound", "degenerate", "backup", "additive"]
+FactKind = Literal["knowledge", "independent", "bound", "degenerate", "backup", "additive", "recalled", "shared recall"]
 DecoyKind = Literal["silent", "unfired", "constant"]
 Kind = Literal[FactKind, DecoyKind]
+RECALL_KINDS = ("recalled", "shared recall")
+"""Circuits that work at the subject's last token."""
 FACT_KINDS: tuple[str, ...] = get_args(FactKind)
 DECOY_KINDS: tuple[str, ...] = get_args(DecoyKind)
 
@@ -53,9 +55,14 @@ class PlantConfig:
         if not 0 <= self.background < float("inf"):
             raise UsageError(f"Background strength {self.background} is not a number from 0 up.")
 
-    def check_room(self, facts: int) -> None:
-        """Raise UsageError if the residual stream or the heads cannot hold that many facts."""
-        needed = FIXED_COORDINATES + 2 * len(self.languages) + 2 * facts
+    @property
+    def carrying(self) -> int:
+        """The block whose attention carries what was recalled at the subject to the query."""
+        return self.layers // 2
+
+    def check_room(self, facts: int, *, recall: bool = False) -> None:
+        """Raise UsageError if the residual stream or the heads cannot hold that many facts, some recalled or none."""
+        needed = FIXED_COORDINATES + 2 * len(self.languages) + 2 * facts + (1 + facts if recall else 0)
         if needed > self.hidden:
             raise UsageError(f"{facts} facts need a model at least {needed} wide, not {self.hidden}; raise `hidden`.")
         width = self.hidden // self.heads
@@ -76,7 +83,11 @@ class Circuit:
     - `degenerate`: two or three neurons, each enough alone; with `indispensable`, beside a neuron of that layer that
       is needed too;
     - `backup`: the second neuron acts only when the first is cut, and then does its work;
-    - `additive`: two neurons that each add half of what they add, on top of a path through attention: not degenerate.
+    - `additive`: two neurons that each add half of what they add, on top of a path through attention: not degenerate;
+    - `recalled`: one neuron fires on the subject at its own token alone, in all languages, and writes the object there;
+      attention carries it to the query;
+    - `shared recall`: one such neuron; what it writes, attention carries to the query, where a neuron of each language
+      makes it the object.
 
     Decoys, which may join any fact: `silent` fires on the subject and writes nothing, `unfired` writes the object and
     never fires, `constant` fires on everything and pushes all objects.
@@ -106,6 +117,6 @@ class Circuit:
 
     def members(self, languages: Sequence[str]) -> int:
         """Return how many neurons the circuit has, without an indispensable one."""
-        return {"knowledge": len(self.languages or languages), "degenerate": self.size, "backup": 2, "additive": 2}.get(
-            self.kind, 1
-        )
+        each = len(self.languages or languages)
+        counts = {"knowledge": each, "degenerate": self.size, "backup": 2, "additive": 2, "shared recall": 1 + each}
+        return counts.get(self.kind, 1)

@@ -26,6 +26,16 @@ def standard_circuits(config: PlantConfig, facts: int = 20, decoys: int = 2, see
     return circuits + list(_decoys(config, facts, decoys, random))
 
 
+def recall_circuits(config: PlantConfig, facts: int = 12, decoys: int = 1, seed: int = 0) -> list[Circuit]:
+    """Return one circuit for each of `facts` facts, at the subject's token and at the query in turn, and decoys.
+
+    No `constant` decoy: scorers with a zero baseline take it by design, wherever they are asked.
+    """
+    kinds = islice(cycle(("recalled", "shared recall", "independent", "knowledge")), facts)
+    circuits = [Circuit(cast(Kind, kind), fact) for fact, kind in enumerate(kinds)]
+    return circuits + [d for d in _decoys(config, facts, decoys, Random(seed)) if d.kind != "constant"]
+
+
 def _circuit(name: str, fact: int, config: PlantConfig, random: Random) -> Circuit:
     layer = random.randrange(config.layers)
     if name == "bound":

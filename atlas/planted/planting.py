@@ -7,14 +7,15 @@ from typing import Any
 import torch
 
 from atlas.facts import FactSet
-from atlas.models import LanguageModel
+from atlas.models import LanguageModel, Position
+from atlas.models.scaling import Scope
 from atlas.planted.ablation import check_all
-from atlas.planted.config import Circuit, PlantConfig
+from atlas.planted.config import RECALL_KINDS, Circuit, PlantConfig
 from atlas.planted.readings import Readings
 from atlas.planted.truth import Truth, truth_of
 from atlas.planted.writing.fitting import Fitter
 from atlas.planted.writing.members import Member, expand, place_all
-from atlas.planted.writing.skeleton import write_copying, write_output, write_words
+from atlas.planted.writing.skeleton import write_carrying, write_copying, write_output, write_words
 from atlas.planted.writing.space import Space, share_out
 from atlas.planted.writing.weights import fill_with_noise, fresh_model, open_head, weights_of
 from atlas.planted.writing.words import fact_set, tokenizer_for
@@ -22,16 +23,24 @@ from atlas.planted.writing.words import fact_set, tokenizer_for
 
 @dataclass(frozen=True, slots=True)
 class Planted:
-    """A transformers model with circuits in its weights, its fast tokenizer, its facts, and what was planted."""
+    """A transformers model with circuits in its weights, its fast tokenizer, its facts, and what was planted.
+
+    `truth` is what is at the query, `recalled` what is at the subject's last token.
+    """
 
     model: Any
     tokenizer: Any
     facts: FactSet
     truth: Truth
+    recalled: Truth
 
     def language_model(self, name: str = "planted") -> LanguageModel:
         """Return the model wrapped as the rest of the atlas takes it."""
         return LanguageModel.wrap(self.model, self.tokenizer, name)
+
+    def truth_at(self, at: Position) -> Truth:
+        """Return what a correct locator finds `at` a position."""
+        return self.truth if at == "query" else self.recalled
 
 
 def plant(config: PlantConfig, circuits: Sequence[Circuit], seed: int = 0) -> Planted:
@@ -45,12 +54,14 @@ def plant(config: PlantConfig, circuits: Sequence[Circuit], seed: int = 0) -> Pl
     count = 1 + max(circuit.fact for circuit in placed)
     facts = fact_set(config, count)
     tokenizer = tokenizer_for(config, facts)
-    space = share_out(config, count, generator)
+    recall = any(circuit.kind in RECALL_KINDS for circuit in placed)
+    space = share_out(config, count, generator, recall=recall)
     members = expand(placed, config, space, generator)
     with torch.no_grad():
         model = _noise(config, tokenizer, generator)
         _write(config, space, members, facts, tokenizer, model)
-    return Planted(model, tokenizer, facts, truth_of(members, facts, config.languages))
+    truth, recalled = (truth_of(members, facts, config.languages, at) for at in ("query", "subject"))
+    return Planted(model, tokenizer, facts, truth, recalled)
 
 
 def _noise(config: PlantConfig, tokenizer: Any, generator: torch.Generator) -> Any:
@@ -70,7 +81,11 @@ def _write(
     write_words(weights, space, config, facts, ids)
     write_copying(weights.blocks[0], space, config.heads)
     write_output(weights, space, config, ids, sum(m.circuit.kind == "constant" for m in members))
-    readings = Readings(LanguageModel.wrap(model, tokenizer, "planted"), list(facts.prompts()))
+    if len(space.recalled):
+        shared = {m.fact for m in members if m.circuit.kind == "shared recall"}
+        write_carrying(weights.blocks[config.carrying], space, config.heads, shared)
+    scope: Scope = "all" if len(space.recalled) else "query"
+    readings = Readings(LanguageModel.wrap(model, tokenizer, "planted"), list(facts.prompts()), scope)
     fitter = Fitter(weights, space, members, readings)
     fitter.fit()
     check_all(fitter)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from operator import itemgetter
 
@@ -12,35 +13,40 @@ from atlas.engine.answers import probability
 from atlas.engine.batches import StepBatch, by_shape
 from atlas.facts import Prompt
 from atlas.ids import Neuron
-from atlas.models import LanguageModel
+from atlas.models import LanguageModel, Position
 from atlas.models.hooks import pre_hook
+from atlas.models.scaling import Scope
 
 Cuts = Sequence[Collection[Neuron]]
 
 
 class Readings:
-    """The prompts of a planted model, ready to be run; all results are `[prompt, ...]` in the order given."""
+    """The prompts of a planted model, ready to be run; all results are `[prompt, ...]` in the order given.
 
-    def __init__(self, model: LanguageModel, prompts: Sequence[Prompt]) -> None:
+    Neurons are cut at the query, or everywhere by the `scope` all, as where some work elsewhere.
+    """
+
+    def __init__(self, model: LanguageModel, prompts: Sequence[Prompt], scope: Scope = "query") -> None:
         self.model = model
         self.prompts = prompts
-        steps = [(place, model.steps(prompt)[0]) for place, prompt in enumerate(prompts)]
+        self.scope: Scope = scope
+        steps = [(place, model.steps(prompt, "subject")[0]) for place, prompt in enumerate(prompts)]
         self._groups = [
             (torch.tensor([place for place, _ in group]), StepBatch.of(model, [step for _, step in group]))
             for group in by_shape(steps, itemgetter(1))
         ]
 
     def probabilities(self, cuts: Cuts | None = None) -> Tensor:
-        """Return the answer's probability `[prompt]` with each prompt's `cuts` at zero at its query position."""
+        """Return the answer's probability `[prompt]` with each prompt's `cuts` at zero."""
         return self._each(self._run, cuts)
 
-    def neurons(self, cuts: Cuts | None = None) -> Tensor:
-        """Return the neurons at the query positions, `[prompt, layer, neuron]`, before they are cut."""
-        return self.inputs([self.model.down_projection(layer) for layer in range(self.model.info.layers)], cuts)
+    def neurons(self, cuts: Cuts | None = None, at: Position = "query") -> Tensor:
+        """Return the neurons `at` a position, `[prompt, layer, neuron]`, before they are cut."""
+        return self.inputs([self.model.down_projection(layer) for layer in range(self.model.info.layers)], cuts, at)
 
-    def inputs(self, modules: Sequence[nn.Module], cuts: Cuts | None = None) -> Tensor:
-        """Return what each of `modules` reads at the query positions, `[prompt, module, width]`."""
-        return self._each(partial(self._read, modules), cuts)
+    def inputs(self, modules: Sequence[nn.Module], cuts: Cuts | None = None, at: Position = "query") -> Tensor:
+        """Return what each of `modules` reads `at` a position, `[prompt, module, width]`."""
+        return self._each(partial(self._read, modules, at), cuts)
 
     def _each(self, read: Callable[[StepBatch, Tensor], Tensor], cuts: Cuts | None) -> Tensor:
         parts = [(places, read(batch, self._gates(places.tolist(), cuts))) for places, batch in self._groups]
@@ -59,14 +65,15 @@ class Readings:
 
     @torch.no_grad()
     def _run(self, batch: StepBatch, gates: Tensor) -> Tensor:
-        return probability(self.model, batch, gates)
+        batch = replace(batch, at=batch.query)
+        return probability(self.model, batch, gates, scope=self.scope)
 
-    def _read(self, modules: Sequence[nn.Module], batch: StepBatch, gates: Tensor) -> Tensor:
+    def _read(self, modules: Sequence[nn.Module], at: Position, batch: StepBatch, gates: Tensor) -> Tensor:
         seen: dict[int, Tensor] = {}
-        rows = torch.arange(len(batch.query))
+        rows, token = torch.arange(len(batch.query)), batch.query if at == "query" else batch.at
 
         def keep(place: int, values: Tensor) -> Tensor:
-            seen[place] = values[rows, batch.query]
+            seen[place] = values[rows, token]
             return values
 
         with ExitStack() as stack:

@@ -6,6 +6,7 @@ from itertools import groupby
 
 from atlas.facts import FactSet
 from atlas.ids import Neuron
+from atlas.models import Position
 from atlas.planted.writing.members import Member
 
 Neurons = frozenset[Neuron]
@@ -26,28 +27,29 @@ class Truth:
     decoys: Mapping[str, Neurons]
 
 
-def truth_of(members: Sequence[Member], facts: FactSet, languages: Sequence[str]) -> Truth:
-    """Return the truth of planted `members`."""
+def truth_of(members: Sequence[Member], facts: FactSet, languages: Sequence[str], at: Position = "query") -> Truth:
+    """Return the truth of planted `members` `at` a position; a set is empty where a known fact has none there."""
     acting = sorted((m for m in members if not m.circuit.is_decoy), key=lambda member: member.fact)
     knowledge: dict[tuple[int, str], Neurons] = {}
     degenerate: dict[tuple[int, str], frozenset[Neurons]] = {}
     independent, kinds = {}, {}
     for number, group in groupby(acting, key=lambda member: member.fact):
-        fact, own = facts.facts[number].id, list(group)
+        fact, every = facts.facts[number].id, list(group)
+        own = [member for member in every if member.at == at]
         spoken = {code: frozenset(m.neuron for m in own if code in m.languages) for code in languages}
-        known = {code: neurons for code, neurons in spoken.items() if neurons}
+        known = {code: spoken[code] for code in languages if any(code in m.languages for m in every)}
         knowledge |= {(fact, code): neurons for code, neurons in known.items()}
         degenerate |= {(fact, code): _degenerate(own) for code in known}
         independent[fact] = frozenset.intersection(*spoken.values())
-        kinds[fact] = own[0].circuit.group
+        kinds[fact] = every[0].circuit.group
     return Truth(knowledge, independent, degenerate, kinds, _decoys(members))
 
 
 def _degenerate(members: Sequence[Member]) -> frozenset[Neurons]:
     """Return the degenerate sets of one fact; a needed neuron beside is in none."""
-    circuit = members[0].circuit
-    if circuit.kind not in ("degenerate", "backup"):
+    if not members or members[0].circuit.kind not in ("degenerate", "backup"):
         return frozenset()
+    circuit = members[0].circuit
     return frozenset({frozenset(m.neuron for m in members[: len(circuit.layers)])})
 
 

@@ -116,11 +116,47 @@ def test_every_model_of_the_base_could_be_planted(sat):
     assert not sat.failures
 
 
+@pytest.fixture(scope="module", params=["bert", pytest.param("gpt2", marks=pytest.mark.slow)])
+def placed(request):
+    """Three scorers on a model that recalls some facts at the subject, asked at each position."""
+    config = PlantConfig(family=request.param, templates=1, relations=1)
+    settings = [Setting("position", config, 8, at) for at in grid.POSITIONS]
+    return job.examine(settings, ["amig-mean", "kn", "joint"], seeds=1)
+
+
+RECALLED = {
+    "position subject": {"recalled": (1, 1), "shared recall": (1, 1), "independent": (0, 0), "knowledge": (0, 0)},
+    "position query": {"recalled": (0, 0), "shared recall": (1, 0), "independent": (1, 1), "knowledge": (1, 0)},
+}
+"""How many knowledge neurons of each fact and language and LIKN of each fact there are, by position and circuit."""
+
+
+@pytest.mark.parametrize("method", ["amig-mean", "kn", "joint"])
+@pytest.mark.parametrize("setting", sorted(RECALLED))
+def test_each_position_shows_what_works_there_and_nothing_else(placed, setting, method):
+    for circuit, (known, shared) in RECALLED[setting].items():
+        for target, count in (("KN", 2 * 3 * known), ("LIKN", 2 * shared)):
+            (row,) = (
+                r
+                for r in placed.rows
+                if (r.setting, r.method, r.target, r.circuit) == (setting, method, target, circuit)
+            )
+            # All of the two facts, KN in each of three languages, and nothing beside.
+            assert (row.right, row.wrong, row.missed) == (count, 0, 0), (circuit, target)
+
+
 def test_grid_varies_one_thing_at_a_time():
     settings = list(standard_grid("gpt2"))
     assert settings[0] == base_setting("gpt2")
     assert len({setting.name for setting in settings}) == len(settings)
-    assert {setting.axis for setting in settings} == {"base", "background", "circuits", "layers", "translations"}
+    assert {setting.axis for setting in settings} == {
+        "base",
+        "background",
+        "circuits",
+        "layers",
+        "translations",
+        "position",
+    }
 
 
 def test_models_that_cannot_be_planted_are_told_and_left_out(monkeypatch):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from atlas.ids import Neuron
+from atlas.models import Position
 from atlas.planted.config import PlantingError
 from atlas.planted.readings import Cuts, Readings, log_odds
 from atlas.planted.writing.members import Member
@@ -55,12 +56,9 @@ class Fitter:
         return [cut[fact] for fact in self.facts.tolist()]
 
     def _fit_reading(self) -> None:
-        """Fit the neurons that fire by themselves, then those that wait for one of them."""
-        seen = self._inputs(self.cut(lambda _: False))
-        for member in self.members:
-            if member.reads is not None and not member.waits_for:
-                read, own = seen[:, member.neuron[0]] @ member.reads, self.own(member)
-                self._set_threshold(member, off=read[~own], on=read[own])
+        """Fit the neurons that fire by themselves, those at the subject first, then those that wait for one of them."""
+        self._fit_thresholds("subject")
+        self._fit_thresholds("query")
         awaited = {member.waits_for for member in self.members}
         seen = self._inputs(self.cut(lambda _: False))
         alone = self._inputs(self.cut(lambda m: m.neuron in awaited))
@@ -69,8 +67,23 @@ class Fitter:
                 read = alone[:, member.neuron[0]] @ member.reads
                 self._set_threshold(member, off=seen[:, member.neuron[0]] @ member.reads, on=read[self.own(member)])
 
-    def _inputs(self, cuts: Cuts) -> Tensor:
-        return self.readings.inputs([block.up_module for block in self.weights.blocks], cuts)
+    def _fit_thresholds(self, at: Position) -> None:
+        """Fit neurons that work `at` a position: those at the subject are to be off at the query in every prompt."""
+        members = [m for m in self.members if m.at == at and not m.waits_for]
+        if not members:
+            return
+        nowhere = self.cut(lambda _: False)
+        seen = self._inputs(nowhere, at)
+        elsewhere = self._inputs(nowhere) if at == "subject" else seen[:0]
+        for member in members:
+            if member.reads is None:
+                continue
+            read, own = seen[:, member.neuron[0]] @ member.reads, self.own(member)
+            off = torch.cat([read[~own], elsewhere[:, member.neuron[0]] @ member.reads])
+            self._set_threshold(member, off=off, on=read[own])
+
+    def _inputs(self, cuts: Cuts, at: Position = "query") -> Tensor:
+        return self.readings.inputs([block.up_module for block in self.weights.blocks], cuts, at)
 
     def _set_threshold(self, member: Member, off: Tensor, on: Tensor) -> None:
         """Put -FIRES at the highest reading where the neuron is to be off, 0 at least, and FIRES at the lowest on."""
@@ -87,11 +100,11 @@ class Fitter:
 
     def _fit_writing(self) -> None:
         """Move each strength so that its neuron alone has the effect stated."""
-        self._fit_paths(self._odds(acts))
-        without = self._odds(acts)
+        self._fit_paths(self._odds(_fitted))
+        without = self._odds(_fitted)
         for turn in _turns(self.members):
             kept = {member.neuron for member in turn}
-            alone = self._odds(lambda m, kept=kept: acts(m) and m.neuron not in kept)  # type: ignore[misc]
+            alone = self._odds(lambda m, kept=kept: _fitted(m) and m.neuron not in kept)  # type: ignore[misc]
             for member in turn:
                 own = self.own(member)
                 self._strengthen(member, without[own], alone[own])
@@ -121,7 +134,7 @@ def _turns(members: Sequence[Member]) -> list[list[Member]]:
     """Return the acting members in turns that hold one of each fact, so that one run serves all of a turn."""
     turns: list[list[Member]] = []
     counts: Counter[int] = Counter()
-    for member in filter(acts, members):
+    for member in filter(_fitted, members):
         if counts[member.fact] == len(turns):
             turns.append([])
         turns[counts[member.fact]].append(member)
@@ -138,13 +151,18 @@ def acts(member: Member) -> bool:
     return not member.circuit.is_decoy
 
 
+def _fitted(member: Member) -> bool:
+    """Return whether the neuron acts and its strength is fitted: one that relays has a strength that is given."""
+    return acts(member) and not member.relays
+
+
 def _start(weights: Weights, member: Member) -> None:
     """Write a member with its nominal strength; what reads nothing is always on or always off."""
     block, index = weights.blocks[member.neuron[0]], member.neuron[1]
     block.up[index] = 0
     block.up_bias[index] = FIRES if member.circuit.kind == "constant" else -FIRES
     logits = member.step if member.absolute else member.step * (KNOWN - UNKNOWN)
-    member.strength = logits / (OBJECT_SCALE * FIRES)
+    member.strength = CONTENT / FIRES if member.relays else logits / (OBJECT_SCALE * FIRES)
     _write(weights, member)
 
 

@@ -8,7 +8,8 @@ from torch import Generator, Tensor
 
 from atlas.errors import UsageError
 from atlas.ids import Neuron
-from atlas.planted.config import DECOY_KINDS, FACT_KINDS, Circuit, PlantConfig
+from atlas.models import Position
+from atlas.planted.config import DECOY_KINDS, FACT_KINDS, RECALL_KINDS, Circuit, PlantConfig
 from atlas.planted.writing.skeleton import CONSTANT_LOGITS, OBJECT_SCALE
 from atlas.planted.writing.space import Space
 
@@ -22,7 +23,8 @@ class Member:
 
     `reads` and `writes` are directions `[hidden]`; a neuron that reads None is always on (`constant`) or always off
     (`unfired`). `step` is how far it alone moves the answer's log-odds, as a share of the way from unknown to known,
-    or, where `absolute`, in log-odds. `strength` is the length of what it writes per unit of activation.
+    or, where `absolute`, in log-odds. `strength` is the length of what it writes per unit of activation. `at` is where
+    it works; one that `relays` writes what others read, in a length that is given.
     """
 
     neuron: Neuron
@@ -34,6 +36,8 @@ class Member:
     absolute: bool = False
     waits_for: Neuron | None = None
     strength: float = 0.0
+    at: Position = "query"
+    relays: bool = False
 
     @property
     def fact(self) -> int:
@@ -72,6 +76,10 @@ def _placed(circuit: Circuit, config: PlantConfig, generator: Generator) -> Circ
     if circuit.layers:
         return circuit
     count = circuit.members(config.languages)
+    if circuit.kind in RECALL_KINDS:
+        late = config.layers - config.carrying
+        reading = [config.carrying + _draw(late, generator) for _ in range(count - 1)]
+        return replace(circuit, layers=(_draw(max(1, config.carrying), generator), *reading))
     if circuit.kind in ("degenerate", "additive"):
         return replace(circuit, layers=(_draw(config.layers, generator),) * count)
     if circuit.kind == "backup":
@@ -99,6 +107,13 @@ def _check(circuit: Circuit, config: PlantConfig) -> None:
         raise UsageError(f"{name} names languages that the model lacks: {circuit.languages}; use {config.languages}.")
     if circuit.kind == "bound" and len(circuit.languages) != 1:
         raise UsageError(f"{name} is bound to one language, not to {circuit.languages}; name one.")
+    if circuit.kind in RECALL_KINDS:
+        early, *late = circuit.layers
+        if early >= config.carrying or min(late, default=config.carrying) < config.carrying:
+            raise UsageError(
+                f"{name} has layers {circuit.layers}; what recalls must lie before block {config.carrying}, which "
+                f"carries it to the query, and what reads it there from that block on."
+            )
     if circuit.kind == "degenerate" and circuit.size not in (2, 3):
         raise UsageError(f"{name} has size {circuit.size}; sets of 2 and 3 can be planted.")
     if circuit.kind == "backup" and circuit.layers[0] >= circuit.layers[1]:
@@ -114,6 +129,8 @@ def _members(circuit: Circuit, neurons: Sequence[Neuron], config: PlantConfig, s
         for neuron, code in zip(neurons, languages, strict=True):
             spoken = space.spoken[config.languages.index(code)]
             yield replace(common, neuron=neuron, languages=(code,), reads=subject + spoken)
+    elif circuit.kind in RECALL_KINDS:
+        yield from _recalling(common, neurons, config, space)
     elif circuit.kind == "degenerate":
         yield from _degenerate(common, neurons, circuit)
     elif circuit.kind == "backup":
@@ -130,6 +147,16 @@ def _members(circuit: Circuit, neurons: Sequence[Neuron], config: PlantConfig, s
         yield replace(common, neuron=neurons[0], reads=None, writes=every)
     else:
         yield replace(common, neuron=neurons[0])
+
+
+def _recalling(common: Member, neurons: Sequence[Neuron], config: PlantConfig, space: Space) -> Iterator[Member]:
+    """Yield what fires on the subject at its own token and writes what it recalls there, and what reads that later."""
+    recalled, subject = space.recalled[common.fact], space.subjects[common.fact] + space.is_subject
+    readers = list(zip(neurons[1:], common.languages, strict=False))
+    yield replace(common, neuron=neurons[0], reads=subject, writes=recalled, at="subject", relays=bool(readers))
+    for neuron, code in readers:
+        spoken = space.spoken[config.languages.index(code)]
+        yield replace(common, neuron=neuron, languages=(code,), reads=recalled + spoken)
 
 
 def _degenerate(common: Member, neurons: Sequence[Neuron], circuit: Circuit) -> Iterator[Member]:

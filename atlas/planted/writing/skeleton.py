@@ -4,7 +4,7 @@ In the first block some heads copy the subject's vector to the query position an
 on the residual stream at the query says who is asked about and in which language, in every layer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from math import exp, log
 
 from torch import Tensor
@@ -50,12 +50,29 @@ def write_copying(block: BlockWeights, space: Space, heads: int) -> None:
     spoken = zip(_split(space.language, width), _split(space.spoken, width), strict=True)
     copies += [(space.is_word, *parts) for parts in spoken]
     for head, (flag, source, copy) in enumerate(copies):
-        own, rows = slice(head * width, (head + 1) * width), slice(head * width, head * width + len(source))
-        block.key[own], block.value[own], block.output[:, own] = 0, 0, 0
-        block.key[head * width] = flag
-        block.query_bias[head * width] = SHARPNESS * width**0.5
-        block.value[rows] = source
-        block.output[:, rows] = copy.T
+        _copy(block, head, width, flag, source, copy)
+
+
+def _copy(block: BlockWeights, head: int, width: int, flag: Tensor, source: Tensor, copy: Tensor) -> None:
+    """Let a head read `source` where the `flag` is and write `copy` everywhere, both `[row, hidden]`."""
+    own, rows = slice(head * width, (head + 1) * width), slice(head * width, head * width + len(source))
+    block.key[own], block.value[own], block.output[:, own] = 0, 0, 0
+    block.key[head * width] = flag
+    block.query_bias[head * width] = SHARPNESS * width**0.5
+    block.value[rows] = source
+    block.output[:, rows] = copy.T
+
+
+def write_carrying(block: BlockWeights, space: Space, heads: int, shared: Collection[int]) -> None:
+    """Write the heads that carry what was recalled at the subject's token to every position.
+
+    There it is the object, but of the facts in `shared` stays what was recalled, for others to read.
+    """
+    width = len(block.query_bias) // heads
+    arrives = space.objects.clone()
+    arrives[sorted(shared)] = space.recalled[sorted(shared)]
+    for head, parts in enumerate(zip(_split(space.recalled, width), _split(arrives, width), strict=True)):
+        _copy(block, head, width, space.is_subject, *parts)
 
 
 def _split(vectors: Tensor, size: int) -> list[Tensor]:

@@ -17,7 +17,10 @@ from atlas.planted.config import PlantConfig
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """Directions of the residual stream; vectors are `[hidden]`, stacks of them `[language | fact, hidden]`."""
+    """Directions of the residual stream; vectors are `[hidden]`, stacks of them `[language | fact, hidden]`.
+
+    `recalled` says which object was recalled at the subject's token; it has no rows where nothing is.
+    """
 
     ballast: Tensor
     is_subject: Tensor
@@ -27,11 +30,12 @@ class Space:
     spoken: Tensor
     subjects: Tensor
     objects: Tensor
+    recalled: Tensor
 
     @property
     def in_use(self) -> Tensor:
-        """Return which coordinates `[hidden]` carry subjects, objects and the spoken language."""
-        return (torch.cat([self.subjects, self.objects, self.spoken]) != 0).any(0)
+        """Return which coordinates `[hidden]` carry subjects, objects, recalled or not, and the spoken language."""
+        return (torch.cat([self.subjects, self.objects, self.spoken, self.recalled]) != 0).any(0)
 
     @property
     def read_out(self) -> tuple[Tensor, Tensor]:
@@ -39,15 +43,16 @@ class Space:
         return (self.objects != 0).any(0), (self.spoken != 0).any(0)
 
 
-def share_out(config: PlantConfig, facts: int, generator: Generator) -> Space:
-    """Share out the coordinates at random; raises UsageError if there are too few."""
-    config.check_room(facts)
+def share_out(config: PlantConfig, facts: int, generator: Generator, *, recall: bool = False) -> Space:
+    """Share out the coordinates at random, with some for what is recalled if asked; UsageError if they are too few."""
+    config.check_room(facts, recall=recall)
     languages = len(config.languages)
-    sizes = [2, 2, 2, 2, 1 + languages, 1 + languages, 1 + facts, 1 + facts]
+    sizes = [2, 2, 2, 2, 1 + languages, 1 + languages, 1 + facts, 1 + facts, *([1 + facts] if recall else [])]
     order = torch.randperm(config.hidden, generator=generator)
     ends = [0, *accumulate(sizes)]
     bases = [_basis(order[a:b], config.hidden, generator) for a, b in pairwise(ends)]
     ballast, *flags = (basis[0] for basis in bases[:4])
+    bases += [] if recall else [torch.zeros(0, config.hidden)]
     return Space(config.hidden**0.5 * ballast, *flags, *bases[4:])
 
 

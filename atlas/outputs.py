@@ -1,7 +1,7 @@
 """What may be written where: the one place that decides it, for every file and folder that a command is told of.
 
-A file is new, or a regular file that is no database: never a device, a pipe, a link or a folder. A folder is new,
-empty, or holds only what `own_folder` put there before.
+A file is new, empty, or one that `whole_file` made and nobody changed since, which an attribute of the file says: never
+a device, a pipe, a link, a folder or a database. A folder is new, empty, or holds only what `own_folder` put there.
 """
 
 import ctypes
@@ -19,12 +19,17 @@ from atlas.errors import StoreError, UsageError
 
 MARK = ".atlas-files.json"
 """The file that says which files of a folder `own_folder` made, and their digests."""
+_ATTRIBUTE = "user.neuron_atlas"
+"""The attribute of a file that says of which size and time `whole_file` left it; copies of a file do not keep it."""
 _EXCHANGE = 2
 _HERE = -100
 
 
-def check_file(path: Path, option: str) -> None:
-    """Raise UsageError unless `path`, given by `option`, is new or a regular file that is no database nor its log."""
+def check_file(path: Path, option: str, *, ours: bool = False) -> None:
+    """Raise UsageError unless `path`, given by `option`, may be written over; `ours`: by its name it is ours.
+
+    It is a regular file, no database nor its log, and empty, or one that `whole_file` made and nobody changed.
+    """
     try:
         kind = os.lstat(path)
     except FileNotFoundError:
@@ -37,6 +42,10 @@ def check_file(path: Path, option: str) -> None:
         )
     if _is_database(path) or (path.suffix == ".wal" and _is_database(path.with_suffix(""))):
         raise UsageError(f"{path} is a database or its log, which is never written over; name another with {option}.")
+    if not (ours or kind.st_size == 0 or _is_as_made(path, kind)):
+        raise UsageError(
+            f"{path} is there already, and not as atlas made it; remove it, or name another file with {option}."
+        )
 
 
 def check_new(path: Path, option: str) -> None:
@@ -72,13 +81,14 @@ def _check_is_folder(folder: Path, option: str) -> None:
 
 
 @contextmanager
-def whole_file(path: Path, option: str) -> Iterator[Path]:
-    """Yield a path to write to; the file appears at `path` whole, if nothing is raised. Raises UsageError."""
-    check_file(path, option)
+def whole_file(path: Path, option: str, *, ours: bool = False) -> Iterator[Path]:
+    """Yield a path to write to; the file appears at `path` whole, if nothing is raised. Raises as `check_file`."""
+    check_file(path, option, ours=ours)
     part = beside(path)
     try:
         yield part
-        check_file(path, option)
+        check_file(path, option, ours=ours)
+        _mark_as_made(part)
         os.replace(part, path)
     except OSError as error:
         raise StoreError(f"{path} cannot be written: {error.strerror or error}; choose another {option}.") from error
@@ -146,6 +156,22 @@ def _exchanged(one: Path, other: Path) -> bool:
     except (OSError, AttributeError):
         return False
     return bool(swap(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE) == 0)
+
+
+def _mark_as_made(path: Path) -> None:
+    """Note in the file's attribute how it was left; where there are none, it is not written over later."""
+    with suppress(OSError, AttributeError):
+        os.setxattr(path, _ATTRIBUTE, _left(os.lstat(path)))
+
+
+def _is_as_made(path: Path, now: os.stat_result) -> bool:
+    with suppress(OSError, AttributeError):
+        return os.getxattr(path, _ATTRIBUTE, follow_symlinks=False) == _left(now)
+    return False
+
+
+def _left(kind: os.stat_result) -> bytes:
+    return f"{kind.st_size} {kind.st_mtime_ns}".encode()
 
 
 def _marked(folder: Path) -> dict[str, str]:

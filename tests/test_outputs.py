@@ -55,6 +55,36 @@ def test_devices_and_folders_by_other_names(path, monkeypatch, tmp_path):
         pass
 
 
+def _write(path, text):
+    with outputs.whole_file(path, "--output") as part:
+        part.write_text(text)
+
+
+def test_a_file_of_others_is_left_alone_and_one_of_ours_is_not(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("mine")
+    with pytest.raises(UsageError, match="not as atlas made it; remove it"):
+        _write(path, "rows")
+    assert path.read_text() == "mine"
+    path.write_text("")
+    _write(path, "rows")
+    _write(path, "other rows")
+    path.rename(tmp_path / "kept.csv")
+    _write(tmp_path / "kept.csv", "rows of a file that was moved")
+    with (tmp_path / "kept.csv").open("a") as file:
+        file.write("mine")
+    with pytest.raises(UsageError, match="not as atlas made it"):
+        _write(tmp_path / "kept.csv", "rows")
+
+
+def test_where_files_have_no_attributes_nothing_is_written_over(tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "setxattr")
+    _write(tmp_path / "rows.csv", "rows")
+    with pytest.raises(UsageError, match="not as atlas made it"):
+        _write(tmp_path / "rows.csv", "rows")
+    assert os.listdir(tmp_path) == ["rows.csv"]
+
+
 def test_a_file_appears_whole_or_stays(tmp_path):
     path = tmp_path / "rows.csv"
     with outputs.whole_file(path, "--output") as part:

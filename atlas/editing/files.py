@@ -80,7 +80,7 @@ class Edit:
         text = json.dumps({"format": FORMAT, **asdict(self.record)}, ensure_ascii=False, sort_keys=True)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with outputs.whole_file(path, "--db") as part:
+            with outputs.whole_file(path, "--db", ours=True) as part:
                 save_file(tensors, part, metadata={"edit": text})
         except (OSError, SafetensorError) as error:
             raise StoreError(

@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -84,7 +84,7 @@ def _mended(copy: Path, path: Path) -> Sequence[Difference]:
     found = _differing(copy)
     _refuse([each for each in found if not each.mended], path)
     with duckdb.connect(copy, config=dict(SHUT)) as connection:
-        _mend(connection, found)
+        found = _mend(connection, found)
     finish(copy)
     _refuse(_differing(copy), path)
     return tuple(found)
@@ -96,19 +96,31 @@ def _refuse(left: Sequence[Difference], path: Path) -> None:
         raise StoreError(f"{path} has another {each.kind} {each.name} ({each.what}); restore a copy of the atlas.")
 
 
-def _mend(connection: duckdb.DuckDBPyConnection, found: Sequence[Difference]) -> None:
-    """Take out the macros that differ, which are made again as the views are, and put back the definitions."""
+def _mend(connection: duckdb.DuckDBPyConnection, found: Sequence[Difference]) -> Sequence[Difference]:
+    """Take out the macros that differ, which are made again as the views are, and put back the definitions.
+
+    Thresholds that someone gave a shipped definition stay under another name, which its difference then tells.
+    """
     for each in found:
         if each.kind == "macro":
             connection.execute(f"DROP MACRO IF EXISTS {named(each.name)}")
             connection.execute(f"DROP MACRO TABLE IF EXISTS {named(each.name)}")
-    if any(each.kind == "definition" for each in found):
-        rows = pa.Table.from_pylist(
-            list(structure.fresh(STORAGE_VERSION).definitions), schema=schema.arrow("definition")
-        )
-        connection.register("shipped", rows)
-        connection.execute("DELETE FROM definition WHERE definition IN (SELECT definition FROM shipped)")
-        connection.execute("INSERT INTO definition BY NAME FROM shipped")
+    rows = pa.Table.from_pylist(list(structure.fresh(STORAGE_VERSION).definitions), schema=schema.arrow("definition"))
+    connection.register("shipped", rows)
+    told = [_kept(connection, each) if each.kind == "definition" else each for each in found]
+    connection.execute("INSERT INTO definition BY NAME FROM shipped ANTI JOIN definition USING (definition)")
+    return told
+
+
+def _kept(connection: duckdb.DuckDBPyConnection, each: Difference) -> Difference:
+    """Give a changed definition another name, so that the shipped one can come back; return what is told of it."""
+    taken = {str(name) for (name,) in connection.execute("SELECT definition FROM definition").fetchall()}
+    if each.name not in taken:
+        return each
+    tries = (f"{each.name}-kept{number}" for number in ("", *map(str, range(2, len(taken) + 3))))
+    name = next(name for name in tries if name not in taken)
+    connection.execute("UPDATE definition SET definition = ? WHERE definition = ?", [name, each.name])
+    return replace(each, what=f"{each.what}; those are kept as {name}, to be named with --definition")
 
 
 def _differing(path: Path) -> Sequence[Difference]:

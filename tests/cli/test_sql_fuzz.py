@@ -9,6 +9,7 @@ import unicodedata
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from statements import EVERY, TYPED
 
 from atlas.cli.main import main
 
@@ -72,6 +73,19 @@ def test_no_query_makes_a_traceback_or_touches_a_file(atlas_of_facts, query, for
     before = atlas_of_facts.read_bytes()
     told(*asked("sql", "--format", format_, "--timeout", "20", "--", query))
     assert atlas_of_facts.read_bytes() == before
+    assert os.listdir() == ["atlas.duckdb"]
+
+
+@fuzz
+@given(
+    texts=st.lists(st.sampled_from([*EVERY, *TYPED.values()]), min_size=1, max_size=4),
+    before=st.sampled_from(["", "EXPLAIN ", "EXPLAIN ANALYZE ", "PREPARE p AS ", "/* ; */ ", "SELECT 1; ", "FROM ("]),
+    between=st.sampled_from(["; ", " ;;\n", " -- ", " UNION ALL ", " "]),
+)
+def test_no_statement_of_any_type_changes_the_file(atlas_of_facts, texts, before, between):
+    content = atlas_of_facts.read_bytes()
+    told(*asked("sql", "--timeout", "20", "--", before + between.join(texts)))
+    assert atlas_of_facts.read_bytes() == content
     assert os.listdir() == ["atlas.duckdb"]
 
 

@@ -1,63 +1,29 @@
 """Whatever kind of statement `atlas sql` is given: the atlas is what it was, or with --write wholly changed."""
 
 import hashlib
-import itertools
 import os
+from contextlib import suppress
 from pathlib import Path
 
+import duckdb
 import pytest
+from statements import EVERY, OTHERS, PATHS, TO_PATHS, TYPED, UNWRITTEN
 
 import atlas
 from atlas.errors import StoreError
 
-PATHS = ("atlas.duckdb", "atlas.duckdb.wal", "./atlas.duckdb", "other.csv")
-TO_PATHS = (
-    "COPY (SELECT 1) TO '{}'",
-    "COPY (SELECT 1) TO '{}' (FORMAT csv, USE_TMP_FILE false)",
-    "COPY fact TO '{}' (FORMAT parquet, OVERWRITE_OR_IGNORE)",
-    "COPY fact FROM '{}'",
-    "EXPORT DATABASE '{}'",
-    "IMPORT DATABASE '{}'",
-    "ATTACH '{}' AS other",
-    "LOAD '{}'",
-    "INSTALL '{}'",
-)
-OTHERS = (
-    "PREPARE p AS COPY (SELECT 1) TO 'atlas.duckdb' (FORMAT csv, USE_TMP_FILE false)",
-    "EXECUTE p",
-    "DEALLOCATE p",
-    "COPY FROM DATABASE atlas TO memory",
-    "DETACH atlas",
-    "USE memory",
-    "SET threads = 1",
-    "RESET threads",
-    "SET VARIABLE x = 1",
-    "PRAGMA memory_limit = '1GB'",
-    "PRAGMA enable_profiling",
-    "CALL enable_logging()",
-    "CHECKPOINT",
-    "FORCE CHECKPOINT",
-    "FROM checkpoint()",
-    "VACUUM",
-    "ANALYZE",
-    "BEGIN",
-    "COMMIT",
-    "UPDATE EXTENSIONS",
-    "INSERT INTO language VALUES ('x', 'x', false)",
-    "WITH new AS (INSERT INTO language VALUES ('x', 'x', false) RETURNING *) FROM new",
-    "UPDATE fact SET object = 'x'",
-    "DELETE FROM fact",
-    "TRUNCATE fact",
-    "MERGE INTO fact USING fact AS other USING (fact) WHEN MATCHED THEN DELETE",
-    "CREATE TABLE x (n INTEGER)",
-    "CREATE OR REPLACE VIEW likn AS SELECT 1",
-    "CREATE OR REPLACE MACRO usable(status) AS true",
-    "CREATE SECRET s (TYPE s3)",
-    "DROP VIEW likn",
-    "ALTER TABLE fact ADD COLUMN x INTEGER",
-    "COMMENT ON TABLE fact IS 'x'",
-)
-EVERY = tuple(form.format(path) for form, path in itertools.product(TO_PATHS, PATHS)) + OTHERS
+
+def test_every_type_of_statement_is_among_them():
+    """A type that a later DuckDB adds fails here until it has an example."""
+    found = {name for text in (*EVERY, *TYPED.values()) for name in _types(text)}
+    assert {name for name in dir(duckdb.StatementType) if name.isupper()} - UNWRITTEN <= found
+
+
+def _types(text):
+    """Yield the names of the types of a text's statements; the binding has none for some."""
+    with suppress(duckdb.Error, ValueError):
+        for each in duckdb.extract_statements(text):
+            yield each.type.name
 
 
 @pytest.fixture

@@ -125,6 +125,19 @@ def test_doctor_compares_what_is_there_and_upgrade_puts_it_right(filled, lie):
     assert not [finding for finding in examine(filled) if finding.status == "wrong"]
 
 
+def test_thresholds_that_someone_gave_a_shipped_definition_are_kept_and_named(filled):
+    for tau, name in ((0.3, "default-kept"), (0.4, "default-kept2")):
+        change(filled, f"UPDATE definition SET tau = {tau} WHERE definition = 'default'")
+        (told,) = upgrading.upgrade(filled).mended
+        assert f"kept as {name}" in told.what
+        with atlas.open(filled) as opened:
+            found = {row["definition"]: row["tau"] for row in opened.definitions().to_pylist()}
+        assert found[name] == tau
+        assert found["default"] == 0.2
+    assert len(found) == 5
+    assert not upgrading.upgrade(filled).mended
+
+
 @pytest.mark.parametrize(
     "lie", ["ALTER TABLE fact ADD COLUMN x INTEGER", "ALTER TABLE fact_label ALTER subject TYPE BLOB"]
 )

@@ -36,16 +36,20 @@ def check_file(path: Path, option: str, *, ours: bool = False) -> None:
         return
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be written ({error}); name another file with {option}.") from error
+    _check_regular(path, kind, option)
+    if not (ours or kind.st_size == 0 or _is_as_made(path, kind)):
+        raise UsageError(
+            f"{path} is there already, and not as atlas made it; remove it, or name another file with {option}."
+        )
+
+
+def _check_regular(path: Path, kind: os.stat_result, option: str) -> None:
     if not stat.S_ISREG(kind.st_mode):
         raise UsageError(
             f"{path} is {_kind(kind.st_mode)}, and only regular files are written over; name a file with {option}."
         )
     if _is_database(path) or (path.suffix == ".wal" and _is_database(path.with_suffix(""))):
         raise UsageError(f"{path} is a database or its log, which is never written over; name another with {option}.")
-    if not (ours or kind.st_size == 0 or _is_as_made(path, kind)):
-        raise UsageError(
-            f"{path} is there already, and not as atlas made it; remove it, or name another file with {option}."
-        )
 
 
 def check_new(path: Path, option: str) -> None:

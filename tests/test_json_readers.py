@@ -1,6 +1,7 @@
 """Whatever JSON, or what is none, every reader of it is given: a value, or one of the atlas' own errors."""
 
 import contextlib
+import dataclasses
 import json
 
 import pytest
@@ -14,8 +15,9 @@ from atlas.editing.exchange import requests_from_json
 from atlas.editing.files import FORMAT, load_edit
 from atlas.editing.sources import read_neurons
 from atlas.errors import AtlasError
-from atlas.models import checkpoint
+from atlas.models import checkpoint, load_model
 from atlas.reports import folder as reports
+from atlas.store.runs import StoredRun, stored_settings
 from atlas.store.transfer import manifest
 
 NAMES = """
@@ -70,6 +72,11 @@ def _file(read):
     return act
 
 
+def _settings(path, text):
+    run = dict.fromkeys((field.name for field in dataclasses.fields(StoredRun)), None)
+    stored_settings(StoredRun(**{**run, "settings": text.decode(errors="replace")}))
+
+
 READERS = {
     "manifest": _inside(manifest.NAME, manifest.read),
     "report": _inside(reports.MARK, reports._files_of),
@@ -80,6 +87,8 @@ READERS = {
     "facts": _file(facts.read),
     "lines": lambda path, text: _file(facts.read)(path.with_suffix(".jsonl"), text),
     "edit": _edit,
+    "settings": _settings,
+    "configuration": _inside("config.json", lambda folder: load_model(str(folder))),
 }
 
 

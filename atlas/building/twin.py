@@ -1,6 +1,5 @@
 """The untrained twin of a run that an atlas holds: the same prompts, the same settings, other weights (METHOD 3b)."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from atlas.building.plan import Plan
 from atlas.building.summary import Summary
 from atlas.running.choice import OpenChoice
 from atlas.running.progress import Progress
-from atlas.store.runs import StoredRun, stored_run
+from atlas.store.runs import StoredRun, stored_run, stored_settings
 from atlas.store.stored import stored_facts
 
 
@@ -41,6 +40,6 @@ def twin(options: TwinOptions, progress: Progress | None = None) -> Summary:
 
 def _as_built(options: TwinOptions, run: StoredRun) -> BuildOptions:
     """Return the options with which `run` is built."""
-    settings = {name: value for name, value in json.loads(run.settings).items() if name != "dtype"}
+    settings = {name: value for name, value in stored_settings(run).items() if name != "dtype"}
     choice = options.filled(run.name, run.dtype, run.revision)
     return BuildOptions(**choice.given(), db=options.db, settings={**settings, "method": run.method, "seed": run.seed})

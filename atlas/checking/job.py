@@ -1,6 +1,5 @@
 """The job of `atlas check`: judge claims by a relation's neurons, or evaluate such judgements (METHOD 6)."""
 
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,7 @@ from atlas.running.choice import ModelChoice, replace_of
 from atlas.running.progress import Progress
 from atlas.store.connection import check_file
 from atlas.store.naming import language_of, relation_of, understood
-from atlas.store.runs import UNION, choose_runs, stored_runs
+from atlas.store.runs import UNION, choose_runs, stored_runs, stored_settings
 
 if TYPE_CHECKING:
     from atlas.attribution import Settings
@@ -134,9 +133,9 @@ def _settings(writer: "Writer", run: int, options: CheckOptions) -> "Settings":
         return Settings(at=options.at)
     (row,) = stored_runs(writer, lambda each: each.run == run)
     try:
-        known = {key: value for key, value in json.loads(row.settings).items() if key in Settings.model_fields}
+        known = {key: value for key, value in stored_settings(row).items() if key in Settings.model_fields}
         return Settings(**(known | {"method": row.method, "seed": row.seed}))
-    except (ValueError, AttributeError, RecursionError) as error:
+    except ValueError as error:
         raise StoreError(f"Run {run} has settings that no build writes ({error}); build it again.") from error
 
 

@@ -14,7 +14,7 @@ import duckdb
 from atlas.errors import LimitError, StoreError
 from atlas.store import statements
 from atlas.store.clock import Clock
-from atlas.store.connection import first_line, is_damage, translate, whole_message
+from atlas.store.connection import first_line, is_damage, translate
 from atlas.store.result import Params, Result, names_apart
 
 if TYPE_CHECKING:
@@ -184,6 +184,10 @@ class Reader:
             )
         if is_damage(error) and isinstance(error, duckdb.Error):
             return translate(error, self.path)
+        return self._refused(error) or StoreError(f"The query of {self.path} failed: {first_line(str(error))}.")
+
+    def _refused(self, error: Exception) -> StoreError | None:
+        """Return what to say where the disk, or a limit that was set, refused a query."""
         if any(words in str(error) for words in _NOT_WRITTEN):  # the file, or what was spilled
             return StoreError(
                 f"{self.path} cannot be written: {first_line(str(error))}; make room, what was committed before stays."
@@ -193,7 +197,7 @@ class Reader:
                 f"The query of {self.path} may not touch other files ({first_line(str(error))}); allow it to only if "
                 "you trust it."
             )
-        return StoreError(f"The query of {self.path} failed: {whole_message(str(error))}")
+        return None
 
 
 def _apart(reader: pa.RecordBatchReader) -> pa.RecordBatchReader:

@@ -1,12 +1,13 @@
 """Which run is meant: the one place that chooses among the runs of an atlas. Never imports torch."""
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from atlas import scorers
-from atlas.errors import UsageError
+from atlas.errors import StoreError, UsageError
 from atlas.schema import usable
 
 if TYPE_CHECKING:
@@ -42,6 +43,14 @@ class StoredRun:
     layers: int
     neurons: int
     at: str
+
+
+def stored_settings(run: StoredRun) -> dict[str, Any]:
+    """Return the settings of a run; raises StoreError where they are none."""
+    try:
+        return dict(json.loads(run.settings).items())
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise StoreError(f"Run {run.run} has settings that no build writes ({error}); build it again.") from error
 
 
 def stored_runs(atlas: "Reader", wanted: Callable[[StoredRun], bool]) -> list[StoredRun]:

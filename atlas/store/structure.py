@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from atlas.errors import StoreError
 if TYPE_CHECKING:
     from atlas.store.reader import Reader
 
+_LEFT_OUT = re.compile(r"EXCLUDE \(([^()]*)\)")
 Row = Mapping[str, object]
 
 
@@ -123,10 +125,11 @@ def storage_of(atlas: Reader) -> str:
 
 
 def code_of(atlas: Reader) -> dict[tuple[str, str], object]:
-    """Return the text of every view and macro by kind and name."""
+    """Return the text of every view and macro by kind and name; DuckDB spells columns left out in any order."""
     found: dict[tuple[str, str], list[str]] = {}
     for row in atlas.sql(_CODE).to_pylist():
-        found.setdefault((row["kind"], row["name"]), []).append(row["text"])
+        text = _LEFT_OUT.sub(lambda names: f"EXCLUDE ({', '.join(sorted(names[1].split(', ')))})", row["text"])
+        found.setdefault((row["kind"], row["name"]), []).append(text)
     return {key: tuple(sorted(texts)) for key, texts in found.items()}
 
 

@@ -83,14 +83,10 @@ class Agreement:
             CREATE OR REPLACE TEMP TABLE apart AS
             WITH mine AS ({each.format(table.name + " WHERE place IN (SELECT ours FROM common)")}),
                 other AS ({each.format(f"{self.catalog}.{table.name} WHERE place IN (SELECT theirs FROM common)")})
-            SELECT
-                run, prompt, ours, theirs, probe.max_score::DOUBLE AS scale,
-                coalesce((run.settings ->> 'floor')::DOUBLE, 0) AS floor
-            FROM common
-            JOIN probe USING (run, prompt)
-            JOIN run USING (run)
-            LEFT JOIN mine ON mine.place = ours
-            LEFT JOIN other ON other.place = theirs
+            SELECT run, prompt, ours, theirs, max_score::DOUBLE AS scale,
+                coalesce((settings ->> 'floor')::DOUBLE, 0) AS floor
+            FROM common JOIN probe USING (run, prompt) JOIN run USING (run)
+            LEFT JOIN mine ON mine.place = ours LEFT JOIN other ON other.place = theirs
             WHERE (mine.n, mine.h) IS DISTINCT FROM (other.n, other.h)
         """)
 

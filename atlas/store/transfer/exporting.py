@@ -101,9 +101,7 @@ def _carry(rows: pa.RecordBatchReader, path: Path, format_: Format) -> int:
             ).fetchall()
         return int(done[0][0])
     except (pa.ArrowException, duckdb.Error) as error:
-        raise StoreError(
-            f"{path.name} cannot be written: {first_line(str(error))}; make room, or choose another --out."
-        ) from error
+        raise StoreError(f"{path.name} cannot be written: {first_line(str(error))}; choose another --out.") from error
 
 
 def _parquet(rows: pa.RecordBatchReader, path: Path) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from atlas.errors import DataError, UsageError
-from atlas.facts import bmlama, mlama, mpararel, pararel, table
+from atlas.facts import autorr, bmlama, mlama, mpararel, pararel, table
 from atlas.facts.facts import FactSet
 from atlas.facts.reading import files, texts
 from atlas.facts.reading.collect import Collector
@@ -27,7 +27,7 @@ class Importer(Protocol):
         """Add the wanted facts and templates of `path`."""
 
 
-IMPORTERS = cast("tuple[Importer, ...]", (table, mpararel, pararel, mlama, bmlama))
+IMPORTERS = cast("tuple[Importer, ...]", (table, mpararel, pararel, mlama, bmlama, autorr))
 
 
 def read(

@@ -1,0 +1,102 @@
+"""mParaRel as its autoregressive editions give it: one row a query, of templates that end in the object.
+
+    data/*.parquet      language, relation, template, sub_uri, obj_uri, sub_label, obj_label, ...
+
+or the same columns in `.jsonl` files; also `coastalcph/xlingual_mpararel_autorr` (subjects that all languages have) and
+`coastalcph/xlingual_mpararel_mlm` (templates that name their `[Y]`). A template without `[Y]` has it at its end. An
+object with other names is a list, its name first. Fierro et al., How Do Multilingual Language Models Remember?,
+arXiv 2410.14387.
+"""
+
+import re
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+from atlas.errors import DataError
+from atlas.facts.facts import OBJECT
+from atlas.facts.reading import files, texts
+from atlas.facts.reading.collect import Collector, Place
+from atlas.facts.reading.files import Row
+from atlas.facts.reading.texts import LineError
+
+NAME = "mpararel_autorr"
+NEEDED = ("language", "relation", "template", "sub_uri", "obj_uri", "sub_label", "obj_label")
+SHAPES = (
+    f"a folder of .parquet or .jsonl files, or one, of the columns {', '.join(NEEDED)} (mParaRel's autoregressive "
+    f"editions)",
+)
+
+_ENDINGS = (".parquet", ".jsonl")
+_ROWS = 4096
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u3400-\u9fff]$")
+"""How a text ends in scripts that put no space between words."""
+
+
+def fits(path: Path) -> bool:
+    """True if `path` is, or holds, a file of such rows."""
+    file = next(iter(_files(path)), None)
+    try:
+        return file is not None and set(NEEDED) <= set(_row(next(_rows(file))[1]))
+    except (StopIteration, LineError, DataError, OSError):
+        return False
+
+
+def load(path: Path, into: Collector) -> None:
+    """Read the facts and templates of the wanted languages and relations."""
+    for file in _files(path):
+        into.each(file, _rows(file), partial(_take, into))
+
+
+def _files(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path] if path.suffix in _ENDINGS else []
+    found = (file for ending in _ENDINGS for pattern in ("", "*/") for file in path.glob(f"{pattern}*{ending}"))
+    return sorted(files.inside(path, file) for file in found)
+
+
+def _rows(file: Path) -> Iterator[tuple[int, Row | bytes]]:
+    """Yield the rows of a file, or the lines that hold them, numbered from 1."""
+    if file.suffix == ".jsonl":
+        yield from files.lines(file)
+        return
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    try:
+        with parquet.ParquetFile(file) as source:
+            columns = [name for name in NEEDED if name in source.schema_arrow.names]
+            parts = (part.to_pylist() for part in source.iter_batches(_ROWS, columns=columns))
+            yield from enumerate((row for part in parts for row in part), start=1)
+    except pa.ArrowException as error:
+        said = str(error).splitlines()[0]
+        raise DataError(f"{files.name(file)} is no Parquet file or is damaged ({said}); fetch it again.") from error
+
+
+def _row(found: Row | bytes) -> Row:
+    return files.json_row(found) if isinstance(found, bytes) else found
+
+
+def _take(into: Collector, place: Place, found: Row | bytes) -> None:
+    row = _row(found)
+    language, relation = (files.text_or_none(row, name) for name in ("language", "relation"))
+    language, relation = texts.language(language), texts.relation(relation)
+    if not into.offer(language, relation):
+        return
+    names = files.text_or_none(row, "sub_label"), _name(row)
+    keys = files.text_or_none(row, "sub_uri"), files.text_or_none(row, "obj_uri")
+    into.add_fact(place, relation, language, keys, names, again=True)
+    into.add_template(place, relation, language, _ended(files.text_or_none(row, "template")), again=True)
+
+
+def _name(row: Row) -> str:
+    """Return the object's name: the first, where the source lists others."""
+    names = row.get("obj_label")
+    return files.text_or_none({"obj_label": names[0] if isinstance(names, list) and names else names}, "obj_label")
+
+
+def _ended(template: str) -> str:
+    """Return a template with the object at its end where it names none."""
+    if OBJECT in template:
+        return template
+    return template + ("" if _UNSPACED.search(template) else " ") + OBJECT

@@ -7,7 +7,7 @@ from typing import Literal
 from atlas.models import Position
 from atlas.planted.config import PlantConfig
 
-Axis = Literal["base", "background", "circuits", "layers", "translations", "position"]
+Axis = Literal["base", "background", "circuits", "layers", "translations", "position", "attention"]
 BACKGROUNDS = (0.03, 0.2, 0.3)
 POSITIONS: tuple[Position, ...] = ("query", "subject")
 
@@ -23,6 +23,7 @@ class Setting:
     config: PlantConfig
     facts: int = 20
     at: Position = "query"
+    attention: int = 0
 
     @property
     def name(self) -> str:
@@ -34,6 +35,7 @@ class Setting:
             "layers": f" {self.config.layers}",
             "translations": " compete",
             "position": f" {self.at}",
+            "attention": f" {self.attention}",
         }
         return self.axis + value[self.axis]
 
@@ -61,3 +63,4 @@ def standard_grid(family: Literal["bert", "gpt2"]) -> Iterator[Setting]:
     yield Setting("translations", replace(base.config, language_lead=6.0))
     for at in POSITIONS:
         yield Setting("position", base.config, 12, at)
+    yield Setting("attention", base.config, attention=4)

@@ -112,8 +112,11 @@ def _plant(setting: "Setting", seed: int, failures: list["Failure"]) -> tuple["P
 
     for used in range(seed * TRIES, (seed + 1) * TRIES):
         try:
-            mixture = recall_circuits if setting.axis == "position" else standard_circuits
-            circuits = mixture(setting.config, setting.facts, seed=used)
+            circuits = (
+                recall_circuits(setting.config, setting.facts, seed=used)
+                if setting.axis == "position"
+                else standard_circuits(setting.config, setting.facts, seed=used, attention=setting.attention)
+            )
             return plant(setting.config, circuits, used), used
         except PlantingError as error:
             failures.append(Failure(setting.name, used, str(error)))

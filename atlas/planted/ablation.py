@@ -56,6 +56,10 @@ class Ablation:
 def check_all(fitter: Fitter) -> None:
     """Raise PlantingError for the first circuit whose ablation does not show what the circuit is for."""
     ablation = Ablation(fitter)
+    for fact in fitter.paths:
+        known = ablation.intact[fitter.facts == fact].min()
+        if fitter.paths[fact] == KNOWN and known < KNOWN_FROM:
+            raise PlantingError(f"The path of fact {fact} gives its answer only {known:.2f}; plant in a wider model.")
     circuits: dict[object, list[Member]] = {}
     for member in fitter.members:
         circuits.setdefault(member.circuit, []).append(member)

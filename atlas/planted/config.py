@@ -6,7 +6,9 @@ from typing import Literal, get_args
 
 from atlas.errors import ModelError, UsageError
 
-FactKind = Literal["knowledge", "independent", "bound", "degenerate", "backup", "additive", "recalled", "shared recall"]
+FactKind = Literal[
+    "knowledge", "independent", "bound", "degenerate", "backup", "additive", "attention", "recalled", "shared recall"
+]  # fmt: skip
 DecoyKind = Literal["silent", "unfired", "constant"]
 Kind = Literal[FactKind, DecoyKind]
 RECALL_KINDS = ("recalled", "shared recall")
@@ -84,6 +86,7 @@ class Circuit:
       is needed too;
     - `backup`: the second neuron acts only when the first is cut, and then does its work;
     - `additive`: two neurons that each add half of what they add, on top of a path through attention: not degenerate;
+    - `attention`: no neuron at all, a path from the subject straight to the object: there is nothing to find;
     - `recalled`: one neuron fires on the subject at its own token alone, in all languages, and writes the object there;
       attention carries it to the query;
     - `shared recall`: one such neuron; what it writes, attention carries to the query, where a neuron of each language
@@ -119,4 +122,4 @@ class Circuit:
         """Return how many neurons the circuit has, without an indispensable one."""
         each = len(self.languages or languages)
         counts = {"knowledge": each, "degenerate": self.size, "backup": 2, "additive": 2, "shared recall": 1 + each}
-        return counts.get(self.kind, 1)
+        return (counts | {"attention": 0}).get(self.kind, 1)

@@ -15,14 +15,19 @@ _MIXTURE = (
 )  # fmt: skip
 
 
-def standard_circuits(config: PlantConfig, facts: int = 20, decoys: int = 2, seed: int = 0) -> list[Circuit]:
+def standard_circuits(
+    config: PlantConfig, facts: int = 20, decoys: int = 2, seed: int = 0, attention: int = 0
+) -> list[Circuit]:
     """Return one circuit for each of `facts` facts, all kinds in turn, and `decoys` decoys of each kind.
+
+    The last `attention` facts are answered through attention alone.
 
     Layers are drawn from `seed`; circuits across layers need as many layers as they have neurons, so a model with fewer
     gets its triples within one layer.
     """
     random = Random(seed)
     circuits = [_circuit(name, fact, config, random) for fact, name in enumerate(islice(cycle(_MIXTURE), facts))]
+    circuits[facts - attention :] = [Circuit("attention", fact) for fact in range(facts - attention, facts)]
     return circuits + list(_decoys(config, facts, decoys, random))
 
 

@@ -59,8 +59,9 @@ def plant(config: PlantConfig, circuits: Sequence[Circuit], seed: int = 0) -> Pl
     members = expand(placed, config, space, generator)
     with torch.no_grad():
         model = _noise(config, tokenizer, generator)
-        _write(config, space, members, facts, tokenizer, model)
-    truth, recalled = (truth_of(members, facts, config.languages, at) for at in ("query", "subject"))
+        _write(config, space, placed, members, facts, tokenizer, model)
+    positions: tuple[Position, ...] = ("query", "subject")
+    truth, recalled = (truth_of(members, facts, config.languages, at, placed) for at in positions)
     return Planted(model, tokenizer, facts, truth, recalled)
 
 
@@ -72,7 +73,13 @@ def _noise(config: PlantConfig, tokenizer: Any, generator: torch.Generator) -> A
 
 
 def _write(
-    config: PlantConfig, space: Space, members: Sequence[Member], facts: FactSet, tokenizer: Any, model: Any
+    config: PlantConfig,
+    space: Space,
+    circuits: Sequence[Circuit],
+    members: Sequence[Member],
+    facts: FactSet,
+    tokenizer: Any,
+    model: Any,
 ) -> None:
     """Write everything into a model of random weights, fit it and check it."""
     ids = tokenizer.get_vocab()
@@ -86,6 +93,6 @@ def _write(
         write_carrying(weights.blocks[config.carrying], space, config.heads, shared)
     scope: Scope = "all" if len(space.recalled) else "query"
     readings = Readings(LanguageModel.wrap(model, tokenizer, "planted"), list(facts.prompts()), scope)
-    fitter = Fitter(weights, space, members, readings)
+    fitter = Fitter(weights, space, members, readings, circuits)
     fitter.fit()
     check_all(fitter)

@@ -7,6 +7,7 @@ from itertools import groupby
 from atlas.facts import FactSet
 from atlas.ids import Neuron
 from atlas.models import Position
+from atlas.planted.config import Circuit
 from atlas.planted.writing.members import Member
 
 Neurons = frozenset[Neuron]
@@ -27,8 +28,17 @@ class Truth:
     decoys: Mapping[str, Neurons]
 
 
-def truth_of(members: Sequence[Member], facts: FactSet, languages: Sequence[str], at: Position = "query") -> Truth:
-    """Return the truth of planted `members` `at` a position; a set is empty where a known fact has none there."""
+def truth_of(
+    members: Sequence[Member],
+    facts: FactSet,
+    languages: Sequence[str],
+    at: Position = "query",
+    circuits: Sequence[Circuit] = (),
+) -> Truth:
+    """Return the truth of planted `members` `at` a position; a set is empty where a known fact has none there.
+
+    So are those of the facts whose circuit, of `circuits`, acts through attention alone.
+    """
     acting = sorted((m for m in members if not m.circuit.is_decoy), key=lambda member: member.fact)
     knowledge: dict[tuple[int, str], Neurons] = {}
     degenerate: dict[tuple[int, str], frozenset[Neurons]] = {}
@@ -42,6 +52,10 @@ def truth_of(members: Sequence[Member], facts: FactSet, languages: Sequence[str]
         degenerate |= {(fact, code): _degenerate(own) for code in known}
         independent[fact] = frozenset.intersection(*spoken.values())
         kinds[fact] = every[0].circuit.group
+    for fact in (facts.facts[circuit.fact].id for circuit in circuits if circuit.kind == "attention"):
+        knowledge |= {(fact, code): frozenset() for code in languages}
+        degenerate |= {(fact, code): frozenset() for code in languages}
+        independent[fact], kinds[fact] = frozenset(), "attention"
     return Truth(knowledge, independent, degenerate, kinds, _decoys(members))
 
 

@@ -14,6 +14,7 @@ CIRCUITS = [
     Circuit("backup", 0, layers=(1, 3)),
     Circuit("independent", 1),
     Circuit("degenerate", 2, layers=(0, 2), indispensable=1),
+    Circuit("attention", 3),
     Circuit("silent", 1),
     Circuit("constant", 1),
 ]
@@ -46,6 +47,7 @@ def test_a_dormant_backup_comes_in_the_second_round_with_as_much_credit(found):
 
 
 def test_nothing_but_what_was_planted_is_cut(found):
+    """And nothing at all where the answer comes through attention alone."""
     for _, planted, result in found:
         assert [tuple(map(int, neuron)) for neuron in np.argwhere(result.rounds)] == planted
 

@@ -156,6 +156,7 @@ def test_grid_varies_one_thing_at_a_time():
         "layers",
         "translations",
         "position",
+        "attention",
     }
 
 

@@ -82,3 +82,9 @@ class Bench:
 @pytest.fixture(scope="session")
 def bench(base):
     return Bench(base)
+
+
+@pytest.fixture(scope="session")
+def bench_of():
+    """Returns the ablation of any planted model."""
+    return Bench

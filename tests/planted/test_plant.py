@@ -1,5 +1,6 @@
 """What is planted does what it says, measured without the code that planted it."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import pytest
@@ -55,6 +56,20 @@ def test_degenerate_sets_are_degenerate(base, bench, kind):
         parts = [part for size in range(1, len(members)) for part in combinations(members, size)]
         assert max(bench.drop(fact, language, part) for part in parts) <= 0.2
         assert bench.drop(fact, language, members) > max(0.25, sum(singles))
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2"])
+def test_a_path_through_attention_needs_no_neuron(family, bench_of):
+    planted = plant(replace(SMALL, family=family), [Circuit("attention", 0), Circuit("independent", 1)], seed=0)
+    bench = bench_of(planted)
+    first, second = (fact.id for fact in planted.facts.facts)
+    for language in SMALL.languages:
+        assert planted.truth.knowledge[first, language] == frozenset()
+        everything = planted.truth.knowledge[second, language]
+        assert bench.probability(first, language) > 0.5
+        assert bench.drop(first, language, everything) < 0.01
+        assert bench.drop(second, language, everything) > 0.9
+    assert planted.truth.kinds[first] == "attention"
 
 
 def test_neuron_beside_a_degenerate_set_is_indispensable(base, bench):

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from atlas.ids import Neuron
 from atlas.models import Position
-from atlas.planted.config import PlantingError
+from atlas.planted.config import Circuit, PlantingError
 from atlas.planted.readings import Cuts, Readings, log_odds
 from atlas.planted.writing.members import Member
 from atlas.planted.writing.skeleton import CONTENT, KNOWN, OBJECT_SCALE, UNKNOWN, write_path
@@ -22,16 +22,19 @@ from atlas.planted.writing.weights import Weights
 
 FIRES = 4.0
 """Input of the non-linearity where a neuron fires; its negative where it does not."""
-PATH = -2.0
-"""Log-odds of the answer that an additive pair adds to."""
+PATHS = {"additive": -2.0, "attention": KNOWN}
+"""Log-odds of the answer by a path through attention alone, by circuit: an additive pair adds to them."""
 ROUNDS = 4
 
 
 class Fitter:
     """Writes all members of a planted model and fits them together, in some rounds."""
 
-    def __init__(self, weights: Weights, space: Space, members: Sequence[Member], readings: Readings) -> None:
+    def __init__(
+        self, weights: Weights, space: Space, members: Sequence[Member], readings: Readings, circuits: Sequence[Circuit]
+    ) -> None:
         self.weights, self.space, self.members, self.readings = weights, space, members, readings
+        self.paths = {circuit.fact: PATHS[circuit.kind] for circuit in circuits if circuit.kind in PATHS}
         order = list(dict.fromkeys(prompt.fact.id for prompt in readings.prompts))
         self.facts = torch.tensor([order.index(prompt.fact.id) for prompt in readings.prompts])
 
@@ -125,8 +128,8 @@ class Fitter:
         _write(self.weights, member)
 
     def _fit_paths(self, odds: Tensor) -> None:
-        for fact in {member.fact for member in self.members if member.circuit.kind == "additive"}:
-            missing = PATH - float(odds[self.facts == fact].mean())
+        for fact, wanted in self.paths.items():
+            missing = wanted - float(odds[self.facts == fact].mean())
             write_path(self.weights.blocks[0], self.space, fact, missing / (OBJECT_SCALE * CONTENT))
 
 

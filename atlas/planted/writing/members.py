@@ -125,6 +125,8 @@ def _members(circuit: Circuit, neurons: Sequence[Neuron], config: PlantConfig, s
     subject, own = space.subjects[circuit.fact], space.objects[circuit.fact]
     languages = circuit.languages or config.languages
     common = Member((0, 0), circuit, languages, subject, own)
+    if circuit.kind == "attention":
+        return
     if circuit.kind in ("knowledge", "bound"):
         for neuron, code in zip(neurons, languages, strict=True):
             spoken = space.spoken[config.languages.index(code)]

@@ -32,6 +32,7 @@ from .commands import (
     sql,
     twin,
     upgrade,
+    use,
 )
 from .exits import ExitCode
 from .options import bounded
@@ -58,6 +59,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "facts": facts.facts,
     "neurons": neurons.neurons,
     "runs": runs.runs,
+    "use": use.use,
     "models": models.models,
     "compare": compare.compare,
     "report": report.report,

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import atlas
-from atlas import scorers
 from atlas.errors import StoreError, UsageError
 from atlas.ids import stable_id
 from atlas.matching import option
-from atlas.running.choice import ModelChoice, replace_of
+from atlas.running.choice import NeuronsChoice, meant, replace_of
 from atlas.running.progress import Progress
 from atlas.store.connection import check_file
 from atlas.store.naming import language_of, relation_of, understood
@@ -24,25 +23,24 @@ if TYPE_CHECKING:
     from atlas.checking.neurons import RelationNeurons
     from atlas.checking.signals import Asked, Signals
     from atlas.facts import Fact
-    from atlas.models import LanguageModel, Position
+    from atlas.models import LanguageModel
     from atlas.store import Writer
 
 
 @dataclass(frozen=True)
-class CheckOptions(ModelChoice):
+class CheckOptions(NeuronsChoice):
     """With which model and whose neurons to judge.
 
-    `source` is the method whose run names the neurons, or `union`; DKN are those of knock-outs by `replace`, None
-    for the definition's. Claims are put in `templates` templates at most. `at` is the position of the run's neurons.
+    `source` is the method whose run names the neurons, or `union`, `at` their position; what is left open is that of
+    the run in use. DKN are those of knock-outs by `replace`, None for the definition's. Claims are put in `templates`
+    templates at most.
     """
 
     db: Path = Path("atlas.duckdb")
-    source: str = scorers.DEFAULT
     definition: str = "default"
     replace: str | None = None
     templates: int = 2
     seed: int = 0
-    at: "Position" = "query"
 
 
 @dataclass
@@ -106,11 +104,11 @@ def opened(options: CheckOptions, progress: Progress | None) -> Iterator[Session
     options = replace(options, replace=replace_of(options.replace))
     check_file(options.db)
     with atlas.open(options.db, "a") as writer:
-        options = understood(writer, options)
+        options = meant(writer, understood(writer, options), progress)
         progress.step(f"loading model {options.model}")
-        model = options.load()
+        model = options.filled().load()
         info = model.info
-        run = choose_runs(writer, info.id, options.model, options.source, options.at)[0]
+        run = choose_runs(writer, info.id, str(options.model), options.source, options.at)[0]
         progress.step("reading the neurons of relations")
         neurons = relation_neurons(
             writer, run, options.definition, info.layers, info.neurons, options.seed, options.replace

@@ -15,7 +15,7 @@ from atlas.editing.requests import Request, Target, understand
 from atlas.editing.rows import edit_row, outcome_rows
 from atlas.editing.sources import KINDS, Choice, choices, listed_neurons, random_like
 from atlas.errors import AtlasError
-from atlas.running.choice import OpenChoice
+from atlas.running.choice import OpenChoice, taken
 from atlas.running.progress import Progress
 from atlas.running.settings import checked
 from atlas.store.connection import check_file
@@ -102,6 +102,8 @@ def edit_facts(options: EditOptions, requests: Sequence[Request], progress: Prog
     with atlas.open(options.db, "a") as writer:
         options = understood(writer, options)
         run = stored_run(writer, model=options.model, run=options.run, at=options.at)
+        if options.model is None and options.run is None:
+            progress.chose(taken(run))
         prompts = Prompts(stored_facts(writer))
         targets = [_target(writer, request, prompts) for request in requests]
         if len(targets) == 1 and isinstance(targets[0], AtlasError):

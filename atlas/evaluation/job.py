@@ -16,7 +16,7 @@ from atlas.evaluation.interventions import Chosen, Intervention
 from atlas.facts import Fact, FactSet, Prompt
 from atlas.ids import stable_id
 from atlas.matching import option
-from atlas.running.choice import OpenChoice
+from atlas.running.choice import OpenChoice, taken
 from atlas.running.progress import Progress
 from atlas.running.scores import fill_run
 from atlas.store.connection import check_file
@@ -97,6 +97,8 @@ class Job:
         from atlas.attribution import Budget
 
         self.options, self.progress, self.writer = options, progress, writer
+        if options.model is None:
+            progress.chose(taken(run))
         progress.step(f"loading model {run.name}")
         self.dtype = options.dtype or run.dtype
         self.model = options.load_of(run)

@@ -9,12 +9,11 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import atlas
-from atlas import scorers
 from atlas.attribution.identity import versions
 from atlas.errors import UsageError
 from atlas.facts import Prompt
 from atlas.ids import Neuron
-from atlas.running.choice import ModelChoice, replace_of
+from atlas.running.choice import NeuronsChoice, meant, replace_of
 from atlas.running.progress import Progress
 from atlas.running.stopping import orderly_stop
 from atlas.running.work import work
@@ -35,16 +34,16 @@ Key = tuple[int, str]
 
 
 @dataclass(frozen=True)
-class KnockoutOptions(ModelChoice):
+class KnockoutOptions(NeuronsChoice):
     """What to knock out, in which model, and where the rows go.
 
     `source` is the scorer whose run names the candidates, or `union` for all that the atlas holds of the model; `run`
-    says which run where there are several. `top` candidates are taken of each fact and language, sets have up to
-    `max_order` neurons, cut `at` the run's position; they become `replace`, None for what the definition reads.
+    says which run where there are several; what is left open is that of the run in use. `top` candidates are taken of
+    each fact and language, sets have up to `max_order` neurons, cut `at` the run's position; they become `replace`,
+    None for what the definition reads.
     """
 
     db: Path = Path("atlas.duckdb")
-    source: str = scorers.DEFAULT
     run: int | None = None
     languages: Sequence[str] | None = None
     relations: Sequence[str] | None = None
@@ -55,7 +54,6 @@ class KnockoutOptions(ModelChoice):
     definition: str = "default"
     replace: str | None = None
     seed: int = 0
-    at: "Position" = "query"
 
 
 @dataclass(frozen=True)
@@ -102,12 +100,12 @@ def knockout(options: KnockoutOptions, progress: Progress | None = None) -> Knoc
     from atlas.knockout.search import SearchLimits
 
     with atlas.open(options.db, "a") as writer:
-        options = understood(writer, options)
+        options = meant(writer, understood(writer, options), progress)
         progress.step(f"loading model {options.model}")
-        model = options.load()
+        model = options.filled().load()
         method = None if options.source == UNION else options.source
         chosen = options.run
-        runs = choose_runs(writer, model.info.id, options.model, method, options.at) if chosen is None else [chosen]
+        runs = [chosen] if chosen else choose_runs(writer, model.info.id, str(options.model), method, options.at)
         run = union_run(writer, model, runs, options.at) if options.source == UNION else runs[0]
         progress.step("choosing candidates")
         read = _definition(writer, options)
@@ -162,7 +160,7 @@ class _Job:
             atlas=self.options.db,
             run=self.run,
             model=self.model.info.name,
-            source=self.options.source,
+            source=str(self.options.source),
             replace=self.options.replace or "zero",
             prompts=self.total,
             left=self.total - self.done,

@@ -13,7 +13,7 @@ from atlas.reports.addresses import tag
 from atlas.reports.cells import cut
 from atlas.reports.context import Name
 from atlas.reports.query import Query, Row
-from atlas.store.runs import fullest_runs
+from atlas.store.runs import runs_of_models
 
 if TYPE_CHECKING:
     import atlas
@@ -98,7 +98,7 @@ def take(source: "atlas.Atlas", selection: Selection) -> Snapshot:
     """Compute what the pages of `source` show; raises UsageError for a relation that the atlas does not have."""
     relations = {row["relation"]: cut(row["name"]) for row in source.sql("FROM relation ORDER BY relation").to_pylist()}
     _check(source, selection, relations)
-    source.scratch(_RUNS, [list(fullest_runs(source))])
+    source.scratch(_RUNS, [list(runs_of_models(source))])
     for statement in _VIEWS:
         source.scratch(statement)
     bound = {"facts": selection.facts, "relations": list(selection.relations or relations)}

@@ -1,15 +1,18 @@
 """Which model a job works with, and how it is loaded: what every command that loads one asks. Imports no torch."""
 
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from atlas import scorers
 from atlas.errors import ModelError, UsageError
 from atlas.matching import option
+from atlas.running.progress import Progress
 from atlas.schema import REPLACES
+from atlas.store.runs import UNION, StoredRun, stored_run
 
 if TYPE_CHECKING:
-    from atlas.models import LanguageModel
-    from atlas.store.runs import StoredRun
+    from atlas.models import LanguageModel, Position
+    from atlas.store.reader import Reader
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,7 @@ class OpenChoice:
         left = {"model": self.model or model, "dtype": self.dtype or dtype, "revision": self.revision or revision}
         return ModelChoice(**{**self.given(), **left})
 
-    def load_of(self, run: "StoredRun") -> "LanguageModel":
+    def load_of(self, run: StoredRun) -> "LanguageModel":
         """Return the model of `run`; raises ModelError for one with other weights than the run was made with."""
         model = self.filled(run.name, run.dtype, run.revision).load()
         if model.info.digest != run.digest:
@@ -84,7 +87,46 @@ def replace_of(word: str | None, scope: str = "query") -> str | None:
     """
     if word is None:
         return None
-    meant = option("--replace", word, REPLACES)
-    if meant != "zero" and scope != "query":
-        raise UsageError(f"--replace {meant} takes values of one position; leave --scope at query.")
-    return meant
+    chosen = option("--replace", word, REPLACES)
+    if chosen != "zero" and scope != "query":
+        raise UsageError(f"--replace {chosen} takes values of one position; leave --scope at query.")
+    return chosen
+
+
+@dataclass(frozen=True)
+class NeuronsChoice(OpenChoice):
+    """A choice of a model and of the scorer whose run names its neurons, `at` a position.
+
+    `source` may be `union`; what is None is that of the run that is meant, see `meant`.
+    """
+
+    source: str | None = None
+    at: "Position" = "query"
+
+
+Choice = TypeVar("Choice", bound=NeuronsChoice)
+
+
+def meant(atlas: "Reader", options: Choice, progress: Progress) -> Choice:
+    """Return `options` with the model and the scorer that they leave open: those of the run that is meant.
+
+    A model may be one that the atlas does not know by this name; its scorer is the default one then. Raises UsageError
+    if there is no run.
+    """
+    if None not in (options.model, options.source):
+        return options
+    try:
+        method = None if options.source == UNION else options.source
+        run = stored_run(atlas, model=options.model, at=options.at, method=method)
+    except UsageError:
+        if options.model is None:
+            raise
+        return replace(options, source=options.source or scorers.DEFAULT)
+    progress.chose(taken(run))
+    filled = options.filled(run.name, run.dtype, run.revision) if options.model is None else options
+    return replace(options, **filled.given(), source=options.source or run.method)
+
+
+def taken(run: StoredRun) -> str:
+    """Return the sentence that says which run was taken where none was named."""
+    return f"taken: {run.title}; `atlas runs` lists the others, `atlas use` or options choose one"

@@ -7,6 +7,9 @@ class Progress:
     def step(self, text: str) -> None:
         """A step has begun, such as loading the model."""
 
+    def chose(self, what: str) -> None:
+        """What nobody named was chosen, such as a run."""
+
     def start(self, total: int, done: int, things: str) -> None:
         """Work begins: `total` things (such as prompts) in all, of which `done` were there before."""
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from atlas.store import comparison, naming, queries
 from atlas.store.comparison import Comparison
 from atlas.store.queries import Filter
 from atlas.store.reader import Reader
 from atlas.store.result import Params, Result
+from atlas.store.runs import StoredRun, run_in_use, stored_run
 
 __all__ = ["Atlas", "Comparison", "Params", "Result"]
 
 Names = str | Sequence[str] | None
 """Codes or names of relations or languages, one or several; None for all."""
+_NO_RUN = -1
+"""What no run is called: the answer is empty where no run is meant."""
 _FEW = 1000
 """Neurons up to which `likn` looks at these alone for their specificity, in place of all."""
 
@@ -24,9 +27,52 @@ class Atlas(Reader):
     """An atlas opened for reading. Queries bind their parameters; all text in it is untrusted.
 
     A `fact` argument is a fact's id (text of digits alike), or the name of its subject, or else of its object, in any
-    language and case; `relation` and `language` are codes or names. A `run` argument narrows to one run. Where
-    thresholds such as `tau` are given, they stand in for those of `definition`, and the column `definition` says `at`.
+    language and case; `relation` and `language` are codes or names. One run is asked: `run`, or else the one that `use`
+    named, or else the file's (`run_in_use`); `definition` goes by the same rule, and rows say which. Where thresholds
+    such as `tau` are given, they stand in for those of `definition`, and the column `definition` says `at`.
     """
+
+    _run: StoredRun | None = None
+    _definition: str | None = None
+
+    def use(
+        self,
+        *,
+        model: str | None = None,
+        method: str | None = None,
+        run: int | None = None,
+        definition: str | None = None,
+    ) -> Self:
+        """Let what is asked of this object from now on mean this run and this definition, and return it.
+
+        A model or method alone means its run as `run_order` has them; what is not given goes by the file again. Raises
+        UsageError for what is not there.
+        """
+        known = None if model is None else naming.model_of(self, model)
+        asked = (known, method, run) != (None, None, None)
+        self._run = stored_run(self, model=known, method=method, run=run) if asked else None
+        self._definition = None if definition is None else naming.definition_of(self, definition)
+        return self
+
+    @property
+    def in_use(self) -> StoredRun | None:
+        """The run that is meant where none is named, None where there is none."""
+        return self._run or run_in_use(self)
+
+    def _meant(self, run: int | None) -> int:
+        """Return the run that is asked."""
+        if run is not None:
+            return run
+        found = self.in_use
+        return _NO_RUN if found is None else found.run
+
+    def _by(self, definition: str | None) -> str:
+        """Return the definition that is asked."""
+        if definition is not None:
+            return naming.definition_of(self, definition)
+        if self._definition is None:
+            return next(iter(self.sql("SELECT definition FROM in_use")["definition"].to_pylist()), "default")
+        return self._definition
 
     def _repr_html_(self) -> str:
         """Return what the atlas holds as HTML, for notebooks."""
@@ -68,12 +114,12 @@ class Atlas(Reader):
         layer: int | None = None,
         neuron: int | None = None,
         run: int | None = None,
-        definition: str = "default",
+        definition: str | None = None,
         limit: int | None = None,
     ) -> Result:
         """Return the view `neuron_summary`: in how many facts and languages each neuron is a knowledge neuron."""
         wanted = Filter()
-        for column, value in (("layer", layer), ("neuron", neuron), ("run", run)):
+        for column, value in (("layer", layer), ("neuron", neuron), ("run", self._meant(run))):
             wanted.equal(column, value)
         return self._select("neuron_summary", definition, {}, wanted, "facts DESC, run, layer, neuron", limit)
 
@@ -84,7 +130,7 @@ class Atlas(Reader):
         relation: Names = None,
         language: Names = None,
         run: int | None = None,
-        definition: str = "default",
+        definition: str | None = None,
         tau: float | None = None,
         share: float | None = None,
         normalization: Literal["none", "layer"] | None = None,
@@ -92,7 +138,7 @@ class Atlas(Reader):
     ) -> Result:
         """Return knowledge neurons of facts in languages (METHOD 3, Eq. 6-7)."""
         given = {"tau": tau, "share": share, "normalization": normalization}
-        wanted = self._facts(fact, relation, language=language, run=run)
+        wanted = self._facts(fact, relation, language=language, run=self._meant(run))
         order = "run, fact, language, score DESC, layer, neuron"
         return self._select("knowledge_neuron", definition, given, wanted, order, limit)
 
@@ -102,7 +148,7 @@ class Atlas(Reader):
         fact: int | str | None = None,
         relation: Names = None,
         run: int | None = None,
-        definition: str = "default",
+        definition: str | None = None,
         tau: float | None = None,
         share: float | None = None,
         min_languages: int | None = None,
@@ -116,12 +162,12 @@ class Atlas(Reader):
         of other relations the neuron is one too. It has to look at all facts: leave it out where speed counts.
         """
         given = {"tau": tau, "share": share, "min_languages": min_languages, "normalization": normalization}
-        wanted = self._facts(fact, relation, run=run)
+        wanted = self._facts(fact, relation, run=self._meant(run))
         order = "run, fact, score DESC, layer, neuron"
         found = self._select("likn", definition, given, wanted, order, limit)
         if not specificity:
             return found
-        return self._with_specificity(found, definition, given, order)
+        return self._with_specificity(found, self._by(definition), given, order)
 
     def carried(
         self,
@@ -131,18 +177,18 @@ class Atlas(Reader):
         layer: int | None = None,
         neuron: int | None = None,
         run: int | None = None,
-        definition: str = "default",
+        definition: str | None = None,
         limit: int | None = None,
     ) -> Result:
         """Return which neuron carries which fact: the languages in which it is a knowledge neuron, and what it writes.
 
         `likn` says whether the fact has it as a language-independent one; `of_languages` are those with usable prompts.
         """
-        wanted = self._facts(fact, relation, run=run)
+        wanted = self._facts(fact, relation, run=self._meant(run))
         wanted.equal("layer", layer)
         wanted.equal("neuron", neuron)
-        thresholds = self._thresholds(definition, {})
-        query, params = queries.carried(definition, thresholds, wanted, limit)
+        definition = self._by(definition)
+        query, params = queries.carried(definition, {}, wanted, limit)
         return self.query(query, params)
 
     def dkn(
@@ -152,11 +198,11 @@ class Atlas(Reader):
         relation: Names = None,
         language: Names = None,
         run: int | None = None,
-        definition: str = "default",
+        definition: str | None = None,
         limit: int | None = None,
     ) -> Result:
         """Return sets of degenerate knowledge neurons (METHOD 3, Eq. 9-10)."""
-        wanted = self._facts(fact, relation, language=language, run=run)
+        wanted = self._facts(fact, relation, language=language, run=self._meant(run))
         return self._select("dkn", definition, {}, wanted, "run, fact, language, cost DESC, layers, neurons", limit)
 
     def compare(self, a: str, b: str, *, method: str = "amig", definition: str = "default") -> Comparison:
@@ -190,10 +236,17 @@ class Atlas(Reader):
         return {**row[0], **changed} if changed else {}
 
     def _select(
-        self, view: str, definition: str, given: Mapping[str, object], wanted: Filter, order: str, limit: int | None
+        self,
+        view: str,
+        definition: str | None,
+        given: Mapping[str, object],
+        wanted: Filter,
+        order: str,
+        limit: int | None,
     ) -> Result:
+        definition = self._by(definition)
         rows, params = queries.source(view, definition, self._thresholds(definition, given))
-        parts = [f"SELECT * FROM {rows}", wanted.clause(), f"ORDER BY {order}"]
+        parts = [queries.named(f"(SELECT * FROM {rows} {wanted.clause()})", view), f"ORDER BY {order}"]
         if limit is not None:
             parts.append("LIMIT $limit")
             params["limit"] = limit

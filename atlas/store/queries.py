@@ -79,6 +79,17 @@ ORDER BY likn DESC, n_languages DESC, score DESC, held.run, subject, relation, o
 """
 
 
+def named(rows: str, view: str) -> str:
+    """Return the query of `rows` of a view with the names of facts in front and those of runs behind."""
+    if view == "neuron_summary":
+        return f"SELECT found.*, model, method FROM {rows} AS found JOIN run_name USING (run)"
+    return (
+        "SELECT names.subject, names.relation_name, names.object, found.*, model, method\n"
+        f"FROM {rows} AS found\nJOIN run_name USING (run)\n"
+        "JOIN (SELECT fact, subject, relation_name, object FROM fact_name) AS names USING (fact)"
+    )
+
+
 class Filter:
     """Conditions of a WHERE clause with their parameters, gathered one by one."""
 

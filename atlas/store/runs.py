@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from atlas import scorers
 from atlas.errors import StoreError, UsageError
+from atlas.matching import matches
 from atlas.schema import usable
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ UNION = "union"
 class StoredRun:
     """A run with what is needed to go on with it: its model, method and settings (a JSON object).
 
-    `probes` are its prompts, `usable` those with scores; `name` to `neurons` are the model's. `at` is the position of
-    its neurons, `query` or `subject`.
+    `probes` are its prompts, `usable` those with scores; it is `eligible` if it can be meant where nothing is named.
+    `name` to `neurons` are the model's. `at` is the position of its neurons, `query` or `subject`.
     """
 
     run: int
@@ -43,6 +44,12 @@ class StoredRun:
     layers: int
     neurons: int
     at: str
+    eligible: bool
+
+    @property
+    def title(self) -> str:
+        """What it is called where it is taken."""
+        return f"run {self.run}, {self.method}{_AT.get(self.at, '')} of {self.name}"
 
 
 def stored_settings(run: StoredRun) -> dict[str, Any]:
@@ -54,12 +61,15 @@ def stored_settings(run: StoredRun) -> dict[str, Any]:
 
 
 def stored_runs(atlas: "Reader", wanted: Callable[[StoredRun], bool]) -> list[StoredRun]:
-    """Return the runs of an atlas that are `wanted`, the one last started first; never an untrained twin's."""
+    """Return the runs of an atlas that are `wanted`, the one in use first, then as `run_order` has them.
+
+    Never an untrained twin's.
+    """
     return list(filter(wanted, (StoredRun(**row) for row in atlas.sql(_RUNS).to_pylist())))
 
 
 def choose_runs(atlas: "Reader", model: int, name: str, method: str | None, at: str = "query") -> list[int]:
-    """Return the run of `method` `at` a position, or with None one of each method; of several the one last started.
+    """Return the run of `method` `at` a position, or with None one of each method; of several the first in order.
 
     Raises UsageError, with the command that makes one, if there is none, and for a method that nobody knows.
     """
@@ -84,41 +94,47 @@ def choose_runs(atlas: "Reader", model: int, name: str, method: str | None, at: 
 def stored_run(
     atlas: "Reader",
     *,
-    model: str | None = None,
+    model: str | int | None = None,
     run: int | None = None,
     method: str | None = None,
     at: str | None = None,
 ) -> StoredRun:
-    """Return the newest run that holds usable prompts, of `model` (a name) and so on if given, or `run` itself.
+    """Return the run that is meant, of `model` (its name, digest or id) and so on if given, or `run` itself.
 
-    Raises UsageError if there is none.
+    It holds usable prompts. Where neither method nor run is given, no control by chance is meant. Raises UsageError if
+    there is none.
     """
-    given = {"model": model, "run": run, "method": method, "at": at}
+    given = {"run": run, "method": method, "at": at}
     asked = {name: value for name, value in given.items() if value is not None}
     found = stored_runs(
         atlas,
         lambda r: (
-            r.usable > 0 and asked.items() <= {"model": r.name, "run": r.run, "method": r.method, "at": r.at}.items()
+            r.usable > 0
+            and (r.eligible or method is not None or run is not None)
+            and (model in (None, r.model) or bool(matches(str(model), (r.name, r.digest))))
+            and asked.items() <= {"run": r.run, "method": r.method, "at": r.at}.items()
         ),
     )
     if not found:
-        named = ", ".join(f"{name} {value}" for name, value in asked.items())
+        named = ", ".join(f"{name} {value}" for name, value in ({"model": model} | given).items() if value is not None)
         raise UsageError(
             f"{atlas.path} holds no run with usable prompts{' of ' + named if named else ''}; `atlas runs` lists "
             f"them, `atlas build` makes one."
         )
-    return min(found, key=lambda run: (run.at != "query", run.method != scorers.DEFAULT))
+    return found[0]
 
 
-def fullest_runs(atlas: "Reader") -> Iterable[int]:
-    """Return each model's run of most prompts; of several that at the query, of the default method, the oldest."""
+def run_in_use(atlas: "Reader") -> StoredRun | None:
+    """Return the run that is meant where none is named, None where there is none."""
+    rows = atlas.sql("SELECT run FROM run_in_use")["run"].to_pylist()
+    return next(iter(stored_runs(atlas, lambda run: run.run in rows)), None)
+
+
+def runs_of_models(atlas: "Reader") -> Iterable[int]:
+    """Return the run of each model that is meant where that model is."""
     found = stored_runs(atlas, lambda run: run.probes > 0)
     # The best one last: a model's later entry takes the place of those before it.
-    found.sort(
-        key=lambda run: (-run.probes, run.at != "query", run.method != scorers.DEFAULT, run.started, run.run),
-        reverse=True,
-    )
-    return {run.model: run.run for run in found}.values()
+    return {run.model: run.run for run in reversed(found)}.values()
 
 
 def _maker(method: str | None, name: str) -> str:
@@ -135,11 +151,11 @@ SELECT
     run.run, run.method, run.seed, run.settings, coalesce(run.settings ->> 'dtype', 'float32') AS dtype,
     run.status, run.started, coalesce(held.probes, 0) AS probes, coalesce(held.usable, 0) AS usable,
     model.model, model.name, model.kind, model.digest, model.revision, model.layers, model.neurons,
-    coalesce(run.settings ->> 'at', 'query') AS at
-FROM run JOIN model USING (model)
+    coalesce(run.settings ->> 'at', 'query') AS at, run_order.eligible
+FROM run JOIN model USING (model) JOIN run_order ON run_order.run = run.run
 LEFT JOIN (
     SELECT run, count(*) AS probes, count(*) FILTER ({usable("status")}) AS usable FROM probe GROUP BY run
-) AS held USING (run)
+) AS held ON held.run = run.run
 WHERE run.twin_of IS NULL
-ORDER BY run.started DESC, run.run
+ORDER BY run.run IN (SELECT run FROM run_in_use) DESC, run_order.nth
 """

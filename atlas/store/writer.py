@@ -172,6 +172,17 @@ class Writer(Atlas):
             self.sql("DELETE FROM definition WHERE definition = ?", [name])
             self._insert("definition", table)
 
+    def keep(self, *, newest: bool = False) -> None:
+        """Write down what `use` named, for every client of the file; `newest` takes the run back that was named."""
+        there = self.sql("FROM in_use").to_pylist()
+        kept: dict[str, object] = there[0] if there else {"run": None, "definition": "default"}
+        if newest or self._run is not None:
+            kept["run"] = None if self._run is None else self._run.run
+        kept["definition"] = self._definition or kept["definition"]
+        with self.transaction():
+            self.sql("DELETE FROM in_use")
+            self.sql("INSERT INTO in_use BY NAME SELECT $run::BIGINT AS run, $definition AS definition", kept)
+
     def _load_all(self, tables: Mapping[str, pa.Table]) -> dict[str, int]:
         """Load several keyed tables in one transaction."""
         for name in tables:

@@ -5,14 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atlas import scorers
 from atlas.errors import UsageError
-from atlas.running.choice import ModelChoice
+from atlas.running.choice import OpenChoice
 
 from .. import diagnostics
 from ..options import (
     DEFAULT_DB,
-    DEMO,
+    OPEN,
     At,
     Db,
     Languages,
@@ -53,10 +52,8 @@ def check(
     evidence: Annotated[
         str, typer.Option(help="Neurons to go by: dkn, dkn-or-kn, dkn-languages, kn, likn or random.")
     ] = "dkn",
-    choice: Annotated[ModelChoice, "The model that judges; a build and a knockout came first."] = DEMO,
-    from_: Annotated[
-        str, typer.Option("--from", help="Method whose run names the neurons, or union.")
-    ] = scorers.DEFAULT,
+    choice: Annotated[OpenChoice, "The model that judges; if left out, that of the run in use."] = OPEN,
+    from_: Annotated[str | None, typer.Option("--from", help="Method whose run names the neurons, or union.")] = None,
     languages: Languages = None,
     relations: Relations = None,
     conditions: Annotated[

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atlas import scorers
-from atlas.running.choice import ModelChoice
+from atlas.running.choice import OpenChoice
 
 from .. import diagnostics
 from ..exits import ExitCode
-from ..options import DEFAULT_DB, DEMO, At, Db, Languages, Place, Relations, Replace, choosing_model, split
+from ..options import DEFAULT_DB, OPEN, At, Db, Languages, Place, Relations, Replace, choosing_model, split
 
 if TYPE_CHECKING:
     from atlas.knockout.job import KnockoutSummary
@@ -19,11 +18,11 @@ if TYPE_CHECKING:
 
 @choosing_model
 def knockout(
-    choice: Annotated[ModelChoice, "The model whose neurons are knocked out; a build came first."] = DEMO,
+    choice: Annotated[OpenChoice, "Model whose neurons are knocked out; if left out, that of the run in use."] = OPEN,
     from_: Annotated[
-        str,
+        str | None,
         typer.Option("--from", help="Method whose run names the candidates, or union for all runs of the model."),
-    ] = scorers.DEFAULT,
+    ] = None,
     languages: Languages = None,
     relations: Relations = None,
     limit: Annotated[int, typer.Option(min=0, help="Facts to take at most; 0 for all.")] = 0,

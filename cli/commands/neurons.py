@@ -8,6 +8,8 @@ from atlas.errors import UsageError
 from atlas.ids import named_neuron
 from atlas.matching import parse_neuron
 
+from .. import diagnostics
+from ..asked import choose
 from ..options import DEFAULT_DB, Db, OldName, Rows, split, writing
 from ..output.carried import COLUMNS, SPARE, headline, named
 from ..output.emit import STDOUT, Destination
@@ -41,8 +43,12 @@ def neurons(
     neuron: Annotated[
         str | None, typer.Option(help="Neurons of this index, from 0, or one such as L3.486.", metavar="NEURON")
     ] = None,
-    run: Annotated[int | None, typer.Option(help="Of this run only.")] = None,
-    definition: Annotated[str, typer.Option(help="Named thresholds to go by.")] = "default",
+    run: Annotated[int | None, typer.Option(help="Of this run; if left out, of the run in use.")] = None,
+    model: Annotated[str | None, typer.Option(help="Of this model's run.")] = None,
+    method: Annotated[str | None, typer.Option(help="Of this scorer's run.")] = None,
+    definition: Annotated[
+        str | None, typer.Option(help="Named thresholds to go by; if left out, those in use.")
+    ] = None,
     tau: Annotated[
         float | None, typer.Option(help="Share of a prompt's largest score, in place of the definition's.")
     ] = None,
@@ -66,6 +72,7 @@ def neurons(
     common: dict[str, Any] = {"run": run, "definition": definition, "limit": limit + 1 if limit else None}
     _check(what, of_facts, of_neurons, likn=likn, tau=tau)
     with atlas.open(db) as opened:
+        said = choose(opened, run, model, method)
         if what is not None:
             found = _carried(opened, what, of_facts["relation"], common | {"limit": None})
             if to.for_eyes:
@@ -76,6 +83,8 @@ def neurons(
             found = opened.knowledge_neurons(**of_facts, tau=tau, **common)
         else:
             found = opened.neurons(layer=of_neurons["layer"], neuron=of_neurons["neuron"], **common)
+        if said:
+            diagnostics.note(said)
         to.write(named(opened, found.to_arrow()), COLUMNS, limit, SPARE)
 
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from atlas.running.progress import Progress as JobProgress
 
-from ..diagnostics import urgent, visible
+from ..diagnostics import note, urgent, visible
 
 
 class _RateColumn(ProgressColumn):
@@ -42,6 +42,10 @@ class TerminalProgress(JobProgress):
         """Show the step on a line that the next one replaces."""
         if self._watched:
             self._bar.console.print(f"{visible(text)} ...", style="dim", markup=False, highlight=False)
+
+    def chose(self, what: str) -> None:
+        """Say on a line that stays what was chosen."""
+        note(what)
 
     def start(self, total: int, done: int, things: str) -> None:
         """Show a bar, in place of the one before."""

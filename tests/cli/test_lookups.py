@@ -182,3 +182,20 @@ def test_report_names_a_page_that_fails(shell, data, db, tmp_path, monkeypatch):
     assert "relations/odd.html could not be made: ZeroDivisionError: division by zero" in ended.err
     assert "ZeroDivisionError" in (tmp_path / "site" / "relations" / "odd.html").read_text("utf-8")
     assert (tmp_path / "site" / "index.html").is_file()
+
+
+def test_a_lookup_says_which_run_it_took_and_another_may_be_chosen(built, shell, db):
+    ended = shell("neurons", "--db", db, "--json")
+    (first,) = {row["method"] for row in _rows(ended)}
+    assert f"note: taken: run {_rows(ended)[0]['run']}, {first} of " in ended.err
+    (shown,) = _rows(shell("use", "--db", db, "--json"))
+    assert (shown["method"], shown["definition"], shown["chosen"]) == (first, "default", False)
+    (shown,) = _rows(shell("use", "--run", shown["run"], "--definition", "strict", "--db", db, "--json"))
+    assert (shown["definition"], shown["chosen"]) == ("strict", True)
+    assert {row["definition"] for row in _rows(shell("sql", "from knowledge_neuron", "--db", db, "--json"))} == {
+        "strict"
+    }
+    (shown,) = _rows(shell("use", "--newest", "--definition", "default", "--db", db, "--json"))
+    assert (shown["definition"], shown["chosen"]) == ("default", False)
+    assert shell("use", "--newest", "--method", "amig", "--db", db).code == 2
+    assert shell("neurons", "--run", shown["run"], "--method", "amig", "--db", db).code == 2

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 
+import duckdb
 import pytest
 from store.world import MODEL, Probed, World, batch, fill
 
@@ -62,7 +63,7 @@ def test_filters(reader):
         (reader.world.fact(2).id, neuron) for neuron in (0, 1, 2)
     }
     assert len(reader.likn(run=reader.first)) == 6
-    assert len(reader.likn()) == 12
+    assert found(reader.likn(), "run", "method", "model") == {(reader.first, "amig", "made")}
     assert len(reader.likn(limit=5)) == 5
     assert len(reader.likn(limit=0)) == 0
     for wrong in ({"relation": "P9"}, {"definition": "none"}):
@@ -194,3 +195,36 @@ def test_public_names():
     assert all(getattr(atlas, name) for name in atlas.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         atlas.nothing  # noqa: B018
+
+
+def test_a_run_in_use_is_asked_until_another_is_named(reader):
+    (other,) = reader.sql("SELECT run FROM run WHERE method = 'kn'")["run"].to_pylist()
+    assert reader.in_use.run == reader.first
+    assert found(reader.use(method="kn").likn(), "run", "method") == {(other, "kn")}
+    assert {run for (run,) in found(reader.neurons(), "run")} == {other}
+    assert found(reader.likn(run=reader.first), "run") == {(reader.first,)}
+    assert found(reader.use(model="MADE").knowledge_neurons(fact="s0"), "run") == {(reader.first,)}
+    assert found(reader.use(definition="strict").likn(), "run", "definition") == {(reader.first, "strict")}
+    assert found(reader.use().likn(), "definition") == {("default",)}
+    for wrong in ({"model": "none"}, {"run": 5}, {"definition": "none"}, {"method": "joint"}):
+        with pytest.raises(UsageError):
+            reader.use(**wrong)
+
+
+def test_rows_carry_names(reader):
+    named = {("s0-en", "P1", "o0"), ("s1-en", "P1", "o1"), ("s2-en", "P2", "o2")}
+    for result in (reader.likn(), reader.likn(specificity=False), reader.knowledge_neurons()):
+        assert found(result, "subject", "relation_name", "object") == named
+
+
+def test_a_choice_that_is_kept_is_that_of_every_client(reader, tmp_path):
+    path = tmp_path / "kept.duckdb"
+    path.write_bytes(reader.path.read_bytes())
+    with atlas.open(path, "a") as writer:
+        writer.use(method="kn", definition="strict").keep()
+    with duckdb.connect(path) as client:
+        assert client.sql("SELECT DISTINCT method, definition FROM likn").fetchall() == [("kn", "strict")]
+    with atlas.open(path, "a") as writer:
+        assert writer.in_use.method == "kn"
+        writer.use().keep(newest=True)
+        assert found(writer.likn(), "method", "definition") == {("amig", "strict")}

@@ -1,31 +1,39 @@
--- Which run and which definition a query means that names none: what the table `in_use` says or, where it says nothing,
--- the newest finished run of the default method and position on the model that was built last, and `default`. Never a control by
--- chance, never an untrained twin, never a run without a usable prompt. Where no run is finished, the newest one; none
--- in an empty atlas.
-CREATE OR REPLACE VIEW run_in_use AS
-WITH candidate AS (
+-- All runs in the order in which they are meant: the newest finished run of the default method and position on the model
+-- that was built last is the first. Where nothing is named, those alone are meant that are `eligible`: no control by
+-- chance, no untrained twin, no union, and with a usable prompt.
+CREATE OR REPLACE VIEW run_order AS
+WITH told AS (
     SELECT
         run, model, method, coalesce(settings ->> 'at', 'query') = 'query' AS at_query, status = 'done' AS finished,
-        coalesce(run.finished, started) AS ended
+        coalesce(run.finished, started) AS ended,
+        method NOT IN ('random', 'union') AND twin_of IS NULL
+        AND run IN (SELECT run FROM probe WHERE usable(status)) AS eligible
     FROM run
-    WHERE method NOT IN ('random', 'union') AND twin_of IS NULL
-    AND run IN (SELECT run FROM probe WHERE usable(status))
 ),
 built AS (
-    SELECT *, max(ended) OVER (PARTITION BY finished, model) AS built FROM candidate
-),
-newest AS (
-    SELECT run FROM built
-    ORDER BY finished DESC, built DESC, model, is_default_method(method) DESC, at_query DESC, ended DESC, run
-    LIMIT 1
-),
-asked AS (
-    SELECT
-        coalesce((SELECT any_value(run) FROM in_use), (FROM newest)) AS run,
-        coalesce((SELECT any_value(definition) FROM in_use), 'default') AS definition
+    SELECT *, max(CASE WHEN eligible THEN ended END) OVER (PARTITION BY finished, model) AS built FROM told
 )
+SELECT
+    run, model, method, eligible,
+    row_number() OVER (
+        ORDER BY
+            eligible DESC, finished DESC, built DESC NULLS LAST, model, is_default_method(method) DESC, at_query DESC,
+            ended DESC, run
+    ) AS nth
+FROM built;
+
+-- Which run and which definition a query means that names none: what the table `in_use` says or, where it says nothing,
+-- the first run of `run_order`, and `default`. Where no run is finished, the newest one; no row in an empty atlas.
+CREATE OR REPLACE VIEW run_in_use AS
 SELECT run.run, run.model, run.method, asked.definition
-FROM asked JOIN run ON run.run = asked.run;
+FROM (
+    SELECT
+        coalesce(
+            (SELECT any_value(run) FROM in_use), (SELECT run FROM run_order WHERE eligible ORDER BY nth LIMIT 1)
+        ) AS run,
+        coalesce((SELECT any_value(definition) FROM in_use), 'default') AS definition
+) AS asked
+JOIN run ON run.run = asked.run;
 
 -- The runs whose knowledge neurons a run's sets are made of: itself, or those that a union joins.
 CREATE OR REPLACE VIEW knockout_source AS

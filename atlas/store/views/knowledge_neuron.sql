@@ -101,8 +101,9 @@ FROM knowledge_neuron_of(every_definition());
 CREATE OR REPLACE VIEW knowledge_neuron AS
 WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
 SELECT
-    fact_name.subject, fact_name.relation_name, fact_name.object,
-    found.* EXCLUDE (definition, run, fact), fact_name.relation, run_name.model, run_name.method, found.definition, found.run, found.fact
+    fact_name.subject, fact_name.relation_name, fact_name.object, found.language, found.layer, found.neuron,
+    found.found, found.usable, found.score, fact_name.relation, run_name.model, run_name.method, found.definition,
+    found.run, found.fact
 FROM knowledge_neuron_of((SELECT asked FROM meant)) AS found
 JOIN run_name ON run_name.run = found.run
 JOIN fact_name ON fact_name.fact = found.fact;

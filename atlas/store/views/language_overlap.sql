@@ -66,7 +66,9 @@ FROM language_overlap_of(every_definition());
 
 CREATE OR REPLACE VIEW language_overlap AS
 WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
-SELECT found.* EXCLUDE (definition, run), run_name.model, run_name.method, found.definition, found.run
+SELECT
+    found.language_a, found.language_b, found.facts, found.overlap, found.jaccard, found.expected,
+    found.same_relation, found.other_relations, run_name.model, run_name.method, found.definition, found.run
 FROM language_overlap_of((SELECT asked FROM meant)) AS found
 JOIN run_name ON run_name.run = found.run;
 

@@ -10,7 +10,9 @@ FROM language_specific_neuron_of(every_definition());
 
 CREATE OR REPLACE VIEW language_specific_neuron AS
 WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
-SELECT found.* EXCLUDE (definition, run), run_name.model, run_name.method, found.definition, found.run
+SELECT
+    found.language, found.layer, found.neuron, found.facts, run_name.model, run_name.method, found.definition,
+    found.run
 FROM language_specific_neuron_of((SELECT asked FROM meant)) AS found
 JOIN run_name ON run_name.run = found.run;
 

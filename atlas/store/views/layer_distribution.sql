@@ -23,7 +23,9 @@ FROM layer_distribution_of(every_definition());
 
 CREATE OR REPLACE VIEW layer_distribution AS
 WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
-SELECT found.* EXCLUDE (definition, run), run_name.model, run_name.method, found.definition, found.run
+SELECT
+    found.kind, found.language, found.layer, found.pairs, found.neurons, found.share, run_name.model,
+    run_name.method, found.definition, found.run
 FROM layer_distribution_of((SELECT asked FROM meant)) AS found
 JOIN run_name ON run_name.run = found.run;
 

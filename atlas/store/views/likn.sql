@@ -33,8 +33,9 @@ FROM likn_of(every_definition());
 CREATE OR REPLACE VIEW likn AS
 WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
 SELECT
-    fact_name.subject, fact_name.relation_name, fact_name.object,
-    found.* EXCLUDE (definition, run, fact), fact_name.relation, run_name.model, run_name.method, found.definition, found.run, found.fact
+    fact_name.subject, fact_name.relation_name, fact_name.object, found.layer, found.neuron, found.n_languages,
+    found.of_languages, found.languages, found.missing_languages, found.score, fact_name.relation, run_name.model,
+    run_name.method, found.definition, found.run, found.fact
 FROM likn_of((SELECT asked FROM meant)) AS found
 JOIN run_name ON run_name.run = found.run
 JOIN fact_name ON fact_name.fact = found.fact;

@@ -78,8 +78,10 @@ FROM likn_control_of(every_definition());
 CREATE OR REPLACE VIEW likn_control AS
 WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
 SELECT
-    fact_name.subject, fact_name.relation_name, fact_name.object,
-    found.* EXCLUDE (definition, run, fact), run_name.model, run_name.method, found.definition, found.run, found.fact
+    fact_name.subject, fact_name.relation_name, fact_name.object, found.relation, found.of_languages,
+    found.least_languages, found.sizes, found.population, found.observed, found.expected, found.p_value,
+    found.same_relation, found.other_relations, run_name.model, run_name.method, found.definition, found.run,
+    found.fact
 FROM likn_control_of((SELECT asked FROM meant)) AS found
 JOIN run_name ON run_name.run = found.run
 JOIN fact_name ON fact_name.fact = found.fact;

@@ -227,8 +227,9 @@ FROM likn_exchange_of(every_definition(), NULL);
 CREATE OR REPLACE VIEW likn_exchange AS
 WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
 SELECT
-    fact_name.subject, fact_name.relation_name, fact_name.object,
-    found.* EXCLUDE (definition, run, fact), run_name.model, run_name.method, found.definition, found.run, found.fact
+    fact_name.subject, fact_name.relation_name, fact_name.object, found.relation, found.control, found.observed,
+    found.in_exchanged_facts, found.draws, found.short_draws, found.p_exchange, found.q, found.reason,
+    run_name.model, run_name.method, found.definition, found.run, found.fact
 FROM likn_exchange_of((SELECT asked FROM meant), NULL) AS found
 JOIN run_name ON run_name.run = found.run
 JOIN fact_name ON fact_name.fact = found.fact;

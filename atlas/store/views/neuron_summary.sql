@@ -23,7 +23,9 @@ FROM neuron_summary_of(every_definition());
 
 CREATE OR REPLACE VIEW neuron_summary AS
 WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
-SELECT found.* EXCLUDE (definition, run), run_name.model, run_name.method, found.definition, found.run
+SELECT
+    found.layer, found.neuron, found.facts, found.languages, found.relations, found.likn_facts, found.score,
+    run_name.model, run_name.method, found.definition, found.run
 FROM neuron_summary_of((SELECT asked FROM meant)) AS found
 JOIN run_name ON run_name.run = found.run;
 

@@ -50,7 +50,9 @@ FROM relation_dkn_of(every_definition());
 
 CREATE OR REPLACE VIEW relation_dkn AS
 WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
-SELECT relation.name AS relation_name, found.* EXCLUDE (definition, run), run_name.model, run_name.method, found.definition, found.run
+SELECT
+    relation.name AS relation_name, found.relation, found.language, found.layer, found.neuron, found.facts,
+    found.most_facts, run_name.model, run_name.method, found.definition, found.run
 FROM relation_dkn_of((SELECT asked FROM meant)) AS found
 JOIN run_name ON run_name.run = found.run
 JOIN relation ON relation.relation = found.relation;
@@ -60,7 +62,9 @@ FROM relation_kn_of(every_definition());
 
 CREATE OR REPLACE VIEW relation_kn AS
 WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
-SELECT relation.name AS relation_name, found.* EXCLUDE (definition, run), run_name.model, run_name.method, found.definition, found.run
+SELECT
+    relation.name AS relation_name, found.relation, found.language, found.layer, found.neuron, found.facts,
+    found.most_facts, run_name.model, run_name.method, found.definition, found.run
 FROM relation_kn_of((SELECT asked FROM meant)) AS found
 JOIN run_name ON run_name.run = found.run
 JOIN relation ON relation.relation = found.relation;

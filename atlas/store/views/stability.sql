@@ -68,8 +68,9 @@ FROM stability_of(every_definition());
 CREATE OR REPLACE VIEW stability AS
 WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
 SELECT
-    fact_name.subject, fact_name.relation_name, fact_name.object,
-    found.* EXCLUDE (definition, run, fact), fact_name.relation, run_name.model, run_name.method, found.definition, found.run, found.fact
+    fact_name.subject, fact_name.relation_name, fact_name.object, found.language, found.wordings, found.jaccard,
+    found.different_facts, found.stable, fact_name.relation, run_name.model, run_name.method, found.definition,
+    found.run, found.fact
 FROM stability_of((SELECT asked FROM meant)) AS found
 JOIN run_name ON run_name.run = found.run
 JOIN fact_name ON fact_name.fact = found.fact;

@@ -10,8 +10,8 @@ WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
 SELECT
     fact_name.subject, fact_name.relation_name, fact_name.object, found.relation, found.language, found."set",
     found.size, found.layers, found.neurons, found.prompts, found.before, found.after, found.cost,
-    found.largest_part_cost, found.interaction, run_name.model, run_name.method, found.definition, found.run,
-    found.fact
+    found.largest_part_cost, found.interaction, found.replace, run_name.model, run_name.method, found.definition,
+    found.run, found.fact
 FROM dkn_control_of((SELECT asked FROM meant)) AS found
 JOIN run_name ON run_name.run = found.run
 JOIN fact_name ON fact_name.fact = found.fact;

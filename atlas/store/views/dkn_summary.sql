@@ -76,7 +76,7 @@ WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
 SELECT
     relation.name AS relation_name, found.relation, found.language, found.facts, found.facts_with_dkn, found.share,
     found.sets, found.facts_with_control, found.control_share, found.control_sets, found.untried_neurons,
-    found.untried_sets, run_name.model, run_name.method, found.definition, found.run
+    found.untried_sets, found.replace, run_name.model, run_name.method, found.definition, found.run
 FROM dkn_summary_of((SELECT asked FROM meant)) AS found
 JOIN run_name ON run_name.run = found.run
 JOIN relation ON relation.relation = found.relation;
@@ -105,7 +105,10 @@ FROM dkn_by_replace_of(every_definition());
 
 CREATE OR REPLACE VIEW dkn_by_replace AS
 WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
-SELECT relation.name AS relation_name, found.* EXCLUDE (definition, run), run_name.model, run_name.method, found.definition, found.run
+SELECT
+    relation.name AS relation_name, found.relation, found.language, found.facts, found.facts_with_dkn, found.share,
+    found.sets, found.facts_with_control, found.control_share, found.control_sets, found.untried_neurons,
+    found.untried_sets, found.replace, run_name.model, run_name.method, found.definition, found.run
 FROM dkn_by_replace_of((SELECT asked FROM meant)) AS found
 JOIN run_name ON run_name.run = found.run
 JOIN relation ON relation.relation = found.relation;

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION = 9
+VERSION = 10
 """Number of the newest migration; the schema that this package reads and writes."""
 
 USABLE_STATUSES = ("ok", "not_converged")
@@ -243,6 +243,15 @@ _ALL = (
         Column("q50", "FLOAT", "median of its values"),
         Column("q75", "FLOAT", "75 % quantile of its values"),
         Column("q95", "FLOAT", "95 % quantile of its values"),
+    )),
+    Table("label_token", "Tokens that a fact's names take in a language's prompts; those of punctuation alone are left "
+          "out.", ("model", "fact", "language"), (
+        _MODEL,
+        _FACT,
+        _LANGUAGE,
+        Column("subject", "UINTEGER[]", "ids of the subject's tokens, over all prompts", source="METHOD 3b"),
+        Column("object", "UINTEGER[]", "ids of the object's tokens, over all prompts", source="METHOD 3b"),
+        Column("scripts", "VARCHAR[]", "scripts of the letters of both, such as LATIN", source="METHOD 3b"),
     )),
     Table("intervention", "A prompt's answer before and after neurons were suppressed or enhanced.",
           ("intervention", "prompt"), (

@@ -104,6 +104,12 @@ class Worker:
 
         return neuron_activations(self.model, prompts, neurons, self.options.settings.at, self._budget)
 
+    def labels(self, prompts: Sequence[Prompt]) -> "pa.Table":
+        """Return the rows of `label_token` of the facts and languages of `prompts`."""
+        from atlas.engine.label_tokens import label_tokens
+
+        return label_tokens(self.model, prompts)
+
     def left_over(self, run: int, done: set[int]) -> Iterable[Tables]:
         """Return rows that an earlier call computed and did not load: none, as this process loads what it computes."""
         return ()

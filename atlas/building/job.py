@@ -95,6 +95,7 @@ def build(options: BuildOptions, progress: Progress | None = None) -> Summary:
             run = _start(options, writer, plan, settings, workbench)
             job = _Job(options, progress, plan, writer, settings, workers, run)
             job.work()
+            job.spell_names()
             job.look_at_neurons()
         summary = job.summary(started)
         if options.twin is None or summary.interrupted:
@@ -117,6 +118,7 @@ def build_twin(
         own = begin_run(writer, bench.info, settings, options.dtype, bench.versions, run, twin.seed)
         job = _Job(options, progress, plan, writer, settings, workers, own)
         job.work()
+        job.spell_names()
         return job.summary(started)
 
 
@@ -187,6 +189,16 @@ class _Job:
             name_neurons(self.writer, self.workers, self.run)
             self.progress.step("reading the neurons that are stored")
             describe_neurons(self.writer, self.workers, self.run, self.settings.at)
+
+    def spell_names(self) -> None:
+        """Store which tokens the names of the facts take that the run has probed."""
+        self.progress.step("spelling the names of facts")
+        done = self.writer.done_prompts(self.run)
+        query = "SELECT fact, language FROM label_token WHERE model = $model"
+        rows = self.writer.sql(query, {"model": self.workers.workbench.info.id}).to_pylist()
+        known = {(row["fact"], row["language"]) for row in rows}
+        missing = [p for p in self.plan.facts.prompts() if p.id in done and (p.fact.id, p.language) not in known]
+        self.writer.load("label_token", self.workers.labels(missing))
 
     def summary(self, started: float) -> Summary:
         """Count what the atlas holds now; `started` is when the job began."""
@@ -260,5 +272,7 @@ SELECT
     (SELECT count(DISTINCT prompt.fact) FROM probe JOIN prompt USING (prompt)
      WHERE probe.run = $run AND {usable("probe.status")}) AS facts,
     (SELECT count(DISTINCT fact) FROM likn_all WHERE run = $run AND definition = 'default') AS facts_with_likn,
-    (SELECT count(DISTINCT (layer, neuron)) FROM likn_all WHERE run = $run AND definition = 'default') AS likn
+    (SELECT count(DISTINCT (layer, neuron)) FROM likn_all WHERE run = $run AND definition = 'default') AS likn,
+    (SELECT count(DISTINCT (layer, neuron)) FROM likn_all
+     WHERE run = $run AND definition = 'default' AND across_scripts) AS likn_across_scripts
 """

@@ -135,6 +135,10 @@ class Cluster:
         """Let one worker read some neurons in prompts of one language."""
         return self._ray.get(self._actors[0].activations.remote(prompts, neurons))
 
+    def labels(self, prompts: Sequence[Prompt]) -> "pa.Table":
+        """Let one worker spell the names of some facts."""
+        return self._ray.get(self._actors[0].labels.remote(prompts))
+
     def _connect(self) -> None:
         common = {"log_to_driver": False, "logging_level": logging.ERROR, "ignore_reinit_error": False}
         address = self._options.address

@@ -24,7 +24,8 @@ class Summary:
 
     `total` is that of the shard. `statuses` counts the prompts probed by this call, `before` those that the atlas held
     already; `skips` is what reading the facts left out. Of the whole run, earlier calls included, under the default
-    definition: `facts` with a usable prompt, those with a language-independent neuron, and distinct such neurons.
+    definition: `facts` with a usable prompt, those with a language-independent neuron, distinct such neurons, and
+    those that two languages have which share no token of the fact's names.
     `twin` is the summary of the untrained twin's run, if there was one to do.
     """
 
@@ -41,6 +42,7 @@ class Summary:
     facts: int
     facts_with_likn: int
     likn: int
+    likn_across_scripts: int
     shard: Shard = EVERYTHING
     twin: "Summary | None" = None
 

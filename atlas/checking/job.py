@@ -13,6 +13,7 @@ from atlas.matching import option
 from atlas.running.choice import NeuronsChoice, meant, replace_of
 from atlas.running.progress import Progress
 from atlas.store.connection import check_file
+from atlas.store.doubts import doubts
 from atlas.store.naming import language_of, relation_of, understood
 from atlas.store.runs import UNION, choose_runs, stored_runs, stored_settings
 
@@ -118,6 +119,8 @@ def opened(options: CheckOptions, progress: Progress | None) -> Iterator[Session
                 f"{options.db} has no neurons of a relation in run {run} by definition {options.definition!r}; "
                 f"`atlas build` and `atlas knockout --model {options.model} --db {options.db}` find them."
             )
+        for text in doubts(writer, run, options.definition):
+            progress.warn(text)
         yield Session(
             options, progress, writer, model, run, read_world(writer), neurons, _settings(writer, run, options)
         )

@@ -19,6 +19,7 @@ from atlas.running.choice import OpenChoice, taken
 from atlas.running.progress import Progress
 from atlas.running.settings import checked
 from atlas.store.connection import check_file
+from atlas.store.doubts import doubts
 from atlas.store.naming import understood
 from atlas.store.runs import StoredRun, stored_run
 from atlas.store.stored import Prompts, stored_facts
@@ -112,6 +113,7 @@ def edit_facts(options: EditOptions, requests: Sequence[Request], progress: Prog
         progress.step(f"loading model {run.name}")
         job = _Job(options, writer, run, settings, options.load_of(run), prompts)
         done = list(_each(job, list(zip(requests, targets, strict=True)), progress))
+        job.warn(done, progress)
         if options.save is not None and any(one.made and one.made.converged for one in done):
             save_model(job.model, options.save)
             job.mark_applied(done)
@@ -190,6 +192,14 @@ class _Job:
         if made.converged and (self.options.together or self.options.save is not None):
             apply_edit(self.model, made.edit)
         return Done(request, target, made, self._record(made))
+
+    def warn(self, done: Sequence[Done], progress: Progress) -> None:
+        """Tell what speaks against the neurons that were edited; not of a file's nor of random ones."""
+        kind = self.options.neurons
+        facts = {one.target.fact.id for one in done if one.target and one.made}
+        if facts and kind in KINDS and not self.options.control:
+            for text in doubts(self.writer, self.run.run, self.options.definition, facts, likn=kind == "likn"):
+                progress.warn(text)
 
     def mark_applied(self, done: Sequence[Done]) -> None:
         """Say of the edits that they are in a saved model."""

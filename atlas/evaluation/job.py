@@ -20,6 +20,7 @@ from atlas.running.choice import OpenChoice, taken
 from atlas.running.progress import Progress
 from atlas.running.scores import fill_run
 from atlas.store.connection import check_file
+from atlas.store.doubts import doubts
 from atlas.store.naming import understood
 from atlas.store.runs import StoredRun, stored_run
 from atlas.store.stored import Prompts, stored_facts
@@ -132,6 +133,8 @@ class Job:
                 f"No relation of {options.db} has two facts of different objects to compare; take more facts."
             )
         crossed = self._cross_lingual(runs[options.method], facts)
+        for text in doubts(self.writer, runs[options.method], options.definition, shared, likn=True):
+            self.progress.warn(text)
         self._measure(evaluation, "localisation", wanted.interventions)
         self._measure(evaluation, "cross-lingual", crossed.interventions)
         tables = {"localisation": wanted, "cross_lingual": crossed}

@@ -7,7 +7,7 @@ from typing import Literal
 from atlas.models import Position
 from atlas.planted.config import PlantConfig
 
-Axis = Literal["base", "background", "circuits", "layers", "translations", "position", "attention"]
+Axis = Literal["base", "background", "circuits", "layers", "translations", "position", "attention", "suppressors"]
 BACKGROUNDS = (0.03, 0.2, 0.3)
 POSITIONS: tuple[Position, ...] = ("query", "subject")
 
@@ -24,6 +24,7 @@ class Setting:
     facts: int = 20
     at: Position = "query"
     attention: int = 0
+    suppressors: int = 0
 
     @property
     def name(self) -> str:
@@ -36,6 +37,7 @@ class Setting:
             "translations": " compete",
             "position": f" {self.at}",
             "attention": f" {self.attention}",
+            "suppressors": f" {self.suppressors}",
         }
         return self.axis + value[self.axis]
 
@@ -64,3 +66,4 @@ def standard_grid(family: Literal["bert", "gpt2"]) -> Iterator[Setting]:
     for at in POSITIONS:
         yield Setting("position", base.config, 12, at)
     yield Setting("attention", base.config, attention=4)
+    yield Setting("suppressors", base.config, suppressors=3)

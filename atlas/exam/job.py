@@ -115,7 +115,13 @@ def _plant(setting: "Setting", seed: int, failures: list["Failure"]) -> tuple["P
             circuits = (
                 recall_circuits(setting.config, setting.facts, seed=used)
                 if setting.axis == "position"
-                else standard_circuits(setting.config, setting.facts, seed=used, attention=setting.attention)
+                else standard_circuits(
+                    setting.config,
+                    setting.facts,
+                    seed=used,
+                    attention=setting.attention,
+                    suppressors=setting.suppressors,
+                )
             )
             return plant(setting.config, circuits, used), used
         except PlantingError as error:
@@ -185,8 +191,14 @@ def _found(writer: "Writer", runs: Iterable[int]) -> Mapping[int, "Found"]:
     for row in writer.sql(_DEGENERATE).to_pylist():
         own = degenerate.setdefault(row["run"], {}).setdefault((row["fact"], row["language"]), set())
         own.add(frozenset(zip(row["layers"], row["neurons"], strict=True)))
+    suppressing: dict[int, dict[tuple[int, str], set[Neuron]]] = {}
+    for (run, fact, language), neurons in neuron_sets(writer, _SUPPRESSING).items():
+        suppressing.setdefault(run, {})[fact, language] = set(neurons)
     knowledge = _candidates(writer)
-    return {run: Found(knowledge.get(run, {}), independent.get(run, {}), degenerate.get(run, {})) for run in runs}
+    return {
+        run: Found(knowledge.get(run, {}), independent.get(run, {}), degenerate.get(run, {}), suppressing.get(run, {}))
+        for run in runs
+    }
 
 
 _KNOWLEDGE = """
@@ -197,5 +209,7 @@ ORDER BY run, fact, language, score DESC, layer, neuron
 """
 
 _INDEPENDENT = "SELECT run, fact, layer, neuron FROM likn_all WHERE definition = 'default'"
+
+_SUPPRESSING = "SELECT run, fact, language, layer, neuron FROM suppressing_neuron_all WHERE definition = 'default'"
 
 _DEGENERATE = "SELECT run, fact, language, layers, neurons FROM dkn_all WHERE definition = 'strict'"

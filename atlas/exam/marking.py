@@ -8,7 +8,7 @@ from typing import Literal
 from atlas.ids import Neuron
 from atlas.planted.truth import Truth
 
-Target = Literal["KN", "LIKN", "DKN", "decoy"]
+Target = Literal["KN", "LIKN", "DKN", "decoy", "suppressor"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,7 @@ class Found:
     knowledge: Mapping[tuple[int, str], Collection[Neuron]] = field(default_factory=dict)
     independent: Mapping[int, Collection[Neuron]] = field(default_factory=dict)
     degenerate: Mapping[tuple[int, str], Collection[frozenset[Neuron]]] = field(default_factory=dict)
+    suppressing: Mapping[tuple[int, str], Collection[Neuron]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ def mark(truth: Truth, found: Found) -> Mapping[tuple[Target, str], Mark]:
 
     Neurons and sets are counted for every fact and language in which the model knows the fact, LIKN for every fact. The
     marks of target `decoy` count each decoy once: rightly rejected, or wrongly taken for a knowledge neuron somewhere.
+    Those of target `suppressor` count the suppressing neurons of facts that a suppressor is planted beside.
     """
     marks: dict[tuple[Target, str], Mark] = {}
     for target, kind, one in _marks(truth, found):
@@ -65,6 +67,8 @@ def _marks(truth: Truth, found: Found) -> Iterator[tuple[Target, str, Mark]]:
         yield "DKN", truth.kinds[key[0]], compare(truth.degenerate[key], found.degenerate.get(key, ()))
     for fact, shared in truth.independent.items():
         yield "LIKN", truth.kinds[fact], compare(shared, found.independent.get(fact, ()))
+    for key, against in truth.suppressing.items():
+        yield "suppressor", truth.kinds[key[0]], compare(against, found.suppressing.get(key, ()))
     taken = Counter(neuron for key in truth.knowledge for neuron in found.knowledge.get(key, ()))
     for kind, decoys in truth.decoys.items():
         fallen = sum(neuron in taken for neuron in decoys)

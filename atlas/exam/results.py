@@ -63,6 +63,10 @@ def by_setting(rows: Sequence[Row]) -> pa.Table:
             line |= {f"{target} {name}": None if value is None else round(value, 3) for name, value in numbers.items()}
         decoys = found.get((setting, method, "decoy"), Mark())
         line["decoys taken"] = f"{decoys.wrong}/{decoys.right + decoys.wrong}"
+        against = found.get((setting, method, "suppressor"), Mark())
+        line["suppressors found"] = f"{against.right}/{against.right + against.missed}" + (
+            f" +{against.wrong}" if against.wrong else ""
+        )
         lines.append(line)
     return pa.Table.from_pylist(lines)
 

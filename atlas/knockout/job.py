@@ -18,6 +18,7 @@ from atlas.running.progress import Progress
 from atlas.running.stopping import orderly_stop
 from atlas.running.work import work
 from atlas.store.connection import check_file
+from atlas.store.doubts import doubts
 from atlas.store.naming import understood
 from atlas.store.runs import UNION, choose_runs
 from atlas.store.stored import neuron_sets, usable_prompts
@@ -144,6 +145,8 @@ class _Job:
         self.empty = len(batches) - len(filled)
         self.total = sum(map(len, filled))
         search = self._search(candidates)
+        for text in doubts(self.writer, self.run, self.options.definition, {batch[0].fact.id for batch in filled}):
+            self.progress.warn(text)
         self.progress.start(self.total, 0, "prompts")
         try:
             with orderly_stop(self.progress.stopping) as stop:

@@ -81,7 +81,9 @@ def _problems(ablation: Ablation, members: Sequence[Member]) -> Iterator[str]:
         return
     for member in members:
         yield from _fires(ablation, member)
-    if kind in ("degenerate", "backup"):
+    if members[0].circuit.suppresses:
+        yield from _suppresses(ablation, members[0])
+    elif kind in ("degenerate", "backup"):
         yield from _degenerate(ablation, members)
     elif kind == "additive":
         yield from _additive(ablation, members)
@@ -130,6 +132,13 @@ def _additive(ablation: Ablation, members: Sequence[Member]) -> Iterator[str]:
     yield from _costs(ablation, members, own, more=True)
     if _interaction(ablation, members, own).max() > 0:
         yield "its neurons do more than add up"
+
+
+def _suppresses(ablation: Ablation, member: Member) -> Iterator[str]:
+    own = ablation.fitter.own(member)
+    drop = ablation.drop(frozenset({member.neuron}), own)
+    if drop.max() > -T_LOW:
+        yield f"cutting {member.neuron} raises the answer's probability by only {-drop.max():.1%}"
 
 
 def _silent(ablation: Ablation, member: Member) -> Iterator[str]:

@@ -10,11 +10,13 @@ FactKind = Literal[
     "knowledge", "independent", "bound", "degenerate", "backup", "additive", "attention", "recalled", "shared recall"
 ]  # fmt: skip
 DecoyKind = Literal["silent", "unfired", "constant"]
-Kind = Literal[FactKind, DecoyKind]
+SuppressorKind = Literal["suppressor"]
+Kind = Literal[FactKind, DecoyKind, SuppressorKind]
 RECALL_KINDS = ("recalled", "shared recall")
 """Circuits that work at the subject's last token."""
 FACT_KINDS: tuple[str, ...] = get_args(FactKind)
 DECOY_KINDS: tuple[str, ...] = get_args(DecoyKind)
+SUPPRESSOR_KINDS: tuple[str, ...] = get_args(SuppressorKind)
 
 
 class PlantingError(ModelError):
@@ -95,6 +97,9 @@ class Circuit:
     Decoys, which may join any fact: `silent` fires on the subject and writes nothing, `unfired` writes the object and
     never fires, `constant` fires on everything and pushes all objects.
 
+    A `suppressor`, which may join any fact, fires on the subject and takes from the answer's log-odds: a suppressing
+    neuron, and no knowledge neuron.
+
     `layers` holds a layer per neuron; empty, the seed draws them. `languages` empty means all.
     """
 
@@ -109,6 +114,16 @@ class Circuit:
     def is_decoy(self) -> bool:
         """True for neurons that are knowledge of nothing."""
         return self.kind in DECOY_KINDS
+
+    @property
+    def suppresses(self) -> bool:
+        """True for neurons that work against the answer."""
+        return self.kind in SUPPRESSOR_KINDS
+
+    @property
+    def answers(self) -> bool:
+        """True for what makes the model answer: neither a decoy nor a suppressor."""
+        return self.kind in FACT_KINDS
 
     @property
     def group(self) -> str:

@@ -1,7 +1,7 @@
 """What was planted: the sets that a correct locator finds."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 
 from atlas.facts import FactSet
@@ -18,7 +18,8 @@ class Truth:
     """The neuron sets of METHOD 3, by construction; facts are their ids.
 
     `knowledge` and `degenerate` have a key for every fact and language in which the model knows the fact, `independent`
-    one for every fact. `kinds` names each fact's circuit (`Circuit.group`). `decoys` are by kind.
+    one for every fact. `kinds` names each fact's circuit (`Circuit.group`). `decoys` are by kind. `suppressing` has a
+    key for every fact and language that a suppressor is planted beside.
     """
 
     knowledge: Mapping[tuple[int, str], Neurons]
@@ -26,6 +27,7 @@ class Truth:
     degenerate: Mapping[tuple[int, str], frozenset[Neurons]]
     kinds: Mapping[int, str]
     decoys: Mapping[str, Neurons]
+    suppressing: Mapping[tuple[int, str], Neurons] = field(default_factory=dict)
 
 
 def truth_of(
@@ -39,7 +41,7 @@ def truth_of(
 
     So are those of the facts whose circuit, of `circuits`, acts through attention alone.
     """
-    acting = sorted((m for m in members if not m.circuit.is_decoy), key=lambda member: member.fact)
+    acting = sorted((m for m in members if m.circuit.answers), key=lambda member: member.fact)
     knowledge: dict[tuple[int, str], Neurons] = {}
     degenerate: dict[tuple[int, str], frozenset[Neurons]] = {}
     independent, kinds = {}, {}
@@ -56,7 +58,20 @@ def truth_of(
         knowledge |= {(fact, code): frozenset() for code in languages}
         degenerate |= {(fact, code): frozenset() for code in languages}
         independent[fact], kinds[fact] = frozenset(), "attention"
-    return Truth(knowledge, independent, degenerate, kinds, _decoys(members))
+    return Truth(knowledge, independent, degenerate, kinds, _decoys(members), _suppressing(members, facts, knowledge))
+
+
+def _suppressing(
+    members: Sequence[Member], facts: FactSet, known: Mapping[tuple[int, str], Neurons]
+) -> dict[tuple[int, str], Neurons]:
+    """Return the suppressors of every fact in every language in which the model knows it."""
+    found: dict[tuple[int, str], Neurons] = {}
+    for member in members:
+        for code in member.languages if member.circuit.suppresses else ():
+            key = facts.facts[member.fact].id, code
+            if key in known:
+                found[key] = found.get(key, frozenset()) | {member.neuron}
+    return found
 
 
 def _degenerate(members: Sequence[Member]) -> frozenset[Neurons]:

@@ -151,10 +151,19 @@ class SectionedPage(Page):
 
 
 @dataclass(frozen=True, slots=True)
+class Evidence:
+    """What was found of a run, in exchanged facts and in its untrained twin."""
+
+    title: str
+    figures: tuple[Figure, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class OverviewPage(SectionedPage):
     """The first page: what the atlas holds, and what was found, by run, evaluation and pair of models."""
 
     template: ClassVar[str] = "overview.html"
+    evidence: tuple[Evidence, ...]
     holds: tuple[Figure, ...]
     thresholds: tuple[Figure, ...]
     tables: tuple[Table, ...]

@@ -139,6 +139,8 @@ FROM run JOIN model USING (model)
 WHERE list_contains(?::BIGINT[], run.run)
 """
 
+_SHOWN = "run IN (SELECT run FROM shown_run UNION ALL SELECT twin FROM twin WHERE run IN (SELECT run FROM shown_run))"
+
 _VIEWS = (
     f"""
 CREATE OR REPLACE TEMP TABLE scorer_agreement AS
@@ -151,22 +153,32 @@ SELECT * FROM {view}_all WHERE definition = '{DEFINITION}'"""
         for view in ("dkn", "dkn_summary", "relation_dkn")
     ),
     "CREATE OR REPLACE TEMP MACRO dkn_of(definitions) AS TABLE FROM dkn_all",
-    """
+    # With the untrained twins of the runs shown, which no page shows and other views look up.
+    f"""
 CREATE OR REPLACE TEMP TABLE fact_language AS
-SELECT * FROM fact_language WHERE run IN (SELECT run FROM shown_run)
+SELECT * FROM fact_language WHERE {_SHOWN}
 """,
+    f"""
+CREATE OR REPLACE TEMP TABLE held_neuron AS
+SELECT * EXCLUDE (share, share_interval, in_twin) FROM knowledge_neuron_all
+WHERE definition = '{DEFINITION}' AND {_SHOWN}
+""",
+    "CREATE OR REPLACE TEMP MACRO knowledge_neuron_of(definitions) AS TABLE FROM held_neuron",
+    f"""
+CREATE OR REPLACE TEMP TABLE held_likn AS
+SELECT * EXCLUDE (across_scripts) FROM likn_all WHERE definition = '{DEFINITION}' AND {_SHOWN}
+""",
+    "CREATE OR REPLACE TEMP MACRO likn_of(definitions) AS TABLE FROM held_likn",
     f"""
 CREATE OR REPLACE TEMP TABLE knowledge_neuron_all AS
 SELECT * FROM knowledge_neuron_all WHERE definition = '{DEFINITION}' AND run IN (SELECT run FROM shown_run)
 """,
-    "CREATE OR REPLACE TEMP MACRO knowledge_neuron_of(definitions) AS TABLE FROM knowledge_neuron_all",
     *(
         f"""
 CREATE OR REPLACE TEMP TABLE {view}_all AS
 SELECT * FROM {view}_all WHERE definition = '{DEFINITION}' AND run IN (SELECT run FROM shown_run)"""
         for view in ("likn", "likn_specificity", "likn_control", "layer_distribution", "language_overlap")
     ),
-    "CREATE OR REPLACE TEMP MACRO likn_of(definitions) AS TABLE FROM likn_all",
     "CREATE OR REPLACE TEMP TABLE intervention_effect AS FROM intervention_effect",
     "CREATE OR REPLACE TEMP TABLE intervention_summary AS FROM intervention_summary",
     f"""

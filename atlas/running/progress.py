@@ -16,6 +16,9 @@ class Progress:
     def advance(self, count: int) -> None:
         """So many more were done."""
 
+    def warn(self, text: str) -> None:
+        """Something speaks against what the job stands on; `text` is a sentence with the remedy."""
+
     def stopping(self) -> None:
         """The user asked to stop; called inside a signal handler."""
 

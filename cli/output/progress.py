@@ -10,7 +10,7 @@ from rich.text import Text
 
 from atlas.running.progress import Progress as JobProgress
 
-from ..diagnostics import note, urgent, visible
+from ..diagnostics import note, urgent, visible, warning
 
 
 class _RateColumn(ProgressColumn):
@@ -58,6 +58,10 @@ class TerminalProgress(JobProgress):
         """Move the bar."""
         if self._task is not None:
             self._bar.advance(self._task, count)
+
+    def warn(self, text: str) -> None:
+        """Write a warning line."""
+        warning(text)
 
     def stopping(self) -> None:
         """Tell that the first Ctrl-C was heard, from inside the signal handler."""

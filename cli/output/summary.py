@@ -53,6 +53,7 @@ def _lines(summary: "Summary") -> Iterator[str]:
         f"Found {counted(summary.likn, 'language-independent neuron')} (LIKN) "
         f"in {summary.facts_with_likn:,} of {counted(summary.facts, 'fact')}."
     )
+    yield f"  {summary.likn_across_scripts:,} of them in languages that share no token of the fact's names."
     if summary.twin:
         yield (
             f"In its untrained twin {counted(summary.twin.likn, 'such neuron')} in {summary.twin.facts_with_likn:,} of "
@@ -96,6 +97,7 @@ def _values(summary: "Summary") -> dict[str, object]:
         "facts": summary.facts,
         "facts_with_likn": summary.facts_with_likn,
         "likn": summary.likn,
+        "likn_across_scripts": summary.likn_across_scripts,
         "interrupted": summary.interrupted,
         "seconds": round(summary.seconds, 3),
         "twin": _values(summary.twin) if summary.twin else None,

@@ -2,12 +2,13 @@
 
 import re
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from atlas.cli.main import main
-from atlas.exam import Setting, base_setting, by_area, by_circuit, grid, job, standard_grid
+from atlas.exam import Setting, base_setting, by_area, by_circuit, by_setting, grid, job, standard_grid
 from atlas.planted import PlantConfig, PlantingError, planting
 
 SEEN_BY_ONE_LAYER = {
@@ -157,7 +158,19 @@ def test_grid_varies_one_thing_at_a_time():
         "translations",
         "position",
         "attention",
+        "suppressors",
     }
+
+
+def test_signed_scorers_find_the_suppressor_and_no_knowledge_in_it():
+    setting = replace(TINY, axis="suppressors", suppressors=1)
+    found = job.examine([setting], ["amig", "kn", "activation"], seeds=1)
+    for method, right in (("amig", 3), ("kn", 3), ("activation", 0)):
+        one = mark(found, method, "suppressor")
+        assert (one.right, one.right + one.missed) == (right, 3)  # one fact in three languages
+    assert mark(found, "amig", "KN", {"independent"}).f1 == 1
+    (line, *_) = by_setting(found.rows).to_pylist()
+    assert line["suppressors found"].startswith("3/3")
 
 
 def test_models_that_cannot_be_planted_are_told_and_left_out(monkeypatch):

@@ -40,6 +40,12 @@ def test_marks_count_neurons_facts_sets_and_decoys():
     }
 
 
+def test_suppressors_are_marked_where_they_are_planted():
+    truth = replace(TRUTH, suppressing={(1, "en"): frozenset({C}), (1, "de"): frozenset({C})})
+    found = Found(suppressing={(1, "en"): [C, D], (2, "en"): [A]})
+    assert mark(truth, found)["suppressor", "independent"] == Mark(1, 1, 1)
+
+
 def test_languages_in_which_the_fact_is_unknown_do_not_count():
     assert mark(TRUTH, Found(knowledge={(2, "de"): [A, D]})) == mark(TRUTH, Found())
 

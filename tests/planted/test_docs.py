@@ -7,16 +7,21 @@ import pytest
 
 from atlas.attribution import Settings, attribute
 from atlas.attribution.rows import to_tables
-from atlas.planted.config import DECOY_KINDS, FACT_KINDS
-from atlas.planted.writing.members import ADDED
+from atlas.planted.config import DECOY_KINDS, FACT_KINDS, SUPPRESSOR_KINDS
+from atlas.planted.writing.members import ADDED, SUPPRESSED
 
 PAGE = (Path(__file__).parents[2] / "docs" / "planted.md").read_text("utf-8")
 
 
 def test_every_kind_of_circuit_is_explained():
     planted = PAGE.partition("## The exam")[0]
-    assert set(re.findall(r"^\| `([a-z ]+)` \|", planted, re.MULTILINE)) == {*FACT_KINDS, *DECOY_KINDS}
+    assert set(re.findall(r"^\| `([a-z ]+)` \|", planted, re.MULTILINE)) == {
+        *FACT_KINDS,
+        *DECOY_KINDS,
+        *SUPPRESSOR_KINDS,
+    }
     assert f"{ADDED:g}" in PAGE
+    assert f"takes {SUPPRESSED:g} from" in PAGE
 
 
 def test_the_example_runs(tmp_path, monkeypatch, capsys):

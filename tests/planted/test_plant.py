@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from planted.conftest import Bench
 
 from atlas.errors import AtlasError, UsageError
 from atlas.models import LanguageModel, load_model
@@ -129,6 +130,22 @@ def test_decoys(base, bench):
 def test_decoys_are_in_no_set(base):
     decoys = frozenset().union(*base.truth.decoys.values())
     assert not any(decoys & neurons for neurons in base.truth.knowledge.values())
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2"])
+def test_a_suppressor_works_against_the_answer_of_its_fact_alone(family):
+    config = PlantConfig(family=family, layers=2, templates=1, relations=1)
+    circuits = [Circuit("independent", 0), Circuit("knowledge", 1), Circuit("suppressor", 0)]
+    planted = plant(config, circuits, 1)
+    bench, (fact, other) = Bench(planted), planted.facts.facts
+    for language in config.languages:
+        (neuron,) = planted.truth.suppressing[fact.id, language]
+        assert neuron not in planted.truth.knowledge[fact.id, language]
+        assert bench.drop(fact.id, language, {neuron}) < -0.2
+        assert abs(bench.drop(other.id, language, {neuron})) < 0.01
+        assert bench.activation(fact.id, language, neuron) > 1
+        assert bench.probability(fact.id, language) > 0.5
+    assert set(planted.truth.suppressing) == {(fact.id, language) for language in config.languages}
 
 
 def test_equal_seeds_give_equal_weights_and_leave_the_random_state():

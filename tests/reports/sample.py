@@ -64,6 +64,7 @@ def fill(writer):
     run = _run(writer, masked, "amig", given, seed=0)
     _run(writer, masked, "kn", FactSet("few", given.facts[:2], given.templates), seed=0)
     _run(writer, causal, "amig", given, seed=1)
+    _run(writer, _model(writer, "masked", "untrained-0:demo-mbert", "twin"), "amig", given, seed=2, twin_of=run)
     _knock_outs(writer, run)
     _tokens(writer, masked, run)
     _interventions(writer, run, given)
@@ -71,13 +72,16 @@ def fill(writer):
     _claims(writer, run, given)
 
 
-def _model(writer, kind, name):
+def _model(writer, kind, name, digest=None):
     info = {"name": name, "family": "bert", "kind": kind, "layers": LAYERS, "neurons": NEURONS, "hidden": 8}
-    return writer.add_model(info | {"vocabulary": 100, "revision": None, "digest": kind})
+    return writer.add_model(info | {"vocabulary": 100, "revision": None, "digest": digest or kind})
 
 
-def _run(writer, model, method, given, seed):
-    run = writer.start_run(model=model, method=method, settings={"floor": 0.05}, seed=seed, versions={})
+def _run(writer, model, method, given, seed, twin_of=None):
+    settings, twin_seed = {"floor": 0.05}, None if twin_of is None else 0
+    run = writer.start_run(
+        model=model, method=method, settings=settings, seed=seed, versions={}, twin_of=twin_of, twin_seed=twin_seed
+    )
     rows = {"probe": [], "probe_layer": [], "attribution": []}
     for prompt in given.prompts():
         _probe(rows, run, prompt, random.Random(f"{seed} {prompt.id}"))

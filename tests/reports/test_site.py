@@ -15,6 +15,7 @@ from atlas import schema
 from atlas.errors import UsageError
 from atlas.reports import Selection, addresses, write
 from atlas.reports import site as sites
+from atlas.reports.cells import shown
 from atlas.reports.pages.shared import Draft
 from atlas.reports.site import Kind
 
@@ -45,7 +46,7 @@ def test_every_fact_relation_language_and_edit_has_a_page(written, pages):
 def test_neuron_pages_are_those_of_knowledge_neurons(pages, opened):
     query = """
         SELECT DISTINCT layer, neuron FROM knowledge_neuron_all JOIN run USING (run)
-        WHERE definition = 'default' AND method = 'amig'
+        WHERE definition = 'default' AND method = 'amig' AND twin_of IS NULL
     """
     wanted = {addresses.neuron(row["layer"], row["neuron"]) for row in opened.sql(query).to_pylist()}
     assert {address for address in pages if address.startswith("neurons/")} == wanted
@@ -171,7 +172,7 @@ def test_a_fact_page_says_what_the_atlas_says(pages, opened):
     page = pages[addresses.fact(fact.id)]
     query = """
         SELECT layer, neuron FROM likn_all JOIN run USING (run)
-        WHERE definition = 'default' AND method = 'amig' AND fact = ?
+        WHERE definition = 'default' AND method = 'amig' AND fact = ? AND twin_of IS NULL
     """
     likn = opened.sql(query, [fact.id])
     tables = [table for table in page.tables if table.name.startswith("neurons")]
@@ -181,6 +182,22 @@ def test_a_fact_page_says_what_the_atlas_says(pages, opened):
     directions = {a.get("lang"): a.get("dir") for tag, a in page.seen if tag == "bdi"}
     assert directions["ar"] == "rtl"
     assert directions["zh-hans"] is None
+
+
+def test_the_overview_leads_with_what_was_found_beside_what_is_found_anyway(pages, opened):
+    query = """
+        SELECT avg(observed) AS found, avg(in_exchanged_facts) AS exchanged, avg(twin_likn) AS twin
+        FROM likn_control_all JOIN run USING (run) JOIN model USING (model)
+        WHERE definition = 'default' AND model.name = 'demo-mbert' AND method = 'amig'
+    """
+    (row,) = opened.sql(query).to_pylist()
+    text = [part.strip() for part in pages["index.html"].text if part.strip()]
+    # The first run shown is the other model's, which has no twin.
+    place, first = [number for number, part in enumerate(text) if part == "in exchanged facts"][:2]
+    assert text[place + 3] == "–"
+    assert text[first - 2 : first + 4 : 2] == ["found", "in exchanged facts", "in the untrained twin"]
+    assert text[first - 1 : first + 5 : 2] == [shown(row[name]) for name in ("found", "exchanged", "twin")]
+    assert first < text.index("relations")
 
 
 def test_a_selection_bounds_the_site(db, tmp_path):

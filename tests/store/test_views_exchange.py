@@ -1,12 +1,13 @@
 """The exchange null and its q-values, against brute force on the facts that the draws name."""
 
+import random
 from collections import Counter, defaultdict
 from itertools import permutations
-from math import perm
+from math import log, perm, sqrt
 
 import numpy as np
 import pytest
-from store.world import add_facts, add_run, highest, knowledge, likn, random_world
+from store.world import Probed, World, add_facts, add_run, highest, knowledge, likn, random_world
 
 import atlas
 
@@ -119,3 +120,50 @@ FROM range({max(count, 1)})
     assert rows[0]["possible"] == count
     if count:
         assert sorted(tuple(row["places"]) for row in rows) == sorted(permutations(range(others), languages))
+
+
+def _one_hots(places):
+    """Scores of one prompt whose knowledge neurons are at `places` of 12."""
+    return tuple(float(place in places) for place in range(12))
+
+
+def _world(sets):
+    """Facts of one relation with one prompt in each of two languages; `sets` are each fact's neurons by language."""
+    probes = [
+        Probed(fact, code, 0, "ok", _one_hots(places))
+        for fact, own in enumerate(sets)
+        for code, places in zip(("en", "fr"), own, strict=True)
+    ]
+    return World(("P1",) * len(sets), tuple(probes))
+
+
+def test_p_falls_as_the_overlap_grows(holding):
+    others = [((fact % 3, 4), (fact % 4, 5)) for fact in range(9)]
+    own = [((0, 1, 2), french) for french in ((9, 10, 11), (0, 10, 11), (0, 1, 11), (0, 1, 2))]
+    found = []
+    for sets in own:
+        world = _world([sets, *others])
+        with holding(world) as (writer, run):
+            query = "FROM likn_exchange_at() WHERE run = $run AND fact = $fact AND control = 'same relation'"
+            (row,) = writer.sql(query, {"run": run, "fact": world.fact(0).id}).to_pylist()
+            found.append((row["observed"], row["p_exchange"]))
+    assert [observed for observed, _ in found] == [0, 1, 2, 3]
+    p = [p for _, p in found]
+    assert p == sorted(p, reverse=True)
+    assert p[0] == 1 > p[1] > p[-1]
+
+
+def test_p_is_no_smaller_than_uniform_where_facts_are_exchanged(holding):
+    """Kolmogorov and Smirnov, one-sided: sets are drawn for each fact and language alone, hubs more often."""
+    p = []
+    for seed in range(6):
+        pick = random.Random(seed)
+        draw = lambda pick=pick: {min(int(pick.expovariate(0.3)), 11) for _ in range(4)}  # noqa: E731
+        with holding(_world([(draw(), draw()) for _ in range(25)])) as (writer, run):
+            query = "SELECT p_exchange AS p FROM likn_exchange_at() WHERE run = ? AND control = 'same relation'"
+            p += writer.sql(query, [run])["p"].to_pylist()
+    p = np.sort(p)
+    above = np.max(np.arange(1, len(p) + 1) / len(p) - p)
+    assert len(p) == 150
+    assert len(set(p)) > 20
+    assert above < sqrt(log(1 / 0.01) / (2 * len(p)))

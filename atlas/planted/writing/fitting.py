@@ -102,12 +102,12 @@ class Fitter:
         block.up_bias[index] = -FIRES - slope * low
 
     def _fit_writing(self) -> None:
-        """Move each strength so that its neuron alone has the effect stated."""
-        self._fit_paths(self._odds(_fitted))
-        without = self._odds(_fitted)
+        """Move each strength so that its neuron alone has the effect stated; suppressors are off meanwhile."""
+        self._fit_paths(self._odds(_moves))
+        without = self._odds(_moves)
         for turn in _turns(self.members):
             kept = {member.neuron for member in turn}
-            alone = self._odds(lambda m, kept=kept: _fitted(m) and m.neuron not in kept)  # type: ignore[misc]
+            alone = self._odds(lambda m, kept=kept: _moves(m) and m.neuron not in kept)  # type: ignore[misc]
             for member in turn:
                 own = self.own(member)
                 self._strengthen(member, without[own], alone[own])
@@ -150,13 +150,18 @@ def _middle(odds: Tensor) -> float:
 
 
 def acts(member: Member) -> bool:
-    """Return whether the neuron is part of what makes the model answer, and no decoy."""
-    return not member.circuit.is_decoy
+    """Return whether the neuron is part of what makes the model answer: no decoy and no suppressor."""
+    return member.circuit.answers
 
 
 def _fitted(member: Member) -> bool:
     """Return whether the neuron acts and its strength is fitted: one that relays has a strength that is given."""
     return acts(member) and not member.relays
+
+
+def _moves(member: Member) -> bool:
+    """Return whether the neuron is off while strengths are fitted: those that are fitted, and suppressors."""
+    return _fitted(member) or member.circuit.suppresses
 
 
 def _start(weights: Weights, member: Member) -> None:

@@ -9,12 +9,15 @@ from torch import Generator, Tensor
 from atlas.errors import UsageError
 from atlas.ids import Neuron
 from atlas.models import Position
-from atlas.planted.config import DECOY_KINDS, FACT_KINDS, RECALL_KINDS, Circuit, PlantConfig
+from atlas.planted.config import DECOY_KINDS, FACT_KINDS, RECALL_KINDS, SUPPRESSOR_KINDS, Circuit, PlantConfig
 from atlas.planted.writing.skeleton import CONSTANT_LOGITS, OBJECT_SCALE
 from atlas.planted.writing.space import Space
 
 ADDED = 0.22
 """Log-odds that each neuron of an additive pair adds."""
+
+SUPPRESSED = 1.7
+"""Log-odds that a suppressor takes from the answer."""
 
 
 @dataclass
@@ -52,9 +55,11 @@ def place_all(circuits: Sequence[Circuit], config: PlantConfig, generator: Gener
         _check(circuit, config)
     if not placed:
         raise UsageError("There is no circuit to plant; give at least one.")
-    facts = sorted(circuit.fact for circuit in placed if not circuit.is_decoy)
+    facts = sorted(circuit.fact for circuit in placed if circuit.answers)
     if facts != list(range(len(facts))) or any(circuit.fact not in facts for circuit in placed):
-        raise UsageError("Every fact from 0 up needs exactly one circuit that is not a decoy; renumber the facts.")
+        raise UsageError(
+            "Every fact from 0 up needs exactly one circuit that makes the model answer; renumber the facts."
+        )
     return placed
 
 
@@ -95,8 +100,9 @@ def _draw(stop: int, generator: Generator) -> int:
 def _check(circuit: Circuit, config: PlantConfig) -> None:
     """Raise UsageError for a circuit that makes no sense in this model."""
     name = f"Circuit {circuit.kind} of fact {circuit.fact}"
-    if circuit.kind not in FACT_KINDS + DECOY_KINDS:
-        raise UsageError(f"{name} is of no known kind; choose one of {', '.join(FACT_KINDS + DECOY_KINDS)}.")
+    kinds = FACT_KINDS + DECOY_KINDS + SUPPRESSOR_KINDS
+    if circuit.kind not in kinds:
+        raise UsageError(f"{name} is of no known kind; choose one of {', '.join(kinds)}.")
     extra = () if circuit.indispensable is None else (circuit.indispensable,)
     if any(not 0 <= layer < config.layers for layer in circuit.layers + extra):
         raise UsageError(f"{name} has layers {circuit.layers + extra}, the model has 0 to {config.layers - 1}.")
@@ -140,6 +146,8 @@ def _members(circuit: Circuit, neurons: Sequence[Neuron], config: PlantConfig, s
         yield replace(common, neuron=neurons[1], reads=subject - 2 * own, waits_for=neurons[0])
     elif circuit.kind == "additive":
         yield from (replace(common, neuron=neuron, step=ADDED, absolute=True) for neuron in neurons)
+    elif circuit.kind == "suppressor":
+        yield replace(common, neuron=neurons[0], step=-SUPPRESSED, absolute=True)
     elif circuit.kind == "silent":
         yield replace(common, neuron=neurons[0], writes=torch.zeros_like(own))
     elif circuit.kind == "unfired":

@@ -45,7 +45,9 @@ CONTROL = Query(
     "control",
     "LIKN and controls",
     f"""
-SELECT fact, run, observed, expected, p_value, same_relation, other_relations, of_languages, least_languages
+SELECT
+    fact, run, observed, in_exchanged_facts, twin_likn, p_exchange, q, across_scripts, expected, same_relation,
+    other_relations, of_languages, least_languages
 FROM likn_control_all WHERE definition = '{DEFINITION}' AND fact = $fact AND run = $run
 """,
     "run",
@@ -217,11 +219,15 @@ def _languages(rows: Sequence[Row]) -> str:
 
 
 def _figures(control: Sequence[Row]) -> tuple[Figure, ...]:
-    """Return how many LIKN there are beside what chance and other facts give."""
+    """Return how many LIKN there are beside what other facts, the untrained twin and chance give."""
     named = {
         "observed": "LIKN",
+        "in_exchanged_facts": "in exchanged facts",
+        "twin_likn": "in the untrained twin",
+        "p_exchange": "p",
+        "q": "q",
+        "across_scripts": "across scripts",
         "expected": "expected by chance",
-        "p_value": "p-value",
         "same_relation": "in shuffled facts of the relation",
         "other_relations": "in shuffled facts of other relations",
         "of_languages": "languages",

@@ -5,7 +5,7 @@ from functools import partial
 
 from atlas.reports import addresses
 from atlas.reports.cells import cut
-from atlas.reports.context import OverviewPage, Section
+from atlas.reports.context import Evidence, OverviewPage, Section
 from atlas.reports.pages.shared import Draft, figures
 from atlas.reports.query import Query
 from atlas.reports.snapshot import DEFINITION, Snapshot
@@ -21,6 +21,17 @@ THRESHOLDS = Query(
 SELECT
     tau, share, coalesce(min_languages::VARCHAR, 'all') AS "languages of a LIKN", normalization, t_low, t_high, strict
 FROM definition WHERE definition = '{DEFINITION}'
+""",
+    "ALL",
+)
+EVIDENCE = Query(
+    "evidence",
+    "LIKN of a fact",
+    f"""
+SELECT
+    avg(observed) AS found, avg(in_exchanged_facts) AS "in exchanged facts",
+    avg(twin_likn) AS "in the untrained twin"
+FROM likn_control_all WHERE definition = '{DEFINITION}' AND run = $run
 """,
     "ALL",
 )
@@ -99,6 +110,9 @@ def _page(snapshot: Snapshot, sections: Callable[[], tuple[Section, ...]]) -> Ov
     return OverviewPage(
         site=tables.site,
         title=cut(snapshot.source.path.name),
+        evidence=tuple(
+            Evidence(run.name, figures(snapshot.rows(EVIDENCE, {"run": run.run})[0])) for run in snapshot.runs
+        ),
         holds=figures(snapshot.rows(HOLDS, {})[0]),
         thresholds=figures(snapshot.rows(THRESHOLDS, {})[0]),
         tables=tuple(table for table in lists if table.rows),

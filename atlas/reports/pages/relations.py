@@ -29,7 +29,8 @@ FIGURES = Query(
     f"""
 SELECT
     count(*) AS facts, avg((observed > 0)::INTEGER) AS "share with a LIKN",
-    avg(observed) AS "LIKN of a fact", avg(expected) AS "expected by chance",
+    avg(observed) AS "LIKN of a fact", avg(in_exchanged_facts) AS "in exchanged facts",
+    avg(twin_likn) AS "in the untrained twin", avg(expected) AS "expected by chance",
     avg(same_relation) AS "in shuffled facts of the relation",
     avg(other_relations) AS "in shuffled facts of other relations"
 FROM likn_control_all WHERE definition = '{DEFINITION}' AND relation = $relation AND run = $run
@@ -41,8 +42,8 @@ FACTS = Query(
     "Facts",
     f"""
 SELECT
-    c.fact, c.of_languages, known.argmax, known.usable, c.observed, c.expected, c.p_value,
-    c.same_relation, c.other_relations, coalesce(sets.dkn, 0) AS sets
+    c.fact, c.of_languages, known.argmax, known.usable, c.observed, c.in_exchanged_facts, c.twin_likn, c.p_exchange,
+    c.q, c.same_relation, c.other_relations, coalesce(sets.dkn, 0) AS sets
 FROM likn_control_all AS c
 JOIN (
     SELECT fact, sum(argmax)::INTEGER AS argmax, sum(usable)::INTEGER AS usable

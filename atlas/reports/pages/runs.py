@@ -79,7 +79,9 @@ OVERLAP = Query(
     "overlap",
     "What languages share",
     f"""
-SELECT language_a, language_b, facts, overlap, jaccard, expected, same_relation, other_relations
+SELECT
+    language_a, language_b, facts, overlap, in_exchanged_facts, twin_overlap, p_exchange, q, jaccard, expected,
+    same_relation, other_relations
 FROM language_overlap_all WHERE definition = '{DEFINITION}' AND run = $run
 """,
     "language_a, language_b",
@@ -91,7 +93,8 @@ CONTROL = Query(
     "Language-independent neurons and their controls",
     f"""
 SELECT
-    relation, count(*) AS facts, avg(observed) AS observed, avg(expected) AS expected,
+    relation, count(*) AS facts, avg(observed) AS observed, avg(across_scripts) AS across_scripts,
+    avg(in_exchanged_facts) AS in_exchanged_facts, avg(twin_likn) AS twin_likn, avg(expected) AS expected,
     avg(same_relation) AS same_relation, avg(other_relations) AS other_relations
 FROM likn_control_all WHERE definition = '{DEFINITION}' AND run = $run
 GROUP BY relation
@@ -105,11 +108,12 @@ FACTS = Query(
     "Facts with the most language-independent neurons",
     f"""
 SELECT
-    c.fact, c.relation, c.of_languages, c.observed, c.expected, c.p_value, c.same_relation, c.other_relations
+    c.fact, c.relation, c.of_languages, c.observed, c.in_exchanged_facts, c.twin_likn, c.across_scripts, c.p_exchange,
+    c.q, c.same_relation, c.other_relations
 FROM likn_control_all AS c WHERE c.definition = '{DEFINITION}' AND c.run = $run AND c.observed > 0
-QUALIFY row_number() OVER (ORDER BY c.observed DESC, c.p_value, c.fact) <= {MOST}
+QUALIFY row_number() OVER (ORDER BY c.observed DESC, c.p_exchange, c.fact) <= {MOST}
 """,
-    "observed DESC, p_value, fact",
+    "observed DESC, p_exchange, fact",
     note=f"At most {MOST}; relation pages list all facts.",
 )
 NEURONS = Query(

@@ -30,6 +30,8 @@ OWN = {
     "neuron_token": ("token", "text", "score"),
     # They are of the prompts that each atlas holds.
     "neuron_activation": ("prompts", "mean", "deviation", "q05", "q25", "q50", "q75", "q95"),
+    # They are of the prompts that were there.
+    "label_token": ("subject", "object", "scripts"),
     "edit": ("file", "status"),
 }
 """Columns that say something about a thing and do not make it: where two atlases differ, the first one's stays."""

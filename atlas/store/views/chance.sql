@@ -46,3 +46,11 @@ coalesce(list_sum(list_slice(
     ),
     least_sets + 1, len(chances) + 1
 )), 0.0);
+
+-- The 95 % interval of a share (Wilson 1927), `found` of `asked`: lower and upper end.
+CREATE OR REPLACE MACRO wilson(found, asked) AS list_transform(
+    [-1.959963984540054e0, 1.959963984540054e0],
+    lambda z: least(1, greatest(0, (
+        found + z * z / 2 + z * sqrt(found * (asked - found) / asked + z * z / 4)
+    ) / (asked + z * z)))
+);

@@ -95,23 +95,43 @@ JOIN counted_language_of(definitions) AS probed
 JOIN (SELECT unnest(definitions) AS d) AS chosen ON chosen.d.definition = found.definition
 WHERE found.found > chosen.d.share * probed.usable;
 
+-- The same, with the interval of its share of the prompts and whether the run's untrained twin has it too, for the fact
+-- in the language: NULL where no twin was asked.
+CREATE OR REPLACE MACRO judged_neuron_of(definitions) AS TABLE
+SELECT
+    own.*, own.found / own.usable AS share, wilson(own.found, own.usable) AS share_interval,
+    CASE WHEN asked.run IS NOT NULL THEN twins.run IS NOT NULL END AS in_twin
+FROM knowledge_neuron_of(definitions) AS own
+LEFT JOIN (
+    SELECT DISTINCT twin.run, asked.fact, asked.language
+    FROM twin JOIN fact_language AS asked ON asked.run = twin.twin AND asked.usable > 0
+) AS asked
+    ON asked.run = own.run AND asked.fact = own.fact AND asked.language = own.language
+LEFT JOIN (
+    SELECT DISTINCT found.definition, twin.run, found.fact, found.language, found.layer, found.neuron
+    FROM knowledge_neuron_of(twin_definitions(definitions)) AS found JOIN twin ON twin.twin = found.run
+) AS twins
+    ON twins.definition = own.definition AND twins.run = own.run AND twins.fact = own.fact
+    AND twins.language = own.language AND twins.layer = own.layer AND twins.neuron = own.neuron;
+
 CREATE OR REPLACE VIEW knowledge_neuron_all AS
-FROM knowledge_neuron_of(every_definition());
+FROM judged_neuron_of(every_definition());
 
 CREATE OR REPLACE VIEW knowledge_neuron AS
 WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
 SELECT
     fact_name.subject, fact_name.relation_name, fact_name.object, found.language, found.layer, found.neuron,
-    found.found, found.usable, found.score, fact_name.relation, run_name.model, run_name.method, found.definition,
+    found.found, found.usable, found.score, found.share, found.share_interval, found.in_twin,
+    fact_name.relation, run_name.model, run_name.method, found.definition,
     found.run, found.fact
-FROM knowledge_neuron_of((SELECT asked FROM meant)) AS found
+FROM judged_neuron_of((SELECT asked FROM meant)) AS found
 JOIN run_name ON run_name.run = found.run
 JOIN fact_name ON fact_name.fact = found.fact;
 
 CREATE OR REPLACE MACRO knowledge_neuron_at(
     tau := 0.2, tau_by_language := MAP {}, share := 0.5, normalization := 'none', least := NULL, known := false
 ) AS TABLE
-FROM knowledge_neuron_of(thresholds(
+FROM judged_neuron_of(thresholds(
     tau := tau, tau_by_language := tau_by_language, share := share, normalization := normalization,
     least := least, known := known
 ));

@@ -27,16 +27,23 @@ WHERE
     coverage.n_languages > 1
     AND found.n_languages >= coalesce(chosen.d.min_languages, coverage.n_languages);
 
+-- The same, and whether the languages of each share no spelling (METHOD 3b): NULL where no tokens of names are stored.
+CREATE OR REPLACE MACRO likn_spelled_of(definitions) AS TABLE
+SELECT likn.*, spelled_apart(spelling.names, likn.languages) AS across_scripts
+FROM likn_of(definitions) AS likn
+JOIN run ON run.run = likn.run
+LEFT JOIN fact_spelling AS spelling ON spelling.model = run.model AND spelling.fact = likn.fact;
+
 CREATE OR REPLACE VIEW likn_all AS
-FROM likn_of(every_definition());
+FROM likn_spelled_of(every_definition());
 
 CREATE OR REPLACE VIEW likn AS
 WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
 SELECT
     fact_name.subject, fact_name.relation_name, fact_name.object, found.layer, found.neuron, found.n_languages,
-    found.of_languages, found.languages, found.missing_languages, found.score, fact_name.relation, run_name.model,
+    found.of_languages, found.languages, found.missing_languages, found.score, found.across_scripts, fact_name.relation, run_name.model,
     run_name.method, found.definition, found.run, found.fact
-FROM likn_of((SELECT asked FROM meant)) AS found
+FROM likn_spelled_of((SELECT asked FROM meant)) AS found
 JOIN run_name ON run_name.run = found.run
 JOIN fact_name ON fact_name.fact = found.fact;
 
@@ -44,7 +51,7 @@ CREATE OR REPLACE MACRO likn_at(
     tau := 0.2, tau_by_language := MAP {}, share := 0.5, min_languages := NULL, normalization := 'none',
     least := NULL, known := false
 ) AS TABLE
-FROM likn_of(thresholds(
+FROM likn_spelled_of(thresholds(
     tau := tau, tau_by_language := tau_by_language, share := share,
     min_languages := min_languages, normalization := normalization, least := least, known := known
 ));

@@ -1,9 +1,24 @@
+-- For every fact that a twin was asked: how many LIKNs it has, mean over the run's twins.
+CREATE OR REPLACE MACRO twin_likn_of(definitions) AS TABLE
+SELECT chosen.d.definition AS definition, twin.run, asked.fact, avg(coalesce(found.n, 0)) AS twin_likn
+FROM twin
+JOIN fact_coverage AS asked ON asked.run = twin.twin AND asked.n_languages > 1
+CROSS JOIN (SELECT unnest(definitions) AS d) AS chosen
+LEFT JOIN (
+    SELECT definition, run, fact, count(*) AS n
+    FROM likn_of(twin_definitions(definitions))
+    GROUP BY definition, run, fact
+) AS found
+    ON found.definition = chosen.d.definition AND found.run = twin.twin AND found.fact = asked.fact
+GROUP BY chosen.d.definition, twin.run, asked.fact;
+
 -- What a fact's LIKN count means (METHOD 3): beside the number observed, the number expected of random sets of the
 -- same sizes with its p-value, and the number found when each language's set comes from a different fact.
 -- The p-value is exact for two languages and, where at most 10 are expected, for all languages; otherwise it is
 -- the binomial tail with each neuron's exact probability. The controls are NULL where no different fact exists. Facts
--- with one language have no LIKN and no row.
-CREATE OR REPLACE MACRO likn_control_of(definitions) AS TABLE
+-- with one language have no LIKN and no row. Beside them stand the exchange null of `likn_exchange` (of the same relation,
+-- and as `..._other` of other relations), the LIKNs across scripts, and those of the run's untrained twin (METHOD 3b).
+CREATE OR REPLACE MACRO likn_control_of(definitions, draws) AS TABLE
 WITH sizes AS (
     SELECT
         own.definition, own.run, own.fact, list(own.size ORDER BY own.language) AS sizes,
@@ -34,63 +49,97 @@ borrowed AS (
     GROUP BY definition, run, fact, control, layer, neuron
 ),
 control AS (
-    SELECT borrowed.definition, borrowed.run, borrowed.fact, borrowed.control, count(*) AS found
+    SELECT
+        borrowed.definition, borrowed.run, borrowed.fact, borrowed.control,
+        count(*) FILTER (borrowed.n_languages >= asked.least_languages) AS found, sum(borrowed.n_languages) AS lent
     FROM borrowed JOIN asked
         ON asked.definition = borrowed.definition AND asked.run = borrowed.run AND asked.fact = borrowed.fact
-    WHERE borrowed.n_languages >= asked.least_languages
     GROUP BY borrowed.definition, borrowed.run, borrowed.fact, borrowed.control
 ),
 partners AS (
     SELECT run, fact, control, count(*) AS n_languages FROM partner_of(true) GROUP BY run, fact, control
 ),
 observed AS (
-    SELECT definition, run, fact, count(*) AS observed FROM likn_of(definitions) GROUP BY definition, run, fact
+    SELECT
+        definition, run, fact, count(*) AS observed,
+        CASE WHEN bool_and(across_scripts IS NOT NULL) THEN count(*) FILTER (across_scripts) END AS across_scripts
+    FROM likn_spelled_of(definitions)
+    GROUP BY definition, run, fact
+),
+exchanged AS (
+    SELECT
+        e.definition, e.run, e.fact,
+        any_value(e.in_exchanged_facts) FILTER (e.control = 'same relation') AS in_exchanged_facts,
+        any_value(e.p_exchange) FILTER (e.control = 'same relation') AS p_exchange,
+        any_value(e.q) FILTER (e.control = 'same relation') AS q,
+        any_value(e.draws) FILTER (e.control = 'same relation') AS n_draws,
+        any_value(e.p_exchange) FILTER (e.control = 'other relations') AS p_exchange_other,
+        any_value(e.q) FILTER (e.control = 'other relations') AS q_other
+    FROM likn_exchange_of(definitions, draws, false) AS e
+    GROUP BY e.definition, e.run, e.fact
+),
+even AS (
+    SELECT
+        e.definition, e.run, fact.relation, e.fact, e.of_languages, e.least_languages, e.sizes, e.population,
+        coalesce(observed.observed, 0)::INTEGER AS observed,
+        e.expected,
+        CASE
+            WHEN e.least_languages > e.of_languages THEN 1.0
+            WHEN e.least_languages = 2 AND e.of_languages = 2
+            THEN two_set_tail(e.population, e.sizes[1], e.sizes[2], coalesce(observed.observed, 0))
+            WHEN e.least_languages = e.of_languages AND e.expected <= 10
+            THEN all_sets_tail(e.population, e.sizes, coalesce(observed.observed, 0))
+            ELSE binomial_tail(e.population, e.expected / e.population, coalesce(observed.observed, 0))
+        END AS p_value,
+        CASE WHEN same.n_languages = e.of_languages THEN coalesce(same_found.found, 0) END::INTEGER AS same_relation,
+        CASE WHEN other.n_languages = e.of_languages THEN coalesce(other_found.found, 0) END::INTEGER AS other_relations,
+        CASE WHEN same.n_languages = e.of_languages THEN list_sum(e.sizes) - coalesce(same_found.lent, 0) END::INTEGER
+            AS same_relation_short,
+        CASE WHEN other.n_languages = e.of_languages THEN list_sum(e.sizes) - coalesce(other_found.lent, 0) END::INTEGER
+            AS other_relations_short,
+        CASE WHEN observed.fact IS NULL THEN 0 ELSE observed.across_scripts END::INTEGER AS across_scripts
+    FROM expected AS e
+    JOIN fact ON fact.fact = e.fact
+    LEFT JOIN observed ON observed.definition = e.definition AND observed.run = e.run AND observed.fact = e.fact
+    LEFT JOIN partners AS same ON same.run = e.run AND same.fact = e.fact AND same.control = 'same relation'
+    LEFT JOIN partners AS other ON other.run = e.run AND other.fact = e.fact AND other.control = 'other relations'
+    LEFT JOIN control AS same_found
+        ON same_found.definition = e.definition AND same_found.run = e.run AND same_found.fact = e.fact
+        AND same_found.control = 'same relation'
+    LEFT JOIN control AS other_found
+        ON other_found.definition = e.definition AND other_found.run = e.run AND other_found.fact = e.fact
+        AND other_found.control = 'other relations'
 )
 SELECT
-    e.definition, e.run, fact.relation, e.fact, e.of_languages, e.least_languages, e.sizes, e.population,
-    coalesce(observed.observed, 0)::INTEGER AS observed,
-    e.expected,
-    CASE
-        WHEN e.least_languages > e.of_languages THEN 1.0
-        WHEN e.least_languages = 2 AND e.of_languages = 2
-        THEN two_set_tail(e.population, e.sizes[1], e.sizes[2], coalesce(observed.observed, 0))
-        WHEN e.least_languages = e.of_languages AND e.expected <= 10
-        THEN all_sets_tail(e.population, e.sizes, coalesce(observed.observed, 0))
-        ELSE binomial_tail(e.population, e.expected / e.population, coalesce(observed.observed, 0))
-    END AS p_value,
-    CASE WHEN same.n_languages = e.of_languages THEN coalesce(same_found.found, 0) END::INTEGER AS same_relation,
-    CASE WHEN other.n_languages = e.of_languages THEN coalesce(other_found.found, 0) END::INTEGER AS other_relations
-FROM expected AS e
-JOIN fact ON fact.fact = e.fact
-LEFT JOIN observed ON observed.definition = e.definition AND observed.run = e.run AND observed.fact = e.fact
-LEFT JOIN partners AS same ON same.run = e.run AND same.fact = e.fact AND same.control = 'same relation'
-LEFT JOIN partners AS other ON other.run = e.run AND other.fact = e.fact AND other.control = 'other relations'
-LEFT JOIN control AS same_found
-    ON same_found.definition = e.definition AND same_found.run = e.run AND same_found.fact = e.fact
-    AND same_found.control = 'same relation'
-LEFT JOIN control AS other_found
-    ON other_found.definition = e.definition AND other_found.run = e.run AND other_found.fact = e.fact
-    AND other_found.control = 'other relations';
+    even.*, even.p_value AS p_even, exchanged.in_exchanged_facts, exchanged.p_exchange, exchanged.q,
+    exchanged.p_exchange_other, exchanged.q_other, exchanged.n_draws, twins.twin_likn
+FROM even
+LEFT JOIN exchanged
+    ON exchanged.definition = even.definition AND exchanged.run = even.run AND exchanged.fact = even.fact
+LEFT JOIN twin_likn_of(definitions) AS twins
+    ON twins.definition = even.definition AND twins.run = even.run AND twins.fact = even.fact;
 
 CREATE OR REPLACE VIEW likn_control_all AS
-FROM likn_control_of(every_definition());
+FROM likn_control_of(every_definition(), NULL);
 
 CREATE OR REPLACE VIEW likn_control AS
 WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
 SELECT
     fact_name.subject, fact_name.relation_name, fact_name.object, found.relation, found.of_languages,
     found.least_languages, found.sizes, found.population, found.observed, found.expected, found.p_value,
-    found.same_relation, found.other_relations, run_name.model, run_name.method, found.definition, found.run,
+    found.same_relation, found.other_relations, found.same_relation_short, found.other_relations_short,
+    found.across_scripts, found.p_even, found.in_exchanged_facts, found.p_exchange, found.q, found.p_exchange_other,
+    found.q_other, found.n_draws, found.twin_likn, run_name.model, run_name.method, found.definition, found.run,
     found.fact
-FROM likn_control_of((SELECT asked FROM meant)) AS found
+FROM likn_control_of((SELECT asked FROM meant), NULL) AS found
 JOIN run_name ON run_name.run = found.run
 JOIN fact_name ON fact_name.fact = found.fact;
 
 CREATE OR REPLACE MACRO likn_control_at(
     tau := 0.2, tau_by_language := MAP {}, share := 0.5, min_languages := NULL, normalization := 'none',
-    least := NULL, known := false
+    least := NULL, known := false, draws := NULL
 ) AS TABLE
 FROM likn_control_of(thresholds(
     tau := tau, tau_by_language := tau_by_language, share := share,
     min_languages := min_languages, normalization := normalization, least := least, known := known
-));
+), draws);

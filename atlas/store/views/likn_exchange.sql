@@ -22,6 +22,10 @@ list_reduce(
     ))
 );
 
+-- Whether both bits of one of some pairs are set.
+CREATE OR REPLACE MACRO holds_pair(masks, bits) AS
+len(list_filter(coalesce(masks, []), lambda mask: mask & bits = mask)) > 0;
+
 -- Every fact in every language where it counts, numbered so that relations and languages are stretches of `cell`.
 CREATE OR REPLACE MACRO exchange_cell_of(definitions) AS TABLE
 SELECT
@@ -70,7 +74,7 @@ choice AS (
 )
 SELECT
     ring.definition, ring.run, ring.fact, ring.language, ring.other_relations, choice.draw, ring.cell, ring.size,
-    ring.languages, CASE
+    ring.languages, ring.slot, CASE
         WHEN ring.other_relations THEN ring.first_of_all + (
             ring.first - ring.first_of_all + ring.facts
             + (ring.nth + choice.places[ring.slot]) % (ring.every - ring.facts)
@@ -84,7 +88,9 @@ FROM ring JOIN choice ON choice.languages = ring.languages AND choice.others = r
 -- languages asked for as in the fact's own sets. Where a partner has fewer stored neurons than the fact's set, the draw
 -- is
 -- compared with the fact's own sets cut to the same sizes, and counted in `short_draws`.
-CREATE OR REPLACE MACRO likn_exchange_of(definitions, draws) AS TABLE
+-- With `apart` only neurons count whose languages share no spelling of the fact (METHOD 3b), in its own sets and in drawn
+-- ones alike.
+CREATE OR REPLACE MACRO likn_exchange_of(definitions, draws, apart) AS TABLE
 WITH cell AS (
     FROM exchange_cell_of(definitions)
 ),
@@ -120,11 +126,31 @@ shared AS (
     )
     HAVING count(DISTINCT neuron.language) >= any_value(fewest.languages)
 ),
+-- Pairs of languages that share no spelling of the fact, as bits of their slots; NULL where no tokens are stored.
+spelled AS (
+    SELECT cell.definition, cell.run, cell.fact, cell.slot, label.subject, label.object
+    FROM cell
+    JOIN run ON run.run = cell.run
+    JOIN label_token AS label
+        ON label.model = run.model AND label.fact = cell.fact AND label.language = cell.language
+    WHERE apart AND cell.slot < 64
+),
+pairs AS (
+    SELECT
+        cases.number,
+        list((1::BIGINT << (a.slot - 1)) | (1::BIGINT << (b.slot - 1))) FILTER (
+            b.slot > a.slot AND NOT list_has_any(a.subject, b.subject) AND NOT list_has_any(a.object, b.object)
+        ) AS masks
+    FROM cases
+    JOIN spelled AS a ON a.definition = cases.definition AND a.run = cases.run AND a.fact = cases.fact
+    JOIN spelled AS b ON b.definition = cases.definition AND b.run = cases.run AND b.fact = cases.fact
+    GROUP BY cases.number
+),
 available AS (SELECT cell, count(*) AS available FROM neuron GROUP BY cell),
 trial AS (
     SELECT
         cases.number, d.draw, (cases.number << 32) + d.draw AS trial, d.other_relations, d.cell, d.partner,
-        d.size::BIGINT AS size, cases.asked_languages,
+        d.size::BIGINT AS size, cases.asked_languages, 1::BIGINT << (d.slot - 1) AS bit,
         least(d.size, coalesce(available.available, 0))::BIGINT AS compared_size
     FROM exchange_draw_of(definitions, draws) AS d
     JOIN cases
@@ -144,33 +170,45 @@ far AS (
         ON everywhere.definition = neuron.definition AND everywhere.run = neuron.run AND everywhere.code = neuron.code
 ),
 hit AS (
-    SELECT trial.trial, near.code, trial.asked_languages
+    SELECT trial.trial, near.code, trial.asked_languages, trial.bit
     FROM trial JOIN near ON near.cell = trial.partner AND near.nth <= trial.size
     WHERE NOT trial.other_relations
     UNION ALL
-    SELECT trial.trial, far.code, trial.asked_languages
+    SELECT trial.trial, far.code, trial.asked_languages, trial.bit
     FROM trial JOIN far ON far.cell = trial.partner AND far.nth <= trial.size
     WHERE trial.other_relations
 ),
 found AS (
-    SELECT trial, count(*) AS found
-    FROM (SELECT trial, code FROM hit GROUP BY trial, code HAVING count(*) >= any_value(asked_languages))
-    GROUP BY trial
+    SELECT passed.trial, count(*) AS found
+    FROM (
+        SELECT trial, code, bit_or(bit) AS bits
+        FROM hit
+        GROUP BY trial, code
+        HAVING count(*) >= any_value(asked_languages)
+    ) AS passed
+    LEFT JOIN pairs ON pairs.number = passed.trial >> 32
+    WHERE NOT apart OR holds_pair(pairs.masks, passed.bits)
+    GROUP BY passed.trial
 ),
 cut AS (
-    SELECT trial, count(*) AS own
+    SELECT passed.trial, count(*) AS own
     FROM (
-        SELECT trial.trial, neuron.code
+        SELECT trial.trial, neuron.code, bit_or(trial.bit) AS bits
         FROM trial
         SEMI JOIN (SELECT DISTINCT trial FROM trial WHERE compared_size < size) AS short ON short.trial = trial.trial
         JOIN neuron ON neuron.cell = trial.cell AND neuron.nth <= trial.compared_size
         GROUP BY trial.trial, neuron.code
         HAVING count(*) >= any_value(trial.asked_languages)
-    )
-    GROUP BY trial
+    ) AS passed
+    LEFT JOIN pairs ON pairs.number = passed.trial >> 32
+    WHERE NOT apart OR holds_pair(pairs.masks, passed.bits)
+    GROUP BY passed.trial
 ),
 observed AS (
-    SELECT definition, run, fact, count(*) AS observed FROM likn_of(definitions) GROUP BY definition, run, fact
+    SELECT definition, run, fact, count(*) AS observed
+    FROM likn_spelled_of(definitions) AS likn
+    WHERE NOT apart OR likn.across_scripts
+    GROUP BY definition, run, fact
 ),
 drawn AS (
     SELECT
@@ -196,9 +234,13 @@ tested AS (
         CASE WHEN cases.other_relations THEN 'other relations' ELSE 'same relation' END AS control,
         coalesce(observed.observed, 0)::INTEGER AS observed, drawn.found AS in_exchanged_facts,
         coalesce(drawn.n_draws, 0)::INTEGER AS draws, coalesce(drawn.short_draws, 0)::INTEGER AS short_draws,
-        (1 + drawn.hits) / (1 + drawn.n_draws) AS p_exchange,
-        CASE WHEN drawn.n_draws IS NULL THEN 'too few facts to exchange' END AS reason
+        CASE WHEN NOT apart OR pairs.number IS NOT NULL THEN (1 + drawn.hits) / (1 + drawn.n_draws) END AS p_exchange,
+        CASE
+            WHEN drawn.n_draws IS NULL THEN 'too few facts to exchange'
+            WHEN apart AND pairs.number IS NULL THEN 'no tokens of its names are stored; build again'
+        END AS reason
     FROM cases
+    LEFT JOIN pairs ON pairs.number = cases.number
     LEFT JOIN drawn ON drawn.number = cases.number
     LEFT JOIN observed
         ON observed.definition = cases.definition AND observed.run = cases.run AND observed.fact = cases.fact
@@ -222,7 +264,7 @@ SELECT
 FROM ordered;
 
 CREATE OR REPLACE VIEW likn_exchange_all AS
-FROM likn_exchange_of(every_definition(), NULL);
+FROM likn_exchange_of(every_definition(), NULL, false);
 
 CREATE OR REPLACE VIEW likn_exchange AS
 WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
@@ -230,15 +272,15 @@ SELECT
     fact_name.subject, fact_name.relation_name, fact_name.object, found.relation, found.control, found.observed,
     found.in_exchanged_facts, found.draws, found.short_draws, found.p_exchange, found.q, found.reason,
     run_name.model, run_name.method, found.definition, found.run, found.fact
-FROM likn_exchange_of((SELECT asked FROM meant), NULL) AS found
+FROM likn_exchange_of((SELECT asked FROM meant), NULL, false) AS found
 JOIN run_name ON run_name.run = found.run
 JOIN fact_name ON fact_name.fact = found.fact;
 
 CREATE OR REPLACE MACRO likn_exchange_at(
     tau := 0.2, tau_by_language := MAP {}, share := 0.5, min_languages := NULL, normalization := 'none',
-    least := NULL, known := false, draws := NULL
+    least := NULL, known := false, draws := NULL, across_scripts := false
 ) AS TABLE
 FROM likn_exchange_of(thresholds(
     tau := tau, tau_by_language := tau_by_language, share := share,
     min_languages := min_languages, normalization := normalization, least := least, known := known
-), draws);
+), draws, across_scripts);

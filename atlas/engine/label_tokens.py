@@ -1,0 +1,76 @@
+"""The tokens that a fact's names take in its prompts, by which languages share a spelling (METHOD 3b)."""
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from atlas import schema
+from atlas.errors import TokenError
+from atlas.facts import Prompt
+from atlas.models.model import LanguageModel
+from atlas.models.spelling import spell
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def label_tokens(model: LanguageModel, prompts: Iterable[Prompt]) -> "pa.Table":
+    """Return the rows of table `label_token` of the facts and languages of `prompts`, over all that can be spelled.
+
+    Tokens of nothing but punctuation or white space, which say nothing of a name, are left out.
+    """
+    import pyarrow as pa
+
+    found: dict[tuple[int, str], tuple[set[int], set[int], set[str]]] = defaultdict(lambda: (set(), set(), set()))
+    for prompt in prompts:
+        label = prompt.fact.labels[prompt.language]
+        try:
+            subject, answer = _tokens(model, prompt, label.subject)
+        except TokenError:
+            continue
+        subjects, answers, scripts = found[prompt.fact.id, prompt.language]
+        subjects |= subject
+        answers |= answer
+        scripts.update(_scripts(label.subject + label.object))
+    names = {token: _names(model, token) for one in found.values() for token in one[0] | one[1]}
+    rows = [
+        {
+            "model": model.info.id,
+            "fact": fact,
+            "language": language,
+            "subject": sorted(token for token in subjects if names[token]),
+            "object": sorted(token for token in answers if names[token]),
+            "scripts": sorted(scripts),
+        }
+        for (fact, language), (subjects, answers, scripts) in found.items()
+    ]
+    return pa.Table.from_pylist(rows, schema=schema.arrow("label_token"))
+
+
+def _tokens(model: LanguageModel, prompt: Prompt, subject: str) -> tuple[set[int], set[int]]:
+    """Return the tokens of the subject, wherever it stands in the filled prompt, and those of the answer."""
+    after = "" if model.kind == "causal" else prompt.after
+    spelling = spell(model.tokenizer, prompt.before, prompt.answer, after)
+    answer = range(spelling.start, spelling.stop)
+    text = prompt.before + prompt.answer + after
+    places = [found.span() for found in re.finditer(re.escape(subject), text)] if subject.strip() else []
+    inside = [
+        i for i, (a, b) in enumerate(spelling.piece.spans)
+        if i not in answer and any(a < end and b > begin for begin, end in places)
+    ]  # fmt: skip
+    return {spelling.ids[i] for i in inside}, {spelling.ids[i] for i in answer}
+
+
+def _names(model: LanguageModel, token: int) -> bool:
+    """Return whether a token holds more than punctuation and white space."""
+    text: Any = model.tokenizer.decode([token])
+    return any(unicodedata.category(character)[0] not in "PZ" for character in text.strip())
+
+
+def _scripts(label: str) -> Iterator[str]:
+    """Yield the script of each letter, as Unicode calls it: LATIN, CJK, ARABIC."""
+    for character in label:
+        if character.isalpha():
+            yield unicodedata.name(character, "UNKNOWN").split()[0]

@@ -1,0 +1,83 @@
+"""What speaks against the neurons that a job stands on, in sentences with their remedy (METHOD 3b)."""
+
+from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from atlas.store.reader import Reader
+
+SIGNIFICANT = 0.05
+MOST_FACTS = 1000
+"""Facts of a run up to which exchanged facts are asked, some seconds of work."""
+
+
+def doubts(
+    atlas: "Reader", run: int, definition: str, facts: Collection[int] | None = None, *, likn: bool = False
+) -> Iterator[str]:
+    """Yield a sentence for each doubt about the knowledge neurons of `facts`, all of the run if None.
+
+    That the model does not know them; that the untrained twin has the neurons too; with `likn`, that exchanged facts
+    have as many in common.
+    """
+    bound = {"run": run, "definition": definition, "facts": None if facts is None else sorted(facts)}
+    total, unknown = atlas.sql(_KNOWN, _without(bound, "definition")).to_pylist()[0].values()
+    if unknown:
+        yield (
+            f"the model does not know {unknown:,} of {total:,} facts: its first choice is another answer in half of "
+            "their prompts or more; leave them out, or go by a definition with `known`"
+        )
+    in_twin = atlas.sql(_IN_TWIN, bound)["facts"][0].as_py()
+    if in_twin:
+        yield (
+            f"the untrained twin has knowledge neurons of {in_twin:,} of {total:,} facts too, which are no knowledge; "
+            "go by a definition of a larger `least` or `tau`"
+        )
+    if likn:
+        yield from _exchanged(atlas, bound)
+
+
+def _exchanged(atlas: "Reader", bound: dict[str, object]) -> Iterator[str]:
+    asked = atlas.sql(_ASKED, {"run": bound["run"]})["facts"][0].as_py()
+    if asked > MOST_FACTS:
+        yield (
+            f"whether exchanged facts have as many LIKN in common was not asked of {asked:,} facts; the view "
+            "likn_exchange says"
+        )
+        return
+    found, doubtful = atlas.sql(_EXCHANGED, bound).to_pylist()[0].values()
+    if doubtful:
+        yield (
+            f"the LIKN of {doubtful:,} of {found:,} facts say little: exchanged facts have as many in common (q of "
+            f"{SIGNIFICANT} or more, or none); the view likn_exchange names the others"
+        )
+
+
+def _without(bound: dict[str, object], name: str) -> dict[str, object]:
+    return {key: value for key, value in bound.items() if key != name}
+
+
+_KNOWN = """
+SELECT count(*) AS facts, count(*) FILTER (2 * argmax <= usable) AS unknown
+FROM (
+    SELECT fact, sum(argmax) AS argmax, sum(usable) AS usable
+    FROM fact_language
+    WHERE run IN (SELECT source FROM knockout_source WHERE run = $run) AND usable > 0
+        AND ($facts::BIGINT[] IS NULL OR list_contains($facts::BIGINT[], fact))
+    GROUP BY fact
+)
+"""
+
+_IN_TWIN = """
+SELECT count(DISTINCT fact) AS facts
+FROM judged_neuron_of(definition_of($definition, $run))
+WHERE in_twin AND ($facts::BIGINT[] IS NULL OR list_contains($facts::BIGINT[], fact))
+"""
+
+_ASKED = "SELECT count(DISTINCT fact) AS facts FROM fact_language WHERE run = $run"
+
+_EXCHANGED = f"""
+SELECT count(*) AS found, count(*) FILTER (q IS NULL OR q >= {SIGNIFICANT}) AS doubtful
+FROM likn_exchange_of(definition_of($definition, $run), NULL, false)
+WHERE control = 'same relation' AND observed > 0
+    AND ($facts::BIGINT[] IS NULL OR list_contains($facts::BIGINT[], fact))
+"""

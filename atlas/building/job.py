@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import atlas
 from atlas import scorers
 from atlas.building.computing import Tables, Twin, Workbench, Worker, WorkerOptions
+from atlas.building.found import look
 from atlas.building.known import known_facts
 from atlas.building.neurons import describe_neurons, name_neurons
 from atlas.building.plan import EVERYTHING, Plan, Shard, batch_size, make_plan, missing, prompts_of
@@ -23,7 +24,6 @@ from atlas.running.scores import begin_run
 from atlas.running.settings import checked
 from atlas.running.stopping import orderly_stop
 from atlas.running.work import Batch
-from atlas.schema import usable
 
 if TYPE_CHECKING:
     from atlas.attribution import Settings
@@ -215,7 +215,7 @@ class _Job:
             skips=tuple(self.plan.facts.skips),
             seconds=monotonic() - started,
             shard=self.options.shard,
-            **self.writer.sql(_FOUND, {"run": self.run}).to_pylist()[0],
+            found=look(self.writer, self.run, whole=self.options.shard == EVERYTHING and not self._left()),
         )
 
     def _missing(self) -> Sequence[Batch]:
@@ -265,14 +265,3 @@ def _start(options: BuildOptions, writer: "Writer", plan: Plan, settings: "Setti
     writer.add_facts(plan.facts)
     writer.add_prompts(plan.facts.prompts())
     return begin_run(writer, workbench.info, settings, options.dtype, workbench.versions)
-
-
-_FOUND = f"""
-SELECT
-    (SELECT count(DISTINCT prompt.fact) FROM probe JOIN prompt USING (prompt)
-     WHERE probe.run = $run AND {usable("probe.status")}) AS facts,
-    (SELECT count(DISTINCT fact) FROM likn_all WHERE run = $run AND definition = 'default') AS facts_with_likn,
-    (SELECT count(DISTINCT (layer, neuron)) FROM likn_all WHERE run = $run AND definition = 'default') AS likn,
-    (SELECT count(DISTINCT (layer, neuron)) FROM likn_all
-     WHERE run = $run AND definition = 'default' AND across_scripts) AS likn_across_scripts
-"""

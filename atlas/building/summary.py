@@ -4,9 +4,11 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from atlas.building.found import Found
 from atlas.building.plan import EVERYTHING, Shard
 from atlas.facts import Skip
 
+NOTHING = Found()
 REASONS = {
     "not_final": "the template does not end in the object, which a causal model needs",
     "unspellable": "the tokenizer cannot spell the answer or the subject",
@@ -23,9 +25,7 @@ class Summary:
     """The end of a build; counts are prompts unless said otherwise.
 
     `total` is that of the shard. `statuses` counts the prompts probed by this call, `before` those that the atlas held
-    already; `skips` is what reading the facts left out. Of the whole run, earlier calls included, under the default
-    definition: `facts` with a usable prompt, those with a language-independent neuron, distinct such neurons, and
-    those that two languages have which share no token of the fact's names.
+    already; `skips` is what reading the facts left out, `found` what the whole run holds, earlier calls included.
     `twin` is the summary of the untrained twin's run, if there was one to do.
     """
 
@@ -39,12 +39,14 @@ class Summary:
     statuses: Counter[str]
     skips: tuple[Skip, ...]
     seconds: float
-    facts: int
-    facts_with_likn: int
-    likn: int
-    likn_across_scripts: int
+    found: Found = NOTHING
     shard: Shard = EVERYTHING
     twin: "Summary | None" = None
+
+    @property
+    def useless(self) -> bool:
+        """True if the run has no prompt with scores, though some were put to the model."""
+        return self.total > 0 and not self.interrupted and self.found.facts == 0
 
     @property
     def attributed(self) -> int:

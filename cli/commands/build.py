@@ -203,9 +203,20 @@ def end(summary: "Summary") -> None:
         diagnostics.warning(
             f"the model's output holds NaN for {summary.statuses['nan']:,} prompts; try --dtype float32"
         )
+    if summary.useless:
+        diagnostics.error(
+            f"no prompt of run {summary.run} has scores: {_reasons(summary)}",
+            "another model, or templates that fit this one, give some",
+        )
+        raise typer.Exit(ExitCode.FAILED)
     if summary.interrupted:
         diagnostics.error(
             f"interrupted with {summary.left:,} prompts left; nothing is lost",
             "the same command goes on where this one stopped",
         )
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _reasons(summary: "Summary") -> str:
+    """Return why prompts were not usable, in this call or in an earlier one."""
+    return "; ".join(f"{count:,} times {reason}" for reason, count in summary.skipped.items()) or "all failed before"

@@ -1,5 +1,6 @@
-"""Progress of a job on stderr: done/total, rate and time left; nothing where stderr is no terminal."""
+"""Progress of a job on stderr: done/total, rate and time left; a line now and then where stderr is no terminal."""
 
+from time import monotonic
 from types import TracebackType
 from typing import Self
 
@@ -10,7 +11,10 @@ from rich.text import Text
 
 from atlas.running.progress import Progress as JobProgress
 
-from ..diagnostics import note, urgent, visible, warning
+from ..diagnostics import note, talk, urgent, visible, warning
+
+LOG_SECONDS = 30.0
+"""How often a job says how far it is where nobody watches a bar."""
 
 
 class _RateColumn(ProgressColumn):
@@ -37,6 +41,9 @@ class TerminalProgress(JobProgress):
             transient=True,
         )
         self._task: TaskID | None = None
+        self._total = self._done = self._before = 0
+        self._things = ""
+        self._begun = self._told = monotonic()
 
     def step(self, text: str) -> None:
         """Show the step on a line that the next one replaces."""
@@ -49,6 +56,9 @@ class TerminalProgress(JobProgress):
 
     def start(self, total: int, done: int, things: str) -> None:
         """Show a bar, in place of the one before."""
+        self._total, self._done, self._things = total, done, things
+        self._begun = self._told = monotonic()
+        self._before = done
         if self._task is not None:
             self._bar.remove_task(self._task)
         self._task = self._bar.add_task(things, total=total, completed=done)
@@ -56,8 +66,18 @@ class TerminalProgress(JobProgress):
 
     def advance(self, count: int) -> None:
         """Move the bar."""
+        self._done += count
         if self._task is not None:
             self._bar.advance(self._task, count)
+        if not self._watched and monotonic() - self._told >= LOG_SECONDS:
+            self._told = monotonic()
+            talk(self._line())
+
+    def _line(self) -> str:
+        """Return how far the job is, for a log."""
+        rate = (self._done - self._before) / max(monotonic() - self._begun, 1e-9)
+        left = f", {(self._total - self._done) / rate / 60:,.0f} min left" if rate else ""
+        return f"{self._done:,} of {self._total:,} {self._things}, {rate:,.1f}/s{left}"
 
     def warn(self, text: str) -> None:
         """Write a warning line."""

@@ -6,13 +6,18 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from atlas.ids import neuron_name
 from atlas.schema import USABLE_STATUSES
 
 from .. import diagnostics
 
 if TYPE_CHECKING:
+    from atlas.building.found import Found
     from atlas.building.summary import Summary
     from atlas.facts import Skip
+
+_SHOWN = 6
+"""Neurons of a fact that are shown."""
 
 
 def show(summary: "Summary", *, json: bool, more: Mapping[str, object] | None = None) -> None:
@@ -49,22 +54,55 @@ def _lines(summary: "Summary") -> Iterator[str]:
         yield f"  {count:,}: {reason}"
     yield f"Held out {counted(summary.held_out, 'prompt')} of templates kept for paraphrase tests."
     yield from _skip_lines(summary.skips)
-    yield (
-        f"Found {counted(summary.likn, 'language-independent neuron')} (LIKN) "
-        f"in {summary.facts_with_likn:,} of {counted(summary.facts, 'fact')}."
-    )
-    yield f"  {summary.likn_across_scripts:,} of them in languages that share no token of the fact's names."
-    if summary.twin:
+    yield from _found_lines(summary.found)
+    if summary.twin and summary.twin.found.shareable:
+        twin = summary.twin.found
         yield (
-            f"In its untrained twin {counted(summary.twin.likn, 'such neuron')} in {summary.twin.facts_with_likn:,} of "
-            f"{counted(summary.twin.facts, 'fact')} (run {summary.twin.run}, {summary.twin.seconds:.1f} s)."
+            f"In its untrained twin {counted(twin.likn, 'such neuron')} in {twin.facts_with_likn:,} of "
+            f"{counted(twin.shareable, 'fact')} (run {summary.twin.run}, {summary.twin.seconds:.1f} s)."
         )
     yield f"The atlas is {summary.atlas} (run {summary.run}). Next:"
     if summary.shard.of > 1:
         yield f"  atlas merge {db} ... --into all.duckdb"
         return
-    yield f'  atlas sql "select * from likn limit 5" --db {db}'
+    yield f"  atlas neurons {_example(summary)} --db {db}"
     yield f"  atlas report --db {db} --out site"
+
+
+def _chance(found: "Found") -> str:
+    """Say how much of what is shared is left where each language has another fact."""
+    if not found.exchangeable:
+        return "What chance would give is not known: relations have too few facts to exchange them."
+    return (
+        f"  {counted(found.observed, 'neuron')} shared in {counted(found.exchangeable, 'fact')}; "
+        f"{found.exchanged:,.1f} where every language has another fact of the relation."
+    )
+
+
+def _example(summary: "Summary") -> str:
+    """Return the object of a fact with shared neurons, as a shell takes it; nothing if there is none."""
+    return shlex.quote(summary.found.examples[0].name[2]) if summary.found.examples else ""
+
+
+def _found_lines(found: "Found") -> Iterator[str]:
+    """Say what the model knows, what its languages share, how much of that is chance, and show some of it."""
+    if found.known:
+        shares = ", ".join(f"{language} {share:.0%}" for language, share in found.known.items())
+        yield f"The answer is the model's own choice in this share of the prompts: {shares}."
+    if not found.shareable:
+        yield "No fact has usable prompts in two languages, so there is nothing that languages could share."
+        return
+    yield (
+        f"Found {counted(found.likn, 'language-independent neuron')} (LIKN) in {found.facts_with_likn:,} of "
+        f"{counted(found.shareable, 'fact')}."
+    )
+    yield f"  {found.likn_across_scripts:,} of them in languages that share no token of the fact's names."
+    if found.exchanged is not None:
+        yield _chance(found)
+    for example in found.examples:
+        neurons = " ".join(neuron_name(*neuron) for neuron in example.neurons[:_SHOWN])
+        more = f" and {len(example.neurons) - _SHOWN:,} more" if len(example.neurons) > _SHOWN else ""
+        yield f"  <{', '.join(example.name)}> in {example.languages} languages: {neurons}{more}"
 
 
 def _skip_lines(skips: Iterable["Skip"]) -> Iterator[str]:
@@ -94,10 +132,15 @@ def _values(summary: "Summary") -> dict[str, object]:
         "left": summary.left,
         "held_out": summary.held_out,
         "left_out": [{"where": s.where, "reason": s.reason, "count": s.count} for s in summary.skips],
-        "facts": summary.facts,
-        "facts_with_likn": summary.facts_with_likn,
-        "likn": summary.likn,
-        "likn_across_scripts": summary.likn_across_scripts,
+        "facts": summary.found.facts,
+        "facts_in_several_languages": summary.found.shareable,
+        "facts_with_likn": summary.found.facts_with_likn,
+        "likn": summary.found.likn,
+        "likn_across_scripts": summary.found.likn_across_scripts,
+        "exchangeable_facts": summary.found.exchangeable,
+        "likn_of_exchangeable_facts": summary.found.observed,
+        "likn_of_exchanged_facts": summary.found.exchanged,
+        "known": summary.found.known,
         "interrupted": summary.interrupted,
         "seconds": round(summary.seconds, 3),
         "twin": _values(summary.twin) if summary.twin else None,

@@ -8,7 +8,7 @@ from atlas.schema import PROBE_STATUSES, USABLE_STATUSES
 
 
 def _summary(**statuses):
-    return Summary(Path("a.duckdb"), 1, "demo", "amig", 100, 40, 7, Counter(statuses), (), 1.0, 5, 4, 9, 2)
+    return Summary(Path("a.duckdb"), 1, "demo", "amig", 100, 40, 7, Counter(statuses), (), 1.0)
 
 
 def test_attributed_skipped_and_left_make_up_the_total():

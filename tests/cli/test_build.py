@@ -39,9 +39,52 @@ def test_the_summary_as_json(build, db):
     assert summary["held_out"] == 2
     assert summary["interrupted"] is False
     with atlas.open(db) as opened:
-        assert [row["run"] for row in opened.runs().to_pylist()] == [summary["run"]]
+        assert [str(row["run"]) for row in opened.runs().to_pylist()] == [summary["run"]]
         likn = opened.sql("SELECT count(DISTINCT fact) AS facts FROM likn_all WHERE definition = 'default'")
         assert likn.to_pylist() == [{"facts": summary["facts_with_likn"]}]
+
+
+def test_the_summary_says_what_the_model_knows_and_shows_facts_with_their_neurons(build, db):
+    out = build().out
+    with atlas.open(db) as opened:
+        known = opened.sql(
+            "SELECT language, avg((rank = 1)::INT) AS share FROM probe JOIN prompt USING (prompt) "
+            "WHERE status IN ('ok', 'not_converged') GROUP BY language ORDER BY language"
+        ).to_pylist()
+        shared = opened.likn(specificity=False).to_pylist()
+    assert ", ".join(f"{row['language']} {row['share']:.0%}" for row in known) in out
+    neurons = {f"L{row['layer']}.{row['neuron']}" for row in shared}
+    assert f"Found {len(neurons)} language-independent neuron" in out
+    assert {word for word in out.split() if word.startswith("L") and "." in word and word[1].isdigit()} == neurons
+
+
+def test_nothing_is_called_likn_where_facts_have_one_language(build):
+    ended = build("--languages", "en")
+    assert ended.code == 0
+    assert "LIKN" not in ended.out
+    assert "No fact has usable prompts in two languages" in ended.out
+    summary = _summary(build("--languages", "en", "--json"))
+    assert (summary["facts_in_several_languages"], summary["likn"]) == (0, 0)
+
+
+def test_a_build_without_a_usable_prompt_failed(build, causal, data):
+    templates = [
+        line for line in (data / "templates.csv").read_text("utf-8").splitlines() if not line.endswith("[Y],0")
+    ]
+    (data / "templates.csv").write_text(
+        "\n".join(line for line in templates if "[Y] is the" in line or "relation," in line)
+    )
+    ended = build("--relations", "P36", "--languages", "en", model=causal)
+    assert ended.code == 1
+    assert "has scores: 2 times the template does not end in the object" in ended.err
+
+
+def test_a_build_that_nobody_watches_says_now_and_then_how_far_it_is(small_batches, build, monkeypatch):
+    monkeypatch.setattr("atlas.cli.output.progress.LOG_SECONDS", 0.0)
+    lines = build().err.splitlines()
+    assert [line.split(" prompts")[0] for line in lines][-1] == f"{PROMPTS} of {PROMPTS}"
+    assert len(lines) == 7
+    assert all("/s" in line for line in lines)
 
 
 def test_the_same_build_again_computes_nothing(build, db):

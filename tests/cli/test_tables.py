@@ -1,6 +1,10 @@
-"""Tables as a terminal shows them: golden files at 80 and 120 columns, and what is said beside them."""
+"""Tables as a terminal shows them: golden files at 80 and 120 columns, and what is said beside them.
+
+With WRITE_GOLDEN=1 in the environment the golden files are written anew, to be looked at before they are kept.
+"""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -47,7 +51,10 @@ def look(one_filled, shell, monkeypatch):
 def test_lookups_fit_the_terminal(look, name, width):
     ended = look(*LOOKUPS[name], width=width)
     assert ended.code == 0, ended.err
-    assert ended.out == (GOLDEN / f"{name}-{width}.txt").read_text("utf-8")
+    golden = GOLDEN / f"{name}-{width}.txt"
+    if os.environ.get("WRITE_GOLDEN"):
+        golden.write_text(ended.out, "utf-8")
+    assert ended.out == golden.read_text("utf-8")
 
 
 @pytest.mark.parametrize("name", LOOKUPS)

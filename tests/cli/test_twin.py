@@ -22,7 +22,7 @@ def _runs(db):
 def test_a_build_with_its_twin_puts_the_same_prompts_to_both(build, db):
     summary = json.loads(build("--twin", "--seed", "3", "--json").out)
     own, twin = _runs(db)
-    assert (own["run"], twin["run"]) == (summary["run"], summary["twin"]["run"])
+    assert [str(own["run"]), str(twin["run"])] == [summary["run"], summary["twin"]["run"]]
     assert (own["twin_of"], twin["twin_of"], twin["twin_seed"]) == (None, own["run"], 3)
     assert twin["name"] == f"untrained-3:{own['name']}"
     for same in ("method", "settings", "seed", "layers", "neurons", "status"):

@@ -50,20 +50,19 @@ def main(names: Sequence[str]) -> int:
 
 
 def _values(name: str) -> float:
-    """Print what knock-outs of all prompts of three facts cost by mean and by swap; return the larger ratio to zero."""
+    """Print what knock-outs of all prompts of twelve facts cost by mean and by swap; return the larger ratio."""
     model, facts = load_model(name), read("bundled", languages=["en"], relations=RELATIONS, limit=12)
     prompts = usable(model, list(facts.prompts()))
-    chosen = [prompt for prompt in prompts if prompt.fact in facts.facts[:3]]
-    sets = [first_sets(_neurons(model, "even"))] * len(chosen)
+    sets = [first_sets(_neurons(model, "even"))] * len(prompts)
 
     def cut(how: str) -> None:
         rule = replacing(model, how, prompts, seed=0)
-        knock_out(model, chosen, sets, values=None if rule is None else rule.values(chosen))
+        knock_out(model, prompts, sets, values=None if rule is None else rule.values(prompts))
 
     seconds = {how: timed(partial(cut, how))[0] for how in REPLACES}
     ratios = {how: value / seconds["zero"] for how, value in seconds.items()}
     print(
-        f"{name:12} {len(sets[0])} sets in {len(chosen)} of {len(prompts)} prompts: to zero {seconds['zero']:.2f} s, "
+        f"{name:12} {len(sets[0])} sets in {len(prompts)} prompts: to zero {seconds['zero']:.2f} s, "
         f"to the mean {ratios['mean']:.3f}x, to another fact's values {ratios['swap']:.3f}x"
     )
     return max(ratios.values())

@@ -112,9 +112,9 @@ class Means:
     def _summed(self, prompts: Sequence[Prompt]) -> dict[str, Tensor]:
         """Return the sum of the prompts' neurons by relation, `[layer, neuron]`, in float64."""
         sums: dict[str, Tensor] = {}
-        lengths = [len(self._model.steps(prompt)) for prompt in prompts]
-        for place, neurons in neurons_of(self._model, prompts, self._budget, self._at):
-            own = neurons.double() / lengths[place]
+        steps, _ = steps_of(self._model, prompts, self._at)
+        for place, neurons in _read(self._model, steps, self._budget):
+            own = neurons.double() / len(steps[place])
             relation = prompts[place].fact.relation
             sums[relation] = sums[relation] + own if relation in sums else own
         return sums
@@ -197,9 +197,11 @@ def neurons_of(
     model: LanguageModel, prompts: Sequence[Prompt], budget: Budget | int | None = None, at: Position = "query"
 ) -> Iterator[tuple[int, Tensor]]:
     """Yield the place of a prompt and its neurons `at` a position `[layer, neuron]`: each prompt's steps in order."""
-    steps, _ = steps_of(model, prompts, at)
+    yield from _read(model, steps_of(model, prompts, at)[0], Budget.of(model, budget))
+
+
+def _read(model: LanguageModel, steps: Sequence[Sequence[Step]], budget: Budget) -> Iterator[tuple[int, Tensor]]:
     flat = [(place, step) for place, group in enumerate(steps) for step in group]
-    budget = Budget.of(model, budget)
     for group in by_shape(flat, itemgetter(1)):
         for (place, _), neurons in budget.through(group, partial(_first, model)):
             yield place, neurons

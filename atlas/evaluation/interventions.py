@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations, zip_longest
 from typing import TYPE_CHECKING
 
@@ -32,19 +32,32 @@ class Intervention:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The interventions of one table, all on the same facts, and the facts that are left out, by the reason."""
+    """The interventions of one table, all on the same facts, and the facts that are left out, by the reason.
+
+    `receivers` are by fact the other fact of its relation whose prompts its neurons' values are put into.
+    """
 
     interventions: list[Intervention] = field(default_factory=list)
     left_out: dict[str, list[Fact]] = field(default_factory=dict)
+    receivers: dict[int, Fact] = field(default_factory=dict)
 
     @property
     def facts(self) -> int:
         """How many facts the interventions are about."""
         return len({intervention.fact for intervention in self.interventions})
 
+    def receive(self, fact: Fact, facts: Sequence[Fact], third: Fact, seed: int) -> None:
+        """Draw the receiver of a fact among `facts`; not `third`, whose neurons are the control."""
+        receiver = _partner(fact, [o for o in facts if o.id != third.id], seed)
+        if receiver is None:
+            self.left_out.setdefault(NO_RECEIVER, []).append(fact)
+        else:
+            self.receivers[fact.id] = receiver
+
 
 NO_PARTNER = "no other fact of the relation with another object to compare with"
 NO_LIKN = "no LIKN"
+NO_RECEIVER = "no third fact of the relation to put values into; they have no inject rows"
 
 
 def ranking(atlas: "Atlas", run: int, count: int) -> Ranking:
@@ -84,6 +97,7 @@ def localisation(
             count = min(map(len, lists.values()))
             for (run, source), neurons in lists.items():
                 chosen.interventions.append(_intervention(run, fact, (code,), source, neurons[:count], (code,)))
+        chosen.receive(fact, facts, partner, seed)
     return chosen
 
 
@@ -122,7 +136,22 @@ def cross_lingual(
             add(_intervention(run, fact, (a, b), "both", [*own[a], *own[b]], (a, b)))
         for source, neurons in everywhere.items():
             add(_intervention(run, fact, tuple(languages), source, neurons[:count], tuple(languages)))
+        chosen.receive(fact, facts, partner, seed)
     return chosen
+
+
+def injected(chosen: Chosen, shape: tuple[int, int], seed: int) -> Iterator[Intervention]:
+    """Yield the neurons whose values are put into the receivers' prompts, for each language that values come from.
+
+    Those of `chosen`, of facts with a receiver and one source at a time, and where there are none at random among them,
+    as many in a model of `shape` (layers, neurons) for each fact and language.
+    """
+    own = [i for i in chosen.interventions if i.fact in chosen.receivers and i.source != "both"]
+    yield from (replace(i, languages=(code,)) for i in own for code in i.languages)
+    if not any(i.source == "random" for i in own):
+        for i in {(i.fact, i.languages): i for i in own if i.source == "other"}.values():
+            drawn = random_neurons(len(i.neurons), *shape, "evaluation-inject", seed, i.fact, *i.languages)
+            yield replace(i, source="random", neurons=tuple(sorted(drawn)))
 
 
 def _next_best(ranked: Ranking, fact: int, languages: Sequence[str]) -> Iterator[Neuron]:

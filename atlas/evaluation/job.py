@@ -1,32 +1,32 @@
 """The evaluation job: scores where missing, interventions on the same facts, rows into the atlas (METHOD 4)."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 import atlas
-from atlas import schema, scorers
+from atlas import scorers
 from atlas.errors import UsageError
 from atlas.evaluation import interventions
-from atlas.evaluation.interventions import Chosen, Intervention
+from atlas.evaluation.interventions import Chosen
+from atlas.evaluation.measuring import Measuring
 from atlas.facts import Fact, FactSet, Prompt
 from atlas.ids import stable_id
 from atlas.matching import option
-from atlas.running.choice import OpenChoice, taken
+from atlas.running.choice import OpenChoice, replace_of, taken
 from atlas.running.progress import Progress
 from atlas.running.scores import fill_run
 from atlas.store.connection import check_file
 from atlas.store.doubts import doubts
 from atlas.store.naming import understood
 from atlas.store.runs import StoredRun, stored_run
-from atlas.store.stored import Prompts, stored_facts
+from atlas.store.stored import Prompts, stored_facts, usable_prompts
 
 if TYPE_CHECKING:
-    from atlas.engine.answers import Case
+    from atlas.engine.replacing import Replacing
     from atlas.models import Position
     from atlas.store import Writer
 
@@ -34,9 +34,10 @@ UNRELATED = 2
 """Prompts of the unrelated fact in each language."""
 SCOPES = ("query", "all")
 SCORERS = scorers.serving("localisation")
-ACTIONS = {"suppress": 0.0, "enhance": 2.0}
-PORTION = 2048
-"""Cases that are measured between two signs of progress."""
+NO_VALUE = {
+    "mean": "no prompts of other relations in a language to take means of",
+    "swap": "no other fact of the relation with another object in its templates, to take values of",
+}
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,8 @@ class EvaluateOptions(OpenChoice):
     """What is evaluated: facts of the atlas, scorers, and the number of neurons of each.
 
     `limit` facts are taken, in turn from every relation. `neurons` is the count in the localisation table; in the
-    cross-lingual one it is each fact's number of LIKN, under `definition`, in the run of `method`. What is left open
-    of the model is that of the atlas's newest run.
+    cross-lingual one it is each fact's number of LIKN, under `definition`, in the run of `method`. Suppressed neurons
+    become `replace`. What is left open of the model is that of the atlas's newest run.
     """
 
     db: Path = Path("atlas.duckdb")
@@ -57,6 +58,7 @@ class EvaluateOptions(OpenChoice):
     neurons: int = 10
     definition: str = "default"
     scope: str = "query"
+    replace: str = "zero"
     seed: int = 0
     at: "Position" = "query"
 
@@ -83,7 +85,7 @@ def evaluate(options: EvaluateOptions, progress: Progress | None = None) -> Eval
     """
     progress = progress or Progress()
     scope, method = option("--scope", options.scope, SCOPES), option("--likn-method", options.method, SCORERS)
-    options = replace(options, scope=scope, method=method)
+    options = replace(options, scope=scope, method=method, replace=replace_of(options.replace, scope) or "zero")
     check_file(options.db)
     with atlas.open(options.db, "a") as writer:
         options = understood(writer, options)
@@ -109,13 +111,18 @@ class Job:
         self.held = self._held()
         self.facts = self._facts()
         self.own = self._usable()
+        self.replacing: Replacing | None = None
+        self.pool: list[int] = []
 
     def work(self) -> Evaluated:
         """Return both tables, measured on the facts that have what each needs."""
         options = self.options
         runs = {name: self.scored(name) for name in dict.fromkeys((*options.methods, options.method))}
         rankings = {run: interventions.ranking(self.writer, run, options.neurons) for run in runs.values()}
-        shared = interventions.shared_facts(rankings.values(), [f.id for f in self.facts], self.languages)
+        valueless = self._find_values(list(runs.values()))
+        left = {fact.id for facts in valueless.values() for fact in facts}
+        asked = [fact.id for fact in self.facts if fact.id not in left]
+        shared = interventions.shared_facts(rankings.values(), asked, self.languages)
         if not shared:
             raise UsageError(
                 f"No fact of {options.db} has neurons in all of {', '.join(self.languages)} under every scorer; "
@@ -135,9 +142,10 @@ class Job:
         crossed = self._cross_lingual(runs[options.method], facts)
         for text in doubts(self.writer, runs[options.method], options.definition, shared, likn=True):
             self.progress.warn(text)
-        self._measure(evaluation, "localisation", wanted.interventions)
-        self._measure(evaluation, "cross-lingual", crossed.interventions)
         tables = {"localisation": wanted, "cross_lingual": crossed}
+        for name, chosen in tables.items():
+            self._measuring(evaluation, name.replace("_", "-")).load(chosen)
+            chosen.left_out.update(valueless)
         return Evaluated(
             evaluation,
             self._table("localisation", evaluation),
@@ -156,12 +164,36 @@ class Job:
         """Return the interventions of the cross-lingual table."""
         likn = interventions.likn_sets(self.writer, run, self.options.definition)
         ranked = interventions.ranking(self.writer, run, max(map(len, likn.values()), default=1))
-        shape = (self.model.info.layers, self.model.info.neurons)
-        return interventions.cross_lingual(run, likn, ranked, facts, self.languages, shape, self.options.seed)
+        return interventions.cross_lingual(run, likn, ranked, facts, self.languages, self._shape, self.options.seed)
+
+    @property
+    def _shape(self) -> tuple[int, int]:
+        return self.model.info.layers, self.model.info.neurons
 
     def _identity(self) -> list[object]:
         o = self.options
-        return [list(self.languages), list(o.methods), o.method, o.neurons, o.definition, self.scope, o.seed]
+        values = [] if o.replace == "zero" else [o.replace, *self.pool]
+        return [list(self.languages), list(o.methods), o.method, o.neurons, o.definition, self.scope, o.seed, *values]
+
+    def _find_values(self, runs: Sequence[int]) -> dict[str, list[Fact]]:
+        """Find where suppressed neurons' values come from, the prompts of `runs`, and keep the prompts that have some.
+
+        Returns the facts that have none in some language, by the reason.
+        """
+        from atlas.engine.replacing import replacing
+
+        options, left = self.options, dict[str, list[Fact]]()
+        if options.replace == "zero":
+            return left
+        prompts = usable_prompts(self.writer, runs)
+        self.pool = [prompt.id for prompt in prompts]
+        rule = self.replacing = replacing(self.model, options.replace, prompts, options.seed, self.budget, options.at)
+        assert rule is not None
+        for fact in self.facts:
+            self.own[fact.id] = [prompt for prompt in self.own[fact.id] if self._has_value(prompt)]
+            if {prompt.language for prompt in self.own[fact.id]} < set(self.languages):
+                left.setdefault(NO_VALUE[options.replace], []).append(fact)
+        return left
 
     def _languages(self) -> list[str]:
         rows = self.writer.sql("SELECT DISTINCT language FROM prompt ORDER BY language").to_pylist()
@@ -197,53 +229,25 @@ class Job:
         self.progress.step(f"scoring with {method}")
         return fill_run(self.writer, self.model, self.own.values(), settings, self.dtype, self.budget, self.progress)
 
-    def _measure(self, evaluation: int, purpose: str, wanted: Sequence[Intervention]) -> None:
-        """Put every intervention to the model and load the rows."""
-        from atlas.engine.answers import Case, measure, usable
+    def _measuring(self, evaluation: int, purpose: str) -> Measuring:
+        """Return what measures a table of the evaluation."""
+        from atlas.engine.answers import usable
 
         away = self.unrelated()
         others = [p for languages in away.values() for group in languages.values() for p in group]
-        plain = {
-            p.id: p for p in (*chain.from_iterable(self.own.values()), *usable(self.model, others, self.options.at))
-        }
-        self.writer.add_prompts(plain.values())
-        self.progress.step(f"measuring the {purpose} table")
-        found = measure(self.model, [Case(p) for p in plain.values()], budget=self.budget)
-        before = dict(zip(plain, found, strict=True))
+        kept = {p.id for p in usable(self.model, others, self.options.at) if self._has_value(p)}
         away = {
-            fact: {code: [p for p in group if p.id in plain] for code, group in languages.items()}
+            fact: {code: [p for p in group if p.id in kept] for code, group in languages.items()}
             for fact, languages in away.items()
         }
-        rows = list(self._rows(evaluation, purpose, wanted, away))
-        self.progress.start(len(rows), 0, "interventions")
-        for start in range(0, len(rows), PORTION):
-            part = rows[start : start + PORTION]
-            scope: Any = self.options.scope  # checked at the start
-            after = measure(self.model, [case for _, case in part], scope, self.budget, self.options.at)
-            table = [row | before[case.prompt.id].beside(now) for (row, case), now in zip(part, after, strict=True)]
-            self.writer.load("intervention", pa.Table.from_pylist(table, schema=schema.arrow("intervention")))
-            self.progress.advance(len(part))
-        self.progress.finish()
+        row = {"evaluation": evaluation, "purpose": purpose, "replace": self.options.replace}
+        return Measuring(
+            self.writer, self.progress, self.model, self.budget, self.own, away, row, self.options.scope,
+            self.options.at, self.replacing, self.options.seed,
+        )  # fmt: skip
 
-    def _rows(
-        self,
-        evaluation: int,
-        purpose: str,
-        wanted: Sequence[Intervention],
-        away: Mapping[int, Mapping[str, list[Prompt]]],
-    ) -> "Iterator[tuple[dict[str, Any], Case]]":
-        """Yield what is put to the model, as rows of `intervention` without the measured columns, and as cases."""
-        from atlas.engine.answers import Case
-
-        for intervention in wanted:
-            for action, factor in ACTIONS.items():
-                row = _named(evaluation, purpose, intervention, action, self.scope)
-                for prompt in self.own[intervention.fact]:
-                    if prompt.language in intervention.measured:
-                        yield {**row, "prompt": prompt.id, "related": True}, Case(prompt, intervention.neurons, factor)
-                for code in intervention.measured:
-                    for other in away[intervention.fact].get(code, ()):
-                        yield {**row, "prompt": other.id, "related": False}, Case(other, intervention.neurons, factor)
+    def _has_value(self, prompt: Prompt) -> bool:
+        return self.replacing is None or self.replacing.reason(prompt) is None
 
     def unrelated(self) -> dict[int, dict[str, list[Prompt]]]:
         """Return for every fact the prompts of an unrelated one, by language, from all that the atlas holds."""
@@ -255,31 +259,3 @@ class Job:
 
     def _table(self, view: str, evaluation: int) -> pa.Table:
         return self.writer.sql(f"FROM {view} WHERE evaluation = ? ORDER BY ALL", [evaluation])
-
-
-def _named(evaluation: int, purpose: str, intervention: Intervention, action: str, scope: str) -> dict[str, Any]:
-    layers, neurons = ([n[i] for n in intervention.neurons] for i in (0, 1))
-    what = (
-        intervention.run,
-        intervention.fact,
-        list(intervention.languages),
-        intervention.source,
-        layers,
-        neurons,
-        action,
-        scope,
-    )
-    return {
-        "intervention": stable_id("intervention", evaluation, purpose, *what),
-        "evaluation": evaluation,
-        "purpose": purpose,
-        "run": intervention.run,
-        "fact": intervention.fact,
-        "languages": list(intervention.languages),
-        "source": intervention.source,
-        "action": action,
-        "scope": scope,
-        "layers": layers,
-        "neurons": neurons,
-        "replace": "zero",
-    }

@@ -50,6 +50,9 @@ def evaluate(
     scope: Annotated[
         str, typer.Option(help="Where neurons are changed: query, which is the position that --at names, or all.")
     ] = "query",
+    replace: Annotated[
+        str, typer.Option(help="What a suppressed neuron becomes: zero, mean or swap.", metavar="VALUE")
+    ] = "zero",
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     out: Annotated[
         Path | None, typer.Option(help="Write both tables here, as CSV and Markdown.", metavar="FOLDER")
@@ -59,11 +62,13 @@ def evaluate(
     figure: Annotated[Path | None, typer.Option(hidden=True)] = None,
     to: Destination = STDOUT,
 ) -> None:
-    """Print what localisation is worth: what suppressing and enhancing the neurons of each scorer does.
+    """Print what localisation is worth: what suppressing, enhancing and injecting the neurons of each scorer does.
 
     The first table compares the scorers at equal numbers of neurons, the second measures neurons of one language in
-    another, of two together, and LIKN, all on the same facts. Scores that the atlas lacks are computed first. With
-    `--curve`: what cutting the first neurons of each scorer costs its own and unrelated facts, by how many are cut.
+    another, of two together, and LIKN, all on the same facts. To inject is to put the neurons' values into the same
+    template filled with another fact, and to ask for this fact's object. Scores that the atlas lacks are computed
+    first. With `--curve`: what cutting the first neurons of each scorer costs its own and unrelated facts, by how many
+    are cut.
     """
     if planted:
         diagnostics.note("`atlas evaluate --planted` is `atlas exam` now")
@@ -80,8 +85,8 @@ def evaluate(
 
     options = EvaluateOptions(
         **choice.given(), db=db, languages=split(languages), relations=split(relations), limit=limit,
-        methods=methods, method=likn_method, neurons=neurons, definition=definition, scope=scope, seed=seed,
-        at=at.value,
+        methods=methods, method=likn_method, neurons=neurons, definition=definition, scope=scope, replace=replace,
+        seed=seed, at=at.value,
     )  # fmt: skip
     if curve:
         from atlas.evaluation.curves import curves

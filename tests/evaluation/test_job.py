@@ -1,14 +1,19 @@
 """The evaluation job and its views, against numbers worked out from the rows by other means."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 import torch
+from by_hand import put_by_hand, read_by_hand
 
 import atlas
+from atlas.engine.replacing import replacing
 from atlas.errors import UsageError
 from atlas.evaluation.job import EvaluateOptions, evaluate
+from atlas.facts import Fact, Label, Prompt
 from atlas.models import load_model
 from atlas.models.readout import features_of_ids, token_probability
 from atlas.models.scaling import scaled
@@ -33,13 +38,13 @@ def rows(folder, query, *params):
 
 def test_every_condition_is_there_on_the_same_facts(done):
     _, _, found = done
-    table = found.localisation.to_pylist()
+    table = [r for r in found.localisation.to_pylist() if r["action"] != "inject"]
     assert {(r["method"], r["source"]) for r in table} == {(m, "top") for m in METHODS} | {("kn", "other")}
     assert {r["facts"] for r in table} == {found.facts} == {6}
     assert {(r["language"], r["action"]) for r in table} == {
         (language, action) for language in ("en", "fr") for action in ("suppress", "enhance")
     }
-    cross = found.cross_lingual.to_pylist()
+    cross = [r for r in found.cross_lingual.to_pylist() if r["action"] != "inject"]
     assert {r["source"] for r in cross} == {"top", "both", "likn", "other", "random"}
     assert {r["facts"] for r in cross} == {found.facts_with_likn}
 
@@ -50,7 +55,7 @@ def test_every_condition_has_as_many_neurons(done):
         folder,
         "SELECT purpose, fact, CASE purpose WHEN 'localisation' THEN languages END AS language, "
         "list(DISTINCT len(neurons)) AS sizes, count(DISTINCT source) AS sources FROM intervention "
-        "WHERE source <> 'both' GROUP BY ALL",
+        "WHERE source <> 'both' AND action <> 'inject' GROUP BY ALL",
     )
     assert {(row["purpose"], row["sources"]) for row in counts} == {("localisation", 2), ("cross-lingual", 4)}
     assert all(len(row["sizes"]) == 1 for row in counts)
@@ -61,7 +66,13 @@ def test_every_condition_has_as_many_neurons(done):
 def test_no_cell_is_missing(done):
     _, _, found = done
     for table in (found.localisation, found.cross_lingual):
-        assert all(column.null_count == 0 for column in table.columns)
+        injected = pc.equal(table["action"], "inject")
+        assert all(column.null_count == 0 for column in table.filter(pc.invert(injected)).columns)
+        empty = {name for name in table.column_names if table.filter(injected)[name].null_count}
+        assert empty == {
+            "change_unrelated", "log_change_unrelated", "success_rate", "success_rate_low", "success_rate_high",
+            "success_rate_both",
+        }  # fmt: skip
         for name in ("log_change", "log_odds_change", "rank_change", "lost", "gained"):
             low, mean, high = (table[f"{name}{end}"].to_pylist() for end in ("_low", "", "_high"))
             assert all(a - 1e-9 <= b <= c + 1e-9 for a, b, c in zip(low, mean, high, strict=True))
@@ -93,7 +104,7 @@ def test_a_row_is_what_the_model_says_under_the_intervention(done, facts):
     folder, _, _ = done
     model = load_model(str(folder / "model"))
     prompts = {prompt.id: prompt for prompt in facts.prompts()}
-    for row in rows(folder, "SELECT * FROM intervention ORDER BY hash(intervention, prompt) LIMIT 20"):
+    for row in rows(folder, "FROM intervention WHERE action <> 'inject' ORDER BY hash(intervention, prompt) LIMIT 20"):
         neurons = list(zip(row["layers"], row["neurons"], strict=True))
         total = 0.0
         for step in model.steps(prompts[row["prompt"]]):
@@ -133,7 +144,74 @@ def test_the_view_gives_the_means_of_the_rows(done):
 
 
 def same(row, want):
-    return all(row[key] == want[key] for key in ("run", "source", "language"))
+    return row["action"] != "inject" and all(row[key] == want[key] for key in ("run", "source", "language"))
+
+
+def test_injected_values_are_those_of_the_fact_put_in_by_hand(done, facts):
+    folder, _, _ = done
+    model = load_model(str(folder / "model"))
+    prompts = {prompt.id: prompt for prompt in facts.prompts()}
+    query = "FROM intervention WHERE action = 'inject' AND purpose = ? ORDER BY hash(intervention, prompt) LIMIT 15"
+    for purpose in ("localisation", "cross-lingual"):
+        for row in rows(folder, query, purpose):
+            receiver = prompts[row["prompt"]]
+            own = [p for p in prompts.values() if p.fact.id == row["fact"] and [p.language] == row["languages"]]
+            if row["languages"] == [receiver.language]:
+                own = [p for p in own if p.template == receiver.template]
+            read = [read_by_hand(model, p) for p in own]
+            values = read[0] if len(own) == 1 else np.mean([steps.mean(0) for steps in read], axis=0)[None]
+            label = Label(receiver.fact.labels[receiver.language].subject, own[0].fact.object)
+            asked = Prompt(Fact(receiver.fact.relation, "s", "o", {receiver.language: label}), receiver.template)
+            neurons = list(zip(row["layers"], row["neurons"], strict=True))
+            expected = put_by_hand(model, asked, neurons, values)
+            assert row["probability_after"] == pytest.approx(expected, rel=1e-4)
+            assert row["probability_before"] == pytest.approx(put_by_hand(model, asked, [], values), rel=1e-4)
+
+
+def test_values_are_put_into_another_fact_of_the_relation_beside_a_third_ones_and_random_neurons(done):
+    folder, _, _ = done
+    found = rows(
+        folder,
+        "SELECT i.*, own.relation AS a, own.object AS c, other.relation AS b, other.object AS d, "
+        "prompt.language FROM intervention AS i JOIN fact AS own ON own.fact = i.fact JOIN prompt USING (prompt) "
+        "JOIN fact AS other ON other.fact = prompt.fact WHERE action = 'inject'",
+    )
+    assert all(row["a"] == row["b"] and row["c"] != row["d"] for row in found)
+    assert {(row["purpose"], row["source"]) for row in found} == {
+        *(("localisation", source) for source in ("top", "other", "random")),
+        *(("cross-lingual", source) for source in ("top", "likn", "other", "random")),
+    }
+    pairs = {(*row["languages"], row["language"]) for row in found if row["purpose"] == "cross-lingual"}
+    assert pairs == {(a, b) for a in ("en", "fr") for b in ("en", "fr")}
+    sizes = {}
+    for row in found:
+        place = row["languages"][0] if row["purpose"] == "localisation" else None
+        sizes.setdefault((row["purpose"], row["fact"], place), set()).add(len(row["neurons"]))
+    assert {len(counts) for counts in sizes.values()} == {1}
+
+
+@pytest.mark.parametrize("how", ["mean", "swap"])
+def test_suppressed_neurons_take_the_values_that_are_asked_for(done, facts, how):
+    folder, options, zero = done
+    found = evaluate(replace(options, replace=how, methods=("kn",)))
+    assert found.evaluation != zero.evaluation
+    assert set(found.localisation["replace"].to_pylist()) == {how}
+    assert set(zero.localisation["replace"].to_pylist()) == {"zero"}
+    model = load_model(str(folder / "model"))
+    prompts = {prompt.id: prompt for prompt in facts.prompts()}
+    query = (
+        "FROM intervention WHERE evaluation = ? AND action = 'suppress' ORDER BY hash(intervention, prompt) LIMIT 12"
+    )
+    rule = replacing(model, how, list(prompts.values()), options.seed)
+    for row in rows(folder, query, found.evaluation):
+        prompt, neurons = prompts[row["prompt"]], list(zip(row["layers"], row["neurons"], strict=True))
+        (values,) = rule.values([prompt])
+        assert row["probability_after"] == pytest.approx(put_by_hand(model, prompt, neurons, values.numpy()), rel=1e-4)
+
+
+def test_values_of_one_position_are_not_put_everywhere(done):
+    with pytest.raises(UsageError, match="--scope"):
+        evaluate(replace(done[1], replace="swap", scope="all"))
 
 
 def test_doing_it_again_gives_the_same_tables(done):

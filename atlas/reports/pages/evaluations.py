@@ -26,18 +26,19 @@ LOCALISATION = Query(
     "localisation",
     "Localisation",
     f"""
-SELECT action, language, method, source, facts, neurons, prompts, {_MEASURES.strip()}
+SELECT action, replace, language, method, source, facts, neurons, prompts, {_MEASURES.strip()}
 FROM localisation WHERE evaluation = $evaluation
 """,
     "action DESC, language, method, source",
-    note="Suppressing sets the neurons to zero, enhancing doubles them. Intervals are bootstrap 95 % over facts. Read "
-    "the change of log-odds first: the success rate is a ratio without bound.",
+    note="Suppressing sets the neurons to what `replace` says, enhancing doubles them. Injecting puts their values "
+    "into the same template filled with another fact, and asks for the injected fact's object. Intervals are bootstrap "
+    "95 % over facts. Read the change of log-odds first: the success rate is a ratio without bound.",
 )
 CROSS_LINGUAL = Query(
     "cross-lingual",
     "Across languages",
     f"""
-SELECT action, measured, source, languages, method, facts, neurons, prompts, {_MEASURES.strip()}
+SELECT action, replace, measured, source, languages, method, facts, neurons, prompts, {_MEASURES.strip()}
 FROM cross_lingual WHERE evaluation = $evaluation
 """,
     "action DESC, measured, source, languages, method",
@@ -93,7 +94,11 @@ class Kind:
     views: Mapping[str, str]
 
 
-_ACTIONS = {"suppress": "The neurons at zero", "enhance": "The neurons doubled"}
+_ACTIONS = {
+    "suppress": "The neurons cut",
+    "enhance": "The neurons doubled",
+    "inject": "The neurons' values in another fact's prompts: the injected object",
+}
 KINDS = {
     "localisation": Kind("How well each scorer locates facts", (LOCALISATION,), charts.localisation, _ACTIONS),
     "cross-lingual": Kind(
@@ -122,6 +127,11 @@ class Evaluation:
     def bound(self) -> dict[str, object]:
         """What the queries ask for."""
         return {"evaluation": self.id}
+
+    @property
+    def views(self) -> list[str]:
+        """The pictures that its rows have numbers for."""
+        return [view for view in self.kind.views if any(row.get("action", view) == view for row in self.rows)]
 
     def address(self, part: int = 1) -> str:
         """Return its page, or that of a further part of its first table."""
@@ -159,7 +169,7 @@ def _page(
     note = f"Part {part} of {len(links)}. {first.note}" if links else ""
     table = tables.table(first, rows, found.bound, note=note)
     rest = tuple(tables.asked(query, found.bound) for query in others if part == 1)
-    pictures = tuple(found.picture(view, f"#{table.id}") for view in found.kind.views if part == 1)
+    pictures = tuple(found.picture(view, f"#{table.id}") for view in found.views if part == 1)
     section = Section("results", found.model, figures=_figures(found), pictures=pictures, tables=(table, *rest))
     return EvaluationPage(tables.site, found.kind.title, (section,), found.name, str(found.id), links)
 

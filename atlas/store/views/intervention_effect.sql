@@ -3,10 +3,13 @@ CREATE OR REPLACE MACRO log_probability(p) AS ln(greatest(p, 1e-300));
 CREATE OR REPLACE MACRO log_odds(p) AS ln(greatest(p, 1e-300)) - ln(greatest(1 - p, 1e-16));
 
 -- What suppressing and enhancing neurons does (METHOD 4, Eq. 11), for each fact: means over its prompts in the language
--- `measured`, and over the unrelated ones put to the model under the same intervention.
+-- `measured`, and over the unrelated ones put to the model under the same intervention. `inject` puts the values that the
+-- neurons have in the fact's prompts of `languages` into the same template filled with another fact of the relation, and
+-- asks for the injected fact's object: `gained` says how often it becomes the argmax, `log_change` how far it moves.
 CREATE OR REPLACE VIEW intervention_effect AS
 SELECT
     i.evaluation, i.purpose, i.run, i.source, i.languages, prompt.language AS measured, i.action, i.scope, i.fact,
+    any_value(i.replace) AS replace,
     any_value(len(i.neurons))::INTEGER AS n_neurons,
     count(*) FILTER (i.related)::INTEGER AS prompts,
     avg(i.probability_after / greatest(i.probability_before, 1e-300) - 1) FILTER (i.related) AS change,
@@ -71,7 +74,7 @@ bounds AS (
 means AS (
     SELECT
         evaluation, purpose, run, source, languages, measured, action, scope, grouping,
-        count(*)::INTEGER AS facts, avg(n_neurons) AS neurons, sum(prompts)::INTEGER AS prompts,
+        any_value(replace) AS replace, count(*)::INTEGER AS facts, avg(n_neurons) AS neurons, sum(prompts)::INTEGER AS prompts,
         avg(change) AS change, avg(change_unrelated) AS change_unrelated,
         avg(log_change) AS log_change, avg(log_change_unrelated) AS log_change_unrelated,
         avg(log_odds_change) AS log_odds_change, avg(rank_change) AS rank_change,
@@ -82,7 +85,7 @@ means AS (
 )
 SELECT
     m.evaluation, m.purpose, m.run, model.name AS model, run.method, m.source, m.languages, m.measured, m.action,
-    m.scope, m.facts, m.neurons, m.prompts,
+    m.scope, m.replace, m.facts, m.neurons, m.prompts,
     m.change, m.change_unrelated,
     m.log_change, b.log_change[1] AS log_change_low, b.log_change[2] AS log_change_high, m.log_change_unrelated,
     m.log_odds_change, b.log_odds_change[1] AS log_odds_change_low, b.log_odds_change[2] AS log_odds_change_high,
@@ -90,9 +93,9 @@ SELECT
     m.lost, b.lost[1] AS lost_low, b.lost[2] AS lost_high,
     m.gained, b.gained[1] AS gained_low, b.gained[2] AS gained_high,
     m.success_rate, b.success_rate[1] AS success_rate_low, b.success_rate[2] AS success_rate_high,
-    sum(m.success_rate) OVER (
+    CASE WHEN m.action <> 'inject' THEN sum(m.success_rate) OVER (
         PARTITION BY m.evaluation, m.purpose, m.run, m.source, m.languages, m.measured, m.scope
-    ) AS success_rate_both
+    ) END AS success_rate_both
 FROM means AS m
 LEFT JOIN bounds AS b ON b.grouping = m.grouping
 JOIN run ON run.run = m.run

@@ -2,7 +2,7 @@
 -- they were found in; and, as `other`, those of another fact of the same relation.
 CREATE OR REPLACE VIEW localisation AS
 SELECT
-    evaluation, run, model, method, source, measured AS language, action, scope, facts, neurons, prompts,
+    evaluation, run, model, method, source, measured AS language, action, scope, replace, facts, neurons, prompts,
     COLUMNS('^(change|log_|rank_|lost|gained|success_).*')
 FROM intervention_summary
 WHERE purpose = 'localisation';

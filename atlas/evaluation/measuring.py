@@ -1,0 +1,142 @@
+"""Interventions put to the model, and the rows of the table `intervention` that come of them (METHOD 4)."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from atlas import schema
+from atlas.evaluation.interventions import Chosen, Intervention, injected
+from atlas.facts import Prompt
+from atlas.ids import stable_id
+from atlas.running.progress import Progress
+
+if TYPE_CHECKING:
+    from atlas.engine.answers import Case
+    from atlas.engine.batches import Budget
+    from atlas.engine.replacing import Replacing
+    from atlas.models import LanguageModel, Position
+    from atlas.store import Writer
+
+ACTIONS = {"suppress": 0.0, "enhance": 2.0}
+PORTION = 2048
+"""Cases that are measured between two signs of progress."""
+Asked = tuple[dict[str, Any], "Case"]
+"""A row without its measured columns, and what is put to the model for it."""
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """Measures one table of an evaluation.
+
+    `own` and `away` are the prompts of each fact and, by language, of an unrelated one; `row` is what all rows say.
+    Neurons are changed at the position `at`, or everywhere by `scope`; suppressed ones become what `replacing` has.
+    """
+
+    writer: "Writer"
+    progress: Progress
+    model: "LanguageModel"
+    budget: "Budget"
+    own: Mapping[int, Sequence[Prompt]]
+    away: Mapping[int, Mapping[str, Sequence[Prompt]]]
+    row: Mapping[str, Any]
+    scope: Any
+    at: "Position"
+    replacing: "Replacing | None"
+    seed: int
+
+    def load(self, chosen: Chosen) -> None:
+        """Put the interventions to the model, then the neurons' values to their receivers, and load the rows."""
+        self._change(chosen.interventions)
+        self._inject(chosen)
+
+    def _change(self, wanted: Sequence[Intervention]) -> None:
+        from atlas.engine.answers import Case, measure
+
+        others = (group for languages in self.away.values() for group in languages.values())
+        plain = {p.id: p for p in chain(*self.own.values(), *others)}
+        self.writer.add_prompts(plain.values())
+        self.progress.step(f"measuring the {self.row['purpose']} table")
+        found = measure(self.model, [Case(p) for p in plain.values()], budget=self.budget)
+        before = dict(zip(plain, found, strict=True))
+        rows = list(self._rows(wanted))
+        for part in self._portions(rows):
+            valued = self._valued(part)
+            after = measure(self.model, [case for _, case in valued], self.scope, self.budget, self.at)
+            self._store(
+                row | before[case.prompt.id].beside(now) for (row, case), now in zip(valued, after, strict=True)
+            )
+
+    def _inject(self, chosen: Chosen) -> None:
+        """Put the values of neurons into other facts' prompts (METHOD 4, *inject*)."""
+        from atlas.evaluation.injecting import injections, put_in
+
+        shape = self.model.info.layers, self.model.info.neurons
+        wanted = injected(chosen, shape, self.seed)
+        self.progress.step(f"putting values into other facts' prompts for the {self.row['purpose']} table")
+        for part in self._portions(list(injections(self.model, wanted, chosen.receivers, self.own, self.at))):
+            found = put_in(self.model, part, self.budget, self.at)
+            self._store(
+                self._named(one.of, "inject", self.at)
+                | {"prompt": one.receiver.id, "related": True}
+                | before.beside(after)
+                for one, (before, after) in zip(part, found, strict=True)
+            )
+
+    def _portions(self, rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
+        """Yield the rows in portions, showing progress."""
+        self.progress.start(len(rows), 0, "interventions")
+        for start in range(0, len(rows), PORTION):
+            yield rows[start : start + PORTION]
+            self.progress.advance(min(PORTION, len(rows) - start))
+        self.progress.finish()
+
+    def _store(self, rows: Iterator[dict[str, Any]]) -> None:
+        self.writer.load("intervention", pa.Table.from_pylist(list(rows), schema=schema.arrow("intervention")))
+
+    def _valued(self, part: Sequence[Asked]) -> Sequence[Asked]:
+        """Return rows and cases with what suppressed neurons become, where that is not zero."""
+        from atlas.engine.replacing import gathered
+
+        if self.replacing is None:
+            return part
+        cut = [case for row, case in part if row["action"] == "suppress"]
+        values = iter(gathered(self.replacing.values, [(case.prompt, case.neurons) for case in cut]))
+        return [
+            (row, replace(case, values=next(values)) if row["action"] == "suppress" else case) for row, case in part
+        ]
+
+    def _rows(self, wanted: Sequence[Intervention]) -> Iterator[Asked]:
+        """Yield what is put to the model, as rows of `intervention` without the measured columns, and as cases."""
+        from atlas.engine.answers import Case
+
+        scope = "all" if self.scope == "all" else self.at
+        for intervention in wanted:
+            for action, factor in ACTIONS.items():
+                row = self._named(intervention, action, scope)
+                for prompt in self.own[intervention.fact]:
+                    if prompt.language in intervention.measured:
+                        yield {**row, "prompt": prompt.id, "related": True}, Case(prompt, intervention.neurons, factor)
+                for code in intervention.measured:
+                    for other in self.away[intervention.fact].get(code, ()):
+                        yield {**row, "prompt": other.id, "related": False}, Case(other, intervention.neurons, factor)
+
+    def _named(self, of: Intervention, action: str, scope: str) -> dict[str, Any]:
+        """Return the columns that say what is done; the id is of all of them."""
+        layers, neurons = ([n[i] for n in of.neurons] for i in (0, 1))
+        languages = list(of.languages)
+        what = (of.run, of.fact, languages, of.source, layers, neurons, action, scope)
+        return {
+            **self.row,
+            "intervention": stable_id("intervention", self.row["evaluation"], self.row["purpose"], *what),
+            "run": of.run,
+            "fact": of.fact,
+            "languages": languages,
+            "source": of.source,
+            "action": action,
+            "scope": scope,
+            "layers": layers,
+            "neurons": neurons,
+        }

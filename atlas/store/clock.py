@@ -1,9 +1,13 @@
 """Stopping a query when its time is up."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _GRACE = 5.0
 """Seconds that a query has to notice an interrupt; some functions never look."""
@@ -40,3 +44,23 @@ class Clock:
                 return
         if self.give_up is not None:
             self.give_up()
+
+
+def within(
+    seconds: float | None, interrupt: Callable[[], None], made: Iterator[T], late: Callable[[], Exception]
+) -> Iterator[T]:
+    """Yield what is `made`; raises `late()` once making it took more than `seconds` (None for no end) all together."""
+    left, clock = seconds, Clock(None, interrupt)
+    try:
+        while True:
+            clock, began = Clock(left, interrupt), time.monotonic()
+            with clock.running():
+                each = next(made)
+            left = None if left is None else max(left - (time.monotonic() - began), 0)
+            yield each
+    except StopIteration:
+        return
+    except Exception as error:
+        if clock.rang:
+            raise late() from error
+        raise

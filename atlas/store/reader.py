@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import duckdb
 
 from atlas.errors import LimitError, StoreError
 from atlas.store import statements
-from atlas.store.clock import Clock
+from atlas.store.clock import Clock, within
 from atlas.store.connection import first_line, is_damage, translate
 from atlas.store.result import Params, Result, names_apart
 
@@ -104,9 +104,7 @@ class Reader:
                 return self._rows(query, params, most_bytes)
         except StoreError as error:
             if clock.rang:
-                raise LimitError(
-                    f"The query of {self.path} was stopped after {self.seconds:g} s, its limit."
-                ) from error
+                raise self._late() from error
             raise
 
     def _rows(self, query: str, params: Params, most_bytes: int | None) -> pa.Table:
@@ -120,16 +118,24 @@ class Reader:
             raise self._failed(error) from error
 
     def stream(self, query: str, params: Params = (), *, rows: int = 100_000) -> pa.RecordBatchReader:
-        """Return the rows of `query` in batches of `rows`, for results that outgrow memory; raises StoreError."""
+        """Return the rows of `query` in batches of `rows`, for results that outgrow memory; raises StoreError.
+
+        The time that DuckDB takes for all of them counts for the atlas's limit: past it the next batch is a LimitError.
+        """
+        import pyarrow as pa
+
         self._check(query)
         try:
             # A cursor of its own, so that other queries may run before the last batch is read.
             cursor = self._connection.cursor()
             self._streams.append(cursor)
-            found = _relation(cursor, query, params)
-            return _empty().to_reader() if found is None else _apart(found.to_arrow_reader(rows))
+            batches = within(self.seconds, cursor.interrupt, _batches(cursor, query, params, rows), self._late)
+            return _apart(pa.RecordBatchReader.from_batches(next(batches), batches))
         except duckdb.Error as error:
             raise self._failed(error) from error
+
+    def _late(self) -> LimitError:
+        return LimitError(f"The query of {self.path} was stopped after {self.seconds:g} s, its limit.")
 
     def query(self, query: str, params: Params = ()) -> Result:
         """Return the rows of `query` as a Result; raises StoreError."""
@@ -198,6 +204,14 @@ class Reader:
                 "you trust it."
             )
         return None
+
+
+def _batches(cursor: duckdb.DuckDBPyConnection, query: str, params: Params, rows: int) -> Iterator[Any]:
+    """Yield the schema of a query's rows, then these in batches of `rows`."""
+    found = _relation(cursor, query, params)
+    reader = _empty().to_reader() if found is None else found.to_arrow_reader(rows)
+    yield reader.schema
+    yield from reader
 
 
 def _apart(reader: pa.RecordBatchReader) -> pa.RecordBatchReader:

@@ -8,7 +8,7 @@ import pytest
 from store.world import MODEL, Probed, World, batch, fill
 
 import atlas
-from atlas.errors import StoreError, UsageError
+from atlas.errors import LimitError, StoreError, UsageError
 from atlas.facts import Fact, FactSet, Label
 from atlas.store.queries import THRESHOLDS
 
@@ -151,6 +151,14 @@ def test_streams(reader):
     batches = reader.stream("FROM range(2500)", rows=1000)
     assert reader.sql("SELECT 1 AS one").num_rows == 1
     assert sum(batch.num_rows for batch in batches) == 2500
+
+
+def test_the_time_limit_counts_for_streamed_rows(path):
+    endless = "SELECT * FROM range(1000000000) a, range(1000000000) b"
+    with atlas.open(path, timeout=0.5) as opened, pytest.raises(LimitError, match=r"stopped after 0\.5 s"):
+        sum(batch.num_rows for batch in opened.stream(endless))
+    with atlas.open(path, timeout=0.5) as opened, pytest.raises(LimitError, match=r"stopped after 0\.5 s"):
+        opened.stream("SELECT sum(a.range + b.range) FROM range(1000000000) a, range(1000000000) b").read_all()
 
 
 def test_html_is_escaped_and_short(reader):

@@ -24,6 +24,7 @@ from atlas.running.scores import begin_run
 from atlas.running.settings import checked
 from atlas.running.stopping import orderly_stop
 from atlas.running.work import Batch
+from atlas.store.forgetting import clear
 
 if TYPE_CHECKING:
     from atlas.attribution import Settings
@@ -43,7 +44,8 @@ class BuildOptions(ModelChoice):
     `threads` None is 1 for each worker of Ray. `shard` is the part of the plan to compute; `cluster` says where Ray
     does it, None is this process.
     `settings` are fields of `atlas.attribution.Settings`; those not given keep their defaults. `twin` is the seed of
-    an untrained twin that is put to the same prompts once the model's own run is whole, None for no twin.
+    an untrained twin that is put to the same prompts once the model's own run is whole, None for no twin. `again`
+    takes out first what the run holds, and what was measured of its neurons.
     """
 
     dataset: str = BUNDLED
@@ -58,6 +60,7 @@ class BuildOptions(ModelChoice):
     cluster: ClusterOptions | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     twin: int | None = None
+    again: bool = False
 
     @property
     def is_default(self) -> bool:
@@ -81,6 +84,8 @@ def build(options: BuildOptions, progress: Progress | None = None) -> Summary:
     """
     started = monotonic()
     progress = progress or Progress()
+    if options.again and options.cluster is not None:
+        raise UsageError("A run is done again by this process, not on Ray workers, whose rows of before may be left.")
     plan = read_plan(options, progress)
     with ExitStack() as stack:
         # An atlas that is there is opened first: a second writer should not wait for a model to load.
@@ -264,4 +269,7 @@ def _workers(
 def _start(options: BuildOptions, writer: "Writer", plan: Plan, settings: "Settings", workbench: Workbench) -> int:
     writer.add_facts(plan.facts)
     writer.add_prompts(plan.facts.prompts())
-    return begin_run(writer, workbench.info, settings, options.dtype, workbench.versions)
+    run = begin_run(writer, workbench.info, settings, options.dtype, workbench.versions)
+    if options.again:
+        clear(writer, run)
+    return run

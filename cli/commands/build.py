@@ -91,6 +91,9 @@ def build(
             help="Put the same prompts to the model's untrained twin; by default for demo-mbert's own facts alone.",
         ),
     ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Take out what the atlas holds of this run first, and compute all of it.")
+    ] = False,
     knockout: Annotated[
         bool, typer.Option("--knockout", help="Then knock out the facts' neurons, as `atlas knockout` does.")
     ] = False,
@@ -134,6 +137,7 @@ def build(
         db=db,
         shard=part,
         cluster=_cluster(engine, ray_address, workers, gpus_per_worker, shards_to),
+        again=again,
         settings={"method": method, "at": at.value, "seed": seed, **_given(settings)},
     )
     if options.is_default if twin is None else twin:

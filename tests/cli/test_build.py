@@ -9,6 +9,7 @@ from content import content
 
 import atlas
 from atlas.cli.output.progress import TerminalProgress
+from atlas.store.digest import digest
 
 # Two facts in English and in French with two templates each, two in Chinese and one currency with one.
 PROMPTS = 2 * 2 + 2 * 2 + 2 + 1
@@ -272,3 +273,21 @@ def test_every_stored_neuron_is_read_in_all_prompts_of_its_language(build, db):
     for row in read.to_pylist():
         assert row["q05"] <= row["q25"] <= row["q50"] <= row["q75"] <= row["q95"]
         assert row["position"] == "query"
+
+
+def test_a_build_again_puts_right_what_the_run_holds_and_a_run_can_be_forgotten(build, shell, db):
+    run = _summary(build("--json"))["run"]
+    with atlas.open(db, "a") as writer:
+        before = digest(writer)
+        writer.sql("UPDATE probe SET status = 'unspellable', probability = NULL, max_score = NULL")
+    assert _summary(build("--json"))["attributed"] == 0
+    assert _summary(build("--again", "--json"))["attributed"] == PROMPTS
+    with atlas.open(db) as opened:
+        assert digest(opened) == before
+    ended = shell("runs", "forget", run, "--db", db)
+    assert ended.code == 0
+    assert ended.out.startswith(f"Forgot run {run}: 1 of run, ")
+    assert shell("runs", "forget", run, "--db", db).code == 2
+    assert shell("runs", "drop", run, "--db", db).code == 2
+    with atlas.open(db) as opened:
+        assert len(opened.runs()) == 0

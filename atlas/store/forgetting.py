@@ -1,0 +1,58 @@
+"""Taking a run out of an atlas, or what it holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from atlas import schema
+from atlas.errors import UsageError
+
+if TYPE_CHECKING:
+    from atlas.store.writer import Writer
+
+_OF_RUNS = {
+    table.name: column.nullable for table in schema.TABLES.values() for column in table.columns if column.name == "run"
+}
+"""Tables with a run, and whether their rows can do without."""
+
+
+def forget(writer: Writer, run: int) -> Mapping[str, int]:
+    """Remove a run with everything of it in one transaction; return how many rows of which table were removed.
+
+    Edits stay: they say no more where their neurons come from. Facts, prompts and the model stay too. Raises UsageError
+    for a run that is not there, and for one that other runs are made of: its untrained twins and unions.
+    """
+    _check(writer, run)
+    with writer.transaction():
+        removed = clear(writer, run)
+        for table, nullable in _OF_RUNS.items():
+            if nullable:
+                writer.sql(f"UPDATE {table} SET run = NULL WHERE run = ?", [run])
+        writer.sql("DELETE FROM run WHERE run = ?", [run])
+    return {"run": 1, **removed}
+
+
+def clear(writer: Writer, run: int) -> Mapping[str, int]:
+    """Remove what a run measured, and what was measured of its neurons, in one transaction; the run itself stays."""
+    with writer.transaction():
+        removed = {
+            table: int(writer.sql(f"DELETE FROM {table} WHERE run = ?", [run])["Count"][0].as_py())
+            for table, nullable in _OF_RUNS.items()
+            if table != "run" and not nullable
+        }
+    return {table: rows for table, rows in removed.items() if rows}
+
+
+def _check(writer: Writer, run: int) -> None:
+    known = writer.sql("SELECT run FROM run WHERE run = ?", [run]).num_rows
+    if not known:
+        raise UsageError(f"{writer.path} has no run {run}; `atlas runs` lists them.")
+    query = """
+        SELECT run.run FROM run WHERE run.twin_of = $run
+        UNION
+        SELECT knockout_source.run FROM knockout_source WHERE source = $run AND knockout_source.run <> $run
+    """
+    others = [str(other) for other in writer.sql(query, {"run": run})["run"].to_pylist()]
+    if others:
+        raise UsageError(f"Run {run} is what run {' and run '.join(others)} is made of; forget that one first.")

@@ -8,7 +8,7 @@ from atlas.exam.results import TARGETS, Row, sums
 if TYPE_CHECKING:
     import altair as alt
 
-COLOURS = ("#0072b2", "#56b4e9", "#999999", "#e69f00", "#d55e00", "#009e73", "#cc79a7", "#b8a800", "#000000")
+COLOURS = ("#0072b2", "#56b4e9", "#999999", "#e69f00", "#d55e00", "#009e73", "#cc79a7", "#b8a800", "#000000", "#882255")
 
 
 def figure(rows: Sequence[Row]) -> str:

@@ -97,7 +97,7 @@ ORDER BY max(found.score) OVER (PARTITION BY found.fact) DESC, found.fact, found
 _EXCHANGED = """
 SELECT count(*) AS exchangeable, coalesce(sum(observed), 0)::INTEGER AS observed,
     coalesce(sum(in_exchanged_facts), 0)::DOUBLE AS exchanged
-FROM likn_exchange_of((SELECT definition_of('default', $run)), NULL)
+FROM likn_exchange_of((SELECT definition_of('default', $run)), NULL, false)
 WHERE control = 'same relation' AND in_exchanged_facts IS NOT NULL
 """
 

@@ -28,8 +28,9 @@ def test_a_build_stores_what_two_languages_share_of_a_name(build, masked, causal
             (subject, of[relation, key, language]["subject"]),
             (answer, of[relation, key, language]["object"]),
         ):
-            assert ids
-            assert set(ids) <= _tokens(tokenizer, name)
+            # A byte pair may reach over a name's edge; a word piece never does.
+            assert set(ids) & _tokens(tokenizer, name)
+            assert family == "gpt2" or set(ids) <= _tokens(tokenizer, name)
     pairs = {(row["relation"], row["subject"], row["language_a"], row["language_b"]): row for row in found}
     codes = {(r[0], r[4]): sorted(x[1] for x in rows if (x[0], x[4]) == (r[0], r[4])) for r in rows}
     assert set(pairs) == {(*key, a, b) for key, each in codes.items() for a, b in combinations(each, 2)}

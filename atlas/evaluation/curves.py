@@ -80,13 +80,14 @@ def _costs(
     from atlas.engine.answers import usable
     from atlas.engine.replacing import replacing
 
-    every, away = [p for f in job.held.facts for p in usable(job.model, job.prompts.of(f))], job.unrelated()
-    source = replacing(job.model, replace, every, seed, job.budget)
+    at, away = job.options.at, job.unrelated()
+    every = [p for f in job.held.facts for p in usable(job.model, job.prompts.of(f), at)]
+    source = replacing(job.model, replace, every, seed, job.budget, at)
     job.progress.step(f"cutting neurons, replaced by {replace}")
     job.progress.start(len(facts), 0, "facts")
     costs = []
     for fact in facts:
-        sides = (job.own[fact], usable(job.model, [p for group in away[fact].values() for p in group]))
+        sides = (job.own[fact], usable(job.model, [p for group in away[fact].values() for p in group], at))
         pair = [_cost(job, source, rankings, fact, prompts) for prompts in sides]
         costs += [pair] if np.isfinite(pair).all() else []
         job.progress.advance(1)
@@ -107,7 +108,7 @@ def _cost(
     if not prompts:
         return np.full((len(rankings), len(COUNTS)), np.nan)
     cases = [*map(Case, prompts), *_cases(source, rankings, fact, prompts)]
-    probability = np.array([one.probability for one in measure(job.model, cases, budget=job.budget)])
+    probability = np.array([one.probability for one in measure(job.model, cases, budget=job.budget, at=job.options.at)])
     before, after = probability[: len(prompts)], probability[len(prompts) :].reshape(len(prompts), len(rankings), -1)
     spoken = np.array([prompt.language for prompt in prompts])
     costs = [1 - after[spoken == code].sum(0) / before[spoken == code].sum() for code in np.unique(spoken)]

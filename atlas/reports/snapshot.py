@@ -99,7 +99,8 @@ def take(source: "atlas.Atlas", selection: Selection) -> Snapshot:
     relations = {row["relation"]: cut(row["name"]) for row in source.sql("FROM relation ORDER BY relation").to_pylist()}
     _check(source, selection, relations)
     source.scratch(_RUNS, [list(runs_of_models(source))])
-    for statement in _VIEWS:
+    placed = bool(len(source.sql("SELECT run FROM run WHERE settings ->> 'at' = 'subject' LIMIT 1")))
+    for statement in (*(each if placed else f"{each} LIMIT 0" for each in _POSITIONS), *_VIEWS):
         source.scratch(statement)
     bound = {"facts": selection.facts, "relations": list(selection.relations or relations)}
     source.scratch(_FACTS, bound)
@@ -140,6 +141,18 @@ WHERE list_contains(?::BIGINT[], run.run)
 """
 
 _SHOWN = "run IN (SELECT run FROM shown_run UNION ALL SELECT twin FROM twin WHERE run IN (SELECT run FROM shown_run))"
+
+_POSITIONS = (
+    f"""
+CREATE OR REPLACE TEMP TABLE position_neuron AS
+SELECT k.fact, shown.model, coalesce(run.settings ->> 'at', 'query') AS position, k.language, k.layer,
+    k.neuron, k.score
+FROM knowledge_neuron_all AS k JOIN run ON run.run = k.run
+JOIN shown_run AS shown ON shown.model = run.model AND shown.method = run.method
+WHERE k.definition = '{DEFINITION}' AND run.twin_of IS NULL""",
+    "CREATE OR REPLACE TEMP TABLE position_profile AS SELECT * FROM position_profile",
+)
+"""What is asked where some run is at the subject; the others are filled with nothing."""
 
 _VIEWS = (
     f"""

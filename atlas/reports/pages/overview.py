@@ -85,6 +85,17 @@ GROUP BY ALL
 """,
     "language",
 )
+POSITIONS = Query(
+    "positions",
+    "Where neurons are at each position",
+    """
+SELECT model, method, position, layer, knowledge_neurons, likn, same_relation, other_relations
+FROM position_profile WHERE language IS NULL
+""",
+    "model, method, position, layer",
+    note="At the query and at the subject's last token: pairs of a fact and a knowledge neuron over all languages, "
+    "of a fact and a LIKN, and as many LIKN as exchanged facts of the relation, and of others, have there.",
+)
 EDITS = Query(
     "edits",
     "Edits",
@@ -106,7 +117,7 @@ def draft(snapshot: Snapshot, sections: Callable[[], tuple[Section, ...]]) -> Dr
 
 def _page(snapshot: Snapshot, sections: Callable[[], tuple[Section, ...]]) -> OverviewPage:
     tables = Tables(snapshot, addresses.OVERVIEW)
-    lists = (tables.asked(query, {}) for query in (RELATIONS, LANGUAGES, EDITS, RUNS, SKIPPED))
+    lists = (tables.asked(query, {}) for query in (RELATIONS, LANGUAGES, POSITIONS, EDITS, RUNS, SKIPPED))
     return OverviewPage(
         site=tables.site,
         title=cut(snapshot.source.path.name),

@@ -1,0 +1,58 @@
+-- Where the neurons lie at each position (METHOD 2): per layer and language (NULL: over all), how many pairs of a fact and
+-- a knowledge neuron and of a fact and a LIKN there are, and beside the LIKNs those of exchanged facts, of the same
+-- relation and of others (METHOD 3). Runs of different positions are different rows.
+
+-- The definitions with every run of the model and method in use, whatever its position.
+CREATE OR REPLACE MACRO definition_at_positions() AS (
+    SELECT list(d) FROM (
+        SELECT
+            definition.*, NULL::BIGINT AS run,
+            (
+                SELECT list(run.run) FROM run
+                WHERE run.model = meant.model AND run.method = meant.method AND run.twin_of IS NULL
+            ) AS sources
+        FROM run_in_use AS meant JOIN definition USING (definition)
+    ) AS d
+);
+
+CREATE OR REPLACE MACRO position_profile_of(definitions) AS TABLE
+WITH shared AS (
+    SELECT definition, run, 'likn' AS kind, fact, layer, neuron, languages FROM likn_of(definitions)
+    UNION ALL
+    SELECT b.definition, b.run, b.control AS kind, b.fact, b.layer, b.neuron, list(b.language) AS languages
+    FROM borrowed_neuron_of(definitions, true) AS b
+    JOIN coverage_of(definitions) AS coverage
+        ON coverage.definition = b.definition AND coverage.run = b.run AND coverage.fact = b.fact
+    JOIN (SELECT unnest(definitions) AS d) AS chosen ON chosen.d.definition = b.definition
+    WHERE coverage.n_languages > 1
+    GROUP BY b.definition, b.run, b.control, b.fact, b.layer, b.neuron
+    HAVING count(*) >= coalesce(any_value(chosen.d.min_languages), any_value(coverage.n_languages))
+),
+pair AS (
+    SELECT definition, run, 'knowledge neuron' AS kind, layer, [language] AS languages
+    FROM knowledge_neuron_of(definitions)
+    UNION ALL
+    SELECT definition, run, kind, layer, languages FROM shared
+),
+cell AS (
+    SELECT definition, run, kind, layer, unnest(list_append(languages, NULL)) AS language FROM pair
+)
+SELECT
+    cell.definition, cell.run, coalesce(any_value(run.settings) ->> 'at', 'query') AS position, cell.layer, cell.language,
+    count(*) FILTER (cell.kind = 'knowledge neuron') AS knowledge_neurons,
+    count(*) FILTER (cell.kind = 'likn') AS likn,
+    count(*) FILTER (cell.kind = 'same relation') AS same_relation,
+    count(*) FILTER (cell.kind = 'other relations') AS other_relations
+FROM cell JOIN run ON run.run = cell.run
+GROUP BY cell.definition, cell.run, cell.layer, cell.language;
+
+CREATE OR REPLACE VIEW position_profile_all AS
+FROM position_profile_of(every_definition());
+
+CREATE OR REPLACE VIEW position_profile AS
+WITH meant AS MATERIALIZED (SELECT definition_at_positions() AS asked)
+SELECT
+    found.position, found.layer, found.language, found.knowledge_neurons, found.likn, found.same_relation,
+    found.other_relations, run_name.model, run_name.method, found.definition, found.run
+FROM position_profile_of((SELECT asked FROM meant)) AS found
+JOIN run_name ON run_name.run = found.run;

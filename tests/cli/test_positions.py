@@ -120,7 +120,7 @@ def test_an_evaluation_changes_neurons_where_they_were_found(both, shell, db):
     assert any(row["a"] != row["b"] for row in rows)
 
 
-@pytest.mark.parametrize("command", [("knockout", "--from", "amig"), ("check", "--evaluate")])
+@pytest.mark.parametrize("command", [("knockout", "--from", "amig"), ("check", "--evaluate", "--from", "amig")])
 def test_without_a_run_at_the_position_the_command_that_makes_one_is_named(both, shell, masked, db, command):
     ended = shell(*command, "--model", masked, "--at", "subject", "--db", db)
     assert ended.code == 2

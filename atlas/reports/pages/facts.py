@@ -7,6 +7,7 @@ from typing import Any
 from atlas.reports import addresses
 from atlas.reports.cells import cell, cut, shown
 from atlas.reports.context import Cell, Column, FactPage, Figure, Label, Picture, Section, Table
+from atlas.reports.pages.positions import AT_BOTH
 from atlas.reports.pages.shared import (
     SHARED,
     Draft,
@@ -152,29 +153,7 @@ QUALIFY row_number() OVER (
     note=f"Knowledge neurons by any scorer, at most {MOST_COMPARED} of a language, those that most scorers find first; "
     "first_round above 1 says that `peel` found it only once others were cut.",
 )
-POSITIONS = Query(
-    "positions",
-    "At the query and at the subject",
-    f"""
-FROM (
-    SELECT
-        fact, model, language, layer, neuron,
-        max(score) FILTER (position = 'query') AS at_query, max(score) FILTER (position = 'subject') AS at_subject
-    FROM position_neuron
-    WHERE fact = $fact AND model = $model AND model IN (SELECT model FROM position_neuron WHERE position = 'subject')
-    GROUP BY ALL
-)
-QUALIFY row_number() OVER (
-    PARTITION BY fact, model, language
-    ORDER BY at_query IS NULL OR at_subject IS NULL, greatest(at_query, at_subject) DESC, layer, neuron
-) <= {MOST_COMPARED}
-""",
-    "model, language, at_query IS NULL OR at_subject IS NULL, greatest(at_query, at_subject) DESC, layer, neuron",
-    hidden=("fact", "model"),
-    note="Scores of the knowledge neurons where the answer is asked and at the subject's last token, at most "
-    f"{MOST_COMPARED} of a language; those found at both come first.",
-)
-QUERIES = (LABELS, EDITS, WARNINGS, CONTROL, PROMPTS, NEURONS, POSITIONS, SETS, EFFECTS, SCORERS)
+QUERIES = (LABELS, EDITS, WARNINGS, CONTROL, PROMPTS, NEURONS, AT_BOTH, SETS, EFFECTS, SCORERS)
 
 
 def pages(snapshot: Snapshot) -> Iterator[Draft]:
@@ -206,7 +185,7 @@ def _label(snapshot: Snapshot, tables: Tables, row: Row) -> Label:
 
 def _section(tables: Tables, fact: int, run: Run, every: Mapping[str, list[Row]]) -> Section:
     bound = {"fact": fact, "run": run.run, "model": run.model}
-    asked = (WARNINGS, CONTROL, PROMPTS, NEURONS, POSITIONS, SETS, EFFECTS, SCORERS)
+    asked = (WARNINGS, CONTROL, PROMPTS, NEURONS, AT_BOTH, SETS, EFFECTS, SCORERS)
     rows = {query.name: of_run(run, every[query.name]) for query in asked}
     graphs = tuple(_graph(tables.language(str(code)).text, sets) for code, sets in by("language", rows["dkn"]).items())
     return section(
@@ -216,7 +195,7 @@ def _section(tables: Tables, fact: int, run: Run, every: Mapping[str, list[Row]]
         pictures=_heat(rows["neurons"], run),
         tables=(
             _side_by_side(tables, rows["neurons"], bound),
-            *((tables.table(POSITIONS, rows["positions"], bound),) if rows["positions"] else ()),
+            *((tables.table(AT_BOTH, rows["positions"], bound),) if rows["positions"] else ()),
             tables.table(PROMPTS, rows["prompts"], bound),
             tables.table(SETS, rows["dkn"], bound, pictures=graphs),
             tables.table(EFFECTS, rows["effects"], bound),

@@ -6,6 +6,7 @@ from functools import partial
 from atlas.reports import addresses
 from atlas.reports.cells import cut
 from atlas.reports.context import Evidence, OverviewPage, Section
+from atlas.reports.pages.positions import PROFILE
 from atlas.reports.pages.shared import Draft, figures
 from atlas.reports.query import Query
 from atlas.reports.snapshot import DEFINITION, Snapshot
@@ -85,17 +86,6 @@ GROUP BY ALL
 """,
     "language",
 )
-POSITIONS = Query(
-    "positions",
-    "Where neurons are at each position",
-    """
-SELECT model, method, position, layer, knowledge_neurons, likn, same_relation, other_relations
-FROM position_profile WHERE language IS NULL
-""",
-    "model, method, position, layer",
-    note="At the query and at the subject's last token: pairs of a fact and a knowledge neuron over all languages, "
-    "of a fact and a LIKN, and as many LIKN as exchanged facts of the relation, and of others, have there.",
-)
 EDITS = Query(
     "edits",
     "Edits",
@@ -117,7 +107,7 @@ def draft(snapshot: Snapshot, sections: Callable[[], tuple[Section, ...]]) -> Dr
 
 def _page(snapshot: Snapshot, sections: Callable[[], tuple[Section, ...]]) -> OverviewPage:
     tables = Tables(snapshot, addresses.OVERVIEW)
-    lists = (tables.asked(query, {}) for query in (RELATIONS, LANGUAGES, POSITIONS, EDITS, RUNS, SKIPPED))
+    lists = (tables.asked(query, {}) for query in (RELATIONS, LANGUAGES, PROFILE, EDITS, RUNS, SKIPPED))
     return OverviewPage(
         site=tables.site,
         title=cut(snapshot.source.path.name),

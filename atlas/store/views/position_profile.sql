@@ -1,6 +1,7 @@
 -- Where the neurons lie at each position (METHOD 2): per layer and language (NULL: over all), how many pairs of a fact and
 -- a knowledge neuron and of a fact and a LIKN there are, and beside the LIKNs those of exchanged facts, of the same
--- relation and of others (METHOD 3). Runs of different positions are different rows.
+-- relation and of others (METHOD 3); of both also those across scripts, whose languages share no token of the fact's names
+-- (METHOD 3b; 0 where no tokens of names are stored). Runs of different positions are different rows.
 
 -- The definitions with every run of the model and method in use, whatever its position.
 CREATE OR REPLACE MACRO definition_at_positions() AS (
@@ -29,20 +30,26 @@ WITH shared AS (
     HAVING count(*) >= coalesce(any_value(chosen.d.min_languages), any_value(coverage.n_languages))
 ),
 pair AS (
-    SELECT definition, run, 'knowledge neuron' AS kind, layer, [language] AS languages
+    SELECT definition, run, 'knowledge neuron' AS kind, layer, [language] AS languages, NULL AS apart
     FROM knowledge_neuron_of(definitions)
     UNION ALL
-    SELECT definition, run, kind, layer, languages FROM shared
+    SELECT s.definition, s.run, s.kind, s.layer, s.languages, spelled_apart(spelling.names, s.languages) AS apart
+    FROM shared AS s
+    JOIN run ON run.run = s.run
+    LEFT JOIN fact_spelling AS spelling ON spelling.model = run.model AND spelling.fact = s.fact
 ),
 cell AS (
-    SELECT definition, run, kind, layer, unnest(list_append(languages, NULL)) AS language FROM pair
+    SELECT definition, run, kind, layer, apart, unnest(list_append(languages, NULL)) AS language FROM pair
 )
 SELECT
     cell.definition, cell.run, coalesce(any_value(run.settings) ->> 'at', 'query') AS position, cell.layer, cell.language,
     count(*) FILTER (cell.kind = 'knowledge neuron') AS knowledge_neurons,
     count(*) FILTER (cell.kind = 'likn') AS likn,
     count(*) FILTER (cell.kind = 'same relation') AS same_relation,
-    count(*) FILTER (cell.kind = 'other relations') AS other_relations
+    count(*) FILTER (cell.kind = 'other relations') AS other_relations,
+    count(*) FILTER (cell.kind = 'likn' AND cell.apart) AS across_scripts,
+    count(*) FILTER (cell.kind = 'same relation' AND cell.apart) AS same_relation_across,
+    count(*) FILTER (cell.kind = 'other relations' AND cell.apart) AS other_relations_across
 FROM cell JOIN run ON run.run = cell.run
 GROUP BY cell.definition, cell.run, cell.layer, cell.language;
 
@@ -53,6 +60,6 @@ CREATE OR REPLACE VIEW position_profile AS
 WITH meant AS MATERIALIZED (SELECT definition_at_positions() AS asked)
 SELECT
     found.position, found.layer, found.language, found.knowledge_neurons, found.likn, found.same_relation,
-    found.other_relations, run_name.model, run_name.method, found.definition, found.run
+    found.other_relations, found.across_scripts, found.same_relation_across, found.other_relations_across, run_name.model, run_name.method, found.definition, found.run
 FROM position_profile_of((SELECT asked FROM meant)) AS found
 JOIN run_name ON run_name.run = found.run;

@@ -1,0 +1,41 @@
+"""What pages show of both positions: the profile of the overview, and the neurons of a fact."""
+
+from atlas.reports.query import Query
+
+MOST = 30
+
+PROFILE = Query(
+    "positions",
+    "Where neurons are at each position",
+    """
+SELECT
+    model, method, position, layer, knowledge_neurons, likn, same_relation, other_relations, across_scripts,
+    same_relation_across
+FROM position_profile WHERE language IS NULL
+""",
+    "model, method, position, layer",
+    note="At the query and at the subject's last token: pairs of a fact and a knowledge neuron over all languages, "
+    "of a fact and a LIKN, and as many LIKN as exchanged facts of the relation, and of others, have there.",
+)
+AT_BOTH = Query(
+    "positions",
+    "At the query and at the subject",
+    f"""
+FROM (
+    SELECT
+        fact, model, language, layer, neuron,
+        max(score) FILTER (position = 'query') AS at_query, max(score) FILTER (position = 'subject') AS at_subject
+    FROM position_neuron
+    WHERE fact = $fact AND model = $model AND model IN (SELECT model FROM position_neuron WHERE position = 'subject')
+    GROUP BY ALL
+)
+QUALIFY row_number() OVER (
+    PARTITION BY fact, model, language
+    ORDER BY at_query IS NULL OR at_subject IS NULL, greatest(at_query, at_subject) DESC, layer, neuron
+) <= {MOST}
+""",
+    "model, language, at_query IS NULL OR at_subject IS NULL, greatest(at_query, at_subject) DESC, layer, neuron",
+    hidden=("fact", "model"),
+    note="Scores of the knowledge neurons where the answer is asked and at the subject's last token, at most "
+    f"{MOST} of a language; those found at both come first.",
+)

@@ -1,0 +1,44 @@
+"""Sufficiency on planted models: one neuron's value says its object in another fact's prompt, and nothing else does."""
+
+import pytest
+
+from atlas.engine.batches import Budget
+from atlas.evaluation.injecting import injections, put_in
+from atlas.evaluation.interventions import Intervention
+from atlas.planted import Circuit, PlantConfig, plant
+
+CIRCUITS = [Circuit("knowledge", 0), Circuit("independent", 1), Circuit("knowledge", 2), Circuit("independent", 3)]
+
+
+@pytest.fixture(scope="module", params=["bert", "gpt2"])
+def planted(request):
+    return plant(PlantConfig(family=request.param), CIRCUITS, seed=0)
+
+
+def put(planted, fact, neurons, taken, measured):
+    """Put the values of `neurons`, taken in one language, into the other fact of the relation; before and after."""
+    model, own = planted.language_model("planted"), {}
+    for prompt in planted.facts.prompts():
+        own.setdefault(prompt.fact.id, []).append(prompt)
+    (receiver,) = [f for f in planted.facts.facts if f.relation == fact.relation and f.id != fact.id]
+    of = Intervention(0, fact.id, (taken,), "top", tuple(sorted(neurons)), (measured,))
+    wanted = list(injections(model, [of], {fact.id: receiver}, own, "query"))
+    assert wanted
+    return [(a.probability, b.probability) for a, b in put_in(model, wanted, Budget.of(model), "query")]
+
+
+def test_the_planted_neuron_is_enough_and_another_one_is_not(planted):
+    first, _, third, _ = planted.facts.facts
+    own, other = (planted.truth.knowledge[fact.id, "en"] for fact in (first, third))
+    for before, after in put(planted, first, own, "en", "en"):
+        assert before < 0.05
+        assert after > 0.2
+    for _, after in put(planted, first, other, "en", "en"):
+        assert after < 0.05
+
+
+def test_a_language_independent_neuron_is_enough_in_another_language(planted):
+    _, fact, *_ = planted.facts.facts
+    for before, after in put(planted, fact, planted.truth.independent[fact.id], "en", "de"):
+        assert before < 0.05
+        assert after > 0.2

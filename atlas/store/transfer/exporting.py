@@ -15,7 +15,8 @@ from atlas.store import structure
 from atlas.store.connection import first_line, quoted
 from atlas.store.opening import open
 from atlas.store.reader import Reader
-from atlas.store.transfer.manifest import NAME, File, Manifest, checksum, read
+from atlas.store.transfer.card import CARD, card
+from atlas.store.transfer.manifest import NAME, File, Manifest, checksum, read, text_checksum
 
 Format = Literal["parquet", "csv", "jsonl"]
 
@@ -35,13 +36,25 @@ def export(db: Path, folder: Path, format_: Format = "parquet", tables: Sequence
     _check(folder)
     with outputs.whole_folder(folder, "--out") as part:
         with open(db) as opened:
-            names = _known(opened, tables)
             structure.require_tables(opened, opened.catalog, str(db))
-            files = tuple(file for name in names for file in _written(opened, name, part, format_))
-            versions = {"neuron-atlas": version("neuron-atlas"), "duckdb": version("duckdb")}
-            manifest = Manifest(format_, opened.info(), versions, files)
+            files = tuple(file for name in _known(opened, tables) for file in _written(opened, name, part, format_))
+            text = card(opened, files)
+            manifest = Manifest(format_, opened.info(), _versions(), files, text_checksum(text))
         manifest.write(part)
+        (part / CARD).write_bytes(text.encode())
     return manifest
+
+
+def _versions() -> dict[str, str]:
+    return {name: version(name) for name in ("neuron-atlas", "duckdb")}
+
+
+def _made(folder: Path) -> set[Path]:
+    """Return the files of the export in a folder; its card only if nobody changed it."""
+    found = read(folder)
+    own = folder / CARD
+    whole = own.is_file() and not own.is_symlink() and checksum(own) == found.card
+    return {folder / NAME, *(folder / file.path for file in found.files), *([own] if whole else ())}
 
 
 def _check(folder: Path) -> None:
@@ -49,7 +62,7 @@ def _check(folder: Path) -> None:
     if folder.is_symlink() or not folder.is_dir():
         outputs.check_empty(folder, "--out")
     there = (folder / NAME).is_file()
-    made = {folder / NAME, *(folder / file.path for file in read(folder).files)} if there else set()
+    made = _made(folder) if there else set()
     folders = {path.parent for path in made}
     for path in folder.rglob("*"):
         if path.is_symlink() or path not in (folders if path.is_dir() else made):

@@ -29,12 +29,16 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """All files of an export; `atlas` is what the exported file said of itself, `versions` what wrote the export."""
+    """All files of an export; `atlas` is what the exported file said of itself, `versions` what wrote the export.
+
+    `card` is the checksum of its card, nothing in exports that have none.
+    """
 
     format: str
     atlas: Mapping[str, str]
     versions: Mapping[str, str]
     files: tuple[File, ...]
+    card: str = ""
 
     def write(self, folder: Path) -> None:
         """Write the manifest into `folder`."""
@@ -64,7 +68,8 @@ def _check(found: Manifest) -> None:
             raise ValueError(f"what it says of {file.path} has the wrong shape")
         if not _inside(file.path):
             raise ValueError(f"it names {file.path}, outside the folder")
-    if not isinstance(found.format, str) or not isinstance(found.atlas, dict) or not isinstance(found.versions, dict):
+    kinds = ((found.format, str), (found.card, str), (found.atlas, dict), (found.versions, dict))
+    if not all(isinstance(value, kind) for value, kind in kinds):
         raise ValueError("what it says of the atlas has the wrong shape")
     twice = [path for path, count in Counter(PurePosixPath(file.path) for file in found.files).items() if count > 1]
     if twice:
@@ -75,6 +80,11 @@ def checksum(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def text_checksum(text: str) -> str:
+    """Return the SHA-256 of a text in UTF-8, in hexadecimal."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _inside(path: object) -> bool:

@@ -34,7 +34,7 @@ def fill_others(writer):
         columns = schema.TABLES[name].content
         row = {column.name: None if column.nullable else EXAMPLES[column.type] for column in columns}
         if name == "run":
-            row["status"] = "done"
+            row |= {"status": "done", "settings": '{"floor": 0.01}'}
         writer.load(name, pa.Table.from_pylist([row], schema=schema.arrow(name)))
 
 

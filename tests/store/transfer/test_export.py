@@ -9,6 +9,7 @@ from store.transfer.rows import change, digest_of, wrong_scores
 
 from atlas import schema
 from atlas.errors import StoreError, UsageError
+from atlas.store.transfer.card import CARD
 from atlas.store.transfer.exporting import TABLES, export
 from atlas.store.transfer.importing import import_parquet
 from atlas.store.transfer.manifest import NAME, checksum
@@ -32,13 +33,27 @@ def test_a_full_circle(whole, exported, into):
 def test_the_manifest_names_every_file(whole, exported):
     manifest = json.loads((exported / NAME).read_text("utf-8"))
     there = {path.relative_to(exported).as_posix() for path in exported.rglob("*") if path.is_file()}
-    assert {file["path"] for file in manifest["files"]} | {NAME} == there
+    assert {file["path"] for file in manifest["files"]} | {NAME, CARD} == there
     assert {file["table"] for file in manifest["files"]} == set(TABLES)
     for file in manifest["files"]:
         path = exported / file["path"]
         assert (file["sha256"], file["bytes"]) == (checksum(path), path.stat().st_size)
         assert file["rows"] == pq.read_metadata(path).num_rows
     assert (manifest["format"], manifest["atlas"]["schema"]) == ("parquet", f"{schema.VERSION:04}")
+
+
+def test_the_card_says_what_is_there_and_is_the_makers_once_changed(whole, exported):
+    text = (exported / CARD).read_text("utf-8")
+    front, body = text.split("---\n")[1], text.split("---\n")[2]
+    assert {line.split(": ")[1] for line in front.splitlines() if "config_name" in line} == set(TABLES)
+    files = [line.removeprefix("  - ") for line in front.splitlines() if line.startswith("  - ")]
+    assert all((exported / file).is_file() for file in files)
+    rows = pq.read_metadata(exported / "language.parquet").num_rows
+    assert f"| language | {rows:,} | {schema.TABLES['language'].meaning} |" in body
+    assert "\u202e" not in text
+    (exported / CARD).write_text(text + "License: mine.\n", "utf-8")
+    with pytest.raises(UsageError, match=r"holds README.md, which no export made"):
+        export(whole, exported)
 
 
 @pytest.mark.parametrize("format_", ["csv", "jsonl"])
@@ -53,11 +68,11 @@ def test_text_formats_hold_the_same_values(whole, tmp_path, format_):
 
 def test_an_export_goes_over_an_export_and_over_nothing_else(whole, exported):
     export(whole, exported, "csv", ["fact"])
-    assert {path.name for path in exported.iterdir()} == {NAME, "fact.csv"}
+    assert {path.name for path in exported.iterdir()} == {NAME, CARD, "fact.csv"}
     (exported / "notes.txt").write_text("mine")
     with pytest.raises(UsageError, match=r"holds notes.txt, which no export made"):
         export(whole, exported)
-    assert {path.name for path in exported.iterdir()} == {NAME, "fact.csv", "notes.txt"}
+    assert {path.name for path in exported.iterdir()} == {NAME, CARD, "fact.csv", "notes.txt"}
 
 
 def test_folders_and_tables_that_cannot_be(whole, tmp_path):

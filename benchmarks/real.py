@@ -1,0 +1,115 @@
+"""A real model: the engine against plain hooks in float64, probabilities against transformers' own, seconds a prompt.
+
+    python -m benchmarks.real MODEL [exact] [probabilities] [cost] [--prompts N]
+
+MODEL is what `atlas build --model` takes: a folder, a GGUF file, `smollm2`. Prompts are of the bundled facts in
+English, of as many relations as there are, those that the model can use. Nothing is downloaded.
+"""
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from itertools import islice
+
+import torch
+
+from atlas.attribution import Settings, attribute
+from atlas.attribution.engine import score_steps
+from atlas.attribution.quadrature import gauss_legendre
+from atlas.attribution.reference import reference_baselines, reference_scores
+from atlas.doctor.outcome import relative
+from atlas.doctor.throughout import unrounded
+from atlas.engine.answers import reason
+from atlas.engine.batches import StepBatch
+from atlas.facts import Prompt, read
+from atlas.facts.selection import in_turn, with_facts
+from atlas.models import LanguageModel, Step, load_model
+from benchmarks.clock import timed, unit
+from benchmarks.tables import Cell, Table
+
+NODES = 2
+WORDS = 2
+BUDGET = 1 << 28
+SCORERS = ("kn", "amig-mean", "amig", "joint")
+
+
+def main() -> None:
+    """Print the tables that are asked for, or all."""
+    sections: Mapping[str, Callable[[str, int], Table]] = {
+        "exact": exact, "probabilities": probabilities, "cost": cost,
+    }  # fmt: skip
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model")
+    parser.add_argument("sections", nargs="*", help=", ".join(sections))
+    parser.add_argument("--prompts", type=int, default=10)
+    given = parser.parse_args()
+    for name in given.sections or sections:
+        print(sections[name](given.model, given.prompts).text(), flush=True)
+
+
+def exact(name: str, count: int) -> Table:
+    """Return how far scores of the first, middle and last layer are from one path at a time by hooks, in float64."""
+    model = load_model(name, device="cpu", dtype="float64")
+    layers, rows = [0, model.info.layers // 2, model.info.layers - 1], []
+    with unrounded(model):
+        for prompt in _prompts(model, count):
+            first = model.steps(prompt)[0]
+            step = replace(first, words=first.words[:WORDS])
+            rows.append([prompt.text, *(f"{_difference(model, step, layers, each):.1e}" for each in ("kn", "amig"))])
+    title = f"Scores of layers {layers} against hooks, as a share of the largest, {model.info.name}, float64"
+    return Table(title, ("prompt", "kn", "amig"), rows, note=f"{NODES} nodes; of `amig` the first {WORDS} words.")
+
+
+def _difference(model: LanguageModel, step: Step, layers: Sequence[int], method: str) -> float:
+    rule, held = gauss_legendre(NODES), method == "kn"
+    settings = Settings(method=method, nodes=NODES, max_nodes=NODES)
+    found, _ = score_steps(model, StepBatch.of(model, [step]), settings, BUDGET)
+    zero = torch.zeros(model.info.layers, model.info.neurons, dtype=model.dtype)
+    wanted = []
+    baselines = [zero] if held else reference_baselines(model, step)
+    for layer in layers:
+        paths = [reference_scores(model, step, layer, own[layer], rule, held=held)[0] for own in baselines]
+        wanted.append(torch.stack(paths).mean(0))
+    return relative(found.scores[0, layers], torch.stack(wanted))
+
+
+def probabilities(name: str, count: int) -> Table:
+    """Return how far stored probabilities are from those of transformers' plain call, token by token, in float32."""
+    model = load_model(name, device="cpu")
+    prompts = _prompts(model, count)
+    rows: list[list[Cell]] = []
+    for prompt, found in zip(prompts, attribute(model, prompts, Settings(method="gradient")), strict=True):
+        wanted = 1.0
+        for step in model.steps(prompt):
+            with torch.no_grad():
+                logits = model.model(torch.tensor([step.ids])).logits[0, step.query]
+            wanted *= float(logits.softmax(-1)[step.target])
+        assert found.probability is not None
+        rows.append([prompt.text, found.rank, wanted, f"{abs(found.probability - wanted):.1e}"])
+    return Table(f"Probabilities, {name}, float32", ("prompt", "rank", "transformers'", "difference"), rows)
+
+
+def cost(name: str, count: int) -> Table:
+    """Return what a prompt takes with each scorer, all prompts in one call, and what became of it."""
+    model = load_model(name, device="cpu")
+    prompts = _prompts(model, count)
+    rows: list[list[Cell]] = []
+    for method in SCORERS:
+        seconds, found = timed(partial(attribute, model, prompts, Settings(method=method)), repeats=1)
+        nodes = max(int(one.layers.nodes.max()) for one in found if one.layers is not None)
+        rows.append([method, seconds / len(prompts), nodes, ", ".join(sorted({one.status for one in found}))])
+    title = f"{name}, float32, {unit()} a prompt, {len(prompts)} prompts, tolerance 1 %"
+    return Table(title, ("scorer", "seconds", "most nodes", "statuses"), rows)
+
+
+def _prompts(model: LanguageModel, count: int) -> list[Prompt]:
+    """Return the first usable prompt of facts of as many relations as there are."""
+    facts = read("bundled", languages=["en"])
+    own = {fact.id: with_facts(facts, [fact]).prompts() for fact in in_turn(facts)[: 4 * count]}
+    first = (next((p for p in prompts if reason(model, p) is None), None) for prompts in own.values())
+    return list(islice((prompt for prompt in first if prompt is not None), count))
+
+
+if __name__ == "__main__":
+    main()

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
+import atlas
+
 DOCS = Path(__file__).parents[2] / "docs"
 BLOCK = re.compile(r"^```(console|pycon)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["tutorial.md", "checking.md"])
+@pytest.mark.parametrize("page", ["tutorial.md", "checking.md", "../README.md"])
 def test_the_tutorial_runs_as_written(page, shell, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
@@ -25,6 +27,14 @@ def test_the_tutorial_runs_as_written(page, shell, tmp_path, monkeypatch):
     assert {kind for kind, _ in blocks} == {"console", "pycon"}
     for kind, text in blocks:
         _console(shell, text) if kind == "console" else _python(page, text, names)
+
+
+def test_the_package_says_of_itself_what_runs(one_built, tmp_path, monkeypatch):
+    monkeypatch.chdir(one_built.parent)
+    _, _, code = atlas.__doc__.partition("\n\n")
+    names = {}
+    exec(code, names)
+    assert isinstance(names["a"], atlas.Atlas)
 
 
 def _console(shell, text):

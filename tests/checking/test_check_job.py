@@ -120,8 +120,8 @@ def test_unknown_names_are_text_and_the_language_is_told(options, facts):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"relation": "P0"}, "no templates of relation"),
-        ({"language": "xx"}, "no usable template in 'xx'"),
+        ({"relation": "P0"}, "There is no relation 'P0'"),
+        ({"language": "xx"}, "There is no language 'xx'"),
         ({"object": "☃"}, "cannot spell"),
         ({"problem": "the object is empty"}, "unusable"),
     ],
@@ -138,13 +138,13 @@ def test_what_cannot_be_judged_says_why(options, facts, change, words):
 
 
 def test_wrong_options_are_usage_errors(options, facts):
-    with pytest.raises(UsageError, match="Evidence"):
+    with pytest.raises(UsageError, match="--evidence cannot be 'astrology'"):
         check_claims(options, [claim_of(facts[0])], "astrology")
-    with pytest.raises(UsageError, match="Condition"):
+    with pytest.raises(UsageError, match="--conditions cannot be 'upside-down'"):
         evaluate_claims(options, conditions=["upside-down"])
-    with pytest.raises(UsageError, match="relations P0"):
+    with pytest.raises(UsageError, match="There is no relation 'P0'"):
         evaluate_claims(options, relations=["P0"])
-    with pytest.raises(UsageError, match="languages xx"):
+    with pytest.raises(UsageError, match="There is no language 'xx'"):
         evaluate_claims(options, languages=["xx"])
     with pytest.raises(UsageError, match="true or no wrong"):
         evaluate_claims(options, limit=1)
@@ -152,7 +152,7 @@ def test_wrong_options_are_usage_errors(options, facts):
         evaluate_claims(replace(options, source="greedy"))
     with pytest.raises(UsageError, match=r"atlas knockout .* --from union"):
         evaluate_claims(replace(options, source="union"))
-    with pytest.raises(UsageError, match="Method 'astrology' is not known"):
+    with pytest.raises(UsageError, match="There is no scorer 'astrology'"):
         evaluate_claims(replace(options, source="astrology"))
 
 

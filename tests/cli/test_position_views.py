@@ -7,6 +7,7 @@ import pytest
 import atlas
 from atlas.attribution import Settings
 from atlas.cli.main import main
+from atlas.engine.label_tokens import label_tokens
 from atlas.planted import Circuit, PlantConfig, plant
 from atlas.running.scores import fill_run
 
@@ -22,12 +23,9 @@ def made(tmp_path_factory):
     with atlas.open(db, "w") as writer:
         writer.add_facts(planted.facts)
         writer.define("default", least=0.01)
-        runs = {
-            at: fill_run(
-                writer, planted.language_model(), [list(planted.facts.prompts())], Settings(method="kn", at=at)
-            )
-            for at in ("query", "subject")
-        }
+        model, prompts = planted.language_model(), list(planted.facts.prompts())
+        runs = {at: fill_run(writer, model, [prompts], Settings(method="kn", at=at)) for at in ("query", "subject")}
+        writer.load("label_token", label_tokens(model, prompts))
     return db, planted, runs
 
 
@@ -38,9 +36,7 @@ def rows(db, query):
 
 def test_the_profile_counts_what_was_planted_by_layer_and_position(made):
     db, planted, runs = made
-    found = rows(
-        db, "SELECT position, run, layer, knowledge_neurons, likn FROM position_profile WHERE language IS NULL"
-    )
+    found = rows(db, "FROM position_profile WHERE language IS NULL")
     for at, run in runs.items():
         truth = planted.truth_at(at)
         pairs = Counter(layer for own in truth.knowledge.values() for layer, _ in own)
@@ -50,6 +46,8 @@ def test_the_profile_counts_what_was_planted_by_layer_and_position(made):
         assert {layer: row["knowledge_neurons"] for layer, row in own.items()} == pairs
         assert {layer: row["likn"] for layer, row in own.items() if row["likn"]} == shared
     assert {row["run"] for row in found} == set(runs.values())
+    # No two languages of a planted fact share a token.
+    assert all(row["across_scripts"] == row["likn"] for row in found)
 
 
 def test_the_profile_by_language_and_its_controls_are_those_of_the_other_views(made):

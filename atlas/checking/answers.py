@@ -1,12 +1,15 @@
 """What is said of the claims that a user asks about, and how it is shown."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from atlas.checking.claims import Claim
+from atlas.statistics import Interval, Judged, measure
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,26 @@ class Answer:
         if self.status != "ok" or self.score is None or self.threshold is None:
             return None
         return self.score > self.threshold
+
+
+def marks(answers: Sequence[Answer], seed: int) -> tuple[int, Mapping[str, Interval]]:
+    """Return how many claims of known truth have a verdict, and accuracy, AUROC and so on over these; see `measure`."""
+    asked = [answer for answer in answers if answer.claim.truth is not None and answer.supported is not None]
+    if not asked:
+        return 0, {}
+    claims = [answer.claim for answer in asked]
+    judged = Judged(
+        scores=np.array([answer.score for answer in asked], dtype=np.float64),
+        supported=np.array([answer.supported for answer in asked], dtype=bool),
+        truth=np.array([claim.truth for claim in claims], dtype=bool),
+        group=_numbered([f"{claim.relation} {claim.language}" for claim in claims]),
+        subject=_numbered([claim.subject for claim in claims]),
+    )
+    return len(asked), measure(judged, seed)
+
+
+def _numbered(names: Sequence[str]) -> NDArray[np.int64]:
+    return np.unique(names, return_inverse=True)[1].astype(np.int64)
 
 
 def answer_rows(answers: Sequence[Answer]) -> pa.Table:

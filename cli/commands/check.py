@@ -1,5 +1,6 @@
 """`atlas check`: is a claim supported by what the model's neurons hold?"""
 
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,6 +25,7 @@ from ..options import (
 )
 from ..output.emit import STDOUT, Destination
 from ..output.formats import Format
+from ..output.summary import counted
 
 if TYPE_CHECKING:
     from atlas.checking.answers import Answer
@@ -134,7 +136,7 @@ def _evaluate(
 
 
 def _judge(options: "CheckOptions", claims: "list[Claim]", evidence: str, to: Destination) -> None:
-    from atlas.checking.answers import answer_rows
+    from atlas.checking.answers import answer_rows, marks
     from atlas.checking.judge import check_claims
 
     from ..output.progress import TerminalProgress
@@ -144,6 +146,14 @@ def _judge(options: "CheckOptions", claims: "list[Claim]", evidence: str, to: De
     unusable = sum(answer.status != "ok" for answer in answers)
     if unusable:
         diagnostics.warning(f"{unusable:,} of {len(answers):,} claims have no verdict; their column `status` says why")
+    known, numbers = marks(answers, options.seed)
+    said = [
+        f"{name} {number.value:.3f} ({number.low:.3f} to {number.high:.3f})"
+        for name, number in numbers.items()
+        if name in ("accuracy", "auroc") and not isnan(number.value)
+    ]
+    if said:
+        diagnostics.talk(f"of {counted(known, 'claim')} with a truth and a verdict: {', '.join(said)}")
 
 
 def _judge_one(options: "CheckOptions", claim: "Claim", evidence: str, to: Destination) -> None:

@@ -4,6 +4,9 @@ import json
 
 import pytest
 
+from atlas.checking.answers import Answer
+from atlas.checking.claims import Claim
+
 CLAIMS = """subject,relation,object,language,truth
 France,P36,Paris,en,true
 Atlantis,P36,Berlin,en,
@@ -44,6 +47,18 @@ def test_a_claim_that_cannot_be_judged_keeps_its_row_and_says_why(check, tmp_pat
     assert "cannot spell" in rows[1]["status"]
     assert "does not know the subject 'Atlantis'" in rows[1]["notes"][0]
     assert "claims have no verdict" in ended.err
+    assert "with a truth" not in ended.err
+
+
+def test_known_truths_are_marked(check, tmp_path, monkeypatch):
+    claims = [Claim("France", "P36", "Paris", "en", True), Claim("Peru", "P36", "Rome", "en", False)]
+    answers = [
+        Answer(claim, "kn", "ok", score=score, threshold=0.5) for claim, score in zip(claims, (0.9, 0.6), strict=True)
+    ]
+    monkeypatch.setattr("atlas.checking.judge.check_claims", lambda *_, **__: answers)
+    (tmp_path / "claims.csv").write_text(CLAIMS, "utf-8")
+    ended = check("--claims", tmp_path / "claims.csv", "--format", "jsonl")
+    assert "of 2 claims with a truth and a verdict: accuracy 0.500 (0.000 to 1.000), auroc 1.000" in ended.err
 
 
 @pytest.mark.parametrize(

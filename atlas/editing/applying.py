@@ -44,6 +44,10 @@ def undo_edit(model: LanguageModel, edit: Edit) -> None:
     """
     index = index_of(model, edit.neurons)
     now = read_columns(model, index)
+    if all(now[layer].dtype == own.dtype and torch.equal(now[layer].cpu(), own) for layer, own in edit.before.items()):
+        raise ModelError(
+            f"Edit {edit.record.id} is already undone in this model, or was never applied to it; nothing was changed."
+        )
     left = shifted({layer: own.to(model.device) for layer, own in edit.before.items()}, edit.delta)
     _expect(now, left, model, "columns that this edit did not leave there (undo later edits of the same neurons first)")
     whole = model.info.digest == edit.record.digest_after

@@ -93,6 +93,8 @@ def _source(dataset: str | Path) -> tuple[Path, Importer]:
     for importer in IMPORTERS:
         if importer.fits(path):
             return path, importer
+    if fault := _no_facts(path):
+        raise DataError(f"{files.name(path)} {fault}.")
     if path.is_file() and files.ending(path) in (".csv", ".tsv"):
         named = ", ".join(map(texts.shown, files.table(path).columns))
         raise DataError(
@@ -101,6 +103,24 @@ def _source(dataset: str | Path) -> tuple[Path, Importer]:
         )
     shapes = "; ".join(shape for importer in IMPORTERS for shape in importer.SHAPES)
     raise DataError(f"{files.name(path)} is no known kind of data set; known are: {shapes}.")
+
+
+def _no_facts(path: Path) -> str | None:
+    """Return what speaks against a file of whatever name, None if nothing does at a glance."""
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        head = file.read(1 << 12)
+    if not head.strip():
+        return "is empty; write a header and a line for each fact into it (docs/facts.md)"
+    if head.startswith(b"%PDF"):
+        return "is a PDF, not a table; save its table as CSV"
+    if head.startswith(b"PK\x03\x04"):
+        return "is a spreadsheet or an archive; save the sheet as CSV, or unpack it"
+    first = head.splitlines()[0]
+    if first.count(b"|") >= len(table.NEEDED) - 1 and b"," not in first:
+        return "is split by |; write it with commas, semicolons or tabs"
+    return None
 
 
 def _because(found: FactSet, languages: Collection[str] | None, relations: Collection[str] | None) -> str:

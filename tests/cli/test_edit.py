@@ -66,6 +66,9 @@ def test_the_saved_model_opens_says_the_new_object_and_is_undone(edit, shell, db
     with atlas.open(db) as opened:
         number = opened.sql("SELECT edit FROM edit")["edit"][0].as_py()
     assert shell("edit", "undo", number, "--model", tmp_path / "edited", "--db", db).code == 0
+    again = shell("edit", "undo", number, "--model", tmp_path / "edited", "--db", db)
+    assert again.code == 1
+    assert "already undone" in again.err
     before = weights(masked)
     assert all(torch.equal(value, before[name]) for name, value in weights(tmp_path / "edited").items())
 

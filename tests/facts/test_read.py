@@ -173,3 +173,21 @@ def test_a_limit_does_not_hang_on_the_order_of_lines(plant, row):
         for order in (rows, rows[::-1])
     ]
     assert chosen[0] == chosen[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("a.csv", b"", "is empty"),
+        ("a.tsv", b" \n\n", "is empty"),
+        ("a.csv", b"%PDF-1.7 ...", "is a PDF"),
+        ("a.pdf", b"%PDF-1.7 ...", "is a PDF"),
+        ("a.xlsx", b"PK\x03\x04...", "is a spreadsheet or an archive"),
+        ("a.csv", b"relation|language|subject|object\nP1|en|a|b\n", "is split by |"),
+    ],
+)
+def test_a_file_that_holds_no_table_is_told_by_what_it_is(tmp_path, name, content, message):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError) as caught:
+        read(tmp_path / name)
+    assert f"{name} {message}" in str(caught.value)

@@ -83,7 +83,7 @@ def test_a_view_is_its_macro_at_the_same_thresholds(holding, world, tau, normali
             macro = f"{view}_at(tau := {tau}, share := 0.4, normalization := '{normalization}'{extra})"
             by_macro, by_view = (
                 rows(atlas, f"SELECT * EXCLUDE (definition) FROM {source} ORDER BY ALL")
-                for source in (macro, f"(FROM {view} WHERE definition = 'mine')")
+                for source in (macro, f"(FROM {view}_all WHERE definition = 'mine')")
             )
             assert by_macro == by_view, view
 
@@ -95,7 +95,7 @@ def test_macros_without_arguments_are_the_default_definition(holding, world):
         for view in VIEWS:
             by_macro, by_view = (
                 rows(atlas, f"SELECT * EXCLUDE (definition) FROM {source} ORDER BY ALL")
-                for source in (f"{view}_at()", f"(FROM {view} WHERE definition = 'default')")
+                for source in (f"{view}_at()", f"(FROM {view}_all WHERE definition = 'default')")
             )
             assert by_macro == by_view, view
 

@@ -14,6 +14,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 _ORDERLY: list["Stop"] = []
+_TAKEN: list["Stop"] = []
 
 
 GRACE = 2.0
@@ -43,8 +44,11 @@ class Stop:
 
 
 def is_orderly() -> bool:
-    """Return whether a job will stop by itself after the batch at hand, so that its queries are better left alone."""
-    return bool(_ORDERLY)
+    """Return whether a job will stop by itself after the batch at hand, so that its queries are better left alone.
+
+    So are those that come after it, which say what was done, if it was the job that the last signal asked.
+    """
+    return bool(_ORDERLY or _TAKEN)
 
 
 @contextmanager
@@ -61,12 +65,15 @@ def orderly_stop(announce: Callable[[], None]) -> Iterator[Stop]:
 
     def handle(_signal: int, _frame: FrameType | None) -> None:
         if stop.requested:
+            _TAKEN.clear()
             raise KeyboardInterrupt
         stop.request()
+        _TAKEN[:] = [stop]
         announce()
 
     before = {number: signal.signal(number, handle) for number in _SIGNALS}
     _ORDERLY.append(stop)
+    _TAKEN.clear()
     try:
         yield stop
     finally:

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from atlas.running.stopping import orderly_stop
+from atlas.running.stopping import is_orderly, orderly_stop
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -39,3 +39,18 @@ def test_outside_the_main_thread_nothing_is_touched():
     thread.start()
     thread.join()
     assert stops == [False]
+
+
+def test_what_a_stopped_job_tells_is_left_alone():
+    """Its queries after the stop say what was done; a second signal, or the next job, ends that."""
+    with orderly_stop(lambda: None):
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert is_orderly()
+    with orderly_stop(lambda: None):
+        pass
+    assert not is_orderly()
+    with orderly_stop(lambda: None):
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGTERM)
+    assert not is_orderly()

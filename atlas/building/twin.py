@@ -40,6 +40,6 @@ def twin(options: TwinOptions, progress: Progress | None = None) -> Summary:
 
 def _as_built(options: TwinOptions, run: StoredRun) -> BuildOptions:
     """Return the options with which `run` is built."""
-    settings = {name: value for name, value in stored_settings(run).items() if name != "dtype"}
+    settings = {name: value for name, value in stored_settings(run).items() if name not in ("dtype", "norm")}
     choice = options.filled(run.name, run.dtype, run.revision)
     return BuildOptions(**choice.given(), db=options.db, settings={**settings, "method": run.method, "seed": run.seed})

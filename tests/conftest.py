@@ -34,6 +34,12 @@ def made_once(tmp_path_factory):
         yield
 
 
+@pytest.fixture(autouse=True)
+def no_width(monkeypatch):
+    """Tables have no limit of width but where a test sets one; pytest's processes are given one."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture(params=["bert", "gpt2"])
 def family(request):
     return request.param

@@ -53,8 +53,8 @@ def scored(model: LanguageModel, steps: Sequence[Step], layers: Sequence[int], k
 
 
 def complete(model: LanguageModel, step: Step, layers: Sequence[int]) -> Outcome:
-    """The scores of a layer sum to F(w) - F(w'), both taken from plain runs."""
-    settings = Settings(method="kn")
+    """The scores of a layer sum to F(w) - F(w'), both taken from plain runs; kinks, as of ReLU, take many nodes."""
+    settings = Settings(method="kn", max_nodes=1024)
     found, _ = score_steps(model, StepBatch.of(model, [step]), settings, BUDGET)
     errors = []
     for layer in layers:

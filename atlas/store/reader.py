@@ -14,7 +14,7 @@ import duckdb
 from atlas.errors import LimitError, StoreError
 from atlas.store import statements
 from atlas.store.clock import Clock, within
-from atlas.store.connection import first_line, is_damage, translate
+from atlas.store.connection import first_line, is_damage, translate, whole_message
 from atlas.store.result import Params, Result, names_apart
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ class Reader:
             )
         if is_damage(error) and isinstance(error, duckdb.Error):
             return translate(error, self.path)
-        return self._refused(error) or StoreError(f"The query of {self.path} failed: {first_line(str(error))}.")
+        return self._refused(error) or StoreError(f"The query of {self.path} failed: {whole_message(str(error))}")
 
     def _refused(self, error: Exception) -> StoreError | None:
         """Return what to say where the disk, or a limit that was set, refused a query."""

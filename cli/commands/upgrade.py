@@ -19,5 +19,5 @@ def upgrade(db: Db = DEFAULT_DB) -> None:
     else:
         said = f"{db} has schema {done.after} already; nothing was changed."
     print(visible(said))
-    for each in done.mended:
+    for each in done.mended if done.before == done.after else ():
         print(visible(f"Put right: {each.kind} {each.name}, which {each.what}."))

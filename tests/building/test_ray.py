@@ -143,7 +143,9 @@ def test_every_batch_is_loaded_once_in_whatever_order_it_comes(facts):
 
 
 def test_a_stop_gives_out_no_more_and_loads_what_is_out(facts):
-    loaded, _ = _work(_cluster([_answer] * 3), facts, Stop(requested=True))
+    stop = Stop()
+    stop.request()
+    loaded, _ = _work(_cluster([_answer] * 3), facts, stop)
     assert loaded.total() == 3 * 2 * 2, "two batches of two prompts for each of three workers"
 
 
@@ -212,6 +214,10 @@ if sys.argv[1] == "kill":
             return self.actor.ready()
         def tokens(self, layer, neurons):
             return self.actor.tokens(layer, neurons)
+        def activations(self, prompts, neurons):
+            return self.actor.activations(prompts, neurons)
+        def labels(self, prompts):
+            return self.actor.labels(prompts)
         def compute(self, run, batch):
             import os, signal
             try:

@@ -25,7 +25,7 @@ def _rows(opened, name):
         return opened.query(f"FROM {name}")
     if name == "compared_layers":
         return opened.compare("masked", "causal").layers
-    return opened.query(f"FROM {name} WHERE definition = 'default' AND run = (SELECT min(run) FROM run)")
+    return opened.query(f"FROM {name}_all WHERE definition = 'default' AND run = (SELECT min(run) FROM run)")
 
 
 @pytest.mark.parametrize("name", charts.__all__)

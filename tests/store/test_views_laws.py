@@ -156,4 +156,4 @@ def test_a_run_with_a_high_floor_does_not_spoil_the_others(holding):
         atlas.load_batch(batch(world, other))
         assert len(atlas.knowledge_neurons(run=run)) == 2
         with pytest.raises(StoreError, match=f"floor of run {other}"):
-            atlas.knowledge_neurons()
+            atlas.knowledge_neurons(run=other)

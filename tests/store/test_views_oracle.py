@@ -272,7 +272,10 @@ def test_language_overlap(held):
 
 def test_neuron_summary_and_specific_neurons(held):
     reader, runs = held
-    summary = {(r["run"], r["layer"], r["neuron"]): r for r in rows(reader, "FROM neuron_summary_all WHERE definition = 'default'")}
+    summary = {
+        (r["run"], r["layer"], r["neuron"]): r
+        for r in rows(reader, "FROM neuron_summary_all WHERE definition = 'default'")
+    }
     specific = rows(reader, "FROM language_specific_neuron_all WHERE definition = 'default'")
     serves = {}
     for run, world in runs.items():

@@ -141,8 +141,6 @@ def test_neurons_in_json_are_bounded_too(tmp_path):
 
 
 def test_a_table_of_other_columns_is_told_what_it_has(tmp_path):
-    (tmp_path / "mine.csv").write_text("relation|language|subject|object|template\nP1|en|a|b|[X] is [Y]\n")
-    with pytest.raises(
-        DataError, match=r"mine\.csv has the columns 'relation\|language.*; facts have relation, language"
-    ):
+    (tmp_path / "mine.csv").write_text("link,tongue,thing\nP1,en,a\n")
+    with pytest.raises(DataError, match=r"mine\.csv has the columns 'link', 'tongue'.*; facts have relation, language"):
         read(tmp_path / "mine.csv")

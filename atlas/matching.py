@@ -76,13 +76,6 @@ def option(name: str, word: str, allowed: Iterable[str]) -> str:
     raise UsageError(f"{name} cannot be {word!r}: {hint} {', '.join(known[:-1])} or {known[-1]}.")
 
 
-def some_of(
-    what: str, words: Collection[str] | None, known: Iterable[str] | Mapping[str, Collection[str]], of: str = ""
-) -> tuple[str, ...] | None:
-    """Return those of `known` that `words` name, None for None; raises UsageError as `one_of` does."""
-    return None if words is None else tuple(dict.fromkeys(one_of(what, word, known, of) for word in words))
-
-
 def language(word: str, known: Iterable[str], of: str = "") -> str:
     """Return the one of the `known` language codes that `word` names: the code in any spelling, or its English name.
 

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from atlas.store.reader import Reader
 
 Options = TypeVar("Options", bound="DataclassInstance")
-NAMED = 5
-"""Facts that a complaint or a remark names."""
 
 
 def relation_of(atlas: Reader, word: str) -> str:
@@ -105,13 +103,6 @@ def fact_names(atlas: Reader, facts: Collection[int]) -> dict[int, tuple[str, st
         f"{NAMES} WHERE fact.fact IN (SELECT unnest($facts::BIGINT[]))", {"facts": list(facts)}
     ).to_pylist()
     return {row["fact"]: (row["subject"], row["relation"], row["object"]) for row in rows}
-
-
-def in_words(atlas: Reader, facts: Collection[int]) -> str:
-    """Return `facts` as text, `<France, capital, Paris>`, the first ones if they are many."""
-    names = fact_names(atlas, list(facts)[:NAMED]).values()
-    more = f" and {len(facts) - NAMED:,} more" if len(facts) > NAMED else ""
-    return ", ".join(f"<{', '.join(name)}>" for name in sorted(names)) + more
 
 
 _FACTS = """

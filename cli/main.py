@@ -2,8 +2,10 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from importlib import import_module
+from keyword import iskeyword
 from typing import Annotated
 
 import typer
@@ -11,72 +13,68 @@ import typer
 import atlas
 
 from . import diagnostics, interrupts, streams
-from .commands import (
-    build,
-    check,
-    compare,
-    doctor,
-    edit,
-    evaluate,
-    exam,
-    export,
-    facts,
-    import_,
-    knockout,
-    merge,
-    models,
-    neurons,
-    report,
-    runs,
-    schema,
-    sql,
-    twin,
-    upgrade,
-    use,
-)
 from .exits import ExitCode
-from .options import bounded
+from .options import HELP, bounded
 
-HELP = {"help_option_names": ["-h", "--help"]}
 _KEYBOARD_INTERRUPT = 130  # what Typer makes of Ctrl-C
 
-app = typer.Typer(
-    name="atlas",
-    help="Find, store and query the neurons in which language models keep facts.",
-    epilog="Exit codes: 0 done, 1 failed, 2 wrong usage. Data goes to stdout, everything else to stderr.",
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings=HELP,
+COMMANDS = (
+    "build",
+    "knockout",
+    "twin",
+    "check",
+    "import",
+    "sql",
+    "schema",
+    "facts",
+    "neurons",
+    "runs",
+    "use",
+    "models",
+    "compare",
+    "report",
+    "evaluate",
+    "exam",
+    "export",
+    "merge",
+    "upgrade",
+    "doctor",
+    "edit",
 )
-COMMANDS: dict[str, Callable[..., None]] = {
-    "build": build.build,
-    "knockout": knockout.knockout,
-    "twin": twin.twin,
-    "check": check.check,
-    "import": import_.import_facts,
-    "sql": sql.sql,
-    "schema": schema.schema,
-    "facts": facts.facts,
-    "neurons": neurons.neurons,
-    "runs": runs.runs,
-    "use": use.use,
-    "models": models.models,
-    "compare": compare.compare,
-    "report": report.report,
-    "evaluate": evaluate.evaluate,
-    "exam": exam.exam,
-    "export": export.export,
-    "merge": merge.merge,
-    "upgrade": upgrade.upgrade,
-    "doctor": doctor.doctor,
-}
-for name, command in COMMANDS.items():
+"""Each has a module of its name, which holds a function of that name, or an `app` of commands."""
+
+
+def make_app(names: Iterable[str] = COMMANDS) -> typer.Typer:
+    """Return the command line with the commands `names`; the modules of the others are not imported."""
+    app = typer.Typer(
+        name="atlas",
+        help="Find, store and query the neurons in which language models keep facts.",
+        epilog="Exit codes: 0 done, 1 failed, 2 wrong usage. Data goes to stdout, everything else to stderr.",
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings=HELP,
+    )
+    app.callback()(_options)
+    for name in names:
+        _add(app, name)
+    return app
+
+
+def _add(app: typer.Typer, name: str) -> None:
+    own = f"{name}_" if iskeyword(name) else name
+    module = import_module(f".commands.{own}", __package__)
+    if hasattr(module, "app"):
+        app.add_typer(module.app, name=name, context_settings=HELP)
+        return
+    command = getattr(module, own)
     short = (command.__doc__ or "").splitlines()[0]
     app.command(name, short_help=short, context_settings=HELP)(bounded(command))
-for each in edit.app.registered_commands:
-    each.callback = bounded(each.callback) if each.callback else None
-    each.context_settings = HELP
-app.add_typer(edit.app, name="edit", context_settings=HELP)
+
+
+def _asked(words: Sequence[str]) -> Iterable[str]:
+    """Return the command that `words` call; all, for the help that lists them and for words that name none."""
+    first = next((word for word in words if not word.startswith("-")), None)
+    return [first] if first in COMMANDS else COMMANDS
 
 
 def _version(wanted: bool) -> None:
@@ -85,7 +83,6 @@ def _version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
@@ -100,7 +97,7 @@ def main(arguments: Sequence[str]) -> ExitCode:
     words = [word for word in arguments if word != "--debug"] or ["--help"]
     diagnostics.show_python_warnings()
     try:
-        code = app(words, prog_name="atlas", standalone_mode=False)
+        code = make_app(_asked(words))(words, prog_name="atlas", standalone_mode=False)
         sys.stdout.flush()
     except typer.TyperException as problem:
         return _wrong_usage(problem)

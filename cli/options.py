@@ -47,6 +47,8 @@ class Place(StrEnum):
 
 At = Annotated[Place, typer.Option(help="Where the neurons are: at the query, or at the subject's last token.")]
 DEFAULT_DB = Path("atlas.duckdb")
+HELP = {"help_option_names": ["-h", "--help"]}
+"""The settings of every command and group."""
 
 
 def split(codes: str | None) -> tuple[str, ...] | None:

@@ -13,7 +13,7 @@ from atlas.running.choice import OpenChoice
 
 from .. import diagnostics
 from ..exits import ExitCode
-from ..options import DEFAULT_DB, OPEN, Db, Json, Place, choosing_model, split, writing
+from ..options import DEFAULT_DB, HELP, OPEN, Db, Json, Place, bounded, choosing_model, split, writing
 from ..output.emit import STDOUT, Destination
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ Save = Annotated[Path | None, typer.Option(help="Folder for the changed model; n
 
 
 @app.callback()
+@bounded
 @choosing_model
 def edit(
     context: typer.Context,
@@ -111,7 +112,8 @@ def edit(
         raise typer.Exit(ExitCode.FAILED)
 
 
-@app.command("list")
+@app.command("list", context_settings=HELP)
+@bounded
 @writing
 def list_(db: Db = DEFAULT_DB, to: Destination = STDOUT) -> None:
     """List the edits of an atlas and what they did."""
@@ -121,7 +123,8 @@ def list_(db: Db = DEFAULT_DB, to: Destination = STDOUT) -> None:
         to.write(opened.sql("FROM edit_summary"), COLUMNS, spare=SPARE)
 
 
-@app.command()
+@app.command(context_settings=HELP)
+@bounded
 @choosing_model
 def apply(
     name: EditName,
@@ -136,7 +139,8 @@ def apply(
     print(diagnostics.visible(f"The edited model is {save}"))
 
 
-@app.command()
+@app.command(context_settings=HELP)
+@bounded
 @choosing_model
 def undo(
     name: EditName,
@@ -151,7 +155,8 @@ def undo(
     print(diagnostics.visible(f"The model {save or choice.model} has weights {digest}"))
 
 
-@app.command()
+@app.command(context_settings=HELP)
+@bounded
 def convert(
     source: Annotated[Path, typer.Argument(help="A CSV of edits, or request JSON of ROME or EasyEdit.")],
     out: Annotated[Path, typer.Option(help="A .json file, or a folder for facts.csv and edits.csv.", metavar="PATH")],

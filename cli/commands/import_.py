@@ -12,7 +12,7 @@ from ..output.summary import show_skips
 from .merge import show
 
 
-def import_facts(
+def import_(
     dataset: Annotated[
         str | None,
         typer.Argument(help="`bundled`, or a folder or file of facts (docs/facts.md).", metavar="DATASET"),

@@ -4,7 +4,7 @@ import sys
 import threading
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -55,7 +55,7 @@ def sql(
 
         def answer(query: str) -> None:
             try:
-                with opened.transaction() if isinstance(opened, atlas.Writer) else nullcontext():
+                with cast("atlas.Writer", opened).transaction() if write else nullcontext():
                     result = ask(opened, query, bounds, diagnostics.give_up)
             except LimitError as error:
                 error.add_note("--timeout, --memory and --allow-files set what a query may take and touch")

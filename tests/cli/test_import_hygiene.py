@@ -15,6 +15,9 @@ sys.exit(code)
 """
 
 
+STRANGERS = ("atlas.cli.commands.build", "atlas.cli.commands.report", "atlas.store.writer", "atlas.facts", "asyncio")
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -35,6 +38,17 @@ def test_no_model_is_needed(words, facts_only, tmp_path):
     )
     assert ended.returncode == 0, ended.stderr
     assert ended.stdout.splitlines()[-1] == "heavy:"
+
+
+def test_a_query_imports_neither_other_commands_nor_what_writes(facts_only):
+    code = PROBE.replace("sys.exit(code)", "print(*sorted(name for name in sys.modules if name in %r))" % (STRANGERS,))
+    ended = subprocess.run(
+        [sys.executable, "-c", code, "sql", "SELECT 1", "--db", str(facts_only)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ended.stdout.splitlines()[-1] == ""
 
 
 def test_doctor_needs_no_torch(facts_only):

@@ -72,7 +72,7 @@ def test_schema_lists_tables_and_views_and_the_columns_of_one(shell):
     assert "did you mean likn" in ended.err
 
 
-@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS), ("edit",), ("edit", "undo")], ids=" ".join)
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS), ("edit", "undo")], ids=" ".join)
 def test_h_is_help(shell, command):
     ended = shell(*command, "-h")
     assert ended.code == 0

@@ -28,7 +28,7 @@ from atlas.demo.train import MODELS, RECIPES, train
 from atlas.facts import Fact, read
 from atlas.facts.bundled import LANGUAGES
 from atlas.ids import stable_id
-from atlas.knockout.job import KnockoutOptions, knockout
+from atlas.knockouts.job import KnockoutOptions, knockout
 
 LEFT_OUT = 2
 FACTS = 100

@@ -21,8 +21,8 @@ from atlas.engine.cuts import NeuronSet
 from atlas.engine.replacing import replacing
 from atlas.facts import Prompt, read
 from atlas.ids import Neuron
-from atlas.knockout.knockout import knock_out
-from atlas.knockout.sets import first_sets
+from atlas.knockouts.knockout import knock_out
+from atlas.knockouts.sets import first_sets
 from atlas.models import LanguageModel, load_model
 from atlas.models.hooks import Replacement, neurons_replaced
 from atlas.schema import REPLACES

@@ -25,8 +25,8 @@ def knock_out_all(
     model: "LanguageModel", prompts: Sequence[Prompt], candidates: Candidates, at: "Position" = "query"
 ) -> list["pa.Table"]:
     """Return rows of table `knockout`: the `candidates` of each run, fact and language alone, in pairs and triples."""
-    from atlas.knockout.knockout import knock_out
-    from atlas.knockout.rows import Trial, to_table
+    from atlas.knockouts.knockout import knock_out
+    from atlas.knockouts.rows import Trial, to_table
 
     wanted = [
         {run: _sets(found.get((p.fact.id, p.language), ())) for run, found in candidates.items()} for p in prompts

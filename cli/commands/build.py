@@ -170,8 +170,8 @@ def _cluster(
 
 def _knock_out(options: "BuildOptions", summary: "Summary", method: str, seed: int, *, json: bool) -> None:
     """Go on with the knock-outs of what was built, and show both summaries."""
-    from atlas.knockout.job import KnockoutOptions
-    from atlas.knockout.job import knockout as run_knockout
+    from atlas.knockouts.job import KnockoutOptions
+    from atlas.knockouts.job import knockout as run_knockout
 
     from ..output.progress import TerminalProgress
     from ..output.summary import show

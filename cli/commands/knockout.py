@@ -13,7 +13,7 @@ from ..exits import ExitCode
 from ..options import DEFAULT_DB, OPEN, At, Db, Languages, Place, Relations, Replace, choosing_model, split
 
 if TYPE_CHECKING:
-    from atlas.knockout.job import KnockoutSummary
+    from atlas.knockouts.job import KnockoutSummary
 
 
 @choosing_model
@@ -44,8 +44,8 @@ def knockout(
     zero for most; dkn_by_replace sets all side by side. What the atlas holds already is
     not measured again: after Ctrl-C or a crash, the same command goes on.
     """
-    from atlas.knockout.job import KnockoutOptions
-    from atlas.knockout.job import knockout as run_knockout
+    from atlas.knockouts.job import KnockoutOptions
+    from atlas.knockouts.job import knockout as run_knockout
 
     from ..output.progress import TerminalProgress
 

@@ -13,7 +13,7 @@ from atlas.checking.job import evaluate_claims
 from atlas.checking.judge import check_claims
 from atlas.checking.report import DIFFERENCE, evaluation_table
 from atlas.errors import StoreError, UsageError
-from atlas.knockout.job import KnockoutOptions, knockout
+from atlas.knockouts.job import KnockoutOptions, knockout
 
 
 @pytest.fixture(scope="module")

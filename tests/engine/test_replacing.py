@@ -11,7 +11,7 @@ from atlas.engine.answers import Case, measure
 from atlas.engine.replacing import MEAN_PROMPTS, Means, Swap, replacing, sample, values_of
 from atlas.errors import UsageError
 from atlas.facts import Fact, Label, Prompt, Template
-from atlas.knockout.knockout import knock_out
+from atlas.knockouts.knockout import knock_out
 
 FACTS = {
     "P36": (("France", "Paris"), ("Germany", "Berlin"), ("Japan", "New York"), ("York", "Paris")),

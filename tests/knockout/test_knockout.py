@@ -9,7 +9,7 @@ from tiny import PROMPTS, make_model, make_prompt
 
 from atlas.engine.cuts import branches, neuron_set
 from atlas.errors import ModelError
-from atlas.knockout.knockout import knock_out
+from atlas.knockouts.knockout import knock_out
 
 LAYERS, NEURONS = 3, 40
 

@@ -9,7 +9,7 @@ import atlas
 from atlas.attribution import Settings, attribute
 from atlas.attribution.rows import to_tables
 from atlas.errors import UsageError
-from atlas.knockout.job import KnockoutOptions, knockout
+from atlas.knockouts.job import KnockoutOptions, knockout
 from atlas.planted import Circuit, PlantConfig, plant
 
 CIRCUITS = [

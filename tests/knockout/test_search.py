@@ -10,8 +10,8 @@ from tiny import PROMPTS, make_model
 
 from atlas.engine.replacing import Means, Swap
 from atlas.errors import UsageError
-from atlas.knockout.search import Known, Search, SearchLimits
-from atlas.knockout.sets import control_neurons, first_sets, next_sets, set_id, twin_set
+from atlas.knockouts.search import Known, Search, SearchLimits
+from atlas.knockouts.sets import control_neurons, first_sets, next_sets, set_id, twin_set
 
 CANDIDATES = [(0, 3), (2, 1), (1, 30), (1, 4), (0, 9)]
 

@@ -8,7 +8,7 @@ FLOORS = (
     ("engine", "migrations", "atlas"),
     ("attribution", "planted", "reports"),
     ("running",),
-    ("building", "knockout", "evaluation", "editing", "checking", "demo"),
+    ("building", "knockouts", "evaluation", "editing", "checking", "demo"),
     ("exam", "doctor"),
     ("cli",),
     ("__main__",),

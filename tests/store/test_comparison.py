@@ -21,7 +21,7 @@ from store.world import (
 
 import atlas
 from atlas.errors import UsageError
-from atlas.knockout.rows import Trial, to_table
+from atlas.knockouts.rows import Trial, to_table
 
 DEEP = MODEL | {"name": "deep", "digest": "deep", "layers": 2 * LAYERS}
 PAIRS = [(10, 11), (16, 17), (18, 19), (34, 35)]

@@ -8,7 +8,7 @@ import pytest
 from store.world import Probed, World, fill
 
 import atlas
-from atlas.knockout.rows import Trial, to_table
+from atlas.knockouts.rows import Trial, to_table
 
 NEURONS = [(0, 0), (0, 2), (1, 1), (2, 0)]
 SCORES = (1.0, 0.0, 0.6, 0.1, 0.0, 0.5, 0.0, 0.0, 0.4, 0.3, 0.0, 0.0)

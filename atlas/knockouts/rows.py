@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from atlas import schema
 from atlas.engine.cuts import NeuronSet
-from atlas.knockout.sets import set_id
+from atlas.knockouts.sets import set_id
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from atlas.engine.cuts import NeuronSet
 from atlas.engine.replacing import Replacing
 from atlas.facts import Prompt
 from atlas.ids import Neuron
-from atlas.knockout.knockout import knock_out
-from atlas.knockout.rows import Trial, to_table
-from atlas.knockout.sets import control_neurons, first_sets, next_sets, set_id, twin_set
+from atlas.knockouts.knockout import knock_out
+from atlas.knockouts.rows import Trial, to_table
+from atlas.knockouts.sets import control_neurons, first_sets, next_sets, set_id, twin_set
 from atlas.models import LanguageModel, Position
 
 Key = tuple[int, int, bool]

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from atlas.engine.replacing import Replacing
-    from atlas.knockout.search import Known, Search, SearchLimits
+    from atlas.knockouts.search import Known, Search, SearchLimits
     from atlas.models import LanguageModel, Position
     from atlas.store import Writer
 
@@ -98,7 +98,7 @@ def knockout(options: KnockoutOptions, progress: Progress | None = None) -> Knoc
         raise UsageError("--top must be at least 1 and --max-order from 1 to 6.")
     options = replace(options, replace=replace_of(options.replace))
     check_file(options.db)
-    from atlas.knockout.search import SearchLimits
+    from atlas.knockouts.search import SearchLimits
 
     with atlas.open(options.db, "a") as writer:
         options = meant(writer, understood(writer, options), progress)
@@ -205,7 +205,7 @@ class _Job:
         return neuron_sets(self.writer, _CANDIDATES, parameters)
 
     def _search(self, candidates: dict[Key, list[Neuron]]) -> "Search":
-        from atlas.knockout.search import Search
+        from atlas.knockouts.search import Search
 
         return Search(
             self.model, self.run, candidates, self.limits, self._stored, self.unusable, self.options.at,
@@ -223,7 +223,7 @@ class _Job:
 
     def _stored(self, prompts: Sequence[int]) -> "Known":
         """Return what the run's knock-outs of some prompts gave."""
-        from atlas.knockout.search import Known
+        from atlas.knockouts.search import Known
 
         asked = {"run": self.run, "prompts": list(prompts), "replace": self.options.replace}
         rows = self.writer.sql(_STORED, asked).to_pylist()

@@ -105,6 +105,28 @@ def language_tag(code: str) -> str:
         return folded(code)
 
 
+@cache
+def language_code(spelling: str) -> str:
+    """Return the shortest code of the language that `spelling` is a code of: `zh` for `zh-hans`, `zho_Hans`, `zh_cn`.
+
+    `zh-Hant` and `en-GB` are languages of their own; what is no code that langcodes knows stays as it is.
+    """
+    if spelling in LANGUAGES:
+        return spelling
+    from langcodes import Language  # slow to import, and most codes are written as they are known
+
+    try:
+        own = Language.get(spelling)
+        whole = own.maximize()
+    except ValueError:
+        return spelling
+    for part in ("script", "territory"):
+        for short in (Language.make(whole.language), Language.make(whole.language, **{part: getattr(whole, part)})):
+            if short.maximize() == whole:
+                return str(short.to_tag())
+    return str(own.to_tag())
+
+
 def language_name(code: str) -> str:
     """Return the English name of a code, with its script or region as written; the code itself if unknown."""
     base, _, rest = code.partition("-")

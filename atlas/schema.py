@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION = 10
+VERSION = 11
 """Number of the newest migration; the schema that this package reads and writes."""
 
 USABLE_STATUSES = ("ok", "not_converged")
@@ -85,9 +85,21 @@ _ALL = (
         Column("value", "VARCHAR", "its value"),
     )),
     Table("language", "Languages of labels and templates.", ("language",), (
-        Column("language", "VARCHAR", "language code as in the source, such as en or zh-hans"),
+        Column("language", "VARCHAR", "the language's shortest code, such as en, zh or zh-Hant"),
         Column("name", "VARCHAR", "English name of the language"),
         Column("rtl", "BOOLEAN", "true if written from right to left"),
+    )),
+    Table("language_spelling", "Codes of sources that are not the shortest of their language.",
+          ("language", "spelling"), (
+        _LANGUAGE,
+        Column("spelling", "VARCHAR", "the code as the source writes it, such as zh-hans, zho_Hans or zh_cn"),
+    )),
+    Table("dataset", "Sets of facts that were read into the atlas.", ("dataset",), (
+        Column("dataset", "BIGINT", "hash of name, source and revision"),
+        Column("name", "VARCHAR", "what was asked for: bundled, a path, or hf:REPO"),
+        Column("source", "VARCHAR", "kind of source, such as mpararel or table"),
+        Column("revision", "VARCHAR", "commit of the hub's snapshot; NULL for what is no repository of the hub",
+               nullable=True),
     )),
     Table("relation", "Relations of facts.", ("relation",), (
         Column("relation", "VARCHAR", "relation code, such as P36"),
@@ -112,6 +124,8 @@ _ALL = (
         Column("text", "VARCHAR", "the sentence"),
         Column("held_out", "BOOLEAN", "true if kept for paraphrase tests and never attributed by default"),
         Column("ends_in_object", "BOOLEAN", "true if usable by causal models", source="METHOD 1"),
+        Column("kind", "VARCHAR", "stated: a sentence of the source; asked or asked-K: the sentence with its place "
+               "open, then the question for it, after K examples", source="METHOD 1"),
     )),
     Table("prompt", "Prompts that some run has planned.", ("prompt",), (
         Column("prompt", "BIGINT", "hash of fact, template and labels"),

@@ -25,6 +25,7 @@ from atlas.running.settings import checked
 from atlas.running.stopping import orderly_stop
 from atlas.running.work import Batch
 from atlas.store.forgetting import clear
+from atlas.store.meeting import met
 
 if TYPE_CHECKING:
     from atlas.attribution import Settings
@@ -91,6 +92,7 @@ def build(options: BuildOptions, progress: Progress | None = None) -> Summary:
         # An atlas that is there is opened first: a second writer should not wait for a model to load.
         there = options.db.exists()
         writer = stack.enter_context(atlas.open(options.db, "a")) if there else None
+        plan = make_plan(met(writer, plan.facts)) if writer else plan
         settings = settings_of(options, progress)
         with ExitStack() as at_work:
             workers = _workers(options, settings, progress, at_work)
@@ -218,6 +220,7 @@ class _Job:
             held_out=self.plan.held_out,
             statuses=self.statuses,
             skips=tuple(self.plan.facts.skips),
+            united=self.plan.facts.united,
             seconds=monotonic() - started,
             shard=self.options.shard,
             found=look(self.writer, self.run, whole=self.options.shard == EVERYTHING and not self._left()),

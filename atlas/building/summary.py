@@ -25,7 +25,8 @@ class Summary:
     """The end of a build; counts are prompts unless said otherwise.
 
     `total` is that of the shard. `statuses` counts the prompts probed by this call, `before` those that the atlas held
-    already; `skips` is what reading the facts left out, `found` what the whole run holds, earlier calls included.
+    already; `skips` is what reading the facts left out, `united` counts facts that the atlas had under other keys,
+    `found` is what the whole run holds, earlier calls included.
     `twin` is the summary of the untrained twin's run, if there was one to do.
     """
 
@@ -42,6 +43,7 @@ class Summary:
     found: Found = NOTHING
     shard: Shard = EVERYTHING
     twin: "Summary | None" = None
+    united: int = 0
 
     @property
     def useless(self) -> bool:

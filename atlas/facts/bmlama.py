@@ -2,6 +2,7 @@
 
     <language>.tsv      Prompt (with <mask>), Ans, Candidate Ans, Subject; row n is the same fact in every file
 
+One such file is read alone; where it lies beside the English one, its keys still come from there.
 The files hold neither ids nor relations nor templates. A fact's keys are its English names (those of the
 first language where there is no English file). Its relation is told by the English template, which is the
 prompt without its subject: LAMA's own templates give Wikidata's property, any other a name made of its words.
@@ -19,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+from atlas.errors import DataError
 from atlas.facts.facts import OBJECT, SUBJECT
 from atlas.facts.reading import files, texts
 from atlas.facts.reading.collect import Collector, Place
@@ -26,7 +28,7 @@ from atlas.facts.reading.lama_templates import relations_of
 from atlas.facts.reading.texts import LineError
 
 NAME = "bmlama"
-SHAPES = ("a folder with <language>.tsv of Prompt, Ans, Candidate Ans, Subject, row n the same fact (BMLAMA)",)
+SHAPES = ("<language>.tsv of Prompt, Ans, Candidate Ans, Subject, or a folder of them, row n the same fact (BMLAMA)",)
 KEY_LANGUAGE = "en"
 MASK = "<mask>"
 NO_KEY = "row without names or relation in the language of the keys"
@@ -62,17 +64,20 @@ class Keys(NamedTuple):
 
 
 def fits(path: Path) -> bool:
-    """True if `path` is a folder with a file of this kind."""
-    return any(_has_header(file) for file in files.with_suffix(path, _SUFFIX) if file.is_file())
+    """True if `path` is a file of this kind, or a folder with one."""
+    found = [path] if path.name.lower().endswith(_SUFFIX) else files.with_suffix(path, _SUFFIX)
+    return any(_has_header(file) for file in found if file.is_file())
 
 
 def load(path: Path, into: Collector) -> None:
     """Read the wanted languages; the file that gives the keys is always read."""
-    found = _language_files(path, into)
+    found = _language_files(path, into) if path.is_dir() else _alone(path)
     if not found:
         return
-    key_language = KEY_LANGUAGE if KEY_LANGUAGE in found else min(found)
-    read = {key_language: _read(found[key_language], into)}
+    beside = {KEY_LANGUAGE: path.parent / f"{KEY_LANGUAGE}{_SUFFIX}"} if path.is_file() else {}
+    sources = {**found, **{code: file for code, file in beside.items() if file.is_file() and _has_header(file)}}
+    key_language = KEY_LANGUAGE if KEY_LANGUAGE in sources else min(sources)
+    read = {key_language: _read(sources[key_language], into)}
     keys = _keys(read[key_language])
     wanted = [language for language in found if _offer(language, keys, into)]
     into.check()
@@ -91,6 +96,13 @@ def _language_files(path: Path, into: Collector) -> dict[str, Path]:
         else:
             found[language] = file
     return found
+
+
+def _alone(file: Path) -> dict[str, Path]:
+    language = file.name[: -len(_SUFFIX)]
+    if not texts.is_language(language):
+        raise DataError(f"{files.name(file)} is not named by its language; call it en{_SUFFIX} if it is English.")
+    return {language: file}
 
 
 def _has_header(file: Path) -> bool:

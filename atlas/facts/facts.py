@@ -10,6 +10,8 @@ from atlas.ids import stable_id
 
 SUBJECT = "[X]"
 OBJECT = "[Y]"
+STATED = "stated"
+"""Kind of a template that is a sentence of its source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Template:
     language: str
     text: str
     held_out: bool = False
+    kind: str = STATED
 
     @cached_property
     def id(self) -> int:
@@ -125,13 +128,21 @@ class Skip:
 
 @dataclass(frozen=True)
 class FactSet:
-    """The facts and templates of one source, with what was left out while reading it."""
+    """The facts and templates of one source, with what was left out while reading it.
+
+    `dataset` and `revision` name what was read, as it was asked for. `spellings` are the source's codes of languages
+    where they are not the shortest, by that. `united` counts facts that have taken the keys of an atlas's facts.
+    """
 
     source: str
     facts: Sequence[Fact]
     templates: Sequence[Template]
     relation_names: Mapping[str, str] = field(default_factory=dict)
     skips: Sequence[Skip] = ()
+    spellings: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    united: int = 0
+    dataset: str = ""
+    revision: str | None = None
 
     def prompts(self, *, held_out: bool = False) -> Iterator[Prompt]:
         """Yield every prompt, fact by fact; templates held out for paraphrase tests only if `held_out`."""

@@ -1,6 +1,7 @@
 """Reading facts from any source: the bundled set, or a file or folder whose kind shows in its shape."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -62,7 +63,7 @@ def read(
     found = _read(dataset, languages, relations, skip_bad)
     if not found.facts:
         raise UsageError(f"No facts are left in {found.source}{_because(found, languages, relations)}.")
-    return limited(found, limit, sample)
+    return limited(replace(found, dataset=str(dataset)), limit, sample)
 
 
 def _read(

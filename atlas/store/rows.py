@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from atlas import schema
 from atlas.facts import Fact, FactSet, Prompt, Template
+from atlas.ids import stable_id
 from atlas.matching import language_name
 
 Named = TypeVar("Named", Fact, Template, Prompt)
@@ -15,15 +16,20 @@ _RIGHT_TO_LEFT = {"ar", "arc", "ckb", "dv", "fa", "he", "ku", "ps", "sd", "ug", 
 
 
 def fact_tables(facts: FactSet) -> dict[str, pa.Table]:
-    """Return the tables language, relation, fact, fact_label and template of `facts`."""
+    """Return the tables of `facts`: what they are, are called and are asked by, and where they come from."""
     return {
         "language": _languages(facts),
+        "language_spelling": table("language_spelling", _spellings(facts)),
+        "dataset": table("dataset", _dataset(facts)),
         "relation": _relations(facts),
         "fact": table("fact", ((f.id, f.relation, f.subject, f.object) for f in _unique(facts.facts))),
         "fact_label": _labels(facts.facts),
         "template": table(
             "template",
-            ((t.id, t.relation, t.language, t.text, t.held_out, t.ends_in_object) for t in _unique(facts.templates)),
+            (
+                (t.id, t.relation, t.language, t.text, t.held_out, t.ends_in_object, t.kind)
+                for t in _unique(facts.templates)
+            ),
         ),
     }
 
@@ -57,6 +63,17 @@ def _languages(facts: FactSet) -> pa.Table:
     codes = {t.language for t in facts.templates}.union(*(f.labels for f in facts.facts))
     rows = ((code, language_name(code), code.partition("-")[0] in _RIGHT_TO_LEFT) for code in sorted(codes))
     return table("language", rows)
+
+
+def _spellings(facts: FactSet) -> list[tuple[str, str]]:
+    return [(code, spelling) for code, found in facts.spellings.items() for spelling in found]
+
+
+def _dataset(facts: FactSet) -> list[tuple[object, ...]]:
+    if not facts.dataset:
+        return []
+    named = (facts.dataset, facts.source, facts.revision)
+    return [(stable_id("dataset", *named), *named)]
 
 
 def _relations(facts: FactSet) -> pa.Table:

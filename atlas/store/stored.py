@@ -59,7 +59,7 @@ def usable_prompts(atlas: "Reader", runs: Sequence[int]) -> list[Prompt]:
     return [Prompt(facts[row["fact"]], templates[row["template"]]) for row in rows]
 
 
-_TEMPLATES = "SELECT relation, language, text, held_out FROM template ORDER BY template"
+_TEMPLATES = "SELECT relation, language, text, held_out, kind FROM template ORDER BY template"
 
 _USABLE = f"""
 SELECT DISTINCT fact.relation, fact.fact, prompt.language, prompt.prompt, prompt.template

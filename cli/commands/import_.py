@@ -8,7 +8,7 @@ import typer
 from atlas.errors import UsageError
 
 from ..options import DEFAULT_DB, Db, Languages, Relations, SkipBad, some, split
-from ..output.summary import show_skips
+from ..output.summary import show_skips, united_line
 from .merge import show
 
 
@@ -39,6 +39,7 @@ def import_(
         raise UsageError("Nothing to import is named: give a DATASET, or an export with --parquet.")
     import atlas
     from atlas.facts import read
+    from atlas.store.meeting import met
 
     found = read(
         dataset,
@@ -48,10 +49,13 @@ def import_(
         skip_bad=skip_bad,
     )
     with atlas.open(db, "a") as writer:
+        found = met(writer, found)
         added = writer.add_facts(found)
     counts = ", ".join(f"{count:,} {table}" for table, count in added.items())
     print(f"Read {len(found.facts):,} facts and {len(found.templates):,} templates of {found.source}.")
     print(f"Added to {db}: {counts} rows.")
+    if found.united:
+        print(united_line(found.united))
     show_skips(found.skips)
 
 

@@ -35,6 +35,11 @@ def show_skips(skips: Iterable["Skip"]) -> None:
         print(diagnostics.visible(line))
 
 
+def united_line(number: int) -> str:
+    """Say how many facts were there under other keys."""
+    return f"United {counted(number, 'fact')} with those of the atlas that are called the same in several languages."
+
+
 def counted(number: int, thing: str) -> str:
     """Return a number with what it counts: 1 prompt, 2 prompts."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
@@ -53,6 +58,8 @@ def _lines(summary: "Summary") -> Iterator[str]:
     for reason, count in summary.skipped.items():
         yield f"  {count:,}: {reason}"
     yield f"Held out {counted(summary.held_out, 'prompt')} of templates kept for paraphrase tests."
+    if summary.united:
+        yield united_line(summary.united)
     yield from _skip_lines(summary.skips)
     yield from _found_lines(summary.found)
     if summary.twin and summary.twin.found.shareable:
@@ -131,6 +138,7 @@ def _values(summary: "Summary") -> dict[str, object]:
         "skipped": {name: count for name, count in summary.statuses.items() if name not in USABLE_STATUSES},
         "left": summary.left,
         "held_out": summary.held_out,
+        "united_facts": summary.united,
         "left_out": [{"where": s.where, "reason": s.reason, "count": s.count} for s in summary.skips],
         "facts": summary.found.facts,
         "facts_in_several_languages": summary.found.shareable,

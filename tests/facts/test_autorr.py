@@ -54,13 +54,13 @@ def test_rows_are_facts_in_all_languages_and_templates_that_end_in_the_object(ed
     assert facts == {
         ("P36", "Q142", "Q90"): {
             "en": ("France", "Paris"), "fr": ("France", "Paris"), "ja": ("フランス", "パリ"),
-            "zh-hans": ("法国", "巴黎"),
+            "zh": ("法国", "巴黎"),
         },
         ("P36", "Q183", "Q64"): {"en": ("Germany", "Berlin")},
     }  # fmt: skip
     assert templates == {
         ("P36", "en", "The capital of [X] is [Y]"), ("P36", "en", "[X]'s capital is [Y]"),
-        ("P36", "ja", "[X]の首都は[Y]"), ("P36", "zh-hans", "[X]的首都是[Y]"),
+        ("P36", "ja", "[X]の首都は[Y]"), ("P36", "zh", "[X]的首都是[Y]"),
         ("P36", "fr", "la capitale de [X] est [Y]"),
     }  # fmt: skip
     assert all(template.ends_in_object for template in found.templates)

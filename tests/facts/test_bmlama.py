@@ -155,3 +155,30 @@ def test_a_bad_line_is_named_and_left_out_on_request(plant, line, cause, told):
 def test_an_unknown_relation_is_a_usage_error(plant):
     with pytest.raises(UsageError, match="it has P36, x_was_mayor_of_y"):
         read(plant({"en.tsv": table(ENGLISH)}), relations=["Q1"])
+
+
+def test_one_file_is_read_alone(plant, told):
+    path = plant({"fr.tsv": table(FRENCH)}) / "fr.tsv"
+    facts, templates = told(read(path))
+    assert facts[("le_capital_de_x_est_y", "France", "Paris")] == {"fr": ("France", "Paris")}
+    assert ("le_capital_de_x_est_y", "fr", "Le capital de [X] est [Y].") in templates
+
+
+def test_one_file_beside_the_english_one_has_the_keys_of_the_folder(plant, told):
+    folder = plant({"en.tsv": table(ENGLISH), "fr.tsv": table(FRENCH), "es.tsv": "a\tb"})
+    facts, _ = told(read(folder / "fr.tsv"))
+    assert facts == {
+        key: {"fr": labels["fr"]} for key, labels in told(read(folder, languages=["fr"], skip_bad=True))[0].items()
+    }
+    assert ("P36", "Germany", "Berlin") in facts
+
+
+def test_a_file_whose_name_is_no_language_is_refused(plant):
+    with pytest.raises(DataError, match=r"bmlama 17.tsv is not named by its language; call it en.tsv if it is English"):
+        read(plant({"bmlama 17.tsv": table(ENGLISH)}) / "bmlama 17.tsv")
+
+
+def test_one_real_file_has_the_facts_of_the_folder(real_data):
+    found = read(real_data / "bmlama17" / "fr.tsv")
+    assert len(found.facts) == 6_790
+    assert {(f.relation, f.subject, f.object) for f in found.facts} >= {("P19", "Charles II of Spain", "Madrid")}

@@ -36,7 +36,7 @@ def test_the_same_input_twice_gives_the_same_atlas(writer):
     assert fill(writer, SAMPLE) == run
     assert (content(writer), digest(writer)) == before
     assert writer.add_facts(SAMPLE.facts()) == dict.fromkeys(
-        ("language", "relation", "fact", "fact_label", "template"), 0
+        ("language", "language_spelling", "dataset", "relation", "fact", "fact_label", "template"), 0
     )
     assert set(writer.load_batch(batch(SAMPLE, run)).values()) == {0}
 

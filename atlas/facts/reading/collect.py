@@ -1,4 +1,7 @@
-"""Facts and templates as they come in from a source: united across languages, checked, left out and counted."""
+"""Facts and templates as they come in from a source: united across languages, checked, left out and counted.
+
+Codes of one language become one, its shortest; how the source spells them is kept beside.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
@@ -10,7 +13,7 @@ from atlas.facts.facts import Fact, FactSet, Label, Skip, Template
 from atlas.facts.names import relation_name
 from atlas.facts.reading import files, texts
 from atlas.facts.reading.texts import LineError
-from atlas.matching import language, one_of
+from atlas.matching import language, language_code, one_of
 
 T = TypeVar("T")
 Key = tuple[str, str, str]
@@ -55,9 +58,11 @@ class Collector:
         self._templates: dict[Key, Template] = {}
         self._seen: set[Template] = set()
         self._skips: dict[tuple[Path, str], list[int]] = {}
+        self._spellings: dict[str, set[str]] = {}
 
     def offer(self, language: str, relation: str) -> bool:
         """Note that the source has this relation in this language; return whether it is wanted."""
+        language = self._code(language)
         known = self._offered.get((language, relation))
         if known is None:
             known = all(
@@ -66,6 +71,13 @@ class Collector:
             )
             self._offered[language, relation] = known
         return known
+
+    def _code(self, spelling: str) -> str:
+        """Return the language's own code, and note how the source spells it if otherwise."""
+        code = language_code(spelling)
+        if code != spelling:
+            self._spellings.setdefault(code, set()).add(spelling)
+        return code
 
     def check(self) -> None:
         """Raise `UsageError` if a wanted language or relation is none of those offered."""
@@ -117,7 +129,7 @@ class Collector:
             return self.skip(place, NO_LABEL)
         names = texts.object_or_subject(names[0]), texts.object_or_subject(names[1])
         labels = self._facts.setdefault((relation, texts.key(keys[0]), texts.key(keys[1])), {})
-        known = labels.setdefault(language, label := Label(*names))
+        known = labels.setdefault(self._code(language), label := Label(*names))
         if known is not label and not (again and known == label):
             self.skip(place, REPEATED_FACT)
         return None
@@ -142,6 +154,7 @@ class Collector:
             held_out: it is set apart for testing paraphrases.
             again: the source repeats templates by its nature; do not count the same text twice.
         """
+        language = self._code(language)
         template = Template(relation, language, texts.template(text), held_out)
         if again and template in self._seen:
             return None
@@ -168,6 +181,7 @@ class Collector:
             templates=[template for template in self._templates.values() if template.relation in relations],
             relation_names={name: relation_name(name) for name in sorted(relations)},
             skips=[*self._counted(), *self._unmatched()],
+            spellings={code: sorted(found) for code, found in sorted(self._spellings.items())},
         )
 
     def _counted(self) -> list[Skip]:

@@ -1,0 +1,42 @@
+"""Codes of one language, in sources that each spell it their own way."""
+
+import pytest
+
+from atlas.facts import read
+from atlas.matching import language_code
+
+HEADER = "relation,language,subject,object,subject_key,object_key,template\n"
+
+
+@pytest.mark.parametrize("spelling", ["zh", "zh-hans", "zho_Hans", "zh_cn", "zh-CN", "ZH", "zho"])
+def test_simplified_chinese_is_one_language(spelling):
+    assert language_code(spelling) == "zh"
+
+
+@pytest.mark.parametrize(
+    ("spelling", "code"),
+    [
+        ("zh-hant", "zh-Hant"), ("zh_TW", "zh-Hant"), ("pt_br", "pt"), ("pt-pt", "pt-PT"), ("eng_Latn", "en"),
+        ("en-gb", "en-GB"), ("jpn", "ja"), ("be-tarask", "be-tarask"), ("ceb", "ceb"),
+        ("xx", "xx"), ("nocode", "nocode"),
+    ],
+)  # fmt: skip
+def test_other_languages_keep_apart(spelling, code):
+    assert language_code(spelling) == code
+
+
+def test_spellings_of_one_source_unite_and_stay_beside(tmp_path):
+    file = tmp_path / "facts.csv"
+    rows = [
+        "P36,en,France,Paris,Q142,Q90,The capital of [X] is [Y]",
+        "P36,zh-hans,法国,巴黎,Q142,Q90,[X]的首都是[Y]",
+        "P36,zho_Hans,德国,柏林,Q183,Q64,[X]的首都是 [Y]",
+        "P36,zh_cn,法国,巴黎,Q142,Q90,[X]首都为[Y]",
+    ]
+    file.write_text(HEADER + "\n".join(rows), "utf-8")
+    found = read(file)
+    assert {fact.object: sorted(fact.labels) for fact in found.facts} == {"Q90": ["en", "zh"], "Q64": ["zh"]}
+    assert sorted(t.text for t in found.templates if t.language == "zh") == ["[X]的首都是[Y]", "[X]首都为[Y]"]
+    assert found.spellings == {"zh": ["zh-hans", "zh_cn", "zho_Hans"]}
+    for word in ("zh", "zh_cn", "zh-hans", "Chinese"):
+        assert [f.object for f in read(file, languages=[word]).facts] == ["Q90", "Q64"]

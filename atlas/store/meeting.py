@@ -63,7 +63,7 @@ def _others(atlas: Reader, facts: FactSet) -> list[Fact]:
     ):
         if identity not in own:
             labels[identity, relation, subject, object_][code] = Label(*names)
-    return [Fact(*keys, found) for (_, *keys), found in labels.items()]
+    return [Fact(relation, subject, object_, found) for (_, relation, subject, object_), found in labels.items()]
 
 
 def _pairs(new: Sequence[Fact], there: Sequence[Fact]) -> dict[int, Fact]:

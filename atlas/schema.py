@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION = 11
+VERSION = 12
 """Number of the newest migration; the schema that this package reads and writes."""
 
 USABLE_STATUSES = ("ok", "not_converged")
@@ -317,8 +317,9 @@ _ALL = (
     )),
     Table("edit_outcome", "A prompt before and after an edit.", ("edit", "measure", "prompt"), (
         Column("edit", "BIGINT", "edit", refers="edit"),
-        Column("measure", "VARCHAR", "efficacy, paraphrase, transfer, locality, or neighbour (other facts of the "
-               "relation)", source="METHOD 5"),
+        Column("measure", "VARCHAR", "efficacy, paraphrase, transfer, locality, neighbour (other facts of the "
+               "relation), or retention (the edited prompts after later edits; before is right after the edit)",
+               source="METHOD 5"),
         Column("prompt", "BIGINT", "prompt that was measured", refers="prompt"),
         Column("answer", "VARCHAR", "answer looked for: the new object, or for locality and neighbours the old one"),
         Column("known", "BOOLEAN", "true if the old answer was the argmax before the edit"),
@@ -332,6 +333,8 @@ _ALL = (
         Column("same_argmax", "BOOLEAN", "true if the most probable token is the same as before, whatever it is"),
         Column("kl", "DOUBLE", "divergence of the prediction after from the one before, mean over the answer's tokens",
                unit="nats"),
+        Column("written", "VARCHAR", "what a causal model then wrote in the object's place, greedily", nullable=True),
+        Column("says_new", "BOOLEAN", "true if the new object's name in any language is in it", nullable=True),
     )),
     Table("claim", "Claims <subject, relation, object> in a language, to be judged.", ("claim",), (
         Column("claim", "BIGINT", "hash of language, relation, subject, object, texts and condition"),

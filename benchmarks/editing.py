@@ -26,7 +26,7 @@ from atlas.editing.job import Done, EditOptions, edit_facts, rates_of
 from atlas.editing.making import Made, make_edit
 from atlas.editing.requests import Request
 from atlas.editing.settings import EditSettings
-from atlas.editing.sources import Choice, random_like
+from atlas.editing.sources import Choice, random_choices
 from atlas.facts import Fact
 from atlas.ids import stable_id
 from atlas.models import LanguageModel, load_model
@@ -121,8 +121,9 @@ def control(model: LanguageModel, prompts: Prompts, done: Done, seed: int) -> Ma
     if done.made is None or done.target is None:
         return None
     choice = Choice("random", tuple(done.made.edit.neurons))
-    places = random_like(choice, model.info.layers, model.info.neurons, done.target.fact.id, seed)
-    return make_edit(model, done.target, prompts, [places], EditSettings(seed=seed), force=True)
+    shape = (model.info.layers, model.info.neurons)
+    places = random_choices([choice], shape, done.target.fact.id, seed)
+    return make_edit(model, done.target, prompts, places, EditSettings(seed=seed), force=True)
 
 
 def compared(edits: Sequence[Made | None], controls: Sequence[Made | None]) -> list[Measure]:

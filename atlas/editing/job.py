@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shutil import copy2, copytree
 from typing import TYPE_CHECKING, Any
@@ -13,8 +13,8 @@ import atlas
 from atlas import outputs
 from atlas.editing.requests import Request, Target, understand
 from atlas.editing.rows import edit_row, outcome_rows
-from atlas.editing.sources import KINDS, Choice, choices, listed_neurons, random_like
-from atlas.errors import AtlasError
+from atlas.editing.sources import KINDS, Choice, choices, listed_neurons, random_choices
+from atlas.errors import AtlasError, UsageError
 from atlas.running.choice import OpenChoice, taken
 from atlas.running.progress import Progress
 from atlas.running.settings import checked
@@ -53,7 +53,15 @@ class EditOptions(OpenChoice):
     save: Path | None = None
     files: Path | None = None
     control: bool = False
+    other_layers: bool = False
+    grow: bool = False
+    generate: int = 0
     settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def in_a_row(self) -> bool:
+        """True if each edit stands on those before it."""
+        return self.together or self.save is not None
 
     @property
     def folder(self) -> Path:
@@ -79,7 +87,8 @@ class Done:
 
 def rates_of(outcomes: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Return the share of prompts by measure: the new answer is the argmax; for locality and neighbours, the argmax
-    is the one of before. Paraphrases count where the model knew the old answer.
+    is the one of before. Paraphrases count where the model knew the old answer. `written` and `written elsewhere` are
+    the shares of edited prompts and of others after which the model wrote the new object.
     """
     groups: dict[str, list[bool]] = defaultdict(list)
     for row in outcomes:
@@ -87,6 +96,8 @@ def rates_of(outcomes: Sequence[Mapping[str, Any]]) -> dict[str, float]:
             groups[row["measure"]].append(row["same_argmax"])
         elif row["measure"] != "paraphrase" or row["known"]:
             groups[row["measure"]].append(row["argmax_after"])
+        if row["says_new"] is not None:
+            groups["written" if row["measure"] == "efficacy" else "written elsewhere"].append(row["says_new"])
     return {measure: sum(group) / len(group) for measure, group in groups.items()}
 
 
@@ -111,8 +122,10 @@ def edit_facts(options: EditOptions, requests: Sequence[Request], progress: Prog
             return [Done(requests[0], error=targets[0])]
         settings = _settings(options)
         progress.step(f"loading model {run.name}")
-        job = _Job(options, writer, run, settings, options.load_of(run), prompts)
+        job = _Job(options, writer, run, settings, _loaded(options, run), prompts)
         done = list(_each(job, list(zip(requests, targets, strict=True)), progress))
+        if options.in_a_row and len(done) > 1:
+            done = [job.ask_again(one) for one in done]
         job.warn(done, progress)
         if options.save is not None and any(one.made and one.made.converged for one in done):
             save_model(job.model, options.save)
@@ -187,11 +200,19 @@ class _Job:
         run = None if found[0].source == "file" else self.run.run
         made = make_edit(
             self.model, target, self.prompts, found, self.settings, run=run, force=self.options.force,
-            budget=self.options.bytes,
+            budget=self.options.bytes, generate=self.options.generate,
         )  # fmt: skip
-        if made.converged and (self.options.together or self.options.save is not None):
+        if made.converged and self.options.in_a_row:
             apply_edit(self.model, made.edit)
         return Done(request, target, made, self._record(made))
+
+    def ask_again(self, done: Done) -> Done:
+        """Ask an edit's prompts after all later edits, and record what is left of it."""
+        if done.made is None or not done.made.converged:
+            return done
+        rows = done.made.retained(self.model, self.options.bytes)
+        self.writer.load("edit_outcome", outcome_rows(done.made.edit.record.id, rows))
+        return replace(done, made=replace(done.made, outcomes=[*done.made.outcomes, *rows]))
 
     def warn(self, done: Sequence[Done], progress: Progress) -> None:
         """Tell what speaks against the neurons that were edited; not of a file's nor of random ones."""
@@ -217,7 +238,9 @@ class _Job:
             )  # fmt: skip
         if options.control:
             shape = (self.model.info.layers, self.model.info.neurons)
-            found = [random_like(choice, *shape, target.fact.id, self.settings.seed) for choice in found]
+            found = random_choices(
+                found, shape, target.fact.id, self.settings.seed, grow=options.grow, elsewhere=options.other_layers
+            )
         return found
 
     def _record(self, made: "Made") -> Path | None:
@@ -232,7 +255,7 @@ class _Job:
             record, made.edit.neurons, self.run.model, status=status, file=file, digest=digest, fitted=fitted
         )
         with self.writer.transaction():
-            self.writer.add_prompts(made.prompts)
+            self.writer.add_prompts([question.prompt for question in made.questions])
             for table in ("edit", "edit_outcome"):
                 self.writer.sql(f"DELETE FROM {table} WHERE edit = ?", [record.id])
             self.writer.load("edit", row)
@@ -240,9 +263,20 @@ class _Job:
         return path if made.converged else None
 
 
+def _loaded(options: EditOptions, run: StoredRun) -> "LanguageModel":
+    from atlas.editing.writing import check_writes
+
+    model = options.load_of(run)
+    if options.generate:
+        check_writes(model)
+    return model
+
+
 def _settings(options: EditOptions) -> "EditSettings":
     from atlas.editing.settings import EditSettings
 
     if options.neurons not in KINDS:
         listed_neurons(options.neurons)
+    if not options.control and (options.other_layers or options.grow):
+        raise UsageError("--other-layers and --grow say which random neurons --control takes; add --control.")
     return checked(EditSettings, options.settings)

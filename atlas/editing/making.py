@@ -1,7 +1,7 @@
 """Making one edit: find what to add to the columns, put it in, look what it did, take it out again."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
@@ -10,15 +10,14 @@ from atlas.editing.applying import digest_with, edited
 from atlas.editing.columns import Columns, Index, index_of, read_columns
 from atlas.editing.files import Edit, EditRecord
 from atlas.editing.fitting import Fit
-from atlas.editing.outcomes import outcomes
+from atlas.editing.outcomes import Question, outcomes, retained
 from atlas.editing.prompts import EditPrompts, prompts_around
 from atlas.editing.requests import Target
 from atlas.editing.settings import EditSettings
 from atlas.editing.sources import Choice
-from atlas.engine.answers import Case, measure
+from atlas.engine.answers import Case, Measured, measure
 from atlas.engine.batches import Budget
 from atlas.errors import UsageError
-from atlas.facts import Prompt
 from atlas.models import LanguageModel
 from atlas.store.stored import Prompts
 
@@ -26,19 +25,26 @@ from atlas.store.stored import Prompts
 @dataclass(frozen=True)
 class Made:
     """An edit with what it did (columns of `edit_outcome`), the share of its prompts that the model knew before, and
-    how the fit ended. One that did not converge has no outcomes. `prompts` are those measured.
+    how the fit ended. One that did not converge has no outcomes. `questions` are those measured, `said` the answers.
     """
 
     edit: Edit
     known: float
     fit: Fit
-    outcomes: list[dict[str, Any]]
-    prompts: list[Prompt]
+    outcomes: list[dict[str, Any]] = field(default_factory=list)
+    questions: list[Question] = field(default_factory=list)
+    said: list[Measured] = field(default_factory=list)
 
     @property
     def converged(self) -> bool:
         """True if the new answer leads in every prompt that was fitted; always for `kn`, which fits nothing."""
         return self.fit.converged
+
+    def retained(self, model: LanguageModel, budget: int | None = None) -> list[dict[str, Any]]:
+        """Return rows of the measure `retention`: the edited prompts asked again of the `model` as it is now."""
+        own = zip(self.questions, self.said, self.outcomes, strict=True)
+        edited = [(question, said, row["known"]) for question, said, row in own if question.measure == "efficacy"]
+        return retained(model, edited, Budget.of(model, budget))
 
 
 def make_edit(
@@ -51,12 +57,14 @@ def make_edit(
     run: int | None = None,
     force: bool = False,
     budget: int | None = None,
+    generate: int = 0,
 ) -> Made:
     """Find an edit and measure it, with a `budget` of memory for activations in bytes; the model is left as it was.
 
-    The choices of neurons are tried in turn until one converges. Raises UsageError for a fact that the model gives a
-    wrong answer to in most of the prompts, unless `force`, ModelError and TokenError for prompts and objects that the
-    model cannot use.
+    With `generate` a causal model then writes that many tokens after the edited prompts and those that must stay. The
+    choices of neurons are tried in turn until one converges. Raises UsageError for a fact that the model gives a wrong
+    answer to in most of the prompts, unless `force`, ModelError and TokenError for prompts and objects that the model
+    cannot use.
     """
     around = prompts_around(model, target, prompts, settings.keep_facts, settings.seed)
     memory = Budget.of(model, budget)
@@ -71,9 +79,9 @@ def make_edit(
     choice, index, fit = _first_to_converge(model, around, choices, settings)
     edit = _edit(model, target, choice, index, fit.delta, settings, run)
     if not fit.converged:
-        return Made(edit, known, fit, [], [])
-    rows = outcomes(model, around.questions, edited(model, edit), memory)
-    return Made(edit, known, fit, rows, [question.prompt for question in around.questions])
+        return Made(edit, known, fit)
+    rows, said = outcomes(model, around.questions, edited(model, edit), memory, generate)
+    return Made(edit, known, fit, rows, around.questions, said)
 
 
 def _first_to_converge(

@@ -2,40 +2,77 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from atlas.editing.writing import write
 from atlas.engine.answers import Case, Measured, divergence, measure
 from atlas.engine.batches import Budget
 from atlas.facts import Prompt
 from atlas.models import LanguageModel
 
-MEASURES = ("efficacy", "paraphrase", "transfer", "locality", "neighbour")
+WRITTEN = ("efficacy", "locality", "neighbour")
+"""Measures of whose prompts a causal model may be let go on: where the new object should appear, and where not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A prompt of one measure, and the same prompt with the answer that is looked for."""
+    """A prompt of one measure, the same with the answer that is looked for, and the new object's names, casefolded."""
 
     measure: str
     prompt: Prompt
     asked: Prompt
+    new: frozenset[str] = frozenset()
 
 
 def outcomes(
-    model: LanguageModel, questions: Sequence[Question], change: AbstractContextManager[Any], budget: Budget
-) -> list[dict[str, Any]]:
-    """Measure the questions as the model is and within `change`; return the columns of `edit_outcome` but `edit`."""
+    model: LanguageModel,
+    questions: Sequence[Question],
+    change: AbstractContextManager[Any],
+    budget: Budget,
+    tokens: int = 0,
+) -> tuple[list[dict[str, Any]], list[Measured]]:
+    """Measure the questions as the model is and within `change`; with `tokens`, let it write that many more.
+
+    Returns the columns of `edit_outcome` but `edit`, and what the model said within the change.
+    """
     asked = [Case(question.asked) for question in questions]
     found = measure(model, asked + [Case(question.prompt) for question in questions], budget=budget)
     before, old = found[: len(asked)], found[len(asked) :]
     with change:
         after = measure(model, asked, budget=budget)
-        rows = zip(questions, before, after, old, strict=True)
-        return [_row(model, question, then, now, one.argmax) for question, then, now, one in rows]
+        texts = _texts(model, questions, tokens)
+        rows = zip(questions, before, after, old, texts, strict=True)
+        return [_row(model, question, then, now, one.argmax, text) for question, then, now, one, text in rows], after
 
 
-def _row(model: LanguageModel, question: Question, before: Measured, after: Measured, known: bool) -> dict[str, Any]:
+def retained(
+    model: LanguageModel, asked: Sequence[tuple[Question, Measured, bool]], budget: Budget
+) -> list[dict[str, Any]]:
+    """Ask edited prompts once more, after later edits: rows of the measure `retention`.
+
+    `asked` are the questions with what the model said right after the edit, which is what was before, and whether it
+    knew the old answer.
+    """
+    now = measure(model, [Case(question.asked) for question, _, _ in asked], budget=budget)
+    return [
+        _row(model, replace(question, measure="retention"), then, after, known)
+        for (question, then, known), after in zip(asked, now, strict=True)
+    ]
+
+
+def _texts(model: LanguageModel, questions: Sequence[Question], tokens: int) -> list[str | None]:
+    """Return what the model writes after the prompts of `WRITTEN`, None for others."""
+    places = [i for i, question in enumerate(questions) if tokens and question.measure in WRITTEN]
+    texts: list[str | None] = [None] * len(questions)
+    for place, text in zip(places, write(model, [questions[i].prompt for i in places], tokens), strict=True):
+        texts[place] = text
+    return texts
+
+
+def _row(
+    model: LanguageModel, question: Question, before: Measured, after: Measured, known: bool, written: str | None = None
+) -> dict[str, Any]:
     return {
         "measure": question.measure,
         "prompt": question.prompt.id,
@@ -44,4 +81,6 @@ def _row(model: LanguageModel, question: Question, before: Measured, after: Meas
         **before.beside(after),
         "same_argmax": before.best == after.best,
         "kl": max(0.0, divergence(model, before.features, after.features)),
+        "written": written,
+        "says_new": None if written is None else any(name in written.casefold() for name in question.new),
     }

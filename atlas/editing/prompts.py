@@ -1,7 +1,7 @@
 """The prompts that stand around an edit: those it is fit on, those it must keep, and those it is judged by."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -55,7 +55,9 @@ def prompts_around(model: LanguageModel, target: Target, prompts: Prompts, keep_
         for prompt in _one(model, prompts, fact, [code], draws)
     ]
     judged = {"locality": other[far:][:UNRELATED], "neighbour": same[near:][: UNRELATED // 2]}
-    return EditPrompts(old, new, keep, [*_own(model, target, prompts, old), *_judges(model, prompts, judged, draws)])
+    names = frozenset(name.casefold() for name in target.labels.values())
+    questions = [*_own(model, target, prompts, old), *_judges(model, prompts, judged, draws)]
+    return EditPrompts(old, new, keep, [replace(question, new=names) for question in questions])
 
 
 def _around(target: Target, prompts: Prompts, generator: np.random.Generator) -> tuple[list[Fact], list[Fact]]:

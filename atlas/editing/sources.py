@@ -53,10 +53,31 @@ def choices(
     return found
 
 
-def random_like(choice: Choice, layers: int, width: int, fact: int, seed: int) -> Choice:
-    """Return as many random neurons anywhere in the model's `layers` of `width` neurons."""
-    drawn = random_neurons(len(choice.neurons), layers, width, "edit-random", seed, fact)
-    return Choice("random", tuple(sorted(drawn)))
+def random_choices(
+    found: Sequence[Choice],
+    shape: tuple[int, int],
+    fact: int,
+    seed: int,
+    *,
+    grow: bool = False,
+    elsewhere: bool = False,
+) -> list[Choice]:
+    """Return random neurons in place of each choice, as many, of a model of `shape` (layers, neurons of a layer).
+
+    `elsewhere` draws them from layers without a neuron of any choice. `grow` goes on to twice as many, again and
+    again, up to all: random neurons that carry the edit as well as those that they stand for. Raises UsageError if
+    every layer has such a neuron.
+    """
+    own = {layer for choice in found for layer, _ in choice.neurons} if elsewhere else set()
+    free, width = [layer for layer in range(shape[0]) if layer not in own], shape[1]
+    if not free:
+        raise UsageError("--other-layers: every layer has neurons of the fact; leave it out, or take --neurons kn.")
+    source = "random in other layers" if elsewhere else "random"
+    sizes = [min(len(choice.neurons), len(free) * width) for choice in found]
+    while grow and sizes[-1] < len(free) * width:
+        sizes.append(min(2 * sizes[-1], len(free) * width))
+    draws = [random_neurons(size, len(free), width, "edit-random", seed, fact) for size in sizes]
+    return [Choice(source, tuple(sorted((free[layer], neuron) for layer, neuron in drawn))) for drawn in draws]
 
 
 def listed_neurons(text: str) -> Choice:

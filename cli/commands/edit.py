@@ -80,6 +80,15 @@ def edit(
     together: Annotated[bool, typer.Option("--together", help="Make each edit on top of those before it.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Edit facts that the model does not know, too.")] = False,
     control: Annotated[bool, typer.Option("--control", help="Edit as many random neurons in their place.")] = False,
+    other_layers: Annotated[
+        bool, typer.Option("--other-layers", help="With --control: from layers without neurons of the fact.")
+    ] = False,
+    grow: Annotated[
+        bool, typer.Option("--grow", help="With --control: twice as many, until the edit converges.")
+    ] = False,
+    generate: Annotated[
+        int, typer.Option(min=0, max=200, help="Tokens that a causal model writes after each edit's prompts.")
+    ] = 0,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     steps: Annotated[int | None, typer.Option(min=1, help="Most steps of the fit.")] = None,
     db: Db = DEFAULT_DB,
@@ -98,7 +107,8 @@ def edit(
     settings: dict[str, Any] = {"method": method, "seed": seed, **({"steps": steps} if steps else {})}
     options = EditOptions(
         **choice.given(), db=db, run=run, at=at and at.value, definition=definition, neurons=neurons,
-        least_languages=least_languages, force=force, together=together, save=save, control=control, settings=settings,
+        least_languages=least_languages, force=force, together=together, save=save, control=control,
+        other_layers=other_layers, grow=grow, generate=generate, settings=settings,
     )  # fmt: skip
     requests = _requests(fact, object_, relation, split(languages), batch)
     done = edit_facts(options, requests, TerminalProgress())

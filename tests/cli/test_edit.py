@@ -123,6 +123,16 @@ def test_a_batch_keeps_each_request_apart(edit, shell, db, tmp_path):
     assert {row["subject"] for row in listed} == {"france", "japan"}
 
 
+def test_edits_in_a_row_are_asked_again_after_the_last(edit, shell, db, tmp_path):
+    batch = tmp_path / "edits.csv"
+    batch.write_text("fact,object,languages\nFrance,Berlin,en\nFrance,yen,en\n", "utf-8")
+    made = json.loads(edit("--batch", batch, "--together", "--json").out)
+    assert [one["efficacy"] for one in made] == [1, 1]
+    assert [one["retention"] for one in made] == [0, 1]  # the second edit is of the same prompts
+    listed = shell("sql", "select retention from edit_summary order by created", "--db", db, "--format", "csv").out
+    assert listed.split() == ["retention", "0.0", "1.0"]
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -135,6 +145,8 @@ def test_a_batch_keeps_each_request_apart(edit, shell, db, tmp_path):
         (("--fact", "France", "--object", "Berlin", "--neurons", "relation"), "atlas knockout"),
         (("--fact", "France", "--object", "Berlin", "--neurons", "missing.csv"), "--neurons cannot be"),
         (("--batch", "missing.csv"), "cannot be read as edits"),
+        (("--fact", "France", "--object", "Berlin", "--grow"), "add --control"),
+        (("--fact", "France", "--object", "Berlin", "--generate", "3"), "needs a causal one"),
     ],
 )
 def test_bad_input_is_refused_in_one_line(edit, words, says):

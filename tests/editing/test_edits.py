@@ -221,3 +221,29 @@ def test_the_same_edit_is_the_same_file(model, prompts, made, tmp_path):
 
 MODELS = {dtype: make_model("gpt2", dtype) for dtype in ("float32", "float64", "bfloat16")}
 DIGESTS = {dtype: weights_digest(model.model) for dtype, model in MODELS.items()}
+
+
+def greedy(model, prompt, tokens):
+    """What the model writes, token by token, by its own forward pass."""
+    ids = list(model.steps(prompt)[0].ids)
+    start = len(ids)
+    for _ in range(tokens):
+        ids.append(int(model.model(torch.tensor([ids])).logits[0, -1].argmax()))
+    return model.tokenizer.decode(ids[start:], skip_special_tokens=True)
+
+
+@pytest.mark.parametrize("family", ["gpt2"])
+def test_what_is_written_after_an_edit_is_the_most_probable_token_each_time(model, prompts):
+    target = target_of(prompts)
+    made = make_edit(model, target, prompts, [WIDE], QUICK, force=True, generate=3)
+    rows = {(row["measure"], row["prompt"]): row for row in made.outcomes}
+    own = [prompt for prompt in prompts.of(target.fact) if ("efficacy", prompt.id) in rows]
+    with edited(model, made.edit):
+        for prompt in own:
+            assert rows["efficacy", prompt.id]["written"] == greedy(model, prompt, 3)
+            assert rows["efficacy", prompt.id]["says_new"]  # the edit made it the argmax
+    assert own
+    assert {row["written"] for row in made.outcomes if row["measure"] in ("paraphrase", "transfer")} <= {None}
+    elsewhere = [row for row in made.outcomes if row["measure"] in ("locality", "neighbour")]
+    assert all(row["says_new"] == ("berlin" in row["written"].casefold()) for row in elsewhere)
+    assert elsewhere

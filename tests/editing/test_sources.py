@@ -6,7 +6,8 @@ import pytest
 from store.world import FLOOR, Probed, World, fill, likn
 
 import atlas
-from atlas.editing.sources import choices
+from atlas.editing.sources import Choice, choices, random_choices
+from atlas.errors import UsageError
 
 LANGUAGES = ("en", "fr", "zh")
 WEAK = (0.1,) + (0.0,) * 6
@@ -47,3 +48,27 @@ def test_then_come_those_at_the_floor_of_ever_fewer_languages(taken):
     assert found[f"likn of 1/3 languages at tau {FLOOR:g}"] == likn(WORLD, 0, 1, tau=FLOOR)
     sizes = [len(neurons) for neurons in found.values()]
     assert all(1.5 * few <= many for few, many in itertools.pairwise(sizes))
+
+
+OWN = [Choice("likn", ((1, 3),)), Choice("kn", ((1, 3), (2, 0), (2, 1)))]
+
+
+def test_random_neurons_are_as_many_and_the_same_for_the_same_seed():
+    found = random_choices(OWN, (4, 8), fact=7, seed=0)
+    assert [len(set(choice.neurons)) for choice in found] == [1, 3]
+    assert found == random_choices(OWN, (4, 8), fact=7, seed=0)
+    assert found[1] != random_choices(OWN, (4, 8), fact=7, seed=1)[1]
+    assert all(layer < 4 and neuron < 8 for choice in found for layer, neuron in choice.neurons)
+
+
+def test_growing_sets_double_until_they_are_all():
+    found = random_choices(OWN, (4, 8), fact=7, seed=0, grow=True)
+    assert [len(set(choice.neurons)) for choice in found] == [1, 3, 6, 12, 24, 32]
+
+
+def test_sets_of_other_layers_hold_none_of_the_facts():
+    found = random_choices(OWN, (4, 8), fact=7, seed=0, grow=True, elsewhere=True)
+    assert {layer for choice in found for layer, _ in choice.neurons} == {0, 3}
+    assert len(set(found[-1].neurons)) == 16
+    with pytest.raises(UsageError, match="every layer"):
+        random_choices([Choice("kn", ((0, 1), (1, 1)))], (2, 8), fact=7, seed=0, elsewhere=True)

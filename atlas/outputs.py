@@ -19,6 +19,8 @@ from atlas.errors import StoreError, UsageError
 
 MARK = ".atlas-files.json"
 """The file that says which files of a folder `own_folder` made, and their digests."""
+NOTE = ".atlas-saved.json"
+"""The file that says what a folder of `noted_folder` was written for, and the digests of what was written."""
 _ATTRIBUTE = "user.neuron_atlas"
 """The attribute of a file that says of which size and time `whole_file` left it; copies of a file do not keep it."""
 _EXCHANGE = 2
@@ -72,7 +74,7 @@ def check_folder(folder: Path, option: str) -> None:
         return
     made = _marked(folder)
     for path in sorted(folder.iterdir()):
-        if path.name != MARK and not (path.name in made and _is_ours(path, made[path.name])):
+        if path.name != MARK and not (path.name in made and is_ours(path, made[path.name])):
             raise UsageError(
                 f"{folder} holds {path.name}, which atlas did not make; name a new or empty folder with {option}."
             )
@@ -110,7 +112,7 @@ def own_folder(folder: Path, option: str) -> Iterator[Path]:
     check_folder(folder, option)
     with whole_folder(folder, option) as part:
         yield part
-        digests = {path.name: _digest(path) for path in sorted(part.iterdir())}
+        digests = {path.name: digest_of(path) for path in sorted(part.iterdir())}
         (part / MARK).write_text(json.dumps(digests, ensure_ascii=False, indent=1) + "\n", "utf-8")
 
 
@@ -130,6 +132,42 @@ def whole_folder(folder: Path, option: str) -> Iterator[Path]:
         raise StoreError(f"{folder} cannot be written: {error.strerror or error}; choose another {option}.") from error
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def noted_folder(folder: Path, option: str, what: object) -> Iterator[Path]:
+    """Yield a new folder as `whole_folder` does; beside what is written there lie a note of `what`, which is JSON, and
+    all that lay in `folder` under other names.
+    """
+    with whole_folder(folder, option) as part:
+        yield part
+        files = {path.name: digest_of(path) for path in sorted(part.iterdir()) if path.is_file()}
+        (part / NOTE).write_text(json.dumps({"for": what, "files": files}), "utf-8")
+        for other in folder.iterdir() if folder.exists() else ():
+            if not (part / other.name).exists():
+                _keep(other, part / other.name)
+
+
+def _keep(there: Path, place: Path) -> None:
+    if there.is_dir() and not there.is_symlink():
+        shutil.copytree(there, place, symlinks=True)
+    else:
+        shutil.copy2(there, place, follow_symlinks=False)
+
+
+def noted(folder: Path) -> object:
+    """Return what `noted_folder` wrote a folder for, None for others and for one whose files are not as they were."""
+    try:
+        match json.loads((folder / NOTE).read_text("utf-8")):
+            case {"for": what, "files": dict(files)} if all(_is_in(folder, *file) for file in files.items()):
+                return what
+    except (OSError, ValueError, RecursionError):
+        pass
+    return None
+
+
+def _is_in(folder: Path, name: str, digest: object) -> bool:
+    return Path(name).name == name and is_ours(folder / name, digest)
 
 
 def beside(path: Path) -> Path:
@@ -186,11 +224,13 @@ def _marked(folder: Path) -> dict[str, str]:
     return made if isinstance(made, dict) else {}
 
 
-def _is_ours(path: Path, digest: str) -> bool:
-    return not path.is_symlink() and path.is_file() and _digest(path) == digest
+def is_ours(path: Path, digest: object) -> bool:
+    """Return whether `path` is a regular file of this digest."""
+    return not path.is_symlink() and path.is_file() and digest_of(path) == digest
 
 
-def _digest(path: Path) -> str:
+def digest_of(path: Path) -> str:
+    """Return the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

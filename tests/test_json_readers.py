@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from atlas import facts, outputs
 from atlas.editing.exchange import requests_from_json
 from atlas.editing.files import FORMAT, load_edit
+from atlas.editing.rows import saved
 from atlas.editing.sources import read_neurons
 from atlas.errors import AtlasError
 from atlas.models import checkpoint, load_model
@@ -23,7 +24,7 @@ from atlas.store.transfer import manifest
 NAMES = """
 made_by format atlas versions files path table rows bytes sha256 model digest digest_after fact relation subject
 old_object object labels languages method source run settings weight_map prompt target_new ground_truth
-requested_rewrite str paraphrase_prompts uuid obj_label sub_label template pattern
+requested_rewrite for edits status str paraphrase_prompts uuid obj_label sub_label template pattern
 """
 leaves = st.one_of(
     st.none(),
@@ -87,6 +88,7 @@ READERS = {
     "facts": _file(facts.read),
     "lines": lambda path, text: _file(facts.read)(path.with_suffix(".jsonl"), text),
     "edit": _edit,
+    "saved": _inside(outputs.NOTE, saved),
     "settings": _settings,
     "configuration": _inside("config.json", lambda folder: load_model(str(folder))),
 }

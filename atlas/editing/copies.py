@@ -8,6 +8,7 @@ from atlas import outputs
 from atlas.editing.applying import apply_edit, undo_edit
 from atlas.editing.files import Edit, file_digest, load_edit
 from atlas.editing.job import save_model
+from atlas.editing.rows import Saved, is_noted, note, saved
 from atlas.errors import DataError, UsageError
 from atlas.models import LanguageModel
 from atlas.models.names import stack_of, with_stack
@@ -24,12 +25,14 @@ def apply_to_copy(db: Path, name: str, choice: OpenChoice, *, save: Path) -> Non
     Raises ModelError for a model with other weights than those that the edit was made on, UsageError for a folder that
     is not empty.
     """
-    outputs.check_empty(save, "--save")
     edit = found_edit(db, name)
-    copy = _load(choice, edit)
-    apply_edit(copy, edit)
-    save_model(copy, save)
-    _mark(db, edit, "applied")
+    what = Saved((edit.record.id,), "applied")
+    if not _is_to_be_noted(db, save, what):
+        outputs.check_empty(save, "--save")
+        copy = _load(choice, edit)
+        apply_edit(copy, edit)
+        save_model(copy, save, what)
+    _note(db, what)
 
 
 def undo_in_copy(db: Path, name: str, choice: OpenChoice, *, save: Path | None = None) -> str:
@@ -39,13 +42,17 @@ def undo_in_copy(db: Path, name: str, choice: OpenChoice, *, save: Path | None =
     """
     if choice.model is None:
         raise UsageError("No model is named to undo the edit in; give its folder with --model.")
-    if save is not None:
-        outputs.check_empty(save, "--save")
     edit = found_edit(db, name)
-    copy = _load(choice, edit)
-    undo_edit(copy, edit)
-    save_model(copy, save or Path(with_stack(choice.model)))
-    _mark(db, edit, "undone")
+    what, folder = Saved((edit.record.id,), "undone"), save or Path(with_stack(choice.model))
+    if _is_to_be_noted(db, folder, what):
+        copy = _load(replace(choice, model=str(folder)), edit)
+    else:
+        if save is not None:
+            outputs.check_empty(save, "--save")
+        copy = _load(choice, edit)
+        undo_edit(copy, edit)
+        save_model(copy, folder, what)
+    _note(db, what)
     return copy.info.digest
 
 
@@ -76,8 +83,16 @@ def _load(choice: OpenChoice, edit: Edit) -> LanguageModel:
     return replace(choice, model=name, dtype=choice.dtype or dtype).filled().load()
 
 
-def _mark(db: Path, edit: Edit, status: str) -> None:
-    """Set the edit's status in the atlas, if it is in one."""
+def _is_to_be_noted(db: Path, folder: Path, what: Saved) -> bool:
+    """Return whether a command that was ended has saved this very folder, and not yet said so in the atlas."""
+    if saved(folder) != what or not db.exists():
+        return False
+    with atlas.open(db) as opened:
+        return not is_noted(opened, what)
+
+
+def _note(db: Path, what: Saved) -> None:
+    """Say in the atlas what became of the edit, if it is in one."""
     if db.exists():
         with atlas.open(db, "a") as writer:
-            writer.sql("UPDATE edit SET status = ? WHERE edit = ?", [status, edit.record.id])
+            note(writer, what)

@@ -2,9 +2,8 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from shutil import copy2, copytree
 from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
@@ -12,7 +11,7 @@ from safetensors import SafetensorError
 import atlas
 from atlas import outputs
 from atlas.editing.requests import Request, Target, understand
-from atlas.editing.rows import edit_row, outcome_rows
+from atlas.editing.rows import Saved, edit_row, is_noted, note, outcome_rows, saved
 from atlas.editing.sources import KINDS, Choice, choices, listed_neurons, random_choices
 from atlas.errors import AtlasError, UsageError
 from atlas.running.choice import OpenChoice, taken
@@ -108,10 +107,9 @@ def edit_facts(options: EditOptions, requests: Sequence[Request], progress: Prog
     nothing can be done at all; a folder to `save` into must be new or empty.
     """
     progress = progress or Progress()
-    if options.save is not None:
-        outputs.check_empty(options.save, "--save")
     check_file(options.db)
     with atlas.open(options.db, "a") as writer:
+        _check_place(writer, options.save)
         options = understood(writer, options)
         run = stored_run(writer, model=options.model, run=options.run, at=options.at)
         if options.model is None and options.run is None:
@@ -127,34 +125,28 @@ def edit_facts(options: EditOptions, requests: Sequence[Request], progress: Prog
         if options.in_a_row and len(done) > 1:
             done = [job.ask_again(one) for one in done]
         job.warn(done, progress)
-        if options.save is not None and any(one.made and one.made.converged for one in done):
-            save_model(job.model, options.save)
-            job.mark_applied(done)
+        job.save(done)
     return done
 
 
-def save_model(model: "LanguageModel", folder: Path) -> None:
+def _check_place(writer: "Writer", folder: Path | None) -> None:
+    """Raise UsageError unless a model may be saved into `folder`, or was and the atlas does not say so yet."""
+    there = None if folder is None else saved(folder)
+    if folder is not None and (there is None or is_noted(writer, there)):
+        outputs.check_empty(folder, "--save")
+
+
+def save_model(model: "LanguageModel", folder: Path, what: Saved) -> None:
     """Write a folder that `from_pretrained` opens: weights as safetensors, configuration and tokenizer.
 
     Raises StoreError where the disk refuses; what was there then stays.
     """
-    with outputs.whole_folder(folder, "--save") as part:
+    with outputs.noted_folder(folder, "--save", asdict(what)) as part:
         try:
             model.model.save_pretrained(part)  # type: ignore[operator]
             model.tokenizer.save_pretrained(part)
         except SafetensorError as error:  # what its library makes of a full disk
             raise OSError(str(error)) from error
-        for other in folder.iterdir() if folder.exists() else ():
-            if not (part / other.name).exists():
-                _keep(other, part / other.name)
-
-
-def _keep(there: Path, place: Path) -> None:
-    """Let what lies in a folder beside the model lie in the one that takes its place."""
-    if there.is_dir() and not there.is_symlink():
-        copytree(there, place, symlinks=True)
-    else:
-        copy2(there, place, follow_symlinks=False)
 
 
 def _target(writer: "Writer", request: Request, prompts: Prompts) -> Target | AtlasError:
@@ -222,10 +214,17 @@ class _Job:
             for text in doubts(self.writer, self.run.run, self.options.definition, facts, likn=kind == "likn"):
                 progress.warn(text)
 
-    def mark_applied(self, done: Sequence[Done]) -> None:
-        """Say of the edits that they are in a saved model."""
-        made = [one.made.edit.record.id for one in done if one.made and one.made.converged]
-        self.writer.sql("UPDATE edit SET status = 'applied' WHERE list_contains(?::BIGINT[], edit)", [made])
+    def save(self, done: Sequence[Done]) -> None:
+        """Save the model where that is asked for, and say of the edits that they are in a saved one."""
+        folder = self.options.save
+        made = tuple(one.made.edit.record.id for one in done if one.made and one.made.converged)
+        if folder is None or not made:
+            return
+        all_applied = Saved(made, "applied")
+        if saved(folder) != all_applied:
+            outputs.check_empty(folder, "--save")
+            save_model(self.model, folder, all_applied)
+        note(self.writer, all_applied)
 
     def _choices(self, target: Target) -> list[Choice]:
         options = self.options

@@ -322,3 +322,79 @@ def test_a_build_whose_file_was_taken_away_fails(build, db, monkeypatch):
     ended = build()
     assert ended.code == 1
     assert "was deleted or moved" in ended.err
+
+
+class Killed(BaseException):
+    """In place of SIGKILL: nothing of the commands catches it."""
+
+
+def _killed(*_):
+    raise Killed
+
+
+def _edited(edit, shell, db, tmp_path):
+    return edit(*FRANCE, "--save", tmp_path / "new")
+
+
+def _applied(edit, shell, db, tmp_path):
+    return shell("edit", "apply", _number(db), "--save", tmp_path / "new", "--db", db)
+
+
+def _undone(edit, shell, db, tmp_path):
+    return shell("edit", "undo", _number(db), "--model", tmp_path / "old", "--save", tmp_path / "new", "--db", db)
+
+
+def _undone_in_place(edit, shell, db, tmp_path):
+    return shell("edit", "undo", _number(db), "--model", tmp_path / "old", "--db", db)
+
+
+def _number(db):
+    with atlas.open(db) as opened:
+        return opened.sql("SELECT edit FROM edit")["edit"][0].as_py()
+
+
+@pytest.mark.parametrize(
+    ("command", "before", "after"),
+    [
+        (_edited, "made", "applied"),
+        (_applied, "made", "applied"),
+        (_undone, "applied", "undone"),
+        (_undone_in_place, "applied", "undone"),
+    ],
+)
+def test_what_was_killed_between_model_and_row_goes_on(edit, shell, db, tmp_path, monkeypatch, command, before, after):
+    from atlas.editing import copies, job
+
+    if command is not _edited:
+        assert edit(*FRANCE, *(("--save", tmp_path / "old") if before == "applied" else ())).code == 0
+    with monkeypatch.context() as patch:
+        for module in (copies, job):
+            patch.setattr(module, "note", _killed)
+        with pytest.raises(Killed):
+            command(edit, shell, db, tmp_path)
+    folder = tmp_path / ("old" if command is _undone_in_place else "new")
+    assert _status(db) == before
+    left = {path.name: path.read_bytes() for path in folder.iterdir()}
+    ended = command(edit, shell, db, tmp_path)
+    assert ended.code == 0, ended.err
+    assert _status(db) == after
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == left
+    again = command(edit, shell, db, tmp_path)
+    assert again.code
+    assert "unexpected" not in again.err
+    assert _status(db) == after
+
+
+def test_a_folder_that_was_changed_since_is_no_half_done_one(edit, shell, db, tmp_path, monkeypatch):
+    from atlas.editing import copies
+
+    assert edit(*FRANCE).code == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(copies, "note", _killed)
+        with pytest.raises(Killed):
+            _applied(edit, shell, db, tmp_path)
+    (tmp_path / "new" / "config.json").write_text("{}")
+    ended = _applied(edit, shell, db, tmp_path)
+    assert ended.code == 2
+    assert "is not empty" in ended.err
+    assert _status(db) == "made"

@@ -2,56 +2,45 @@
 
 An atlas, an export, an edit and a model's folder are damaged at random, bytes flipped, cut, blanked or repeated in one
 of their files, and then used. Each must be told in one sentence, or leave the result as it is without the damage.
-Counted as `silent` is another result with exit code 0, as `traceback` an error that nobody foresaw.
+Counted as `silent` is another result with exit code 0, as `traceback` an error that nobody foresaw. Of a model the
+result is its weights and its configuration. Every trial has a seed of its own; with `--results FILE` trials that the
+file holds are not made again, and `--seconds` breaks off after so many. Model and facts are small and planted.
 """
 
 import argparse
-import contextlib
-import io
-import json
+import os
 import random
 import shutil
-import subprocess
-import sys
-from collections import Counter
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import atlas
-from atlas.store.digest import digest
 
-command = import_module("atlas.cli.main").main
-ATLAS = (sys.executable, "-m", "atlas.cli")
+from . import forks
+from .forks import Recorded
+from .kills import content, copied, fresh, run, tree
+from .small import make_model
 
 
 @dataclass(frozen=True)
 class Case:
-    """What is damaged (files of a folder, by pattern), the commands that use it, and what they leave."""
+    """What is damaged (files of a folder, by pattern), the command that uses it, and what it leaves."""
 
     files: str
-    words: tuple[str, ...]
+    words: str
     result: Callable[[Path], str]
 
 
-def _content(folder: Path) -> str:
-    with atlas.open(folder / "into.duckdb") as opened:
-        return digest(opened)
-
-
-def _weights(folder: Path) -> str:
-    from atlas.models import load_model
-
-    return load_model(str(folder / "edited")).info.digest
-
-
+APPLY = "edit apply {edit} --db start.duckdb --model model --save edited"
 CASES: Mapping[str, Case] = {
-    "atlas": Case("start.duckdb", ("merge start.duckdb --into into.duckdb",), _content),
-    "export": Case("out/**/*", ("import --parquet out --db into.duckdb",), _content),
-    "edit": Case("start.edits/*", ("edit apply {edit} --db start.duckdb --model model --save edited",), _weights),
-    "model": Case("model/*", ("edit apply {edit} --db start.duckdb --model model --save edited",), _weights),
+    "atlas": Case("start.duckdb", "merge start.duckdb --into into.duckdb", content("into.duckdb")),
+    "export": Case("out/**/*", "import --parquet out --db into.duckdb", content("into.duckdb")),
+    "edit": Case("start.edits/*", APPLY, tree("edited")),
+    "model": Case("model/*", APPLY, tree("edited", "model.safetensors", "config.json")),
 }
 
 
@@ -71,43 +60,36 @@ def damaged(data: bytes, pick: random.Random) -> bytes:
 
 def prepare(folder: Path) -> dict[str, str]:
     """Make what is damaged, and return what the commands have to know of it."""
-    from atlas.models import load_model
-
-    _checked("build --db start.duckdb --limit 4 --languages en,fr", folder)
+    make_model(folder)
+    atlas.open(folder / "empty.duckdb", "w").close()
+    copied(folder)
+    run("build --db start.duckdb --model model --dataset facts", folder)
+    run("edit --db start.duckdb --fact subject0 --object object1", folder)
+    run("export --db start.duckdb --out out", folder)
     with atlas.open(folder / "start.duckdb") as opened:
-        fact = opened.sql("SELECT min(fact) AS fact FROM likn")["fact"][0].as_py()
-    made = json.loads(_checked(f"edit --db start.duckdb --fact {fact} --object Rome --force --json", folder))
-    _checked("export --db start.duckdb --out out", folder)
-    model = load_model("demo-mbert")
-    model.model.save_pretrained(folder / "model")  # type: ignore[operator]
-    model.tokenizer.save_pretrained(folder / "model")
-    return {"edit": str(made[0]["edit"])}
+        return {"edit": str(opened.sql("SELECT edit FROM edit")["edit"][0].as_py())}
 
 
-def _checked(words: str, folder: Path) -> str:
-    return subprocess.run([*ATLAS, *words.split()], cwd=folder, check=True, stdout=subprocess.PIPE, text=True).stdout
-
-
-def used(case: Case, known: Mapping[str, str], folder: Path) -> tuple[int, str]:
-    """Run the commands of a case in this process; return the exit code and what stood on stderr."""
-    out, err = io.TextIOWrapper(io.BytesIO(), "utf-8"), io.StringIO()
-    with contextlib.chdir(folder), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = max(int(command(words.format(**known).split())) for words in case.words)
-    return code, err.getvalue()
-
-
-def trial(case: Case, known: Mapping[str, str], start: Path, wanted: str, pick: random.Random) -> str:
+def trial(case: Case, words: str, start: Path, wanted: str, pick: random.Random) -> str:
     """Damage one file, use it, and return what became of it."""
-    with TemporaryDirectory() as place:
-        folder = Path(shutil.copytree(start, Path(place) / "work"))
-        path = pick.choice(sorted(each for each in folder.glob(case.files) if each.is_file() and each.stat().st_size))
-        path.write_bytes(damaged(path.read_bytes(), pick))
-        code, err = used(case, known, folder)
-        if "unexpected" in err or "Traceback" in err:
-            return f"traceback: {path.name}: {err.strip()}"
-        if code:
-            return "told"
-        return "equal" if case.result(folder) == wanted else f"silent: {path.name}"
+    folder = fresh(start)
+    path = pick.choice(sorted(each for each in folder.glob(case.files) if each.is_file() and each.stat().st_size))
+    before = path.read_bytes()
+    path.write_bytes(damaged(before, pick))
+    if path.read_bytes() == before:
+        return "equal"
+    code, err, left = forks.asked(partial(used, case, words, folder))
+    if "unexpected" in err or "Traceback" in err or code not in (0, 1, 2):
+        return f"traceback: {path.name}: {err.strip()}"
+    if code:
+        return "told" if err.count("error: ") == 1 else f"not told in one sentence: {path.name}: {err}"
+    return "equal" if left == wanted else f"silent: {path.name}"
+
+
+def used(case: Case, words: str, folder: Path) -> tuple[int, str, str]:
+    """Run the command of a case in this process; return its exit code, what stood on stderr and what it left."""
+    code, err = forks.ran(words, folder)
+    return code, err, "" if code else case.result(folder)
 
 
 def main() -> None:
@@ -115,21 +97,35 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--damages", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--of", default=",".join(CASES))
+    parser.add_argument("--results", type=Path)
+    parser.add_argument("--seconds", type=float, default=1e9)
     options = parser.parse_args()
-    pick = random.Random(options.seed)
+    os.environ.update({"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"})
+    found = Recorded(options.results)
     with TemporaryDirectory() as place:
         start = Path(place) / "start"
         start.mkdir()
-        known = prepare(start)
-        for name, case in CASES.items():
-            with TemporaryDirectory() as alone:
-                folder = Path(shutil.copytree(start, Path(alone) / "work"))
-                code, err = used(case, known, folder)
-                if code:
-                    raise SystemExit(f"{name} fails undamaged: {err}")
-                wanted = case.result(folder)
-            found = Counter(trial(case, known, start, wanted, pick) for _ in range(options.damages // len(CASES)))
-            print(f"{name}: {dict(found)}", flush=True)
+        known, names = forks.asked(lambda: (prepare(start), forks.modules()))
+        forks.learn(names)
+        copied(start)
+        _all(options, start, known, found)
+    for name, outcomes in found.by_command().items():
+        print(f"{name}: {dict(outcomes)}")
+
+
+def _all(options: argparse.Namespace, start: Path, known: Mapping[str, str], found: Recorded) -> None:
+    end = time.monotonic() + options.seconds
+    for name in options.of.split(","):
+        case, words, folder = CASES[name], CASES[name].words.format(**known), fresh(start)
+        code, err, wanted = forks.asked(partial(used, case, words, folder))
+        if code:
+            raise SystemExit(f"{name} fails undamaged: {err}")
+        for each in range(options.damages // len(CASES)):
+            if (name, options.seed, each) not in found.trials and time.monotonic() < end:
+                pick = random.Random(f"{options.seed} {name} {each}")
+                found.add(name, options.seed, each, trial(case, words, start, wanted, pick))
+    shutil.rmtree(start.with_name("work"), ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from atlas.errors import UsageError
+from atlas.errors import StoreError, UsageError
 
 MARK = ".atlas-report.json"
 """The file that says that a report made the folder, and which files in it."""
@@ -16,8 +16,8 @@ class Folder:
     """Writes a report's files; at the end those of an earlier report that are not part of this one are removed.
 
     Other files in the folder are left alone, and so is what a link in it leads to: only regular files that lie in the
-    folder itself are replaced or removed. Raises UsageError if the folder holds files that no report made, or cannot be
-    written.
+    folder itself are replaced or removed. Raises UsageError if the folder holds files that no report made, StoreError
+    if it cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -105,5 +105,5 @@ def _regular(path: Path) -> bool:
     return os.path.isfile(path) and not os.path.islink(path)
 
 
-def _unwritable(folder: Path, error: OSError) -> UsageError:
-    return UsageError(f"{folder} cannot be written: {error.strerror}; choose another folder.")
+def _unwritable(folder: Path, error: OSError) -> StoreError:
+    return StoreError(f"{folder} cannot be written: {error.strerror}; choose another folder.")

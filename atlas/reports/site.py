@@ -64,8 +64,8 @@ def write(
     """Write the report of `source` into `folder`; `step` hears how many pages of a kind there are so far.
 
     A page that cannot be made is named in the result, and says so at its address. Raises UsageError if the folder holds
-    files that no report made, or cannot be written, and for a relation that the atlas does not have; StoreError if the
-    atlas cannot be read.
+    files that no report made, and for a relation that the atlas does not have; StoreError if the folder cannot be
+    written or the atlas cannot be read.
     """
     with Folder(folder) as site, source.beside() as own:
         taken = snapshot.take(own, selection or Selection())

@@ -31,6 +31,13 @@ class OpenChoice:
     memory: int | None = None
     threads: int | None = None
 
+    def __post_init__(self) -> None:
+        """Raise UsageError for a name that is empty, which would be taken for one that was left out."""
+        for name in ("model", "dtype", "revision"):
+            value = getattr(self, name)
+            if value is not None and not value.removesuffix(":encoder").strip():
+                raise UsageError(f"--{name} is empty; name one, or leave the option out.")
+
     def given(self) -> dict[str, Any]:
         """Return the choices by name, without what a job's options add to them."""
         return {field.name: getattr(self, field.name) for field in fields(OpenChoice)}

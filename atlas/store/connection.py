@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 
 from atlas import schema
-from atlas.errors import LockedError, StoreError, VersionError
+from atlas.errors import LimitError, LockedError, StoreError, VersionError
 
 FORMAT = "neuron-atlas"
 STORAGE_VERSION = "v1.4.0"
@@ -120,8 +120,18 @@ def open_file(path: Path, *, read_only: bool, limits: Limits) -> duckdb.DuckDBPy
     """Open a DuckDB file under `limits`, spilling to a folder of this process; raises StoreError, LockedError."""
     try:
         connection = duckdb.connect(path, read_only=read_only, config=configuration(limits))
+        try:
+            _lock(connection, path, limits)
+        except BaseException:
+            connection.close()
+            raise
     except duckdb.Error as error:
         raise translate(error, path) from error
+    return connection
+
+
+def _lock(connection: duckdb.DuckDBPyConnection, path: Path, limits: Limits) -> None:
+    """Let a connection keep to `limits` for good; raises LockedError if the file is open here under others."""
     # A second connection of this process shares the first one's instance, whose settings are locked.
     if _setting(connection, "lock_configuration") is not True:
         connection.execute("SET temp_directory = ?", [_spill_folder()])
@@ -133,9 +143,7 @@ def open_file(path: Path, *, read_only: bool, limits: Limits) -> duckdb.DuckDBPy
             connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
     elif _setting(connection, "enable_external_access") is not limits.files:
-        connection.close()
         raise LockedError(f"{path} is open in this process already, with other limits; close that one first.")
-    return connection
 
 
 def configuration(limits: Limits) -> Config:
@@ -162,6 +170,8 @@ def translate(error: duckdb.Error, path: Path) -> StoreError:
         )
     if "database file with version number" in text:
         return VersionError(f"{path} was written by a newer DuckDB; upgrade it: pip install --upgrade duckdb.")
+    if is_shortage(error):
+        return LimitError(f"There is not enough memory to open {path} ({first_line(text)}); free some, then try again.")
     if isinstance(error, duckdb.IOException) and not is_damage(error):
         return StoreError(f"{path} cannot be opened: {first_line(text)}; check the disk and the file's permissions.")
     also = f" after moving {log.name} away, which is not the copy's" if log.exists() else ""
@@ -181,6 +191,11 @@ def named(name: str) -> str:
 def is_damage(error: Exception) -> bool:
     """Return whether DuckDB complains of bytes in the file that are not those that it wrote."""
     return "Corrupt database file" in str(error)
+
+
+def is_shortage(error: Exception) -> bool:
+    """Return whether DuckDB complains that it got no memory, from its limit or from the system."""
+    return isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory Error" in str(error)
 
 
 def first_line(text: str) -> str:

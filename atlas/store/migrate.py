@@ -15,9 +15,9 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from atlas import schema
-from atlas.errors import StoreError
+from atlas.errors import LimitError, StoreError
 from atlas.store import docs, views
-from atlas.store.connection import FORMAT, SHUT, STORAGE_VERSION, check_path, first_line, quoted
+from atlas.store.connection import FORMAT, SHUT, STORAGE_VERSION, check_path, first_line, is_shortage, quoted
 
 _MIGRATIONS = str(resources.files("atlas.migrations"))
 
@@ -37,6 +37,8 @@ def create(path: Path, storage: str = STORAGE_VERSION) -> None:
     except FileExistsError:
         raise StoreError(f"{path} was made by another process meanwhile; open it to add to it.") from None
     except (OSError, duckdb.Error, SQLAlchemyError) as error:
+        if is_shortage(error):
+            raise LimitError(f"There is not enough memory to make {path}; free some, then try again.") from error
         raise StoreError(
             f"{path} cannot be made: {first_line(str(error))}; check that its folder is there, writable, and has room."
         ) from error

@@ -14,7 +14,7 @@ import duckdb
 from atlas.errors import LimitError, StoreError
 from atlas.store import statements
 from atlas.store.clock import Clock, within
-from atlas.store.connection import first_line, is_damage, translate, whole_message
+from atlas.store.connection import first_line, is_damage, is_shortage, translate, whole_message
 from atlas.store.result import Params, Result, names_apart
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _OPEN: weakref.WeakSet[Reader] = weakref.WeakSet()
 _BATCH = 100_000
-_OUT_OF_MEMORY = "Out of Memory Error"
 _NOT_WRITTEN = ("Could not write", "Could not flush", "Could not sync", "No space left", "File too large")
 _FILES_ARE_SHUT = "disabled by configuration"
 
@@ -183,7 +182,7 @@ class Reader:
         """Return DuckDB's complaint about a query as one sentence."""
         if isinstance(error, duckdb.InterruptException) or "INTERRUPT Error" in str(error):
             return StoreError(f"The query of {self.path} was stopped.")
-        if isinstance(error, duckdb.OutOfMemoryException) or _OUT_OF_MEMORY in str(error):
+        if is_shortage(error):
             return LimitError(
                 f"The query of {self.path} needs more memory than its limit ({first_line(str(error))}); "
                 "ask for less, or raise the memory limit."

@@ -224,8 +224,11 @@ class Writer(Atlas):
         self._connection.register("incoming", rows)
         try:
             yield
-        finally:
-            self._connection.unregister("incoming")
+        except BaseException:
+            with suppress(duckdb.Error):  # of a transaction that is aborted already, for the reason that is under way
+                self._connection.unregister("incoming")
+            raise
+        self._connection.unregister("incoming")
 
     def take(self, table: str, rows: pa.RecordBatchReader) -> None:
         """Add all of `rows` to a table that is not of the atlas, as they come; raises StoreError if they do not fit."""

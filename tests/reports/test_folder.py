@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from atlas.errors import UsageError
+from atlas.errors import StoreError, UsageError
 from atlas.reports.folder import MARK, Folder
 
 
@@ -121,5 +121,5 @@ def test_a_file_is_no_folder(tmp_path):
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match=r"site cannot be written"), Folder(tmp_path / "file" / "site"):
+    with pytest.raises(StoreError, match=r"site cannot be written"), Folder(tmp_path / "file" / "site"):
         pass

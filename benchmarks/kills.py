@@ -163,7 +163,7 @@ def run(words: str, folder: Path) -> None:
 def copied(folder: Path) -> None:
     """Let new atlases be copies of the empty one in `folder`."""
 
-    def copy(path: Path, _: str) -> None:
+    def copy(path: Path, storage: str) -> None:
         shutil.copyfile(folder / "empty.duckdb", path)
 
     migrate._make = copy

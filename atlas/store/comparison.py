@@ -26,7 +26,10 @@ FROM compared_{name}_of(definition_of($definition, NULL), $run_a, $run_b)
 }
 """The query of each table of a comparison: of `definition`, `run_a` and `run_b`."""
 
-_KINDS = "list_position(['known', 'knowledge neuron', 'likn', 'likn of different facts', 'dkn', 'random set'], kind)"
+_KINDS = (
+    "list_position(['known', 'knowledge neuron', 'likn', 'likn of different facts', 'likn of equal size', 'dkn', "
+    "'random set'], kind)"
+)
 ORDERS: Mapping[str, str] = {
     "facts": f"{_KINDS}, language NULLS FIRST",
     "neurons": _KINDS,

@@ -65,7 +65,9 @@ def test_the_profile_by_language_and_its_controls_are_those_of_the_other_views(m
         (control,) = rows(
             db,
             f"""
-            SELECT sum(observed) AS likn, sum(same_relation) AS same_relation, sum(other_relations) AS other_relations
+            SELECT
+                sum(observed) AS likn, sum(same_relation) AS same_relation, sum(other_relations) AS other_relations,
+                sum(same_relation_own) AS same_relation_own, sum(other_relations_own) AS other_relations_own
             FROM likn_control_all WHERE definition = 'default' AND run = {run}
             """,
         )

@@ -88,6 +88,14 @@ class Ground:
     def different(self, side):
         return set().union(*(self.shared(fact, self.lent(side, fact)) for fact in self.lending))
 
+    def own(self, side, fact):
+        """The fact's own sets in each of its languages, as large as those of the other facts."""
+        sets = zip(self.languages(fact), self.lent(side, fact), strict=True)
+        return [set(highest(self.worlds[side], self.numbers[side][fact], code, len(lent))) for code, lent in sets]
+
+    def equal(self, side):
+        return set().union(*(self.shared(fact, self.own(side, fact)) for fact in self.lending))
+
     def kinds(self):
         """The cases of each kind, and its neurons on either side."""
         return {
@@ -97,6 +105,7 @@ class Ground:
                 {(fact, None) for fact in self.lending},
                 [self.different(0), self.different(1)],
             ),
+            "likn of equal size": ({(fact, None) for fact in self.lending}, [self.equal(0), self.equal(1)]),
         }
 
 

@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 import pyarrow as pa
 import pytest
+from scipy.stats import binomtest
 from store.world import FLOOR, MODEL, World, add_facts, add_run, batch, highest, knowledge, likn, random_world
 
 import atlas
@@ -151,13 +152,11 @@ def test_controls_of_a_fact_beside_its_twins_and_exchanges(held, least):
 
 def test_neurons_say_whether_the_twin_has_them_and_how_sure_their_share_is(held):
     reader, known = held
-    z, seen = 1.959963984540054, set()
+    seen = set()
     for row in reader.sql("FROM knowledge_neuron_at()").to_pylist():
-        n, share = row["usable"], row["found"] / row["usable"]
-        middle, half = share + z * z / (2 * n), z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-        ends = [(middle - half) / (1 + z * z / n), (middle + half) / (1 + z * z / n)]
-        assert row["share"] == pytest.approx(share)
-        assert row["share_interval"] == pytest.approx(np.clip(ends, 0, 1))
+        assert row["share"] == pytest.approx(row["found"] / row["usable"])
+        wilson = binomtest(row["found"], row["usable"]).proportion_ci(method="wilson")
+        assert row["share_interval"] == pytest.approx([wilson.low, wilson.high])
         if row["run"] not in known:
             continue
         world, twins, _ = known[row["run"]]
@@ -207,7 +206,7 @@ JOIN exchange_cell_of(thresholds()) AS partner ON partner.cell = d.partner
 def test_the_overlap_of_languages_beside_exchanged_facts_and_twins(held):
     reader, known = held
     rows = reader.sql(f"FROM language_overlap_at(draws := {DRAWS})").to_pylist()
-    compared = 0
+    compared = cut_short = 0
     for row in rows:
         if row["run"] not in known:
             continue
@@ -234,17 +233,26 @@ def test_the_overlap_of_languages_beside_exchanged_facts_and_twins(held):
         if not asked:
             assert row["p_exchange"] is None
             continue
-        observed = sum(len(knowledge(world, n, a) & knowledge(world, n, b)) for n in asked)
-        sums = []
+        sums, hits, short = [], 0, 0
         for draw in range(1, row["n_draws"] + 1):
-            total = 0
+            pairs = []
             for n in asked:
-                ring = rings[n]
+                ring, size = rings[n], len(knowledge(world, n, b))
                 partner = ring[(ring.index(n) + 1 + (draw - 1) % (len(ring) - 1)) % len(ring)]
-                total += len(knowledge(world, n, a) & set(highest(world, partner, b, len(knowledge(world, n, b)))))
+                lent = highest(world, partner, b, size)
+                pairs.append((lent, highest(world, n, b, len(lent)), len(lent) < size))
+            total, observed = (
+                sum(len(knowledge(world, n, a) & set(pair[side])) for n, pair in zip(asked, pairs, strict=True))
+                for side in (0, 1)
+            )
             sums.append(total)
-        assert row["p_exchange"] == pytest.approx((1 + sum(s >= observed for s in sums)) / (1 + len(sums)))
+            hits += total >= observed
+            short += any(cut for _, _, cut in pairs)
+        assert row["p_exchange"] == pytest.approx((1 + hits) / (1 + len(sums)))
+        assert row["short_draws"] == short
+        cut_short += short
         assert row["in_exchanged_facts"] == pytest.approx(sum(sums) / (len(sums) * len(asked)))
         assert row["q"] >= row["p_exchange"] - 1e-12
         compared += 1
     assert compared > 8
+    assert cut_short > 0

@@ -206,7 +206,7 @@ def test_chance(held, least):
 @pytest.mark.parametrize("least", [None, 2])
 def test_different_facts(held, least):
     reader, runs = held
-    compared = 0
+    compared = lacking = 0
     for row in rows(reader, "FROM likn_control_at(min_languages := $least)", least=least):
         world = runs[row["run"]]
         number = numbered(world, row["fact"])
@@ -214,16 +214,20 @@ def test_different_facts(held, least):
         for column, same in (("same_relation", True), ("other_relations", False)):
             others = [partners(world, number, slot, code, same) for slot, code in enumerate(languages)]
             if None in others:
-                assert row[column] is None
+                assert row[column] is row[f"{column}_own"] is row[f"{column}_short"] is None
                 continue
-            sets = [
-                highest(world, other, code, len(knowledge(world, number, code)))
-                for other, code in zip(others, languages, strict=True)
-            ]
-            counts = Counter(neuron for each in sets for neuron in each)
-            assert row[column] == sum(n >= (least or len(languages)) for n in counts.values())
+            sizes = [len(knowledge(world, number, code)) for code in languages]
+            lent = [highest(world, *asked) for asked in zip(others, languages, sizes, strict=True)]
+            own = [highest(world, number, code, len(each)) for code, each in zip(languages, lent, strict=True)]
+            for name, sets in ((column, lent), (f"{column}_own", own)):
+                counts = Counter(neuron for each in sets for neuron in each)
+                assert row[name] == sum(n >= (least or len(languages)) for n in counts.values())
+            assert row[f"{column}_short"] == sum(sizes) - sum(map(len, lent))
+            assert row[f"{column}_own"] <= row["observed"]
+            lacking += row[f"{column}_own"] < row["observed"]
             compared += len(languages) > 1
     assert compared > MANY
+    assert lacking
 
 
 def test_layer_distribution(held):
@@ -268,6 +272,32 @@ def test_language_overlap(held):
             jaccards = [len(x & y) / len(x | y) for x, y in pairs]
             assert row["jaccard"] == pytest.approx(sum(jaccards) / len(jaccards), rel=1e-6)
     assert set(found) == asked
+
+
+def test_overlap_of_different_facts_at_equal_sizes(held):
+    reader, runs = held
+    lacking = 0
+    for row in rows(reader, "FROM language_overlap_all WHERE definition = 'default'"):
+        world, a, b = runs[row["run"]], row["language_a"], row["language_b"]
+        for column, same in (("same_relation", True), ("other_relations", False)):
+            lent, own, short = [], [], []
+            for number, _ in facts(world):
+                first, second = knowledge(world, number, a), knowledge(world, number, b)
+                if not {a, b} <= set(world.languages(number)) or not first | second:
+                    continue
+                other = partners(world, number, 1, b, same)
+                if other is not None:
+                    borrowed = highest(world, other, b, len(second))
+                    lent.append(len(first & set(borrowed)))
+                    own.append(len(first & set(highest(world, number, b, len(borrowed)))))
+                    short.append(len(second) - len(borrowed))
+            means = [np.mean(each) if each else None for each in (lent, own)]
+            assert [row[column], row[f"{column}_own"]] == [
+                mean if mean is None else pytest.approx(mean) for mean in means
+            ]
+            assert row[f"{column}_short"] == (sum(short) if short else None)
+            lacking += own != [] and row[f"{column}_own"] < row["overlap"]
+    assert lacking
 
 
 def test_neuron_summary_and_specific_neurons(held):

@@ -24,7 +24,7 @@ SELECT 'knowledge neuron' AS kind, fact, language FROM common_ground(run_a, run_
 UNION ALL
 SELECT DISTINCT 'likn' AS kind, fact, NULL AS language FROM common_ground(run_a, run_b) WHERE n_languages > 1
 UNION ALL
-SELECT 'likn of different facts' AS kind, ground.fact, NULL AS language
+SELECT unnest(['likn of different facts', 'likn of equal size']) AS kind, ground.fact, NULL AS language
 FROM common_ground(run_a, run_b) AS ground
 JOIN partner_of(true) AS partner ON partner.fact = ground.fact AND partner.language = ground.language
 WHERE partner.run IN (run_a, run_b) AND partner.control = 'same relation' AND ground.n_languages > 1
@@ -36,7 +36,8 @@ FROM common_knockout(run_a, run_b) AS tried
 SEMI JOIN common_ground(run_a, run_b) AS ground ON ground.fact = tried.fact AND ground.language = tried.language;
 
 -- The neurons of each kind, of both runs. LIKNs go by the languages that both runs have; their control, as in
--- `likn_control`, takes each language's set from a different fact of the relation. Members of DKNs and of the random
+-- `likn_control`, takes each language's set from a different fact of the relation; those of equal size are the fact's own
+-- with its sets cut to what the different facts lend. Members of DKNs and of the random
 -- sets that pass as DKNs count once in each fact and language.
 CREATE OR REPLACE MACRO compared_neuron_of(definitions, run_a, run_b) AS TABLE
 WITH found AS (
@@ -44,8 +45,10 @@ WITH found AS (
     FROM knowledge_neuron_of(definitions)
     WHERE run IN (run_a, run_b)
     UNION ALL
-    SELECT definition, run, 'likn of different facts' AS kind, fact, language, layer, neuron
-    FROM borrowed_neuron_of(definitions, true)
+    SELECT
+        definition, run, CASE WHEN own THEN 'likn of equal size' ELSE 'likn of different facts' END AS kind, fact,
+        language, layer, neuron
+    FROM even_neuron_of(definitions, true)
     WHERE run IN (run_a, run_b) AND control = 'same relation'
 ),
 common AS (

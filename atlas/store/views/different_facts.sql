@@ -79,3 +79,23 @@ JOIN partner_of(by_slot) AS partner
 JOIN ranked_neuron_of(definitions) AS borrowed
     ON borrowed.definition = own.definition AND borrowed.run = own.run AND borrowed.fact = partner.partner
     AND borrowed.language = own.language AND borrowed.nth <= own.size;
+
+-- Both sides of a comparison with different facts, at the same sizes (METHOD 3): what each partner lends, and as `own` the
+-- fact's knowledge neurons in that language, its best where its partner has fewer stored scores than it has neurons.
+CREATE OR REPLACE MACRO even_neuron_of(definitions, by_slot) AS TABLE
+WITH lent AS MATERIALIZED (FROM borrowed_neuron_of(definitions, by_slot))
+SELECT *, false AS own FROM lent
+UNION ALL
+SELECT best.definition, best.run, best.fact, best.language, given.control, best.layer, best.neuron, true AS own
+FROM (
+    SELECT
+        *, row_number() OVER (PARTITION BY definition, run, fact, language ORDER BY score DESC, layer, neuron) AS nth
+    FROM knowledge_neuron_of(definitions)
+) AS best
+JOIN (
+    SELECT definition, run, fact, language, control, count(*) AS size
+    FROM lent
+    GROUP BY definition, run, fact, language, control
+) AS given
+    ON given.definition = best.definition AND given.run = best.run AND given.fact = best.fact
+    AND given.language = best.language AND best.nth <= given.size;

@@ -15,9 +15,11 @@ GROUP BY chosen.d.definition, twin.run, asked.fact;
 -- What a fact's LIKN count means (METHOD 3): beside the number observed, the number expected of random sets of the
 -- same sizes with its p-value, and the number found when each language's set comes from a different fact.
 -- The p-value is exact for two languages and, where at most 10 are expected, for all languages; otherwise it is
--- the binomial tail with each neuron's exact probability. The controls are NULL where no different fact exists. Facts
--- with one language have no LIKN and no row. Beside them stand the exchange null of `likn_exchange` (of the same relation,
--- and as `..._other` of other relations), the LIKNs across scripts, and those of the run's untrained twin (METHOD 3b).
+-- the binomial tail with each neuron's exact probability. The controls are NULL where no different fact exists; where a
+-- different fact's stored scores end before its set is as large as the fact's, `..._own` counts the fact's LIKNs at the
+-- sizes that were lent, and `..._short` what was lacking. Facts with one language have no LIKN and no row. Beside them
+-- stand the exchange null of `likn_exchange` (of the same relation, and as `..._other` of other relations), the LIKNs
+-- across scripts, and those of the run's untrained twin (METHOD 3b).
 CREATE OR REPLACE MACRO likn_control_of(definitions, draws) AS TABLE
 WITH sizes AS (
     SELECT
@@ -43,21 +45,42 @@ expected AS (
     END AS expected
     FROM asked
 ),
-borrowed AS (
-    SELECT definition, run, fact, control, layer, neuron, count(*) AS n_languages
-    FROM borrowed_neuron_of(definitions, true)
-    GROUP BY definition, run, fact, control, layer, neuron
+even_count AS (
+    SELECT
+        even.definition, even.run, even.fact, even.control,
+        count(*) FILTER (even.lent >= asked.least_languages) AS found,
+        count(*) FILTER (even.own >= asked.least_languages) AS own,
+        sum(even.lent) AS lent
+    FROM (
+        SELECT
+            definition, run, fact, control, layer, neuron,
+            count(*) FILTER (NOT own) AS lent, count(*) FILTER (own) AS own
+        FROM even_neuron_of(definitions, true)
+        GROUP BY definition, run, fact, control, layer, neuron
+    ) AS even
+    JOIN asked ON asked.definition = even.definition AND asked.run = even.run AND asked.fact = even.fact
+    GROUP BY even.definition, even.run, even.fact, even.control
 ),
+-- A control needs a partner in every language that counts.
 control AS (
     SELECT
-        borrowed.definition, borrowed.run, borrowed.fact, borrowed.control,
-        count(*) FILTER (borrowed.n_languages >= asked.least_languages) AS found, sum(borrowed.n_languages) AS lent
-    FROM borrowed JOIN asked
-        ON asked.definition = borrowed.definition AND asked.run = borrowed.run AND asked.fact = borrowed.fact
-    GROUP BY borrowed.definition, borrowed.run, borrowed.fact, borrowed.control
-),
-partners AS (
-    SELECT run, fact, control, count(*) AS n_languages FROM partner_of(true) GROUP BY run, fact, control
+        partners.definition, partners.run, partners.fact, partners.control,
+        coalesce(even_count.found, 0)::INTEGER AS found, coalesce(even_count.own, 0)::INTEGER AS own,
+        (partners.size - coalesce(even_count.lent, 0))::INTEGER AS short
+    FROM (
+        SELECT
+            own.definition, own.run, own.fact, partner.control, count(*) AS n_languages, sum(own.size) AS size
+        FROM set_size_of(definitions) AS own
+        JOIN partner_of(true) AS partner
+            ON partner.run = own.run AND partner.fact = own.fact AND partner.language = own.language
+        GROUP BY own.definition, own.run, own.fact, partner.control
+    ) AS partners
+    JOIN asked
+        ON asked.definition = partners.definition AND asked.run = partners.run AND asked.fact = partners.fact
+        AND asked.of_languages = partners.n_languages
+    LEFT JOIN even_count
+        ON even_count.definition = partners.definition AND even_count.run = partners.run
+        AND even_count.fact = partners.fact AND even_count.control = partners.control
 ),
 observed AS (
     SELECT
@@ -91,24 +114,19 @@ even AS (
             THEN all_sets_tail(e.population, e.sizes, coalesce(observed.observed, 0))
             ELSE binomial_tail(e.population, e.expected / e.population, coalesce(observed.observed, 0))
         END AS p_value,
-        CASE WHEN same.n_languages = e.of_languages THEN coalesce(same_found.found, 0) END::INTEGER AS same_relation,
-        CASE WHEN other.n_languages = e.of_languages THEN coalesce(other_found.found, 0) END::INTEGER AS other_relations,
-        CASE WHEN same.n_languages = e.of_languages THEN list_sum(e.sizes) - coalesce(same_found.lent, 0) END::INTEGER
-            AS same_relation_short,
-        CASE WHEN other.n_languages = e.of_languages THEN list_sum(e.sizes) - coalesce(other_found.lent, 0) END::INTEGER
-            AS other_relations_short,
+        same.found AS same_relation, other.found AS other_relations,
+        same.own AS same_relation_own, other.own AS other_relations_own,
+        same.short AS same_relation_short, other.short AS other_relations_short,
         CASE WHEN observed.fact IS NULL THEN 0 ELSE observed.across_scripts END::INTEGER AS across_scripts
     FROM expected AS e
     JOIN fact ON fact.fact = e.fact
     LEFT JOIN observed ON observed.definition = e.definition AND observed.run = e.run AND observed.fact = e.fact
-    LEFT JOIN partners AS same ON same.run = e.run AND same.fact = e.fact AND same.control = 'same relation'
-    LEFT JOIN partners AS other ON other.run = e.run AND other.fact = e.fact AND other.control = 'other relations'
-    LEFT JOIN control AS same_found
-        ON same_found.definition = e.definition AND same_found.run = e.run AND same_found.fact = e.fact
-        AND same_found.control = 'same relation'
-    LEFT JOIN control AS other_found
-        ON other_found.definition = e.definition AND other_found.run = e.run AND other_found.fact = e.fact
-        AND other_found.control = 'other relations'
+    LEFT JOIN control AS same
+        ON same.definition = e.definition AND same.run = e.run AND same.fact = e.fact
+        AND same.control = 'same relation'
+    LEFT JOIN control AS other
+        ON other.definition = e.definition AND other.run = e.run AND other.fact = e.fact
+        AND other.control = 'other relations'
 )
 SELECT
     even.*, even.p_value AS p_even, exchanged.in_exchanged_facts, exchanged.p_exchange, exchanged.q,
@@ -127,7 +145,8 @@ WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
 SELECT
     fact_name.subject, fact_name.relation_name, fact_name.object, found.relation, found.of_languages,
     found.least_languages, found.sizes, found.population, found.observed, found.expected, found.p_value,
-    found.same_relation, found.other_relations, found.same_relation_short, found.other_relations_short,
+    found.same_relation, found.other_relations, found.same_relation_own, found.other_relations_own,
+    found.same_relation_short, found.other_relations_short,
     found.across_scripts, found.p_even, found.in_exchanged_facts, found.p_exchange, found.q, found.p_exchange_other,
     found.q_other, found.n_draws, found.twin_likn, run_name.model, run_name.method, found.definition, found.run,
     found.fact

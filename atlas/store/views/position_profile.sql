@@ -1,6 +1,7 @@
 -- Where the neurons lie at each position (METHOD 2): per layer and language (NULL: over all), how many pairs of a fact and
 -- a knowledge neuron and of a fact and a LIKN there are, and beside the LIKNs those of exchanged facts, of the same
--- relation and of others (METHOD 3); of both also those across scripts, whose languages share no token of the fact's names
+-- relation and of others (METHOD 3), with the facts' own at the sizes that were lent (`..._own`). Of LIKNs and exchanged
+-- ones also those across scripts, whose languages share no token of the fact's names
 -- (METHOD 3b; 0 where no tokens of names are stored). Runs of different positions are different rows.
 
 -- The definitions with every run of the model and method in use, whatever its position.
@@ -20,13 +21,15 @@ CREATE OR REPLACE MACRO position_profile_of(definitions) AS TABLE
 WITH shared AS (
     SELECT definition, run, 'likn' AS kind, fact, layer, neuron, languages FROM likn_of(definitions)
     UNION ALL
-    SELECT b.definition, b.run, b.control AS kind, b.fact, b.layer, b.neuron, list(b.language) AS languages
-    FROM borrowed_neuron_of(definitions, true) AS b
+    SELECT
+        b.definition, b.run, concat(CASE WHEN b.own THEN 'own, ' END, b.control) AS kind, b.fact, b.layer, b.neuron,
+        list(b.language) AS languages
+    FROM even_neuron_of(definitions, true) AS b
     JOIN coverage_of(definitions) AS coverage
         ON coverage.definition = b.definition AND coverage.run = b.run AND coverage.fact = b.fact
     JOIN (SELECT unnest(definitions) AS d) AS chosen ON chosen.d.definition = b.definition
     WHERE coverage.n_languages > 1
-    GROUP BY b.definition, b.run, b.control, b.fact, b.layer, b.neuron
+    GROUP BY b.definition, b.run, b.control, b.own, b.fact, b.layer, b.neuron
     HAVING count(*) >= coalesce(any_value(chosen.d.min_languages), any_value(coverage.n_languages))
 ),
 pair AS (
@@ -47,6 +50,8 @@ SELECT
     count(*) FILTER (cell.kind = 'likn') AS likn,
     count(*) FILTER (cell.kind = 'same relation') AS same_relation,
     count(*) FILTER (cell.kind = 'other relations') AS other_relations,
+    count(*) FILTER (cell.kind = 'own, same relation') AS same_relation_own,
+    count(*) FILTER (cell.kind = 'own, other relations') AS other_relations_own,
     count(*) FILTER (cell.kind = 'likn' AND cell.apart) AS across_scripts,
     count(*) FILTER (cell.kind = 'same relation' AND cell.apart) AS same_relation_across,
     count(*) FILTER (cell.kind = 'other relations' AND cell.apart) AS other_relations_across
@@ -60,6 +65,8 @@ CREATE OR REPLACE VIEW position_profile AS
 WITH meant AS MATERIALIZED (SELECT definition_at_positions() AS asked)
 SELECT
     found.position, found.layer, found.language, found.knowledge_neurons, found.likn, found.same_relation,
-    found.other_relations, found.across_scripts, found.same_relation_across, found.other_relations_across, run_name.model, run_name.method, found.definition, found.run
+    found.other_relations, found.same_relation_own, found.other_relations_own, found.across_scripts,
+    found.same_relation_across, found.other_relations_across, run_name.model, run_name.method, found.definition,
+    found.run
 FROM position_profile_of((SELECT asked FROM meant)) AS found
 JOIN run_name ON run_name.run = found.run;

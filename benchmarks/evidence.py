@@ -89,7 +89,8 @@ def _planted(family: str, seed: int) -> tuple[LanguageModel, FactSet]:
 
 def _score(path: Path, model: LanguageModel, facts: FactSet) -> None:
     prompts, part = list(facts.prompts()), path.with_suffix(".part")
-    part.unlink(missing_ok=True)
+    for left in path.parent.glob(f"{part.name}*"):
+        left.unlink()
     with atlas.open(part, "w") as writer:
         writer.add_facts(facts)
         fill_run(writer, model, [prompts[at : at + GROUP] for at in range(0, len(prompts), GROUP)], Settings())

@@ -1,5 +1,6 @@
 """Thresholds, metrics and their bootstrap intervals over subjects (METHOD 6). A missing score is NaN."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,6 +72,14 @@ def auroc_difference(one: Judged, other: Judged, seed: int, replicates: int = RE
     """Return AUROC of `one` less that of `other` on the same claims, with a paired interval over subjects."""
     weights = draws(one.subject, seed, replicates)
     return _interval(weighted_auroc(one, weights) - weighted_auroc(other, weights))
+
+
+def mean_interval(values: Sequence[float], seed: int, replicates: int = REPLICATES) -> Interval:
+    """Return the mean of `values` with its interval over them; a single one has none."""
+    every = np.asarray(values, dtype=np.float64)
+    if len(every) < 2:
+        return Interval(float(every.mean()), np.nan, np.nan)
+    return _interval(draws(np.arange(len(every)), seed, replicates) @ every / len(every))
 
 
 def draws(subject: NDArray[np.int64], seed: int, replicates: int) -> Floats:

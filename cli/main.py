@@ -35,6 +35,7 @@ COMMANDS = (
     "report",
     "evaluate",
     "exam",
+    "study",
     "export",
     "merge",
     "upgrade",

@@ -41,7 +41,8 @@ class BuildOptions(ModelChoice):
     """What to attribute, with which model and method, and where the rows go.
 
     `limit` None takes the stated sample of the bundled facts and all of any other data set, 0 takes all.
-    `sample_seed` says which of equals a limit takes; `known` takes those alone that the model knows, see `known_facts`.
+    `sample_seed` says which of equals a limit takes; `known` takes those alone that the model knows, see
+    `known_facts`: in some language, or with `everywhere` in every one of `languages`.
     `threads` None is 1 for each worker of Ray. `shard` is the part of the plan to compute; `cluster` says where Ray
     does it, None is this process.
     `settings` are fields of `atlas.attribution.Settings`; those not given keep their defaults. `twin` is the seed of
@@ -55,6 +56,7 @@ class BuildOptions(ModelChoice):
     limit: int | None = None
     sample_seed: int = 0
     known: bool = False
+    everywhere: bool = False
     skip_bad: bool = False
     db: Path = Path("atlas.duckdb")
     shard: Shard = EVERYTHING
@@ -151,11 +153,15 @@ def _known_alone(options: BuildOptions, plan: Plan, workers: Worker | Cluster, p
         return plan
     if not isinstance(workers, Worker):
         raise UsageError("--known asks the model in this process; use --engine local.")
-    found = known_facts(workers.model, plan.facts, options.sample, options.sample_seed, options.bytes, progress)
+    every = {code for fact in plan.facts.facts for code in fact.labels} if options.everywhere else set()
+    found = known_facts(
+        workers.model, plan.facts, options.sample, options.sample_seed, options.bytes, progress, len(every) or 1
+    )
     if not found.facts:
+        where = "every language" if options.everywhere else "any language"
         raise UsageError(
-            f"Model {options.model!r} knows none of the {len(plan.facts.facts):,} facts of {plan.facts.source} in any "
-            f"language: no answer is its own choice in more than half of a fact's prompts; leave --known out."
+            f"Model {options.model!r} knows none of the {len(plan.facts.facts):,} facts of {plan.facts.source} in "
+            f"{where}: no answer is its own choice in more than half of a fact's prompts; leave --known out."
         )
     return make_plan(found)
 

@@ -20,9 +20,13 @@ TOGETHER = 64
 
 @dataclass
 class _Asked:
-    """What was found so far; `unknown` counts facts, `languages` those of known facts that were left out."""
+    """What was found so far, of facts known in `least` languages.
+
+    `unknown` counts the facts that are known in fewer, `languages` those of known facts that were left out.
+    """
 
     known: list[Fact]
+    least: int
     unknown: int = 0
     languages: int = 0
 
@@ -34,14 +38,15 @@ def known_facts(
     seed: int = 0,
     budget: "Budget | int | None" = None,
     progress: Progress | None = None,
+    least: int = 1,
 ) -> FactSet:
-    """Return the first `limit` facts, in turn from every relation, that `model` knows in some language, None for all.
+    """Return the first `limit` facts, in turn from every relation, that `model` knows in `least` languages; None: all.
 
     A fact is known in a language if the first token of its answer is the model's own choice in more than half of its
     usable prompts there (METHOD 3b), held-out templates aside; labels in other languages are left out. What was left
     out until the limit was reached is counted among the skips.
     """
-    progress, asked = progress or Progress(), _Asked([])
+    progress, asked = progress or Progress(), _Asked([], least)
     queue = iter(in_turn(facts, seed))
     while (limit is None or len(asked.known) < limit) and (some := list(islice(queue, TOGETHER))):
         progress.step(f"asking what the model knows: {len(asked.known):,} facts known, {asked.unknown:,} not")
@@ -57,7 +62,7 @@ def _ask(
     spoken = _languages(model, list(own.prompts()), budget)
     for fact in some:
         labels = {code: label for code, label in fact.labels.items() if (fact.id, code) in spoken}
-        if labels:
+        if len(labels) >= asked.least:
             asked.known.append(replace(fact, labels=labels))
             asked.languages += len(fact.labels) - len(labels)
         else:
@@ -80,7 +85,8 @@ def _languages(
 def _skips(asked: _Asked, spare: int) -> Iterator[Skip]:
     """Yield what was left out; `spare` known facts are beyond the limit."""
     if asked.unknown:
-        yield Skip("--known", "the model knows the fact in no language", asked.unknown)
+        few = "no language" if asked.least == 1 else f"fewer than {asked.least} languages"
+        yield Skip("--known", f"the model knows the fact in {few}", asked.unknown)
     if asked.languages:
         yield Skip("--known", "the model does not know the fact in that language", asked.languages)
     if spare:

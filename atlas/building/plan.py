@@ -18,8 +18,8 @@ from atlas.running.work import Batch
 if TYPE_CHECKING:
     from atlas.models import ModelInfo
 
-WORK = 10**9
-"""Prompts of a batch times layers, width and neurons of the model, about."""
+WORK, CUDA_WORK = 10**8, 10**9
+"""Prompts of a batch times layers, width and neurons of the model, about; of a sixteenth of one on a GPU."""
 LEAST_PROMPTS, MOST_PROMPTS = 8, 256
 
 
@@ -112,8 +112,9 @@ def batch_size(info: "ModelInfo", device: str) -> int:
 
     It hangs on the model's shape and the kind of `device` alone, so that the same build cuts the same batches.
     """
-    size = WORK // (info.layers * info.hidden * info.neurons)
-    return min(max(size, LEAST_PROMPTS), MOST_PROMPTS) * (16 if device == "cuda" else 1)
+    work, times = (CUDA_WORK, 16) if device == "cuda" else (WORK, 1)
+    size = work // (info.layers * info.hidden * info.neurons)
+    return min(max(size, LEAST_PROMPTS), MOST_PROMPTS) * times
 
 
 def _by_language(prompts: list[Prompt]) -> Iterator[list[Prompt]]:

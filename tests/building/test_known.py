@@ -53,6 +53,14 @@ def test_what_is_left_out_is_counted(model, some):
     assert counts.get("the model does not know the fact in that language", 0) == left
 
 
+def test_facts_known_in_as_many_languages_as_asked_for_keep_them_all(model, some):
+    every = {fact.id: fact.labels for fact in known_facts(model, some, None).facts}
+    found = known_facts(model, some, None, least=3)
+    assert {fact.id: fact.labels for fact in found.facts} == {f: own for f, own in every.items() if len(own) == 3}
+    counts = {skip.reason: skip.count for skip in found.skips}
+    assert counts.get("the model knows the fact in fewer than 3 languages", 0) == len(some.facts) - len(found.facts)
+
+
 def test_a_limit_counts_known_facts_in_turn_from_every_relation(model, some):
     everything = {fact.id for fact in known_facts(model, some, None).facts}
     wanted = [fact.id for fact in in_turn(some) if fact.id in everything][:3]

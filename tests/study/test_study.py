@@ -1,0 +1,99 @@
+"""`atlas study` on a demo model and a few facts: one atlas, one ledger, two pages that say the same."""
+
+import json
+import re
+
+import pytest
+
+import atlas
+from atlas.cli.main import main
+from atlas.study.claims import CLAIMS
+from atlas.study.page import Section, markdown
+
+WORDS = (
+    *("study", "--model", "demo-mgpt", "--languages", "en,fr", "--relations", "P36,P38", "--limit", "8"),
+    *("--threads", "1", "--method", "gradient,random", "--replace", "zero", "--edits", "1"),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study") / "out"
+    assert main([*WORDS, "--out", str(folder)]) == 0
+    return folder
+
+
+def _rows(text, title):
+    """Return the rows of a table of the Markdown page."""
+    table = text.split(f"## {title}\n")[1].split("\n## ")[0]
+    lines = [line for line in table.splitlines() if line.startswith("|")]
+    return [re.split(r"(?<!\\) \| ", line.strip("| ")) for line in lines[2:]]
+
+
+@pytest.mark.slow
+def test_every_step_is_done_or_says_why_not(folder):
+    done = json.loads((folder / "study.json").read_text("utf-8"))["done"]
+    names = ["build", "knockout", "evaluate zero", "check", "edit own neurons", "edit other layers", "edit random"]
+    assert list(done) == names
+    assert {name for name, found in done.items() if "failed" in found} <= {"check"}
+    with atlas.open(folder / "study.duckdb") as opened:
+        assert opened.sql("SELECT count(*) FROM run WHERE twin_of IS NOT NULL")[0][0].as_py() == 1
+        sources = {row["source"].split(" of ")[0] for row in opened.sql("FROM edit").to_pylist()}
+    assert {"random", "random in other layers"} < sources
+
+
+@pytest.mark.slow
+def test_the_page_gives_every_claim_a_verdict_from_the_rows_of_the_atlas(folder):
+    text = (folder / "study.md").read_text("utf-8")
+    rows = _rows(text, "Claims")
+    assert [row[0] for row in rows] == [claim.says for claim in CLAIMS]
+    assert all(re.match("holds|does not hold|cannot be said: .", row[1]) for row in rows)
+    with atlas.open(folder / "study.duckdb") as opened:
+        losses = opened.sql("""
+            SELECT source, -avg(log_odds_change) AS loss FROM intervention_effect JOIN run USING (run)
+            WHERE purpose = 'localisation' AND action = 'suppress' AND method = 'gradient' AND source = 'top'
+            GROUP BY source
+        """).to_pylist()
+    assert float(rows[0][3]) == pytest.approx(losses[0]["loss"], rel=0.01)
+    assert rows[1][1].startswith("cannot be said")  # by swap, which was not asked for
+
+
+@pytest.mark.slow
+def test_the_html_page_says_what_the_markdown_says(folder):
+    html, text = ((folder / f"study.{end}").read_text("utf-8") for end in ("html", "md"))
+    for claim, verdict, *_ in _rows(text, "Claims"):
+        assert claim.replace("'", "&#39;") in html
+        assert f"<bdi>{verdict}</bdi>" in html
+    assert "https://" not in html
+    assert "http://" not in html
+
+
+@pytest.mark.slow
+def test_the_same_command_goes_on_where_it_was_and_another_is_refused(folder, capfd):
+    before = (folder / "study.json").read_bytes(), (folder / "study.md").read_bytes()
+    assert main([*WORDS, "--out", str(folder)]) == 0
+    assert ((folder / "study.json").read_bytes(), (folder / "study.md").read_bytes()) == before
+    assert main([*WORDS, "--limit", "9", "--out", str(folder)]) == 2
+    assert "asked otherwise (limit)" in capfd.readouterr().err
+    held = json.loads(before[0])
+    edited = held["done"].pop("edit random")
+    (folder / "study.json").write_text(json.dumps(held), "utf-8")
+    assert main([*WORDS, "--out", str(folder)]) == 0
+    again = json.loads((folder / "study.json").read_text("utf-8"))["done"]["edit random"]
+    assert again["asked"] == edited["asked"]
+    assert _rows((folder / "study.md").read_text("utf-8"), "Edits") == _rows(before[1].decode(), "Edits")
+
+
+def test_a_folder_of_anything_else_is_refused(tmp_path, capfd):
+    (tmp_path / "notes.txt").write_text("mine", "utf-8")
+    assert main([*WORDS, "--out", str(tmp_path)]) == 2
+    assert "not empty" in capfd.readouterr().err
+
+
+def test_a_cell_stays_a_cell():
+    text = markdown(
+        "T", ["a line"], [Section("S", "", ("a|b", "c"), [["x | y", "two\nlines"]]), Section("E", "", (), [])]
+    )
+    assert "| a\\|b | c |" in text
+    assert "| x \\| y | two lines |" in text
+    assert "None." in text.split("## E")[1]

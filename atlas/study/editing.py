@@ -31,8 +31,8 @@ def edit_step(
 ) -> dict[str, Any]:
     """Edit `count` facts in their first language by a step of `CONTROLS`, and say what was left out.
 
-    Each gets the object of another fact of its relation; what the atlas holds is not made again. Raises UsageError where no fact
-    can be edited.
+    Each gets the object of another fact of its relation; what the atlas holds is not made again. Raises UsageError
+    where no fact can be edited.
     """
     with atlas.open(db) as opened:
         facts = {fact.id: fact for fact in stored_facts(opened).facts}

@@ -14,7 +14,7 @@ from atlas.running.choice import OpenChoice
 from atlas.running.progress import Progress
 from atlas.store.stored import stored_facts
 
-CONTROLS: dict[str, tuple[str, dict[str, bool]]] = {
+CONTROLS: dict[str, tuple[str, dict[str, Any]]] = {
     "own neurons": ("", {}),
     "other layers": ("random in other layers", {"control": True, "grow": True, "other_layers": True}),
     "random": ("random", {"control": True, "grow": True}),

@@ -151,9 +151,11 @@ _ALL = (
         Column("run", "BIGINT", "hash of weights digest, method, settings and seed"),
         _MODEL,
         Column("method", "VARCHAR", "scorer", source="METHOD 2"),
-        Column("settings", "VARCHAR", "settings as a JSON object; `floor` is the share of the maximum kept"),
+        Column("settings", "VARCHAR", "settings as a JSON object; `floor` is the share of the maximum kept, "
+               "`tokenizer` the digest of the tokenizer; old runs do not name it"),
         Column("seed", "BIGINT", "seed of everything random"),
-        Column("versions", "VARCHAR", "versions of the packages that made the rows, a JSON object"),
+        Column("versions", "VARCHAR", "versions of the packages that made the rows, a JSON object; `unusable` those "
+               "that last tried its unusable prompts, if they are others"),
         Column("status", "VARCHAR", "running, interrupted, failed or done"),
         Column("started", "TIMESTAMP", "when the run was first started", unit="UTC"),
         Column("finished", "TIMESTAMP", "when it last ended; NULL while running", unit="UTC", nullable=True),

@@ -4,9 +4,16 @@ from typing import TYPE_CHECKING
 
 from atlas.errors import UsageError
 from atlas.running.choice import taken
+from atlas.store.runs import other_models, runs_of_models, stored_runs
+
+from . import diagnostics
 
 if TYPE_CHECKING:
     from atlas import Atlas
+
+Asked = tuple[int | None, str | None, str | None]
+"""What --run, --model and --method say."""
+NOTHING: Asked = (None, None, None)
 
 
 def choose(opened: "Atlas", run: int | None, model: str | None, method: str | None) -> str:
@@ -14,9 +21,33 @@ def choose(opened: "Atlas", run: int | None, model: str | None, method: str | No
 
     Raises UsageError for what is not there, and for options that do not go together.
     """
+    check_one(run, model, method)
+    found = opened.use(model=model, method=method, run=run).in_use
     if run is not None:
-        if model is not None or method is not None:
-            raise UsageError("--run names one run: leave out --model and --method.")
         return ""
-    found = opened.use(model=model, method=method).in_use
-    return taken(found) if found else "no run with a usable prompt is there to be asked; `atlas build` makes one"
+    if found is None:
+        return "no run with a usable prompt is there to be asked; `atlas build` makes one"
+    return taken(found, other_models(opened, found) if model is None else ())
+
+
+def shown(opened: "Atlas", run: int | None, model: str | None, method: str | None) -> list[int]:
+    """Return the run of these options or, without any, the one of each model that is meant, and say which they are.
+
+    Raises UsageError as `choose` does.
+    """
+    if (run, model, method) != NOTHING:
+        said = choose(opened, run, model, method)
+        found = [] if opened.in_use is None else [opened.in_use]
+    else:
+        numbers = set(runs_of_models(opened))
+        found = stored_runs(opened, lambda each: each.run in numbers)
+        said = f"taken: {'; '.join(each.title for each in found)}; --run, --model and --method choose one"
+    if said and found:
+        diagnostics.note(said)
+    return [each.run for each in found]
+
+
+def check_one(run: int | None, model: str | None, method: str | None) -> None:
+    """Raise UsageError for a run that is named beside what else would choose one."""
+    if run is not None and (model is not None or method is not None):
+        raise UsageError("--run names one run: leave out --model and --method.")

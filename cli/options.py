@@ -23,6 +23,21 @@ Languages = Annotated[
 Relations = Annotated[
     str | None, typer.Option(help="Relations to take, such as P36 or capital; all if left out.", metavar="CODES")
 ]
+Run = Annotated[int | None, typer.Option(help="Take this run; if left out, the one in use.", metavar="RUN")]
+RunModel = Annotated[str | None, typer.Option("--model", help="Take this model's run.", metavar="NAME")]
+RunMethod = Annotated[str | None, typer.Option("--method", help="Take this scorer's run.", metavar="NAME")]
+Source = Annotated[
+    str | None,
+    typer.Option(
+        "--method",
+        "--from",
+        help="Scorer whose run names the neurons, or union for all of the model's.",
+        metavar="NAME",
+    ),
+]
+Definition = Annotated[
+    str | None, typer.Option(help="Named thresholds to go by; if left out, those in use.", metavar="NAME")
+]
 OldName = Annotated[str | None, typer.Option(hidden=True)]
 """An option that goes by another name now."""
 Rows = Annotated[int, typer.Option("--limit", min=0, help="Rows to show at most; 0 for all.")]

@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from atlas.attribution import Settings
 
-_PACKAGES = ("neuron-atlas", "torch", "transformers", "tokenizers", "numpy")
+PACKAGES = ("neuron-atlas", "torch", "transformers", "tokenizers", "numpy")
 _OWN_COLUMNS = {"method", "seed"}
 _FROM_ZERO = ("kn", "joint")
 
 
-def identity(settings: "Settings", dtype: str, family: str = "") -> dict[str, object]:
+def identity(settings: "Settings", dtype: str, family: str = "", tokenizer: str = "") -> dict[str, object]:
     """Return the settings that a run's id hangs on: all but method and seed, which have their own columns.
 
-    The number type is in; the memory budget and the device, which shape the work and not what is measured,
-    are not. Of a `family` with a norm behind the down-projection, that scorers from zero hold it is in. The
-    position is named where it is not the query.
+    The number type and the digest of the tokenizer are in; the memory budget and the device, which shape the work and
+    not what is measured, are not. Of a `family` with a norm behind the down-projection, that scorers from zero hold it
+    is in. The position is named where it is not the query.
     """
     from atlas.models.families import FAMILIES
 
     held = settings.method in _FROM_ZERO and family in FAMILIES and FAMILIES[family].norm
-    more = {"norm": "held"} if held else {}
+    more = ({"norm": "held"} if held else {}) | ({"tokenizer": tokenizer} if tokenizer else {})
     own = settings.model_dump(mode="json", exclude=_OWN_COLUMNS | ({"at"} if settings.at == "query" else set()))
     return {**own, "dtype": dtype, **more}
 
@@ -31,5 +31,5 @@ def versions(device: str) -> dict[str, str]:
     """Return the versions of what computes the rows, the device and the threads: rows of equal ones are equal."""
     import torch
 
-    found = {package: version(package) for package in _PACKAGES}
+    found = {package: version(package) for package in PACKAGES}
     return {**found, "python": python_version(), "device": device, "threads": str(torch.get_num_threads())}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from atlas.models import LanguageModel, ModelInfo
 
 """Where neurons are scored and read (METHOD 2)."""
+Spelled = Sequence[tuple[str, ...] | None]
 Tables = Mapping[str, "pa.Table"]
 """The rows of one batch: probe, probe_layer and attribution."""
 
@@ -62,6 +63,7 @@ class Workbench:
     """What a worker works with; equal for all workers of a build."""
 
     info: "ModelInfo"
+    tokenizer: str
     device: str
     versions: Mapping[str, str]
 
@@ -82,7 +84,7 @@ class Worker:
     def workbench(self) -> Workbench:
         """What this worker works with."""
         device = self.model.device
-        return Workbench(self.model.info, device.type, versions(str(device)))
+        return Workbench(self.model.info, self.model.tokenizer_digest, device.type, versions(str(device)))
 
     def compute(self, run: int, prompts: Sequence[Prompt]) -> Any:
         """Attribute one batch and return its rows."""
@@ -109,6 +111,12 @@ class Worker:
         from atlas.engine.label_tokens import label_tokens
 
         return label_tokens(self.model, prompts)
+
+    def answers(self, prompts: Sequence[Prompt]) -> Spelled:
+        """Return the tokens of the answers of `prompts`, see `answer_tokens`."""
+        from atlas.engine.label_tokens import answer_tokens
+
+        return answer_tokens(self.model, prompts)
 
     def left_over(self, run: int, done: set[int]) -> Iterable[Tables]:
         """Return rows that an earlier call computed and did not load: none, as this process loads what it computes."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import atlas
 from atlas import scorers
-from atlas.building.computing import Tables, Twin, Workbench, Worker, WorkerOptions
+from atlas.building.computing import Tables, Twin, Worker, WorkerOptions
 from atlas.building.found import look
 from atlas.building.known import known_facts
 from atlas.building.neurons import describe_neurons, name_neurons
@@ -20,7 +20,7 @@ from atlas.building.summary import Summary
 from atlas.errors import AtlasError, UsageError
 from atlas.running.choice import ModelChoice
 from atlas.running.progress import Progress
-from atlas.running.scores import begin_run
+from atlas.running.scores import Speller, begin_run
 from atlas.running.settings import checked
 from atlas.running.stopping import orderly_stop
 from atlas.running.work import Batch
@@ -101,7 +101,7 @@ def build(options: BuildOptions, progress: Progress | None = None) -> Summary:
             workbench = workers.workbench
             plan = _known_alone(options, plan, workers, progress)
             writer = writer or stack.enter_context(atlas.open(options.db, "a"))
-            run = _start(options, writer, plan, settings, workbench)
+            run = _start(options, writer, plan, settings, workers)
             job = _Job(options, progress, plan, writer, settings, workers, run)
             job.work()
             job.spell_names()
@@ -124,7 +124,8 @@ def build_twin(
     with ExitStack() as stack:
         workers = _workers(options, settings, progress, stack, twin)
         bench = workers.workbench
-        own = begin_run(writer, bench.info, settings, options.dtype, bench.versions, run, twin.seed)
+        speller = Speller(bench.tokenizer, workers.answers)
+        own = begin_run(writer, bench.info, settings, options.dtype, bench.versions, speller, run, twin.seed)
         job = _Job(options, progress, plan, writer, settings, workers, own)
         job.work()
         job.spell_names()
@@ -275,10 +276,12 @@ def _workers(
     return stack.enter_context(Cluster(options.cluster, worker))
 
 
-def _start(options: BuildOptions, writer: "Writer", plan: Plan, settings: "Settings", workbench: Workbench) -> int:
+def _start(options: BuildOptions, writer: "Writer", plan: Plan, settings: "Settings", workers: Worker | Cluster) -> int:
     writer.add_facts(plan.facts)
     writer.add_prompts(plan.facts.prompts())
-    run = begin_run(writer, workbench.info, settings, options.dtype, workbench.versions)
+    bench = workers.workbench
+    speller = Speller(bench.tokenizer, workers.answers)
+    run = begin_run(writer, bench.info, settings, options.dtype, bench.versions, speller)
     if options.again:
         clear(writer, run)
     return run

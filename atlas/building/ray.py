@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from atlas.building.computing import Tables, Workbench, Worker, WorkerOptions
+from atlas.building.computing import Spelled, Tables, Workbench, Worker, WorkerOptions
 from atlas.building.shards import DamagedShardError, Store
 from atlas.errors import AtlasError, UsageError
 from atlas.facts import Prompt
@@ -138,6 +138,10 @@ class Cluster:
     def labels(self, prompts: Sequence[Prompt]) -> "pa.Table":
         """Let one worker spell the names of some facts."""
         return self._ray.get(self._actors[0].labels.remote(prompts))
+
+    def answers(self, prompts: Sequence[Prompt]) -> Spelled:
+        """Let one worker spell the answers of some prompts."""
+        return self._ray.get(self._actors[0].answers.remote(prompts))  # type: ignore[no-any-return]
 
     def _connect(self) -> None:
         common = {"log_to_driver": False, "logging_level": logging.ERROR, "ignore_reinit_error": False}
@@ -281,6 +285,8 @@ def _cause(error: Any, doing: str) -> BaseException:
 def _difference(one: Workbench, other: Workbench) -> str:
     if one.info != other.info:
         return f"model {one.info.name} has weights {one.info.digest} and {other.info.digest}"
+    if one.tokenizer != other.tokenizer:
+        return f"model {one.info.name} has tokenizers {one.tokenizer} and {other.tokenizer}"
     for name in one.versions:
         if one.versions[name] != other.versions[name]:
             return f"{name} {one.versions[name]} and {other.versions[name]}"

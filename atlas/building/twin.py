@@ -8,18 +8,20 @@ from atlas.building.computing import Twin
 from atlas.building.job import BuildOptions, build_twin, settings_of
 from atlas.building.plan import Plan
 from atlas.building.summary import Summary
-from atlas.running.choice import OpenChoice
+from atlas.running.choice import OpenChoice, named, tell
 from atlas.running.progress import Progress
+from atlas.store.naming import understood
 from atlas.store.runs import StoredRun, stored_run, stored_settings
 from atlas.store.stored import stored_facts
 
 
 @dataclass(frozen=True)
 class TwinOptions(OpenChoice):
-    """Which run a twin stands beside: `run`, or the newest of `model`; `seed` draws the twin's weights."""
+    """Which run a twin stands beside: `run`, or what is meant of `model` and `source`; `seed` draws its weights."""
 
     db: Path = Path("atlas.duckdb")
     run: int | None = None
+    source: str | None = None
     seed: int = 0
 
 
@@ -31,7 +33,9 @@ def twin(options: TwinOptions, progress: Progress | None = None) -> Summary:
     """
     progress = progress or Progress()
     with atlas.open(options.db, "a") as writer:
-        run = stored_run(writer, model=options.model, run=options.run)
+        options = understood(writer, options)
+        run = stored_run(writer, model=options.model, run=options.run, method=options.source)
+        tell(writer, run, options, progress)
         building = _as_built(options, run)
         plan = Plan(stored_facts(writer), writer.done_prompts(run.run))
         wanted = Twin(run.name, run.digest, options.seed)
@@ -40,6 +44,8 @@ def twin(options: TwinOptions, progress: Progress | None = None) -> Summary:
 
 def _as_built(options: TwinOptions, run: StoredRun) -> BuildOptions:
     """Return the options with which `run` is built."""
-    settings = {name: value for name, value in stored_settings(run).items() if name not in ("dtype", "norm")}
-    choice = options.filled(run.name, run.dtype, run.revision)
+    settings = {
+        name: value for name, value in stored_settings(run).items() if name not in ("dtype", "norm", "tokenizer")
+    }
+    choice = named(OpenChoice(**options.given()), run).filled()
     return BuildOptions(**choice.given(), db=options.db, settings={**settings, "method": run.method, "seed": run.seed})

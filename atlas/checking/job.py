@@ -10,12 +10,12 @@ import atlas
 from atlas.errors import StoreError, UsageError
 from atlas.ids import stable_id
 from atlas.matching import option
-from atlas.running.choice import NeuronsChoice, meant, replace_of
+from atlas.running.choice import NeuronsChoice, meant, replace_of, runs_of
 from atlas.running.progress import Progress
 from atlas.store.connection import check_file
 from atlas.store.doubts import doubts
-from atlas.store.naming import language_of, relation_of, understood
-from atlas.store.runs import UNION, choose_runs, stored_runs, stored_settings
+from atlas.store.naming import IN_USE, language_of, relation_of, understood
+from atlas.store.runs import UNION, stored_runs, stored_settings
 
 if TYPE_CHECKING:
     from atlas.attribution import Settings
@@ -33,12 +33,12 @@ class CheckOptions(NeuronsChoice):
     """With which model and whose neurons to judge.
 
     `source` is the method whose run names the neurons, or `union`, `at` their position; what is left open is that of
-    the run in use. DKN are those of knock-outs by `replace`, None for the definition's. Claims are put in `templates`
-    templates at most.
+    the run in use, and so is `definition` if it is empty. DKN are those of knock-outs by `replace`, None for the
+    definition's. Claims are put in `templates` templates at most.
     """
 
     db: Path = Path("atlas.duckdb")
-    definition: str = "default"
+    definition: str = IN_USE
     replace: str | None = None
     templates: int = 2
     seed: int = 0
@@ -109,7 +109,7 @@ def opened(options: CheckOptions, progress: Progress | None) -> Iterator[Session
         progress.step(f"loading model {options.model}")
         model = options.filled().load()
         info = model.info
-        run = choose_runs(writer, info.id, str(options.model), options.source, options.at)[0]
+        run = runs_of(writer, options, model, options.source)[0]
         progress.step("reading the neurons of relations")
         neurons = relation_neurons(
             writer, run, options.definition, info.layers, info.neurons, options.seed, options.replace

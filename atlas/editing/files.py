@@ -6,6 +6,7 @@ they were, exactly) and `l.delta` (what was added), and one metadata entry, `edi
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -92,6 +93,16 @@ class Edit:
 def file_digest(path: Path) -> str:
     """Return a hash of the file's bytes, in hexadecimal."""
     return blake2b(path.read_bytes(), digest_size=16).hexdigest()
+
+
+def edited_digests(folder: Path) -> dict[str, int]:
+    """Return the edit, of those whose files lie in `folder`, that left weights of a digest behind; of damaged, none."""
+    found = {}
+    for path in sorted(folder.glob("*.safetensors")):
+        with suppress(OSError, SafetensorError, KeyError, ValueError), safe_open(path, framework="pt") as file:
+            record = _record(file.metadata()["edit"])
+            found[record.digest_after] = record.id
+    return found
 
 
 def load_edit(path: Path) -> Edit:

@@ -10,17 +10,18 @@ from safetensors import SafetensorError
 
 import atlas
 from atlas import outputs
+from atlas.editing.choosing import run_to_edit
 from atlas.editing.requests import Request, Target, understand
 from atlas.editing.rows import Saved, edit_row, is_noted, note, outcome_rows, saved
 from atlas.editing.sources import KINDS, Choice, choices, listed_neurons, random_choices
 from atlas.errors import AtlasError, UsageError
-from atlas.running.choice import OpenChoice, taken
+from atlas.running.choice import OpenChoice, tell
 from atlas.running.progress import Progress
 from atlas.running.settings import checked
 from atlas.store.connection import check_file
 from atlas.store.doubts import doubts
-from atlas.store.naming import understood
-from atlas.store.runs import StoredRun, stored_run
+from atlas.store.naming import IN_USE, understood
+from atlas.store.runs import StoredRun
 from atlas.store.stored import Prompts, stored_facts
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ class EditOptions(OpenChoice):
     """How edits are made, and where they go.
 
     `neurons` is `likn`, `kn`, `relation` or a file; `least_languages` how far LIKN may be relaxed. What is left open of
-    the model is that of `run`, or else of the atlas's newest run, `at` a position if given. Each edit starts from the
+    the model is that of `run`, or else of the run of scorer `source` `at` a position that is meant, but of no model
+    that an edit was saved in; an empty `definition` is the one in use. Each edit starts from the
     model as it was, unless `together` leaves it in place for the next; `save` is a folder for the model with all edits
     in place and implies `together`. `files` None puts the edits' files into a folder beside the atlas. `control` edits
     random neurons.
@@ -43,8 +45,9 @@ class EditOptions(OpenChoice):
 
     db: Path = Path("atlas.duckdb")
     run: int | None = None
+    source: str | None = None
     at: str | None = None
-    definition: str = "default"
+    definition: str = IN_USE
     neurons: str = "likn"
     least_languages: int | None = None
     force: bool = False
@@ -111,9 +114,9 @@ def edit_facts(options: EditOptions, requests: Sequence[Request], progress: Prog
     with atlas.open(options.db, "a") as writer:
         _check_place(writer, options.save)
         options = understood(writer, options)
-        run = stored_run(writer, model=options.model, run=options.run, at=options.at)
-        if options.model is None and options.run is None:
-            progress.chose(taken(run))
+        asked = {"run": options.run, "at": options.at, "method": options.source}
+        run = run_to_edit(writer, options.model, asked, options.folder, progress)
+        tell(writer, run, options, progress)
         prompts = Prompts(stored_facts(writer))
         targets = [_target(writer, request, prompts) for request in requests]
         if len(targets) == 1 and isinstance(targets[0], AtlasError):

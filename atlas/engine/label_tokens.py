@@ -7,9 +7,10 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from atlas import schema
-from atlas.errors import TokenError
+from atlas.errors import ModelError, TokenError
 from atlas.facts import Prompt
 from atlas.models.model import LanguageModel
+from atlas.models.readout import token_names
 from atlas.models.spelling import spell
 
 if TYPE_CHECKING:
@@ -47,6 +48,17 @@ def label_tokens(model: LanguageModel, prompts: Iterable[Prompt]) -> "pa.Table":
         for (fact, language), (subjects, answers, scripts) in found.items()
     ]
     return pa.Table.from_pylist(rows, schema=schema.arrow("label_token"))
+
+
+def answer_tokens(model: LanguageModel, prompts: Iterable[Prompt]) -> list[tuple[str, ...] | None]:
+    """Return the tokens of each prompt's answer, as the table `probe` has them; None for one that is not usable."""
+    found: list[tuple[str, ...] | None] = []
+    for prompt in prompts:
+        try:
+            found.append(tuple(token_names(model, [step.target for step in model.steps(prompt)])))
+        except ModelError:
+            found.append(None)
+    return found
 
 
 def _tokens(model: LanguageModel, prompt: Prompt, subject: str) -> tuple[set[int], set[int]]:

@@ -16,12 +16,12 @@ from atlas.evaluation.measuring import Measuring
 from atlas.facts import Fact, FactSet, Prompt
 from atlas.ids import stable_id
 from atlas.matching import option
-from atlas.running.choice import OpenChoice, replace_of, taken
+from atlas.running.choice import OpenChoice, replace_of, tell
 from atlas.running.progress import Progress
 from atlas.running.scores import fill_run
 from atlas.store.connection import check_file
 from atlas.store.doubts import doubts
-from atlas.store.naming import understood
+from atlas.store.naming import IN_USE, understood
 from atlas.store.runs import StoredRun, stored_run
 from atlas.store.stored import Prompts, stored_facts, usable_prompts
 
@@ -46,7 +46,7 @@ class EvaluateOptions(OpenChoice):
 
     `limit` facts are taken, in turn from every relation. `neurons` is the count in the localisation table; in the
     cross-lingual one it is each fact's number of LIKN, under `definition`, in the run of `method`. Suppressed neurons
-    become `replace`. What is left open of the model is that of the atlas's newest run.
+    become `replace`. What is left open of the model is that of the run in use, and so is `definition` if it is empty.
     """
 
     db: Path = Path("atlas.duckdb")
@@ -56,7 +56,7 @@ class EvaluateOptions(OpenChoice):
     methods: Sequence[str] = SCORERS
     method: str = scorers.DEFAULT
     neurons: int = 10
-    definition: str = "default"
+    definition: str = IN_USE
     scope: str = "query"
     replace: str = "zero"
     seed: int = 0
@@ -101,7 +101,7 @@ class Job:
 
         self.options, self.progress, self.writer = options, progress, writer
         if options.model is None:
-            progress.chose(taken(run))
+            tell(writer, run, options, progress)
         progress.step(f"loading model {run.name}")
         self.dtype = options.dtype or run.dtype
         self.model = options.load_of(run)

@@ -1,26 +1,26 @@
 """The job of `atlas knockout`: measure the candidates of degenerate knowledge neurons (METHOD 3, Eq. 9-10)."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import atlas
 from atlas.attribution.identity import versions
 from atlas.errors import UsageError
 from atlas.facts import Prompt
 from atlas.ids import Neuron
-from atlas.running.choice import NeuronsChoice, meant, replace_of
+from atlas.running.choice import NeuronsChoice, meant, replace_of, runs_of
 from atlas.running.progress import Progress
 from atlas.running.stopping import orderly_stop
 from atlas.running.work import work
 from atlas.store.connection import check_file
 from atlas.store.doubts import doubts
-from atlas.store.naming import understood
-from atlas.store.runs import UNION, choose_runs
+from atlas.store.naming import IN_USE, understood
+from atlas.store.runs import UNION
 from atlas.store.stored import neuron_sets, usable_prompts
 
 if TYPE_CHECKING:
@@ -39,20 +39,20 @@ class KnockoutOptions(NeuronsChoice):
     """What to knock out, in which model, and where the rows go.
 
     `source` is the scorer whose run names the candidates, or `union` for all that the atlas holds of the model; `run`
-    says which run where there are several; what is left open is that of the run in use. `top` candidates are taken of
+    says which run where there are several; what is left open is that of the run in use, and so is `definition` if it is
+    empty. `top` candidates are taken of
     each fact and language, sets have up to `max_order` neurons, cut `at` the run's position; they become `replace`,
     None for what the definition reads.
     """
 
     db: Path = Path("atlas.duckdb")
-    run: int | None = None
     languages: Sequence[str] | None = None
     relations: Sequence[str] | None = None
     limit: int | None = None
     top: int = 20
     max_order: int = 2
     control: bool = True
-    definition: str = "default"
+    definition: str = IN_USE
     replace: str | None = None
     seed: int = 0
 
@@ -104,12 +104,10 @@ def knockout(options: KnockoutOptions, progress: Progress | None = None) -> Knoc
         options = meant(writer, understood(writer, options), progress)
         progress.step(f"loading model {options.model}")
         model = options.filled().load()
-        method = None if options.source == UNION else options.source
-        chosen = options.run
-        runs = [chosen] if chosen else choose_runs(writer, model.info.id, str(options.model), method, options.at)
+        runs = runs_of(writer, options, model, None if options.source == UNION else options.source)
         run = union_run(writer, model, runs, options.at) if options.source == UNION else runs[0]
         progress.step("choosing candidates")
-        read = _definition(writer, options)
+        read = writer.sql(_THRESHOLDS, [options.definition]).to_pylist()[0]
         options = replace(options, replace=options.replace or str(read["replace"]))
         limits = SearchLimits(
             top=options.top, max_order=options.max_order, control=options.control, seed=options.seed,
@@ -231,14 +229,6 @@ class _Job:
             {(row["prompt"], row["set"], row["control"]): row["after"] for row in rows},
             {row["prompt"]: row["before"] for row in rows},
         )
-
-
-def _definition(writer: "Writer", options: KnockoutOptions) -> Mapping[str, Any]:
-    """Return what the definition says of knock-outs; raises UsageError for one that the atlas does not have."""
-    rows: list[Mapping[str, Any]] = writer.sql(_THRESHOLDS, [options.definition]).to_pylist()
-    if not rows:
-        raise UsageError(f"{options.db} has no definition {options.definition!r}; its table `definition` lists them.")
-    return rows[0]
 
 
 def _key(prompt: Prompt) -> Key:

@@ -58,6 +58,9 @@ NAMES_OF_FAMILIES = {
 """The short names of each family; a family not listed has its own name alone."""
 
 
+KNOWN = (*DEMO_NAMES, *SHORT_NAMES)
+"""Names that stand for a model of another place."""
+
 ENCODER = ":encoder"
 """Ends a model's name where its encoder's neurons are meant, not its decoder's."""
 

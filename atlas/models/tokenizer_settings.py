@@ -1,8 +1,37 @@
 """The settings of a tokenizer, changed: nothing put before a text, and a mark for what there is no token for."""
 
+import json
+from hashlib import blake2b
 from typing import Any
 
 from tokenizers import Tokenizer, models, pre_tokenizers
+
+_SPECIAL = ("mask", "pad", "bos", "eos", "cls", "sep", "unk")
+_SAMPLES = (
+    "The capital of France is PARIS, or naïve 'co-op's", " (1,234.5%) — x\u00a0y  z\ttab\nline.",
+    "e\u0301 Straße Łódź İzmir", "Ελλάδα Москва", "العَرَبِيّة עברית", "हिन्दी বাংলা", "ไทย 한국어",
+    "日本のカタカナ 法国的首都。", "ﬁ Ⅳ ²\u200b", "🙂",
+)  # fmt: skip
+"""Cases, accents, digits, spaces and scripts in which tokenizers of one vocabulary differ."""
+
+
+def tokenizer_digest(tokenizer: Any) -> str:
+    """Return a hash of what decides which tokens a text has: the vocabulary, the special tokens, and a text's tokens.
+
+    It is of what the tokenizer does, as how its library writes it down changes from version to version.
+    """
+    vocabulary = sorted(tokenizer.get_vocab().items(), key=lambda item: (item[1], item[0]))
+    special = [getattr(tokenizer, f"{name}_token_id", None) for name in _SPECIAL]
+    tokens = [_ids(tokenizer, text) for text in _SAMPLES]
+    return blake2b(json.dumps([vocabulary, special, tokens]).encode(), digest_size=16).hexdigest()
+
+
+def _ids(tokenizer: Any, text: str) -> list[int] | None:
+    """Return the tokens of a text, None where the tokenizer fails for want of an unknown token."""
+    try:
+        return list(tokenizer(text)["input_ids"])
+    except Exception:  # all that the library raises
+        return None
 
 
 def can_miss(backend: Tokenizer) -> bool:

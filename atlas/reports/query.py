@@ -17,7 +17,7 @@ Key = tuple[int, ...]
 
 _NAME = re.compile(r"\$(\w+)")
 _ASKED = re.compile(r"(\b[\w.]+) = \$(\w+)")
-_OF_SITE = ("run", "model")
+_OF_SITE = ("run", "model", "definition")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,25 +8,28 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from atlas.errors import UsageError
 from atlas.reports.addresses import tag
 from atlas.reports.cells import cut
 from atlas.reports.context import Name
 from atlas.reports.query import Query, Row
+from atlas.store import naming
 from atlas.store.runs import runs_of_models
 
 if TYPE_CHECKING:
     import atlas
 
-DEFINITION = "default"
-
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What a report is about: at most `facts` facts, in turn from every relation; only some relations."""
+    """What a report is about: at most `facts` facts, in turn from every relation; only some relations, by code or name.
+
+    `runs` None are those of each model that are meant where that model is; an empty `definition` is the one in use.
+    """
 
     facts: int | None = None
     relations: Sequence[str] | None = None
+    runs: Sequence[int] | None = None
+    definition: str = naming.IN_USE
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ class Snapshot:
     """An atlas with its views computed for the facts that the report shows."""
 
     source: "atlas.Atlas"
+    definition: str
     runs: tuple[Run, ...]
     languages: dict[str, Language]
     relations: dict[str, str]
@@ -88,21 +92,27 @@ class Snapshot:
         """The relations that have a page: those of the facts shown."""
         return frozenset(name.relation for name in self.facts.values() if name.has_page)
 
+    def bound(self, values: Mapping[str, object]) -> dict[str, object]:
+        """Return a page's `values` with those that all pages have."""
+        return {"definition": self.definition, **values}
+
     def rows(self, query: Query, bound: Mapping[str, object]) -> list[Row]:
         """Return the rows of the query of one page."""
-        found: list[Row] = self.source.sql(query.text, query.asked(bound)).to_pylist()
+        found: list[Row] = self.source.sql(query.text, query.asked(self.bound(bound))).to_pylist()
         return found
 
 
 def take(source: "atlas.Atlas", selection: Selection) -> Snapshot:
     """Compute what the pages of `source` show; raises UsageError for a relation that the atlas does not have."""
     relations = {row["relation"]: cut(row["name"]) for row in source.sql("FROM relation ORDER BY relation").to_pylist()}
-    _check(source, selection, relations)
-    source.scratch(_RUNS, [list(runs_of_models(source))])
+    chosen = naming.codes(source, selection.relations, naming.relation_of)
+    definition = naming.definition_of(source, selection.definition)
+    runs = list(runs_of_models(source)) if selection.runs is None else list(selection.runs)
+    source.scratch(_RUNS, {"runs": runs, "definition": definition})
     placed = bool(len(source.sql("SELECT run FROM run WHERE settings ->> 'at' = 'subject' LIMIT 1")))
     for statement in (*(each if placed else f"{each} LIMIT 0" for each in _POSITIONS), *_VIEWS):
-        source.scratch(statement)
-    bound = {"facts": selection.facts, "relations": list(selection.relations or relations)}
+        source.scratch(statement, {"definition": definition} if "$definition" in statement else ())
+    bound = {"facts": selection.facts, "relations": list(chosen or relations)}
     source.scratch(_FACTS, bound)
     languages = {
         row["language"]: Language(row["language"], cut(row["name"]), row["rtl"])
@@ -110,9 +120,10 @@ def take(source: "atlas.Atlas", selection: Selection) -> Snapshot:
     }
     return Snapshot(
         source=source,
+        definition=definition,
         runs=tuple(
             Run(**row | {"name": cut(row["name"])})
-            for row in source.sql("FROM shown_run ORDER BY name, run").to_pylist()
+            for row in source.sql("SELECT * EXCLUDE (definition) FROM shown_run ORDER BY name, run").to_pylist()
         ),
         languages=languages,
         relations=relations,
@@ -122,12 +133,6 @@ def take(source: "atlas.Atlas", selection: Selection) -> Snapshot:
     )
 
 
-def _check(source: "atlas.Atlas", selection: Selection, relations: dict[str, str]) -> None:
-    for code in selection.relations or ():
-        if code not in relations:
-            raise UsageError(f"{source.path} has no relation {code!r}; it has {', '.join(relations) or 'none'}.")
-
-
 def _fact_name(row: dict[str, Any], languages: dict[str, Language]) -> FactName:
     language = languages.get(row["language"], Language("", "", rtl=False))
     return FactName(row["relation"], language.text(row["subject"]), language.text(row["object"]), row["shown"])
@@ -135,34 +140,36 @@ def _fact_name(row: dict[str, Any], languages: dict[str, Language]) -> FactName:
 
 _RUNS = """
 CREATE OR REPLACE TEMP TABLE shown_run AS
-SELECT run.run, run.model, model.name, model.kind, run.method, run.status, model.layers, model.neurons
+SELECT
+    run.run, run.model, model.name, model.kind, run.method, run.status, model.layers, model.neurons,
+    $definition::VARCHAR AS definition
 FROM run JOIN model USING (model)
-WHERE list_contains(?::BIGINT[], run.run)
+WHERE list_contains($runs::BIGINT[], run.run)
 """
 
 _SHOWN = "run IN (SELECT run FROM shown_run UNION ALL SELECT twin FROM twin WHERE run IN (SELECT run FROM shown_run))"
 
 _POSITIONS = (
-    f"""
+    """
 CREATE OR REPLACE TEMP TABLE position_neuron AS
 SELECT k.fact, shown.model, coalesce(run.settings ->> 'at', 'query') AS position, k.language, k.layer,
     k.neuron, k.score
 FROM knowledge_neuron_all AS k JOIN run ON run.run = k.run
 JOIN shown_run AS shown ON shown.model = run.model AND shown.method = run.method
-WHERE k.definition = '{DEFINITION}' AND run.twin_of IS NULL""",
+WHERE k.definition = $definition AND run.twin_of IS NULL""",
     "CREATE OR REPLACE TEMP TABLE position_profile AS SELECT * FROM position_profile",
 )
 """What is asked where some run is at the subject; the others are filled with nothing."""
 
 _VIEWS = (
-    f"""
+    """
 CREATE OR REPLACE TEMP TABLE scorer_agreement AS
 SELECT * FROM scorer_agreement
-WHERE definition = '{DEFINITION}' AND model IN (SELECT model FROM shown_run)""",
+WHERE definition = $definition AND model IN (SELECT model FROM shown_run)""",
     *(
         f"""
 CREATE OR REPLACE TEMP TABLE {view}_all AS
-SELECT * FROM {view}_all WHERE definition = '{DEFINITION}'"""
+SELECT * FROM {view}_all WHERE definition = $definition"""
         for view in ("dkn", "dkn_summary", "relation_dkn")
     ),
     "CREATE OR REPLACE TEMP MACRO dkn_of(definitions) AS TABLE FROM dkn_all",
@@ -174,29 +181,29 @@ SELECT * FROM fact_language WHERE {_SHOWN}
     f"""
 CREATE OR REPLACE TEMP TABLE held_neuron AS
 SELECT * EXCLUDE (share, share_interval, in_twin) FROM knowledge_neuron_all
-WHERE definition = '{DEFINITION}' AND {_SHOWN}
+WHERE definition = $definition AND {_SHOWN}
 """,
     "CREATE OR REPLACE TEMP MACRO knowledge_neuron_of(definitions) AS TABLE FROM held_neuron",
     f"""
 CREATE OR REPLACE TEMP TABLE held_likn AS
-SELECT * EXCLUDE (across_scripts) FROM likn_all WHERE definition = '{DEFINITION}' AND {_SHOWN}
+SELECT * EXCLUDE (across_scripts) FROM likn_all WHERE definition = $definition AND {_SHOWN}
 """,
     "CREATE OR REPLACE TEMP MACRO likn_of(definitions) AS TABLE FROM held_likn",
-    f"""
+    """
 CREATE OR REPLACE TEMP TABLE knowledge_neuron_all AS
-SELECT * FROM knowledge_neuron_all WHERE definition = '{DEFINITION}' AND run IN (SELECT run FROM shown_run)
+SELECT * FROM knowledge_neuron_all WHERE definition = $definition AND run IN (SELECT run FROM shown_run)
 """,
     *(
         f"""
 CREATE OR REPLACE TEMP TABLE {view}_all AS
-SELECT * FROM {view}_all WHERE definition = '{DEFINITION}' AND run IN (SELECT run FROM shown_run)"""
+SELECT * FROM {view}_all WHERE definition = $definition AND run IN (SELECT run FROM shown_run)"""
         for view in ("likn", "likn_specificity", "likn_control", "layer_distribution", "language_overlap")
     ),
     "CREATE OR REPLACE TEMP TABLE intervention_effect AS FROM intervention_effect",
     "CREATE OR REPLACE TEMP TABLE intervention_summary AS FROM intervention_summary",
-    f"""
+    """
 CREATE OR REPLACE TEMP TABLE neuron_summary_all AS
-SELECT * FROM neuron_summary_all WHERE definition = '{DEFINITION}' AND run IN (SELECT run FROM shown_run)
+SELECT * FROM neuron_summary_all WHERE definition = $definition AND run IN (SELECT run FROM shown_run)
 """,
 )
 

@@ -39,7 +39,11 @@ class Tables:
         names = [name for name in (rows[0] if rows else ()) if name not in query.hidden]
         columns = tuple(column(name, rows) for name in names)
         cells = tuple(tuple(self.cell(name, row[name], row) for name in names) for row in rows)
-        return Table(query.id(bound), query.title, columns, cells, query.of(bound), note or query.note, pictures)
+        return Table(query.id(bound), query.title, columns, cells, self.sql(query, bound), note or query.note, pictures)
+
+    def sql(self, query: Query, bound: Mapping[str, object]) -> str:
+        """Return a query as the page shows it, with the page's values `bound`."""
+        return query.of(self._snapshot.bound(bound))
 
     def asked(self, query: Query, bound: Mapping[str, object]) -> Table:
         """Return the table of a query that only this page asks."""

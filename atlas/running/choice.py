@@ -1,14 +1,16 @@
 """Which model a job works with, and how it is loaded: what every command that loads one asks. Imports no torch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from atlas import scorers
 from atlas.errors import ModelError, UsageError
 from atlas.matching import option
 from atlas.running.progress import Progress
 from atlas.schema import REPLACES
-from atlas.store.runs import UNION, StoredRun, stored_run
+from atlas.store.runs import UNION, StoredRun, choose_runs, models_of, other_models, stored_run, stored_settings
 
 if TYPE_CHECKING:
     from atlas.models import LanguageModel, Position
@@ -54,12 +56,8 @@ class OpenChoice:
 
     def load_of(self, run: StoredRun) -> "LanguageModel":
         """Return the model of `run`; raises ModelError for one with other weights than the run was made with."""
-        model = self.filled(run.name, run.dtype, run.revision).load()
-        if model.info.digest != run.digest:
-            raise ModelError(
-                f"Model {run.name!r} has other weights ({model.info.digest}) than those of run {run.run} "
-                f"({run.digest}), so the run's neurons are not its own; run `atlas build` with this model first."
-            )
+        model = named(self, run).filled().load()
+        check_weights(model, run)
         return model
 
 
@@ -102,38 +100,97 @@ def replace_of(word: str | None, scope: str = "query") -> str | None:
 
 @dataclass(frozen=True)
 class NeuronsChoice(OpenChoice):
-    """A choice of a model and of the scorer whose run names its neurons, `at` a position.
+    """A choice of a model and of the scorer whose run names its neurons, `at` a position, or of the `run` itself.
 
     `source` may be `union`; what is None is that of the run that is meant, see `meant`.
     """
 
     source: str | None = None
     at: "Position" = "query"
+    run: int | None = None
 
 
-Choice = TypeVar("Choice", bound=NeuronsChoice)
+Choice = TypeVar("Choice", bound=OpenChoice)
+Neurons = TypeVar("Neurons", bound=NeuronsChoice)
 
 
-def meant(atlas: "Reader", options: Choice, progress: Progress) -> Choice:
+def meant(atlas: "Reader", options: Neurons, progress: Progress) -> Neurons:
     """Return `options` with the model and the scorer that they leave open: those of the run that is meant.
 
     A model may be one that the atlas does not know by this name; its scorer is the default one then. Raises UsageError
     if there is no run.
     """
-    if None not in (options.model, options.source):
-        return options
+    if options.model is not None and _is_elsewhere(atlas, options.model):
+        return replace(options, source=options.source or scorers.DEFAULT)
+    method, at = (None if options.source == UNION else options.source), (options.at if options.run is None else None)
     try:
-        method = None if options.source == UNION else options.source
-        run = stored_run(atlas, model=options.model, at=options.at, method=method)
+        run = stored_run(atlas, model=options.model, run=options.run, at=at, method=method)
     except UsageError:
-        if options.model is None:
+        if options.model is None or options.run is not None:
             raise
         return replace(options, source=options.source or scorers.DEFAULT)
-    progress.chose(taken(run))
-    filled = options.filled(run.name, run.dtype, run.revision) if options.model is None else options
-    return replace(options, **filled.given(), source=options.source or run.method)
+    if None in (options.model, options.source):
+        tell(atlas, run, options, progress)
+    at = cast("Position", run.at)
+    return replace(named(options, run), source=options.source or run.method, at=at)
 
 
-def taken(run: StoredRun) -> str:
-    """Return the sentence that says which run was taken where none was named."""
-    return f"taken: {run.title}; `atlas runs` lists the others, `atlas use` or options choose one"
+def named(options: Choice, run: StoredRun) -> Choice:
+    """Return `options` with what they leave open of the model of `run`, and its name as the atlas has it."""
+    from atlas.models.names import with_stack
+
+    filled = options.filled(run.name, run.dtype, run.revision)
+    model = filled.model if Path(with_stack(filled.model)).exists() else run.name
+    return replace(options, **{**filled.given(), "model": model})
+
+
+def _is_elsewhere(atlas: "Reader", word: str) -> bool:
+    """Return whether `word` is no model of the atlas, but one that can be loaded; raises UsageError for neither."""
+    from atlas.models.names import KNOWN, with_stack
+
+    try:
+        models_of(atlas, word)
+    except UsageError:
+        if "/" in word or Path(with_stack(word)).exists() or with_stack(word) in KNOWN:
+            return True
+        raise
+    return False
+
+
+def runs_of(atlas: "Reader", options: NeuronsChoice, model: "LanguageModel", method: str | None) -> list[int]:
+    """Return the run that `options` name, or those of `method` as `choose_runs` has them, of the loaded `model`.
+
+    Raises UsageError where there is none, ModelError for a run of other weights than those of `model`.
+    """
+    if options.run is None:
+        return choose_runs(atlas, model.info.id, str(options.model), method, options.at, model.tokenizer_digest)
+    run = stored_run(atlas, run=options.run)
+    check_weights(model, run)
+    return [run.run]
+
+
+def check_weights(model: "LanguageModel", run: StoredRun) -> None:
+    """Raise ModelError for a model with other weights, or another tokenizer, than `run` was made with."""
+    spelled = stored_settings(run).get("tokenizer", model.tokenizer_digest)
+    if spelled != model.tokenizer_digest:
+        raise ModelError(
+            f"Model {run.name!r} has another tokenizer ({model.tokenizer_digest}) than that of run {run.run} "
+            f"({spelled}), so its prompts have other tokens; run `atlas build` with this model first."
+        )
+    if model.info.digest != run.digest:
+        raise ModelError(
+            f"Model {run.name!r} has other weights ({model.info.digest}) than those of run {run.run} "
+            f"({run.digest}), so the run's neurons are not its own; run `atlas build` with this model first."
+        )
+
+
+def tell(atlas: "Reader", run: StoredRun, options: OpenChoice, progress: Progress) -> None:
+    """Say that `run` was taken, unless its number was given."""
+    if getattr(options, "run", None) is None:
+        progress.chose(taken(run, other_models(atlas, run) if options.model is None else ()))
+
+
+def taken(run: StoredRun, others: Sequence[str] = ()) -> str:
+    """Return the sentence that says which run was taken where none was named, and which `others` are models."""
+    beside = f", not of {', '.join(others)}" if others else ""
+    return f"taken: {run.title}{beside}; `atlas runs` lists the others, `atlas use` or options choose one"

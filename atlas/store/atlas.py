@@ -11,7 +11,7 @@ from atlas.store.comparison import Comparison
 from atlas.store.queries import Filter
 from atlas.store.reader import Reader
 from atlas.store.result import Params, Result
-from atlas.store.runs import StoredRun, run_in_use, stored_run
+from atlas.store.runs import StoredRun, model_of, run_in_use, stored_run
 
 __all__ = ["Atlas", "Comparison", "Params", "Result"]
 
@@ -48,7 +48,8 @@ class Atlas(Reader):
         A model or method alone means its run as `run_order` has them; what is not given goes by the file again. Raises
         UsageError for what is not there.
         """
-        known = None if model is None else naming.model_of(self, model)
+        known = None if model is None else model_of(self, model)
+        method = None if method is None else naming.scorer_of(self, method)
         asked = (known, method, run) != (None, None, None)
         self._run = stored_run(self, model=known, method=method, run=run) if asked else None
         self._definition = None if definition is None else naming.definition_of(self, definition)
@@ -68,11 +69,7 @@ class Atlas(Reader):
 
     def _by(self, definition: str | None) -> str:
         """Return the definition that is asked."""
-        if definition is not None:
-            return naming.definition_of(self, definition)
-        if self._definition is None:
-            return next(iter(self.sql("SELECT definition FROM in_use")["definition"].to_pylist()), "default")
-        return self._definition
+        return naming.definition_of(self, definition or self._definition or naming.IN_USE)
 
     def _repr_html_(self) -> str:
         """Return what the atlas holds as HTML, for notebooks."""
@@ -205,14 +202,14 @@ class Atlas(Reader):
         wanted = self._facts(fact, relation, language=language, run=self._meant(run))
         return self._select("dkn", definition, {}, wanted, "run, fact, language, cost DESC, layers, neurons", limit)
 
-    def compare(self, a: str, b: str, *, method: str = "amig", definition: str = "default") -> Comparison:
-        """Compare two models, each by its newest run of `method`, on the facts and languages that both probed.
+    def compare(self, a: str, b: str, *, method: str | None = None, definition: str | None = None) -> Comparison:
+        """Compare two models, each by its run of `method` that is meant, on the facts and languages that both probed.
 
-        Models go by name or digest. Raises UsageError for unknown ones, for models without such a run, for one model
-        given twice, and where no prompt is usable in both.
+        Models go by name or digest, or as a run's number, and `method` None is that of the run of `a` that is meant.
+        Raises UsageError for unknown ones, for models without such a run, for one model given twice, and where no
+        prompt is usable in both.
         """
-        self._thresholds(definition, {})
-        return comparison.compare(self, a, b, method=method, definition=definition)
+        return comparison.compare(self, a, b, method=method, definition=self._by(definition))
 
     def _facts(self, fact: int | str | None, relation: Names, **equal: object) -> Filter:
         """Return the filter for `fact`, `relation` and columns with one value; raises UsageError for unknown ones."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -9,8 +10,8 @@ from typing import TYPE_CHECKING
 from atlas import scorers
 from atlas.errors import UsageError
 from atlas.matching import one_of
-from atlas.store.naming import model_of
-from atlas.store.runs import stored_runs
+from atlas.store import naming
+from atlas.store.runs import StoredRun, model_of, stored_runs
 
 if TYPE_CHECKING:
     from atlas.store.reader import Reader
@@ -74,37 +75,49 @@ class Comparison:
     neurons: Result
     layers: Result
 
+    @property
+    def unequal(self) -> bool:
+        """Whether the settings of the two runs differ, but for their tokenizers, which are the models' own."""
+        a, b = ({**json.loads(run.settings), "tokenizer": None} for run in (self.a, self.b))
+        return a != b
 
-def compare(atlas: Reader, a: str, b: str, *, method: str = "amig", definition: str = "default") -> Comparison:
-    """Compare models `a` and `b` (names or digests), each by its newest run of `method`.
 
-    Raises UsageError for unknown models, models without such a run, one model given twice, and two runs without a
-    common prompt.
+def compare(atlas: Reader, a: str, b: str, *, method: str | None = None, definition: str = naming.IN_USE) -> Comparison:
+    """Compare models `a` and `b` (names or digests), each by its run of `method` that is meant, or two runs (numbers).
+
+    `method` None is that of a's run that is meant. Raises UsageError for unknown models, models without such a run, one
+    model or run given twice, and two runs without a common prompt.
     """
-    method = one_of("scorer", method, scorers.SCORERS)
-    model_a, model_b = model_of(atlas, a), model_of(atlas, b)
-    if model_a == model_b:
-        raise UsageError(f"{a!r} and {b!r} are the same model; name two.")
-    of_a, of_b = _run(atlas, model_a, method), _run(atlas, model_b, method)
+    method = None if method is None else one_of("scorer", method, scorers.SCORERS)
+    of_a = _run(atlas, a, method)
+    of_b = _run(atlas, b, method or of_a.method)
+    if of_a.run == of_b.run:
+        raise UsageError(f"{a!r} and {b!r} are the same model; name two, or two of its runs.")
     given = {"run_a": of_a.run, "run_b": of_b.run}
     if not atlas.sql("FROM common_ground($run_a, $run_b) LIMIT 1", given).num_rows:
         raise UsageError(f"No prompt of {atlas.path} is usable in both {a} and {b}; build both on the same facts.")
-    bound = {**given, "definition": definition}
+    bound = {**given, "definition": naming.definition_of(atlas, definition)}
     facts, neurons, layers = (atlas.query(f"{TABLES[name]} ORDER BY {ORDERS[name]}", bound) for name in TABLES)
     return Comparison(of_a, of_b, facts, neurons, layers)
 
 
-def _run(atlas: Reader, model: int, method: str) -> ComparedRun:
-    """Return the newest run of a model by `method` that has usable prompts."""
+def _run(atlas: Reader, word: str, method: str | None) -> ComparedRun:
+    """Return the run of that number, or the run of a model by `method`, None for any, that is meant."""
+    found = stored_runs(atlas, lambda run: run.usable > 0 and str(run.run) == word)
+    if found:
+        return _compared(found[0])
+    model = model_of(atlas, word)
     found = stored_runs(atlas, lambda run: run.model == model and run.usable > 0)
     for run in found:
-        if run.method == method:
-            return ComparedRun(
-                run.name, run.digest, run.kind, run.layers, run.neurons, run.run, run.method, run.settings
-            )
+        if run.method == method or (method is None and run.eligible):
+            return _compared(run)
     (name,) = atlas.sql("SELECT name FROM model WHERE model = ?", [model])["name"].to_pylist()
     has = ", ".join(sorted({run.method for run in found})) or "none at all"
     raise UsageError(
-        f"Model {name!r} has no run of {method!r} with usable prompts in {atlas.path}, but {has}; `atlas build "
-        "--method` makes one."
+        f"Model {name!r} has no run of {method or 'any scorer'!r} with usable prompts in {atlas.path}, but {has}; "
+        "`atlas build --method` makes one."
     )
+
+
+def _compared(run: StoredRun) -> ComparedRun:
+    return ComparedRun(run.name, run.digest, run.kind, run.layers, run.neurons, run.run, run.method, run.settings)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from atlas import scorers
 from atlas.errors import UsageError
-from atlas.matching import language, matches, one_of, unknown
+from atlas.matching import language, one_of
 from atlas.store.queries import NAMES
 from atlas.store.runs import UNION
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from atlas.store.reader import Reader
 
+IN_USE = ""
+"""What the definition is called that the atlas says is in use."""
 Options = TypeVar("Options", bound="DataclassInstance")
 
 
@@ -39,20 +41,12 @@ def codes(atlas: Reader, words: str | Sequence[str] | None, one: Callable[[Reade
     return list(dict.fromkeys(one(atlas, word) for word in ([words] if isinstance(words, str) else words)))
 
 
-def definition_of(atlas: Reader, word: str) -> str:
-    """Return the definition that `word` names; raises UsageError."""
+def definition_of(atlas: Reader, word: str = IN_USE) -> str:
+    """Return the definition that `word` names, or that is in use; raises UsageError."""
+    if word == IN_USE:
+        return next(iter(atlas.sql("SELECT definition FROM in_use")["definition"].to_pylist()), "default")
     known = atlas.sql("SELECT definition FROM definition ORDER BY definition")["definition"].to_pylist()
     return one_of("definition", word, known, f" in {atlas.path}")
-
-
-def model_of(atlas: Reader, word: str) -> int:
-    """Return the model that `word` names: its name, the last part of it, or its digest; raises UsageError."""
-    rows = atlas.sql("SELECT model, name, digest FROM model ORDER BY name, digest").to_pylist()
-    names = {row["digest"]: (row["name"], row["name"].rstrip("/").rpartition("/")[2]) for row in rows}
-    if not matches(word, names):
-        raise UsageError(unknown("model", word, {name: (last,) for name, last in names.values()}, f" in {atlas.path}"))
-    digest = one_of("model", word, names, f" in {atlas.path}")
-    return int(next(row["model"] for row in rows if row["digest"] == digest))
 
 
 def understood(atlas: Reader, options: Options) -> Options:
@@ -64,7 +58,8 @@ def understood(atlas: Reader, options: Options) -> Options:
     return replace(options, **{name: _MEANT[name](atlas, value) for name, value in given.items() if value is not None})
 
 
-def _scorer(atlas: Reader, word: str) -> str:
+def scorer_of(atlas: Reader, word: str) -> str:
+    """Return the scorer, or `union`, that `word` names; raises UsageError."""
     return one_of("scorer", word, (*scorers.SCORERS, UNION))
 
 
@@ -74,8 +69,8 @@ _MEANT: Mapping[str, Callable[[Reader, Any], object]] = {
     "relation": relation_of,
     "relations": lambda atlas, words: tuple(codes(atlas, words, relation_of) or ()),
     "definition": definition_of,
-    "source": _scorer,
-    "method": _scorer,
+    "source": scorer_of,
+    "method": scorer_of,
 }
 
 

@@ -116,10 +116,13 @@ class Reader:
         except duckdb.Error as error:
             raise self._failed(error) from error
 
-    def stream(self, query: str, params: Params = (), *, rows: int = 100_000) -> pa.RecordBatchReader:
+    def stream(
+        self, query: str, params: Params = (), *, rows: int = 100_000, first: str | None = None
+    ) -> pa.RecordBatchReader:
         """Return the rows of `query` in batches of `rows`, for results that outgrow memory; raises StoreError.
 
-        The time that DuckDB takes for all of them counts for the atlas's limit: past it the next batch is a LimitError.
+        `first` is a statement of our own as for `scratch`, whose temporary things this query alone sees. The
+        time that DuckDB takes for all of them counts for the atlas's limit: past it the next batch is a LimitError.
         """
         import pyarrow as pa
 
@@ -128,6 +131,8 @@ class Reader:
             # A cursor of its own, so that other queries may run before the last batch is read.
             cursor = self._connection.cursor()
             self._streams.append(cursor)
+            if first is not None:
+                cursor.execute(first)
             batches = within(self.seconds, cursor.interrupt, _batches(cursor, query, params, rows), self._late)
             return _apart(pa.RecordBatchReader.from_batches(next(batches), batches))
         except duckdb.Error as error:

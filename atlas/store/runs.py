@@ -1,14 +1,14 @@
 """Which run is meant: the one place that chooses among the runs of an atlas. Never imports torch."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from atlas import scorers
 from atlas.errors import StoreError, UsageError
-from atlas.matching import matches
+from atlas.matching import matches, unknown
 from atlas.schema import usable
 
 if TYPE_CHECKING:
@@ -68,16 +68,20 @@ def stored_runs(atlas: "Reader", wanted: Callable[[StoredRun], bool]) -> list[St
     return list(filter(wanted, (StoredRun(**row) for row in atlas.sql(_RUNS).to_pylist())))
 
 
-def choose_runs(atlas: "Reader", model: int, name: str, method: str | None, at: str = "query") -> list[int]:
+def choose_runs(
+    atlas: "Reader", model: int, name: str, method: str | None, at: str = "query", tokenizer: str | None = None
+) -> list[int]:
     """Return the run of `method` `at` a position, or with None one of each method; of several the first in order.
 
-    Raises UsageError, with the command that makes one, if there is none, and for a method that nobody knows.
+    None that had another `tokenizer` than that one, by its digest, if it is given. Raises UsageError, with the command
+    that makes one, if there is none, and for a method that nobody knows.
     """
     found = stored_runs(
         atlas,
         lambda run: (
             run.model == model
             and run.at == at
+            and (tokenizer is None or stored_settings(run).get("tokenizer", tokenizer) == tokenizer)
             and (run.method == method or (method is None and run.method != UNION))
             and (run.method == UNION or run.probes > 0)
         ),
@@ -98,20 +102,23 @@ def stored_run(
     run: int | None = None,
     method: str | None = None,
     at: str | None = None,
+    without: Collection[int] = (),
 ) -> StoredRun:
-    """Return the run that is meant, of `model` (its name, digest or id) and so on if given, or `run` itself.
+    """Return the run that is meant, of `model` (its id, or as `models_of` has it) and so on if given, or `run` itself.
 
-    It holds usable prompts. Where neither method nor run is given, no control by chance is meant. Raises UsageError if
-    there is none.
+    It holds usable prompts. Of several models of one name it is the one built last, and of none of those `without`.
+    Where neither method nor run is given, no control by chance is meant. Raises UsageError if there is none.
     """
+    known = models_of(atlas, model) if isinstance(model, str) else [model]
     given = {"run": run, "method": method, "at": at}
     asked = {name: value for name, value in given.items() if value is not None}
     found = stored_runs(
         atlas,
         lambda r: (
             r.usable > 0
+            and r.model not in without
             and (r.eligible or method is not None or run is not None)
-            and (model in (None, r.model) or bool(matches(str(model), (r.name, r.digest))))
+            and (model is None or r.model in known)
             and asked.items() <= {"run": r.run, "method": r.method, "at": r.at}.items()
         ),
     )
@@ -122,6 +129,38 @@ def stored_run(
             f"them, `atlas build` makes one."
         )
     return found[0]
+
+
+def models_of(atlas: "Reader", word: str) -> list[int]:
+    """Return the models that `word` names: their name, the last part of it, or a digest; raises UsageError for none."""
+    rows = atlas.sql("SELECT model, name, digest FROM model ORDER BY name, digest").to_pylist()
+    names = {row["digest"]: (row["name"], row["name"].rstrip("/").rpartition("/")[2]) for row in rows}
+    found = matches(word, names)
+    if not found:
+        raise UsageError(unknown("model", word, {name: (last,) for name, last in names.values()}, f" in {atlas.path}"))
+    return [int(row["model"]) for row in rows if row["digest"] in found]
+
+
+def model_of(atlas: "Reader", word: str) -> int:
+    """Return the one model that `word` names, as `models_of`; raises UsageError for several, too."""
+    found = models_of(atlas, word)
+    digests = atlas.sql("SELECT digest FROM model WHERE list_contains(?::BIGINT[], model) ORDER BY digest", [found])
+    if len(found) > 1:
+        several = ", ".join(digests["digest"].to_pylist())
+        raise UsageError(f"{word!r} names several models in {atlas.path}: {several}; name one of them.")
+    return found[0]
+
+
+def other_models(atlas: "Reader", run: StoredRun) -> list[str]:
+    """Return the names of further models that could have been meant in place of that of `run`.
+
+    None could where `atlas use` chose a run.
+    """
+    query = "SELECT 1 FROM in_use WHERE run IS NOT NULL"
+    if atlas.sql(query).num_rows:
+        return []
+    found = stored_runs(atlas, lambda each: each.eligible and each.model != run.model)
+    return list(dict.fromkeys(each.name for each in found))
 
 
 def run_in_use(atlas: "Reader") -> StoredRun | None:

@@ -114,14 +114,18 @@ class Writer(Atlas):
         The id is stable_id("run", weights digest, method, settings, seed). `settings` holds `floor`. A run of an
         untrained twin names its original and the seed of its weights. Raises StoreError for a model that was not added.
         """
-        known = self.sql("SELECT digest FROM model WHERE model = ?", [model]).to_pylist()
-        if not known:
-            raise StoreError(f"{self.path} has no model {model}; add it before its run.")
-        run = stable_id("run", known[0]["digest"], method, dict(settings), seed)
+        run = self.run_id(model, method, settings, seed)
         values = (run, model, method, _json(settings), seed, _json(versions), "running", _now(), None)
         if not self.load("run", made.table("run", [(*values, twin_of, twin_seed)])):
             self.sql("UPDATE run SET status = 'running', finished = NULL WHERE run = ?", [run])
         return run
+
+    def run_id(self, model: int, method: str, settings: Mapping[str, object], seed: int) -> int:
+        """Return what a run is called, there or not; raises StoreError for a model that was not added."""
+        known = self.sql("SELECT digest FROM model WHERE model = ?", [model]).to_pylist()
+        if not known:
+            raise StoreError(f"{self.path} has no model {model}; add it before its run.")
+        return stable_id("run", known[0]["digest"], method, dict(settings), seed)
 
     def finish_run(self, run: int, status: str = "done") -> None:
         """Set a run's status to `done`, `interrupted` or `failed` and the time it ended."""

@@ -8,17 +8,22 @@ import typer
 
 from atlas.errors import UsageError
 from atlas.running.choice import OpenChoice
+from atlas.store.naming import IN_USE
 
 from .. import diagnostics
+from ..asked import check_one
 from ..options import (
     DEFAULT_DB,
     OPEN,
     At,
     Db,
+    Definition,
     Languages,
     Place,
     Relations,
     Replace,
+    Run,
+    Source,
     choosing_model,
     split,
     writing,
@@ -55,7 +60,8 @@ def check(
         str, typer.Option(help="Neurons to go by: dkn, dkn-or-kn, dkn-languages, kn, likn or random.")
     ] = "dkn",
     choice: Annotated[OpenChoice, "The model that judges; if left out, that of the run in use."] = OPEN,
-    from_: Annotated[str | None, typer.Option("--from", help="Method whose run names the neurons, or union.")] = None,
+    run: Run = None,
+    method: Source = None,
     languages: Languages = None,
     relations: Relations = None,
     conditions: Annotated[
@@ -64,7 +70,7 @@ def check(
     ] = None,
     limit: Annotated[int, typer.Option(min=0, help="For --evaluate: facts to take at most; 0 for all.")] = 0,
     templates: Annotated[int, typer.Option(min=1, help="Templates that a claim is put in, at most.")] = 2,
-    definition: Annotated[str, typer.Option(help="Named thresholds that say what a DKN is.")] = "default",
+    definition: Definition = None,
     at: At = Place.query,
     replace: Replace = None,
     db: Db = DEFAULT_DB,
@@ -79,11 +85,13 @@ def check(
     """
     from atlas.checking.job import CheckOptions
 
+    check_one(run, choice.model, method)
     options = CheckOptions(
         **choice.given(),
         db=db,
-        source=from_,
-        definition=definition,
+        run=run,
+        source=method,
+        definition=definition or IN_USE,
         replace=replace,
         templates=templates,
         seed=seed,

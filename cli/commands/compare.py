@@ -5,10 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atlas import scorers
-
 from .. import diagnostics
-from ..options import DEFAULT_DB, Db, writing
+from ..options import DEFAULT_DB, Db, Definition, writing
 from ..output.emit import STDOUT, Destination
 
 if TYPE_CHECKING:
@@ -27,11 +25,13 @@ class Part(StrEnum):
 
 @writing
 def compare(
-    a: Annotated[str, typer.Argument(help="A model of the atlas: its name or its digest.", metavar="A")],
+    a: Annotated[str, typer.Argument(help="A model of the atlas, by name or digest, or a run.", metavar="A")],
     b: Annotated[str, typer.Argument(help="Another one.", metavar="B")],
     db: Db = DEFAULT_DB,
-    method: Annotated[str, typer.Option(help="Scorer whose newest run speaks for each model.")] = scorers.DEFAULT,
-    definition: Annotated[str, typer.Option(help="Named thresholds to go by.")] = "default",
+    method: Annotated[
+        str | None, typer.Option(help="Scorer whose run speaks for each model; if left out, that of A's run in use.")
+    ] = None,
+    definition: Definition = None,
     table: Annotated[
         Part | None, typer.Option(help="Table to write; if left out, all as text, and facts in any other format.")
     ] = None,
@@ -57,8 +57,9 @@ def compare(
 def _introduce(found: "Comparison") -> None:
     """Say who is a and who is b, and warn of unequal settings."""
     for name, run in (("a", found.a), ("b", found.b)):
-        diagnostics.note(f"{name} is {run.model}, {run.layers} layers of {run.neurons:,} neurons, run {run.run}")
-    if found.a.settings != found.b.settings:
+        shape = f"{run.layers} layers of {run.neurons:,} neurons"
+        diagnostics.note(f"{name} is {run.model}, {shape}, run {run.run} ({run.method})")
+    if found.unequal:
         diagnostics.note("the settings of these runs differ; `atlas runs` shows them")
 
 

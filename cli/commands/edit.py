@@ -10,10 +10,25 @@ import typer
 from atlas.editing import METHODS
 from atlas.errors import UsageError
 from atlas.running.choice import OpenChoice
+from atlas.store.naming import IN_USE
 
 from .. import diagnostics
+from ..asked import check_one
 from ..exits import ExitCode
-from ..options import DEFAULT_DB, HELP, OPEN, Db, Json, Place, bounded, choosing_model, split, writing
+from ..options import (
+    DEFAULT_DB,
+    HELP,
+    OPEN,
+    Db,
+    Definition,
+    Json,
+    Place,
+    Run,
+    bounded,
+    choosing_model,
+    split,
+    writing,
+)
 from ..output.emit import STDOUT, Destination
 
 if TYPE_CHECKING:
@@ -70,12 +85,15 @@ def edit(
         int | None, typer.Option(min=1, help="How far LIKN may be relaxed where those of all languages fail; 2.")
     ] = None,
     method: Annotated[str, typer.Option(help=f"{' or '.join(METHODS)}.")] = "fit",
-    choice: Annotated[OpenChoice, "Model of the atlas to edit; that of the newest run."] = OPEN,
-    run: Annotated[int | None, typer.Option(help="Run whose neurons are taken.")] = None,
+    choice: Annotated[OpenChoice, "Model of the atlas to edit; if left out, that of the run in use."] = OPEN,
+    run: Run = None,
+    from_: Annotated[
+        str | None, typer.Option("--from", help="Scorer whose run names the neurons.", metavar="NAME")
+    ] = None,
     at: Annotated[
         Place | None, typer.Option(help="Where the neurons of the run are: at the query or at the subject.")
     ] = None,
-    definition: Annotated[str, typer.Option(help="Named thresholds to go by.")] = "default",
+    definition: Definition = None,
     save: Save = None,
     together: Annotated[bool, typer.Option("--together", help="Make each edit on top of those before it.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Edit facts that the model does not know, too.")] = False,
@@ -104,10 +122,11 @@ def edit(
 
     from ..output.progress import TerminalProgress
 
+    check_one(run, choice.model, from_)
     settings: dict[str, Any] = {"method": method, "seed": seed, **({"steps": steps} if steps else {})}
     options = EditOptions(
-        **choice.given(), db=db, run=run, at=at and at.value, definition=definition, neurons=neurons,
-        least_languages=least_languages, force=force, together=together, save=save, control=control,
+        **choice.given(), db=db, run=run, source=from_, at=at and at.value, definition=definition or IN_USE,
+        neurons=neurons, least_languages=least_languages, force=force, together=together, save=save, control=control,
         other_layers=other_layers, grow=grow, generate=generate, settings=settings,
     )  # fmt: skip
     requests = _requests(fact, object_, relation, split(languages), batch)

@@ -7,6 +7,7 @@ import typer
 
 from atlas import outputs, scorers
 from atlas.running.choice import OpenChoice
+from atlas.store.naming import IN_USE
 
 from .. import diagnostics
 from ..options import (
@@ -14,6 +15,7 @@ from ..options import (
     OPEN,
     At,
     Db,
+    Definition,
     Languages,
     Place,
     Relations,
@@ -32,7 +34,7 @@ def evaluate(
     planted: Annotated[bool, typer.Option("--planted", help="The same as `atlas exam`.")] = False,
     family: Annotated[str, typer.Option(hidden=True)] = "bert",
     method: Annotated[str | None, typer.Option(help="Scorers to compare, such as amig,kn; all if left out.")] = None,
-    choice: Annotated[OpenChoice, "Model of the atlas; that of the newest run if left out."] = OPEN,
+    choice: Annotated[OpenChoice, "Model of the atlas; if left out, that of the run in use."] = OPEN,
     languages: Languages = None,
     relations: Relations = None,
     limit: Annotated[
@@ -45,7 +47,7 @@ def evaluate(
     likn_method: Annotated[
         str, typer.Option(help="Scorer whose LIKN the cross-lingual table takes.")
     ] = scorers.DEFAULT,
-    definition: Annotated[str, typer.Option(help="Named thresholds of those LIKN.")] = "default",
+    definition: Definition = None,
     at: At = Place.query,
     scope: Annotated[
         str, typer.Option(help="Where neurons are changed: query, which is the position that --at names, or all.")
@@ -85,8 +87,8 @@ def evaluate(
 
     options = EvaluateOptions(
         **choice.given(), db=db, languages=split(languages), relations=split(relations), limit=limit,
-        methods=methods, method=likn_method, neurons=neurons, definition=definition, scope=scope, replace=replace,
-        seed=seed, at=at.value,
+        methods=methods, method=likn_method, neurons=neurons, definition=definition or IN_USE, scope=scope,
+        replace=replace, seed=seed, at=at.value,
     )  # fmt: skip
     if curve:
         from atlas.evaluation.curves import curves

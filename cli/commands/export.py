@@ -6,8 +6,12 @@ from typing import Annotated
 
 import typer
 
+from atlas.store.naming import IN_USE
+
+from .. import diagnostics
+from ..asked import NOTHING, choose
 from ..diagnostics import visible
-from ..options import DEFAULT_DB, Db, split
+from ..options import DEFAULT_DB, Db, Definition, Run, RunMethod, RunModel, split
 from ..output.summary import counted
 
 
@@ -28,13 +32,28 @@ def export(
     tables: Annotated[
         str | None, typer.Option(help="Tables and views to write, such as fact,likn; all tables if left out.")
     ] = None,
+    run: Run = None,
+    model: RunModel = None,
+    method: RunMethod = None,
+    definition: Definition = None,
 ) -> None:
     """Write tables and views into a folder, with a manifest.
 
-    Large tables get a file for each run. `atlas import --parquet FOLDER` reads them back.
+    Large tables get a file for each run. `atlas import --parquet FOLDER` reads them back. Views answer for one run,
+    which --run, --model and --method choose; tables hold all.
     """
+    import atlas
+    from atlas.store.transfer.exporting import TABLES
     from atlas.store.transfer.exporting import export as run_export
 
-    done = run_export(db, out, format_.value, split(tables))
+    views = [name for name in split(tables) or () if name not in TABLES]
+    asked = (run, model, method)
+    if views or asked != NOTHING or definition is not None:
+        with atlas.open(db) as opened:
+            said = choose(opened, *asked)
+            run = None if asked == NOTHING or opened.in_use is None else opened.in_use.run
+        if said:
+            diagnostics.note(said)
+    done = run_export(db, out, format_.value, split(tables), run=run, definition=definition or IN_USE)
     rows, size = sum(file.rows for file in done.files), sum(file.bytes for file in done.files)
     print(visible(f"Wrote {counted(rows, 'row')} in {counted(len(done.files), 'file')} ({size:,} bytes) to {out}."))

@@ -7,10 +7,26 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from atlas.running.choice import OpenChoice
+from atlas.store.naming import IN_USE
 
 from .. import diagnostics
+from ..asked import check_one
 from ..exits import ExitCode
-from ..options import DEFAULT_DB, OPEN, At, Db, Languages, Place, Relations, Replace, choosing_model, split
+from ..options import (
+    DEFAULT_DB,
+    OPEN,
+    At,
+    Db,
+    Definition,
+    Languages,
+    Place,
+    Relations,
+    Replace,
+    Run,
+    Source,
+    choosing_model,
+    split,
+)
 
 if TYPE_CHECKING:
     from atlas.knockouts.job import KnockoutSummary
@@ -19,10 +35,8 @@ if TYPE_CHECKING:
 @choosing_model
 def knockout(
     choice: Annotated[OpenChoice, "Model whose neurons are knocked out; if left out, that of the run in use."] = OPEN,
-    from_: Annotated[
-        str | None,
-        typer.Option("--from", help="Method whose run names the candidates, or union for all runs of the model."),
-    ] = None,
+    run: Run = None,
+    method: Source = None,
     languages: Languages = None,
     relations: Relations = None,
     limit: Annotated[int, typer.Option(min=0, help="Facts to take at most; 0 for all.")] = 0,
@@ -31,7 +45,7 @@ def knockout(
         int, typer.Option(min=1, max=6, help="Largest set; beyond pairs, only sets whose parts cost little are tried.")
     ] = 2,
     control: Annotated[bool, typer.Option(help="Measure random sets of the same size and layers too.")] = True,
-    definition: Annotated[str, typer.Option(help="Named thresholds that say what a knowledge neuron is.")] = "default",
+    definition: Definition = None,
     at: At = Place.query,
     replace: Replace = None,
     db: Db = DEFAULT_DB,
@@ -49,17 +63,19 @@ def knockout(
 
     from ..output.progress import TerminalProgress
 
+    check_one(run, choice.model, method)
     options = KnockoutOptions(
         **choice.given(),
         db=db,
-        source=from_,
+        run=run,
+        source=method,
         languages=split(languages),
         relations=split(relations),
         limit=limit or None,
         top=top,
         max_order=max_order,
         control=control,
-        definition=definition,
+        definition=definition or IN_USE,
         replace=replace,
         seed=seed,
         at=at.value,

@@ -10,7 +10,7 @@ from atlas.matching import parse_neuron
 
 from .. import diagnostics
 from ..asked import choose
-from ..options import DEFAULT_DB, Db, OldName, Rows, split, writing
+from ..options import DEFAULT_DB, Db, Definition, OldName, Rows, Run, RunMethod, RunModel, split, writing
 from ..output.carried import COLUMNS, SPARE, headline, named
 from ..output.emit import STDOUT, Destination
 
@@ -43,12 +43,10 @@ def neurons(
     neuron: Annotated[
         str | None, typer.Option(help="Neurons of this index, from 0, or one such as L3.486.", metavar="NEURON")
     ] = None,
-    run: Annotated[int | None, typer.Option(help="Of this run; if left out, of the run in use.")] = None,
-    model: Annotated[str | None, typer.Option(help="Of this model's run.")] = None,
-    method: Annotated[str | None, typer.Option(help="Of this scorer's run.")] = None,
-    definition: Annotated[
-        str | None, typer.Option(help="Named thresholds to go by; if left out, those in use.")
-    ] = None,
+    run: Run = None,
+    model: RunModel = None,
+    method: RunMethod = None,
+    definition: Definition = None,
     tau: Annotated[
         float | None, typer.Option(help="Share of a prompt's largest score, in place of the definition's.")
     ] = None,
@@ -69,7 +67,7 @@ def neurons(
         "language": split(languages or language),
     }
     of_neurons = _place(layer, neuron)
-    common: dict[str, Any] = {"run": run, "definition": definition, "limit": limit + 1 if limit else None}
+    common: dict[str, Any] = {"definition": definition, "limit": limit + 1 if limit else None}
     _check(what, of_facts, of_neurons, likn=likn, tau=tau)
     with atlas.open(db) as opened:
         said = choose(opened, run, model, method)

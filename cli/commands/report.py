@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from atlas.store.naming import IN_USE
+
 from .. import diagnostics
+from ..asked import NOTHING, Asked, shown
 from ..exits import ExitCode
-from ..options import DEFAULT_DB, Db, Relations, split
+from ..options import DEFAULT_DB, Db, Definition, Relations, Run, RunMethod, RunModel, split
 
 if TYPE_CHECKING:
     from atlas.reports import Written
@@ -29,12 +32,17 @@ def report(
         int | None, typer.Option(min=1, help="Fact pages at most, in turn from every relation; all if left out.")
     ] = None,
     relations: Relations = None,
+    run: Run = None,
+    model: RunModel = None,
+    method: RunMethod = None,
+    definition: Definition = None,
 ) -> None:
     """Write a site of plain files that shows what the atlas holds.
 
-    It opens from disk or from any web server, and needs no network. Start at its index.html.
+    It opens from disk or from any web server, and needs no network. Start at its index.html. Of each model it shows the
+    run that is meant where that model is; --run, --model and --method choose one run.
     """
-    written = write(db, out, facts, split(relations))
+    written = write(db, out, facts, split(relations), (run, model, method), definition)
     print(diagnostics.visible(line_of(written)))
     pages = ", ".join(f"{count:,} {kind}" for kind, count in written.pages.items() if count)
     print(f"Pages: {pages}.")
@@ -42,7 +50,14 @@ def report(
         raise typer.Exit(ExitCode.FAILED)
 
 
-def write(db: Path, out: Path, facts: int | None = None, relations: Sequence[str] | None = None) -> "Written":
+def write(
+    db: Path,
+    out: Path,
+    facts: int | None = None,
+    relations: Sequence[str] | None = None,
+    asked: Asked = NOTHING,
+    definition: str | None = None,
+) -> "Written":
     """Write the report of `db` into `out`, and warn of the pages that could not be made."""
     import atlas
     from atlas import reports
@@ -50,7 +65,9 @@ def write(db: Path, out: Path, facts: int | None = None, relations: Sequence[str
     from ..output.progress import PageProgress
 
     with atlas.open(db, memory_limit=MEMORY) as opened, PageProgress() as progress:
-        written = reports.write(opened, out, reports.Selection(facts, relations), progress.step)
+        runs = shown(opened, *asked)
+        selection = reports.Selection(facts, relations, runs, definition or IN_USE)
+        written = reports.write(opened, out, selection, progress.step)
     for address, why in list(written.failed.items())[:MOST_FAILURES]:
         diagnostics.warning(f"{address} could not be made: {why}")
     if len(written.failed) > MOST_FAILURES:

@@ -6,13 +6,15 @@ import typer
 
 from atlas.running.choice import OpenChoice
 
-from ..options import DEFAULT_DB, OPEN, Db, choosing_model
+from ..asked import check_one
+from ..options import DEFAULT_DB, OPEN, Db, Run, RunMethod, choosing_model
 
 
 @choosing_model
 def twin(
-    choice: Annotated[OpenChoice, "Model of the atlas; that of the newest run if left out."] = OPEN,
-    run: Annotated[int | None, typer.Option(help="Run to stand beside; the model's newest if left out.")] = None,
+    choice: Annotated[OpenChoice, "Model of the atlas; if left out, that of the run in use."] = OPEN,
+    run: Run = None,
+    method: RunMethod = None,
     seed: Annotated[int, typer.Option(help="Seed of the twin's weights.")] = 0,
     db: Db = DEFAULT_DB,
     json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
@@ -29,6 +31,7 @@ def twin(
     from ..output.summary import show
     from .build import end
 
-    summary = run_twin(TwinOptions(**choice.given(), db=db, run=run, seed=seed), TerminalProgress())
+    check_one(run, choice.model, method)
+    summary = run_twin(TwinOptions(**choice.given(), db=db, run=run, source=method, seed=seed), TerminalProgress())
     show(summary, json=json)
     end(summary)

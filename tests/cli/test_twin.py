@@ -65,7 +65,7 @@ def test_a_twin_is_made_unasked_for_the_default_build_alone(tmp_path):
 
 def test_other_weights_than_the_runs_have_no_twin_beside_it(build, shell, db, causal, masked):
     build()
-    ended = shell("twin", "--db", db, "--model", masked, "--run", "1")
+    ended = shell("twin", "--db", db, "--run", "1")
     assert (ended.code, "holds no run with usable prompts" in ended.err) == (2, True)
     with atlas.open(db, "a") as writer:
         writer.sql("UPDATE model SET digest = 'other'")

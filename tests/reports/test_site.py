@@ -209,7 +209,7 @@ def test_a_selection_bounds_the_site(db, tmp_path):
 
 
 def test_an_unknown_relation_is_named(db, tmp_path):
-    with atlas.open(db) as reader, pytest.raises(UsageError, match="no relation 'P999'; it has"):
+    with atlas.open(db) as reader, pytest.raises(UsageError, match="no relation 'P999' in "):
         write(reader, tmp_path / "site", Selection(relations=["P999"]))
 
 

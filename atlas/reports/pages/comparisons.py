@@ -10,7 +10,7 @@ from atlas.reports.cells import cut, shown
 from atlas.reports.context import ComparisonPage, Figure, Link, Picture, Section
 from atlas.reports.pages.shared import Draft
 from atlas.reports.query import Query, Row
-from atlas.reports.snapshot import DEFINITION, Run, Snapshot
+from atlas.reports.snapshot import Run, Snapshot
 from atlas.reports.svg import svg
 from atlas.reports.tables import Tables
 from atlas.store.comparison import ORDERS, TABLES
@@ -48,7 +48,7 @@ class Pair:
     @property
     def bound(self) -> dict[str, object]:
         """What the queries ask for."""
-        return {"definition": DEFINITION, "run_a": self.a.run, "run_b": self.b.run}
+        return {"run_a": self.a.run, "run_b": self.b.run}
 
     @property
     def title(self) -> str:

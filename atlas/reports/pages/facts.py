@@ -22,7 +22,7 @@ from atlas.reports.pages.shared import (
 )
 from atlas.reports.pictures import set_graph
 from atlas.reports.query import Key, Query, Row
-from atlas.reports.snapshot import DEFINITION, Run, Snapshot
+from atlas.reports.snapshot import Run, Snapshot
 from atlas.reports.tables import Tables, meaning
 
 AT_ONCE = 400
@@ -45,11 +45,11 @@ WARNINGS = Query(
 CONTROL = Query(
     "control",
     "LIKN and controls",
-    f"""
+    """
 SELECT
     fact, run, observed, in_exchanged_facts, twin_likn, p_exchange, q, across_scripts, expected, same_relation,
     other_relations, of_languages, least_languages
-FROM likn_control_all WHERE definition = '{DEFINITION}' AND fact = $fact AND run = $run
+FROM likn_control_all WHERE definition = $definition AND fact = $fact AND run = $run
 """,
     "run",
 )
@@ -78,23 +78,23 @@ QUALIFY row_number() OVER (PARTITION BY probe.run, prompt.fact ORDER BY prompt.l
 NEURONS = Query(
     "neurons",
     "Knowledge neurons",
-    f"""
+    """
 SELECT
     k.fact, k.run, k.layer, k.neuron, k.language, k.score, s.same_relation, s.other_relations,
     s.fact IS NOT NULL AS likn
 FROM knowledge_neuron_all AS k LEFT JOIN likn_specificity_all AS s USING (definition, run, fact, layer, neuron)
-WHERE k.definition = '{DEFINITION}' AND k.fact = $fact AND k.run = $run
+WHERE k.definition = $definition AND k.fact = $fact AND k.run = $run
 """,
     "run, layer, neuron, language",
 )
 SIDE_BY_SIDE = Query(
     "neurons",
     "Knowledge neurons, side by side",
-    f"""
+    """
 FROM (PIVOT (
     SELECT k.layer, k.neuron, s.fact IS NOT NULL AS likn, k.language, k.score, s.same_relation, s.other_relations
     FROM knowledge_neuron_all AS k LEFT JOIN likn_specificity_all AS s USING (definition, run, fact, layer, neuron)
-    WHERE k.definition = '{DEFINITION}' AND k.fact = $fact AND k.run = $run
+    WHERE k.definition = $definition AND k.fact = $fact AND k.run = $run
 ) ON language USING any_value(score) GROUP BY layer, neuron, likn, same_relation, other_relations)
 """,
     "likn DESC, layer, neuron",
@@ -109,7 +109,7 @@ SELECT
     dkn.fact, run.model, dkn.language, run.method, dkn.layers, dkn.neurons, dkn.prompts, dkn.before, dkn.after,
     dkn.cost, dkn.largest_part_cost, dkn.interaction
 FROM dkn_all AS dkn JOIN run ON run.run = dkn.run
-WHERE dkn.definition = '{DEFINITION}' AND dkn.fact = $fact AND run.model = $model
+WHERE dkn.definition = $definition AND dkn.fact = $fact AND run.model = $model
 QUALIFY row_number() OVER (PARTITION BY dkn.fact, run.model, dkn.language ORDER BY dkn.cost DESC, dkn."set")
     <= {MOST_SETS}
 """,
@@ -142,7 +142,7 @@ SCORERS = Query(
     f"""
 SELECT a.fact, a.model, a.language, a.layer, a.neuron, a.found_by, a.missed_by, a.first_round
 FROM scorer_agreement AS a
-WHERE a.definition = '{DEFINITION}' AND a.fact = $fact AND a.model = $model AND a.at = 'query'
+WHERE a.definition = $definition AND a.fact = $fact AND a.model = $model AND a.at = 'query'
     AND len(a.found_by) + len(a.missed_by) > 1
 QUALIFY row_number() OVER (
     PARTITION BY a.fact, a.model, a.language ORDER BY len(a.found_by) DESC, a.layer, a.neuron
@@ -285,7 +285,7 @@ def _side_by_side(tables: Tables, rows: Sequence[Row], bound: dict[str, Any]) ->
         Column("same relation", meaning("likn_specificity.same_relation"), True),
         Column("other relations", meaning("likn_specificity.other_relations"), True),
     )
-    return Table(SIDE_BY_SIDE.id(bound), SIDE_BY_SIDE.title, columns, cells, SIDE_BY_SIDE.of(bound), note)
+    return Table(SIDE_BY_SIDE.id(bound), SIDE_BY_SIDE.title, columns, cells, tables.sql(SIDE_BY_SIDE, bound), note)
 
 
 def _bar(score: float | None, most: float) -> Cell:

@@ -8,7 +8,7 @@ from atlas.reports.cells import cut
 from atlas.reports.context import LanguagePage, Section
 from atlas.reports.pages.shared import Draft, counted, figures, heats, section, usage_warnings
 from atlas.reports.query import Query
-from atlas.reports.snapshot import DEFINITION, Language, Run, Snapshot
+from atlas.reports.snapshot import Language, Run, Snapshot
 from atlas.reports.tables import Tables
 from atlas.schema import usable
 
@@ -45,21 +45,21 @@ SELECT warning, count(*) AS facts FROM usage_warning WHERE run = $run AND langua
 LAYERS = Query(
     "layers",
     "Neurons by layer",
-    f"""
+    """
 SELECT kind, layer, pairs, neurons, share FROM layer_distribution_all
-WHERE definition = '{DEFINITION}' AND run = $run AND language = $language
+WHERE definition = $definition AND run = $run AND language = $language
 """,
     "kind DESC, layer",
 )
 OVERLAP = Query(
     "overlap",
     "Shared with other languages",
-    f"""
+    """
 SELECT
     CASE WHEN language_a = $language THEN language_b ELSE language_a END AS language,
     facts, overlap, jaccard, expected, same_relation, other_relations
 FROM language_overlap_all
-WHERE definition = '{DEFINITION}' AND run = $run AND $language IN (language_a, language_b)
+WHERE definition = $definition AND run = $run AND $language IN (language_a, language_b)
 """,
     "overlap DESC, language",
     note="Common knowledge neurons of the same fact, mean over facts, beside what random sets of the same sizes and "
@@ -83,7 +83,7 @@ OWN = Query(
     "Neurons of this language alone",
     f"""
 SELECT layer, neuron, facts FROM language_specific_neuron_all
-WHERE definition = '{DEFINITION}' AND run = $run AND language = $language
+WHERE definition = $definition AND run = $run AND language = $language
 QUALIFY row_number() OVER (ORDER BY facts DESC, layer, neuron) <= {MOST}
 """,
     "facts DESC, layer, neuron",

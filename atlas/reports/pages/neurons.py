@@ -8,12 +8,12 @@ from atlas.reports import addresses
 from atlas.reports.context import NeuronPage, Section
 from atlas.reports.pages.shared import Draft, dealt, figures, of_run, section
 from atlas.reports.query import Key, Query, Row
-from atlas.reports.snapshot import DEFINITION, Run, Snapshot
+from atlas.reports.snapshot import Run, Snapshot
 from atlas.reports.tables import Tables
 
 AT_ONCE = 1000
 MOST = 100
-_OF_RUN = f"definition = '{DEFINITION}' AND run = $run AND layer = $layer AND neuron = $neuron"
+_OF_RUN = "definition = $definition AND run = $run AND layer = $layer AND neuron = $neuron"
 
 SUMMARY = Query(
     "summary",
@@ -102,11 +102,11 @@ SELECT
 FROM (
     SELECT run.model, dkn.run, dkn.fact, dkn.language, dkn."set", dkn.cost,
         unnest(layers) AS layer, unnest(neurons) AS neuron
-    FROM dkn_all AS dkn JOIN run ON run.run = dkn.run WHERE definition = '{DEFINITION}'
+    FROM dkn_all AS dkn JOIN run ON run.run = dkn.run WHERE definition = $definition
 ) AS own
 JOIN (
     SELECT run, fact, language, "set", unnest(layers) AS layer, unnest(neurons) AS neuron
-    FROM dkn_all WHERE definition = '{DEFINITION}'
+    FROM dkn_all WHERE definition = $definition
 ) AS other USING (run, fact, language, "set")
 WHERE own.model = $model AND own.layer = $layer AND own.neuron = $neuron
     AND (own.layer, own.neuron) <> (other.layer, other.neuron)

@@ -9,7 +9,7 @@ from atlas.reports.context import Evidence, OverviewPage, Section
 from atlas.reports.pages.positions import PROFILE
 from atlas.reports.pages.shared import Draft, figures
 from atlas.reports.query import Query
-from atlas.reports.snapshot import DEFINITION, Snapshot
+from atlas.reports.snapshot import Snapshot
 from atlas.reports.tables import Tables
 from atlas.schema import usable
 from atlas.store import queries
@@ -18,21 +18,21 @@ HOLDS = Query("holds", "What it holds", queries.HOLDS, "ALL")
 THRESHOLDS = Query(
     "thresholds",
     "Thresholds",
-    f"""
+    """
 SELECT
     tau, share, coalesce(min_languages::VARCHAR, 'all') AS "languages of a LIKN", normalization, t_low, t_high, strict
-FROM definition WHERE definition = '{DEFINITION}'
+FROM definition WHERE definition = $definition
 """,
     "ALL",
 )
 EVIDENCE = Query(
     "evidence",
     "LIKN of a fact",
-    f"""
+    """
 SELECT
     avg(observed) AS found, avg(in_exchanged_facts) AS "in exchanged facts",
     avg(twin_likn) AS "in the untrained twin"
-FROM likn_control_all WHERE definition = '{DEFINITION}' AND run = $run
+FROM likn_control_all WHERE definition = $definition AND run = $run
 """,
     "ALL",
 )
@@ -50,8 +50,8 @@ FROM run JOIN model USING (model) LEFT JOIN probe ON probe.run = run.run
 GROUP BY ALL
 """,
     "run.started, run.run",
-    note="Where a model has several runs, the pages show the one of most prompts. A run of union joins the neurons "
-    "of several for knock-outs, and has no prompts of its own.",
+    note="Of a model's runs the pages show the one that is meant where that model is named, unless one was chosen. A "
+    "run of union joins the neurons of several for knock-outs, and has no prompts of its own.",
 )
 SKIPPED = Query(
     "skipped",

@@ -8,7 +8,7 @@ from atlas.reports.cells import cut
 from atlas.reports.context import Link, RelationPage, Section
 from atlas.reports.pages.shared import Draft, figures, parts, section
 from atlas.reports.query import Query, Row
-from atlas.reports.snapshot import DEFINITION, Run, Snapshot
+from atlas.reports.snapshot import Run, Snapshot
 from atlas.reports.tables import Tables
 
 FACTS_A_PAGE = 250
@@ -26,21 +26,21 @@ QUALIFY row_number() OVER (PARTITION BY language ORDER BY held_out, text) <= 30
 FIGURES = Query(
     "figures",
     "In short",
-    f"""
+    """
 SELECT
     count(*) AS facts, avg((observed > 0)::INTEGER) AS "share with a LIKN",
     avg(observed) AS "LIKN of a fact", avg(in_exchanged_facts) AS "in exchanged facts",
     avg(twin_likn) AS "in the untrained twin", avg(expected) AS "expected by chance",
     avg(same_relation) AS "in shuffled facts of the relation",
     avg(other_relations) AS "in shuffled facts of other relations"
-FROM likn_control_all WHERE definition = '{DEFINITION}' AND relation = $relation AND run = $run
+FROM likn_control_all WHERE definition = $definition AND relation = $relation AND run = $run
 """,
     "ALL",
 )
 FACTS = Query(
     "facts",
     "Facts",
-    f"""
+    """
 SELECT
     c.fact, c.of_languages, known.argmax, known.usable, c.observed, c.in_exchanged_facts, c.twin_likn, c.p_exchange,
     c.q, c.same_relation, c.other_relations, coalesce(sets.dkn, 0) AS sets
@@ -51,9 +51,9 @@ JOIN (
 ) AS known ON known.fact = c.fact
 LEFT JOIN (
     SELECT dkn.fact, count(*) AS dkn FROM dkn_all AS dkn JOIN run ON run.run = dkn.run
-    WHERE dkn.definition = '{DEFINITION}' AND run.model = $model GROUP BY dkn.fact
+    WHERE dkn.definition = $definition AND run.model = $model GROUP BY dkn.fact
 ) AS sets ON sets.fact = c.fact
-WHERE c.definition = '{DEFINITION}' AND c.relation = $relation AND c.run = $run
+WHERE c.definition = $definition AND c.relation = $relation AND c.run = $run
 """,
     "observed DESC, fact",
     note="observed counts the language-independent neurons (LIKN); beside it stands what chance and the sets of "
@@ -62,7 +62,7 @@ WHERE c.definition = '{DEFINITION}' AND c.relation = $relation AND c.run = $run
 LANGUAGES = Query(
     "languages",
     "Languages",
-    f"""
+    """
 SELECT
     known.language, known.facts, known.prompts, known.usable, known.argmax, found.neurons, found.pairs,
     sets.facts_with_dkn, sets.share, sets.control_share
@@ -75,11 +75,11 @@ FROM (
 LEFT JOIN (
     SELECT language, count(*) AS pairs, count(DISTINCT (layer, neuron)) AS neurons
     FROM knowledge_neuron_all JOIN fact USING (fact)
-    WHERE definition = '{DEFINITION}' AND run = $run AND relation = $relation GROUP BY language
+    WHERE definition = $definition AND run = $run AND relation = $relation GROUP BY language
 ) AS found ON found.language = known.language
 LEFT JOIN dkn_summary_all AS sets
     ON sets.language = known.language AND sets.relation = $relation AND sets.run = $run
-    AND sets.definition = '{DEFINITION}'
+    AND sets.definition = $definition
 """,
     "known.language",
     note="argmax counts the usable prompts whose answer is the model's own choice; neurons the different knowledge "
@@ -92,7 +92,7 @@ NEURONS = Query(
 SELECT
     layer, neuron, count(DISTINCT fact) AS facts, count(DISTINCT language) AS languages, avg(score) AS score
 FROM knowledge_neuron_all JOIN fact USING (fact)
-WHERE definition = '{DEFINITION}' AND run = $run AND relation = $relation
+WHERE definition = $definition AND run = $run AND relation = $relation
 GROUP BY layer, neuron
 QUALIFY row_number() OVER (ORDER BY facts DESC, avg(score) DESC, layer, neuron) <= {MOST}
 """,
@@ -105,7 +105,7 @@ RELATION_DKN = Query(
     f"""
 SELECT r.language, r.layer, r.neuron, r.facts, r.most_facts, run.method
 FROM relation_dkn_all AS r JOIN run ON run.run = r.run
-WHERE r.definition = '{DEFINITION}' AND run.model = $model AND r.relation = $relation
+WHERE r.definition = $definition AND run.model = $model AND r.relation = $relation
 QUALIFY row_number() OVER (PARTITION BY r.language ORDER BY r.facts DESC, r.layer, r.neuron) <= {MOST}
 """,
     "language, facts DESC, layer, neuron",

@@ -10,7 +10,7 @@ from atlas.reports.cells import cut
 from atlas.reports.context import Link, Picture, RunPage, Section, Warning
 from atlas.reports.pages.shared import SHARED, Draft, counted, figures, heats, section, usage_warnings
 from atlas.reports.query import Query, Row
-from atlas.reports.snapshot import DEFINITION, Run, Snapshot
+from atlas.reports.snapshot import Run, Snapshot
 from atlas.reports.svg import svg
 from atlas.reports.tables import Tables
 from atlas.schema import usable
@@ -26,10 +26,10 @@ SELECT
     count(*) FILTER ({usable("probe.status")}) AS usable,
     avg((probe.rank = 1)::INTEGER) AS "share ranked first",
     (SELECT count(DISTINCT (layer, neuron)) FROM knowledge_neuron_all
-     WHERE definition = '{DEFINITION}' AND run = $run) AS "knowledge neurons",
-    (SELECT count(DISTINCT (layer, neuron)) FROM likn_all WHERE definition = '{DEFINITION}' AND run = $run) AS "LIKN",
-    (SELECT count(DISTINCT fact) FROM likn_all WHERE definition = '{DEFINITION}' AND run = $run) AS "facts with a LIKN",
-    (SELECT count(DISTINCT fact) FROM dkn_all WHERE definition = '{DEFINITION}' AND run = $run) AS "facts with a DKN"
+     WHERE definition = $definition AND run = $run) AS "knowledge neurons",
+    (SELECT count(DISTINCT (layer, neuron)) FROM likn_all WHERE definition = $definition AND run = $run) AS "LIKN",
+    (SELECT count(DISTINCT fact) FROM likn_all WHERE definition = $definition AND run = $run) AS "facts with a LIKN",
+    (SELECT count(DISTINCT fact) FROM dkn_all WHERE definition = $definition AND run = $run) AS "facts with a DKN"
 FROM probe JOIN prompt USING (prompt) WHERE probe.run = $run
 """,
     "ALL",
@@ -46,9 +46,9 @@ FROM usage_warning WHERE run = $run GROUP BY warning
 LAYERS = Query(
     "layers",
     "Neurons by layer",
-    f"""
+    """
 SELECT kind, coalesce(language, 'all') AS language, layer, pairs, neurons, share
-FROM layer_distribution_all WHERE definition = '{DEFINITION}' AND run = $run
+FROM layer_distribution_all WHERE definition = $definition AND run = $run
 """,
     "kind = 'likn', kind DESC, language, layer",
     note="neurons counts different neurons, pairs facts with their neurons; share is of the pairs.",
@@ -78,11 +78,11 @@ GROUP BY prompt.language
 OVERLAP = Query(
     "overlap",
     "What languages share",
-    f"""
+    """
 SELECT
     language_a, language_b, facts, overlap, in_exchanged_facts, twin_overlap, p_exchange, q, jaccard, expected,
     same_relation, other_relations
-FROM language_overlap_all WHERE definition = '{DEFINITION}' AND run = $run
+FROM language_overlap_all WHERE definition = $definition AND run = $run
 """,
     "language_a, language_b",
     note="Common knowledge neurons of the same fact, mean over facts, beside what random sets of the same sizes have "
@@ -91,12 +91,12 @@ FROM language_overlap_all WHERE definition = '{DEFINITION}' AND run = $run
 CONTROL = Query(
     "control",
     "Language-independent neurons and their controls",
-    f"""
+    """
 SELECT
     relation, count(*) AS facts, avg(observed) AS observed, avg(across_scripts) AS across_scripts,
     avg(in_exchanged_facts) AS in_exchanged_facts, avg(twin_likn) AS twin_likn, avg(expected) AS expected,
     avg(same_relation) AS same_relation, avg(other_relations) AS other_relations
-FROM likn_control_all WHERE definition = '{DEFINITION}' AND run = $run
+FROM likn_control_all WHERE definition = $definition AND run = $run
 GROUP BY relation
 """,
     "relation",
@@ -110,7 +110,7 @@ FACTS = Query(
 SELECT
     c.fact, c.relation, c.of_languages, c.observed, c.in_exchanged_facts, c.twin_likn, c.across_scripts, c.p_exchange,
     c.q, c.same_relation, c.other_relations
-FROM likn_control_all AS c WHERE c.definition = '{DEFINITION}' AND c.run = $run AND c.observed > 0
+FROM likn_control_all AS c WHERE c.definition = $definition AND c.run = $run AND c.observed > 0
 QUALIFY row_number() OVER (ORDER BY c.observed DESC, c.p_exchange, c.fact) <= {MOST}
 """,
     "observed DESC, p_exchange, fact",
@@ -121,7 +121,7 @@ NEURONS = Query(
     "Neurons that most facts share",
     f"""
 SELECT layer, neuron, facts, likn_facts, languages, relations, score
-FROM neuron_summary_all WHERE definition = '{DEFINITION}' AND run = $run
+FROM neuron_summary_all WHERE definition = $definition AND run = $run
 QUALIFY row_number() OVER (ORDER BY facts DESC, score DESC, layer, neuron) <= {MOST}
 """,
     "facts DESC, score DESC, layer, neuron",

@@ -11,10 +11,11 @@ import pyarrow.parquet as pq
 
 from atlas import outputs, schema
 from atlas.errors import StoreError, UsageError
-from atlas.store import structure
+from atlas.store import naming, structure
 from atlas.store.connection import first_line, quoted
 from atlas.store.opening import open
 from atlas.store.reader import Reader
+from atlas.store.runs import run_in_use, stored_run
 from atlas.store.transfer.card import CARD, card
 from atlas.store.transfer.manifest import NAME, File, Manifest, checksum, read, text_checksum
 
@@ -27,17 +28,28 @@ BY_RUN = ("probe", "probe_layer", "attribution", "knockout", "intervention", "ve
 _WRITTEN = {"csv": "FORMAT csv, HEADER", "jsonl": "FORMAT json"}
 
 
-def export(db: Path, folder: Path, format_: Format = "parquet", tables: Sequence[str] | None = None) -> Manifest:
+def export(
+    db: Path,
+    folder: Path,
+    format_: Format = "parquet",
+    tables: Sequence[str] | None = None,
+    *,
+    run: int | None = None,
+    definition: str = naming.IN_USE,
+) -> Manifest:
     """Write `tables`, all tables if None, of the atlas at `db` into `folder`; views may be named too.
 
-    The folder appears whole or stays as it was. Raises UsageError for an unknown table and for a folder with files
-    that no export made, StoreError for an atlas that cannot be read or a disk that cannot be written.
+    Views answer for `run` and `definition`, or for those in use; tables hold the rows of all runs. The
+    folder appears whole or stays as it was. Raises UsageError for an unknown table and for a folder with files that no
+    export made, StoreError for an atlas that cannot be read or a disk that cannot be written.
     """
     _check(folder)
     with outputs.whole_folder(folder, "--out") as part:
         with open(db) as opened:
             structure.require_tables(opened, opened.catalog, str(db))
-            files = tuple(file for name in _known(opened, tables) for file in _written(opened, name, part, format_))
+            asked = _asked(opened, run, definition)
+            names = _known(opened, tables)
+            files = tuple(file for name in names for file in _written(opened, name, part, format_, asked))
             text = card(opened, files)
             manifest = Manifest(format_, opened.info(), _versions(), files, text_checksum(text))
         manifest.write(part)
@@ -83,20 +95,32 @@ def _known(opened: Reader, tables: Sequence[str] | None) -> Sequence[str]:
     return tuple(dict.fromkeys(tables))
 
 
-def _written(opened: Reader, name: str, folder: Path, format_: Format) -> Iterator[File]:
+def _asked(opened: Reader, run: int | None, definition: str) -> str | None:
+    """Return the statement that lets views answer for another run or definition than is in use, None for those."""
+    meant = run_in_use(opened) if run is None else stored_run(opened, run=run)
+    if meant is None or (run is None and definition == naming.IN_USE):
+        return None
+    chosen = quoted(naming.definition_of(opened, definition))
+    columns = f"SELECT run, model, method, {chosen} AS definition"
+    return f"CREATE OR REPLACE TEMP VIEW run_in_use AS {columns} FROM run WHERE run = {meant.run}"
+
+
+def _written(opened: Reader, name: str, folder: Path, format_: Format, asked: str | None) -> Iterator[File]:
     """Write one table and yield its files: one a run where it is large."""
     if name not in BY_RUN:
-        yield _file(opened, name, f"FROM {name}", folder, f"{name}.{format_}", format_)
+        yield _file(opened, name, f"FROM {name}", folder, f"{name}.{format_}", format_, asked)
         return
     for run in opened.sql(f"SELECT DISTINCT run FROM {name} ORDER BY run")["run"].to_pylist():
         rows = f"FROM {name} WHERE run = {int(run)}"
         yield _file(opened, name, rows, folder, f"{name}/run-{run}.{format_}", format_)
 
 
-def _file(opened: Reader, name: str, rows: str, folder: Path, inside: str, format_: Format) -> File:
+def _file(
+    opened: Reader, name: str, rows: str, folder: Path, inside: str, format_: Format, asked: str | None = None
+) -> File:
     path = folder / inside
     path.parent.mkdir(exist_ok=True)
-    count = _carry(opened.stream(rows), path, format_)
+    count = _carry(opened.stream(rows, first=asked), path, format_)
     return File(inside, name, count, path.stat().st_size, checksum(path))
 
 

@@ -83,8 +83,10 @@ class Worker:
     @cached_property
     def workbench(self) -> Workbench:
         """What this worker works with."""
-        device = self.model.device
-        return Workbench(self.model.info, self.model.tokenizer_digest, device.type, versions(str(device)))
+        from atlas.models.tokenizer_settings import tokenizer_digest
+
+        device, spelled = self.model.device, tokenizer_digest(self.model.tokenizer)
+        return Workbench(self.model.info, spelled, device.type, versions(str(device)))
 
     def compute(self, run: int, prompts: Sequence[Prompt]) -> Any:
         """Attribute one batch and return its rows."""

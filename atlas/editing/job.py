@@ -10,8 +10,7 @@ from safetensors import SafetensorError
 
 import atlas
 from atlas import outputs
-from atlas.editing.choosing import run_to_edit
-from atlas.editing.requests import Request, Target, understand
+from atlas.editing.requests import Request, Target, run_to_edit, understand
 from atlas.editing.rows import Saved, edit_row, is_noted, note, outcome_rows, saved
 from atlas.editing.sources import KINDS, Choice, choices, listed_neurons, random_choices
 from atlas.errors import AtlasError, UsageError

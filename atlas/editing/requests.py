@@ -1,14 +1,20 @@
 """What is asked of an edit: a fact, a new object with its names, and languages. Never imports torch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from atlas.errors import DataError, UsageError
 from atlas.facts import Fact, Label, Prompt
 from atlas.facts.reading import files
 from atlas.facts.reading.texts import LineError
+from atlas.running.progress import Progress
+from atlas.store.runs import StoredRun, stored_run, stored_runs
 from atlas.store.stored import Prompts
+
+if TYPE_CHECKING:
+    from atlas.store import Writer
 
 _LISTED = 12
 """Facts that a complaint lists at most."""
@@ -103,6 +109,39 @@ def _unclear(request: Request, candidates: Sequence[Fact], meant: Sequence[Fact]
 
 def _name(fact: Fact) -> str:
     return f"<{fact.subject}, {fact.relation}, {fact.object}>"
+
+
+def run_to_edit(
+    writer: "Writer", model: str | None, asked: Mapping[str, Any], folder: Path, progress: Progress
+) -> StoredRun:
+    """Return the run of `model` and what else is `asked` that is meant, as `stored_run` has it.
+
+    A model that holds an edit whose file lies in `folder` is meant only if it or its run is named, which is told.
+    Raises UsageError if there is no other.
+    """
+    from atlas.editing.files import edited_digests
+
+    edits = edited_digests(folder)
+    run = stored_run(writer, model=model, **asked)
+    if run.digest not in edits:
+        return run
+    holds = f"{run.name} holds edit {edits[run.digest]} already"
+    if model is not None or asked["run"] is not None:
+        progress.warn(f"{holds}; what is edited now comes on top of it")
+        return run
+    progress.warn(f"{holds} and is passed over; --model names it")
+    return _of_unedited(writer, asked, edits, holds)
+
+
+def _of_unedited(writer: "Writer", asked: Mapping[str, Any], edits: Collection[str], holds: str) -> StoredRun:
+    """Return the run that is meant of those of models without edits; raises UsageError if there is none."""
+    held = {each.model for each in stored_runs(writer, lambda each: each.digest in edits)}
+    try:
+        return stored_run(writer, **asked, without=held)
+    except UsageError as error:
+        raise UsageError(
+            f"{holds}, and {writer.path} has a run of no other model; name it with --model to edit it once more."
+        ) from error
 
 
 def read_requests(path: Path, languages: tuple[str, ...] | None = None) -> list[Request]:

@@ -21,7 +21,6 @@ from atlas.models.hooks import now, running
 from atlas.models.names import stack_of
 from atlas.models.offload import at_hand
 from atlas.models.scaling import Scope, enhance, suppress
-from atlas.models.tokenizer_settings import tokenizer_digest
 from atlas.models.tokens import SEPARATOR, Position, Step, filler_id, mark_id, prompt_steps
 
 
@@ -98,11 +97,6 @@ class LanguageModel:
     def digest(self) -> str:
         """Return the digest of the weights as they are now; `info.digest` is that of when it was made."""
         return _digest(self.model, self.family)
-
-    @cached_property
-    def tokenizer_digest(self) -> str:
-        """A hash of what decides which tokens a text has, see `tokenizer_digest`."""
-        return tokenizer_digest(self.tokenizer)
 
     @property
     def device(self) -> torch.device:

@@ -162,8 +162,11 @@ def runs_of(atlas: "Reader", options: NeuronsChoice, model: "LanguageModel", met
 
     Raises UsageError where there is none, ModelError for a run of other weights than those of `model`.
     """
+    from atlas.models.tokenizer_settings import tokenizer_digest
+
     if options.run is None:
-        return choose_runs(atlas, model.info.id, str(options.model), method, options.at, model.tokenizer_digest)
+        own = tokenizer_digest(model.tokenizer)
+        return choose_runs(atlas, model.info.id, str(options.model), method, options.at, own)
     run = stored_run(atlas, run=options.run)
     check_weights(model, run)
     return [run.run]
@@ -171,10 +174,13 @@ def runs_of(atlas: "Reader", options: NeuronsChoice, model: "LanguageModel", met
 
 def check_weights(model: "LanguageModel", run: StoredRun) -> None:
     """Raise ModelError for a model with other weights, or another tokenizer, than `run` was made with."""
-    spelled = stored_settings(run).get("tokenizer", model.tokenizer_digest)
-    if spelled != model.tokenizer_digest:
+    from atlas.models.tokenizer_settings import tokenizer_digest
+
+    own = tokenizer_digest(model.tokenizer)
+    spelled = stored_settings(run).get("tokenizer", own)
+    if spelled != own:
         raise ModelError(
-            f"Model {run.name!r} has another tokenizer ({model.tokenizer_digest}) than that of run {run.run} "
+            f"Model {run.name!r} has another tokenizer ({own}) than that of run {run.run} "
             f"({spelled}), so its prompts have other tokens; run `atlas build` with this model first."
         )
     if model.info.digest != run.digest:

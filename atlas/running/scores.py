@@ -66,6 +66,13 @@ def begin_run(
     return run
 
 
+def _speller(model: "LanguageModel") -> Speller:
+    from atlas.engine.label_tokens import answer_tokens
+    from atlas.models.tokenizer_settings import tokenizer_digest
+
+    return Speller(tokenizer_digest(model.tokenizer), partial(answer_tokens, model))
+
+
 def _spelled_alike(writer: "Writer", run: int, speller: Speller) -> bool | None:
     """Return whether the answers of a run's usable prompts are spelled as they were then, None if there are none."""
     if not writer.sql("SELECT 1 FROM run WHERE run = ?", [run]).num_rows:
@@ -125,12 +132,10 @@ def fill_run(
     """
     from atlas.attribution import attribute
     from atlas.attribution.rows import to_tables
-    from atlas.engine.label_tokens import answer_tokens
 
     progress = progress or Progress()
     open_before = writer.unfinished_runs()
-    speller = Speller(model.tokenizer_digest, partial(answer_tokens, model))
-    run = begin_run(writer, model.info, settings, dtype, versions(str(model.device)), speller)
+    run = begin_run(writer, model.info, settings, dtype, versions(str(model.device)), _speller(model))
     done = writer.done_prompts(run)
     every = list(groups)
     missing = [[prompt for prompt in group if prompt.id not in done] for group in every]

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from atlas import scorers
 from atlas.errors import UsageError
 from atlas.matching import language, one_of
-from atlas.store.queries import NAMES
+from atlas.store.queries import EDITED, NAMES
 from atlas.store.runs import UNION
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
     from atlas.store.reader import Reader
+    from atlas.store.result import Result
 
 IN_USE = ""
 """What the definition is called that the atlas says is in use."""
@@ -90,6 +91,19 @@ def facts_of(atlas: Reader, word: int | str) -> list[int]:
         hint = f"did you mean {' or '.join(near)}?" if near else "`atlas facts` lists what there is."
         raise UsageError(f"No fact of {atlas.path} has the subject, object or id {text!r}; {hint}")
     return ids
+
+
+def edited(atlas: Reader, word: str) -> Result:
+    """Return what the edit of that number, or the edits of the facts that `word` names, did by measure and language.
+
+    Raises UsageError if there is none.
+    """
+    number = int(word) if word.isascii() and word.isdigit() and len(word) <= 19 else None
+    there = number is not None and atlas.sql("SELECT 1 FROM edit WHERE edit = ?", [number]).num_rows > 0
+    found = atlas.query(EDITED, {"number": number if there else None, "facts": [] if there else facts_of(atlas, word)})
+    if not len(found.table):
+        raise UsageError(f"{atlas.path} has no edit of {word!r}; `atlas edit list` shows those there are.")
+    return found
 
 
 def fact_names(atlas: Reader, facts: Collection[int]) -> dict[int, tuple[str, str, str]]:

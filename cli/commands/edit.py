@@ -55,6 +55,23 @@ COLUMNS = (
 )
 SPARE = ("method", "locality", "transfer", "relation")
 """Columns of `edit list` in a table, and those that a narrow one goes without first."""
+SHOWN = (
+    "subject",
+    "relation",
+    "old_object",
+    "object",
+    "status",
+    "measure",
+    "language",
+    "prompts",
+    "argmax_before",
+    "argmax_after",
+    "probability_before",
+    "probability_after",
+    "edit",
+)
+SPARE_SHOWN = ("prompts", "probability_before", "probability_after")
+"""The same of `edit show`."""
 EditName = Annotated[
     str, typer.Argument(help="An edit's number, as `edit list` shows it, or its file.", metavar="EDIT")
 ]
@@ -150,6 +167,26 @@ def list_(db: Db = DEFAULT_DB, to: Destination = STDOUT) -> None:
 
     with atlas.open(db) as opened:
         to.write(opened.sql("FROM edit_summary"), COLUMNS, spare=SPARE)
+
+
+@app.command(context_settings=HELP)
+@bounded
+@writing
+def show(
+    what: Annotated[str, typer.Argument(help="An edit's number, or its fact's subject or object.", metavar="EDIT")],
+    db: Db = DEFAULT_DB,
+    to: Destination = STDOUT,
+) -> None:
+    """Show what an edit did, by measure and language: before and after.
+
+    For efficacy, paraphrase and transfer the answer looked for is the new object, for locality and neighbour the old
+    one: argmax is the share of prompts in which it is the model's own choice.
+    """
+    import atlas
+    from atlas.store.naming import edited
+
+    with atlas.open(db) as opened:
+        to.write(edited(opened, what).to_arrow(), SHOWN, spare=SPARE_SHOWN)
 
 
 @app.command(context_settings=HELP)

@@ -74,7 +74,7 @@ class Destination:
         StoreError where the disk refuses.
         """
         table = result.select(self._chosen(result.column_names, few))
-        if few and not table.num_rows:
+        if table.num_columns and not table.num_rows:
             note("nothing fits: no rows")
         if limit and table.num_rows > limit:
             table = table.slice(0, limit)

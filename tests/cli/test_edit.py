@@ -73,6 +73,26 @@ def test_the_saved_model_opens_says_the_new_object_and_is_undone(edit, shell, db
     assert all(torch.equal(value, before[name]) for name, value in weights(tmp_path / "edited").items())
 
 
+def test_an_edit_is_shown_by_language_before_and_after(edit, shell, db, monkeypatch):
+    assert shell("edit", "show", "France", "--db", db).code == 2  # none yet
+    (made,) = json.loads(edit(*FRANCE, "--json").out)
+    shown = json.loads(shell("edit", "show", made["edit"], "--db", db, "--json").out)
+    with atlas.open(db) as opened:
+        outcomes = opened.sql("SELECT * FROM edit_outcome JOIN prompt USING (prompt)").to_pylist()
+    assert {(row["measure"], row["language"]) for row in shown} >= {("efficacy", "en"), ("efficacy", "fr")}
+    for row in shown:
+        own = [o for o in outcomes if (o["measure"], o["language"]) == (row["measure"], row["language"])]
+        assert row["prompts"] == len(own)
+        for name in ("argmax_before", "argmax_after", "probability_before", "probability_after", "same_argmax"):
+            assert row[name] == pytest.approx(sum(o[name] for o in own) / len(own))
+        assert (row["subject"], row["object"], row["edit"]) == ("France", "berlin", made["edit"])
+    assert json.loads(shell("edit", "show", "france", "--db", db, "--json").out) == shown
+    monkeypatch.setenv("COLUMNS", "80")
+    table = shell("edit", "show", "France", "--db", db)
+    assert "before" in table.out
+    assert all(len(line) <= 80 for line in table.out.splitlines())
+
+
 def test_stdout_is_json_alone_where_json_is_asked_for(edit, tmp_path):
     done = edit(*FRANCE, "--json", "--save", tmp_path / "edited")
     assert json.loads(done.out)[0]["converged"]

@@ -92,6 +92,8 @@ def test_a_limit_that_leaves_rows_out_is_said_and_so_is_an_empty_answer(look):
     assert look("facts", "--limit", "2").err == "note: the first 2 rows; --limit 0 gives them all\n"
     assert look("facts", "--limit", "0").err == ""
     assert look("facts", "Atlantis").err == "note: nothing fits: no rows\n"
+    assert look("sql", "select * from likn where fact = 5").err == "note: nothing fits: no rows\n"
+    assert look("sql", "select * from likn where fact = 5", "--json").out.strip() == "[]"
 
 
 @pytest.mark.parametrize(

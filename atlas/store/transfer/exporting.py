@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from atlas import outputs, schema
 from atlas.errors import StoreError, UsageError
+from atlas.matching import one_of
 from atlas.store import naming, structure
 from atlas.store.connection import first_line, quoted
 from atlas.store.opening import open
@@ -88,11 +89,9 @@ def _known(opened: Reader, tables: Sequence[str] | None) -> Sequence[str]:
         return TABLES
     query = "SELECT view_name FROM duckdb_views() WHERE NOT internal ORDER BY view_name"
     known = (*TABLES, *opened.sql(query)["view_name"].to_pylist())
-    if unknown := [name for name in tables if name not in known]:
-        raise UsageError(f"The atlas has no table or view {unknown[0]!r}; it has {', '.join(known)}.")
     if not tables:
         raise UsageError("--tables names no table; leave it out for all.")
-    return tuple(dict.fromkeys(tables))
+    return tuple(dict.fromkeys(one_of("table or view", name, known, f" in {opened.path}") for name in tables))
 
 
 def _asked(opened: Reader, run: int | None, definition: str) -> str | None:

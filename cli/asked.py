@@ -4,7 +4,6 @@ from typing import TYPE_CHECKING
 
 from atlas.errors import UsageError
 from atlas.running.choice import taken
-from atlas.store.runs import other_models, runs_of_models, stored_runs
 
 from . import diagnostics
 
@@ -21,6 +20,8 @@ def choose(opened: "Atlas", run: int | None, model: str | None, method: str | No
 
     Raises UsageError for what is not there, and for options that do not go together.
     """
+    from atlas.store.runs import other_models
+
     check_one(run, model, method)
     found = opened.use(model=model, method=method, run=run).in_use
     if run is not None:
@@ -35,6 +36,8 @@ def shown(opened: "Atlas", run: int | None, model: str | None, method: str | Non
 
     Raises UsageError as `choose` does.
     """
+    from atlas.store.runs import runs_of_models, stored_runs
+
     if (run, model, method) != NOTHING:
         said = choose(opened, run, model, method)
         found = [] if opened.in_use is None else [opened.in_use]

@@ -36,8 +36,10 @@ Source = Annotated[
     ),
 ]
 Definition = Annotated[
-    str | None, typer.Option(help="Named thresholds to go by; if left out, those in use.", metavar="NAME")
+    str, typer.Option(help="Named thresholds to go by; if left out, those in use.", metavar="NAME", show_default=False)
 ]
+IN_USE = ""
+"""What a definition is called that is not named."""
 OldName = Annotated[str | None, typer.Option(hidden=True)]
 """An option that goes by another name now."""
 Rows = Annotated[int, typer.Option("--limit", min=0, help="Rows to show at most; 0 for all.")]

@@ -123,9 +123,7 @@ def build_twin(
     started = monotonic()
     with ExitStack() as stack:
         workers = _workers(options, settings, progress, stack, twin)
-        bench = workers.workbench
-        speller = Speller(bench.tokenizer, workers.answers)
-        own = begin_run(writer, bench.info, settings, options.dtype, bench.versions, speller, run, twin.seed)
+        own = _begun(writer, settings, options.dtype, workers, run, twin.seed)
         job = _Job(options, progress, plan, writer, settings, workers, own)
         job.work()
         job.spell_names()
@@ -279,9 +277,14 @@ def _workers(
 def _start(options: BuildOptions, writer: "Writer", plan: Plan, settings: "Settings", workers: Worker | Cluster) -> int:
     writer.add_facts(plan.facts)
     writer.add_prompts(plan.facts.prompts())
-    bench = workers.workbench
-    speller = Speller(bench.tokenizer, workers.answers)
-    run = begin_run(writer, bench.info, settings, options.dtype, bench.versions, speller)
+    run = _begun(writer, settings, options.dtype, workers)
     if options.again:
         clear(writer, run)
     return run
+
+
+def _begun(writer: "Writer", settings: "Settings", dtype: str, workers: Worker | Cluster, *twin: int) -> int:
+    """Return the run that the workers fill, or that of a `twin`, its original and its seed."""
+    bench = workers.workbench
+    speller = Speller(bench.tokenizer, workers.answers)
+    return begin_run(writer, bench.info, settings, dtype, bench.versions, speller, *twin)

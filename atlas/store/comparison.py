@@ -7,9 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from atlas import scorers
 from atlas.errors import UsageError
-from atlas.matching import one_of
 from atlas.store import naming
 from atlas.store.runs import StoredRun, model_of, stored_runs
 
@@ -88,9 +86,8 @@ def compare(atlas: Reader, a: str, b: str, *, method: str | None = None, definit
     `method` None is that of a's run that is meant. Raises UsageError for unknown models, models without such a run, one
     model or run given twice, and two runs without a common prompt.
     """
-    method = None if method is None else one_of("scorer", method, scorers.SCORERS)
-    of_a = _run(atlas, a, method)
-    of_b = _run(atlas, b, method or of_a.method)
+    of_a = _run(atlas, a, method and naming.scorer_of(atlas, method))
+    of_b = _run(atlas, b, of_a.method)
     if of_a.run == of_b.run:
         raise UsageError(f"{a!r} and {b!r} are the same model; name two, or two of its runs.")
     given = {"run_a": of_a.run, "run_b": of_b.run}

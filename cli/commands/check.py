@@ -8,12 +8,12 @@ import typer
 
 from atlas.errors import UsageError
 from atlas.running.choice import OpenChoice
-from atlas.store.naming import IN_USE
 
 from .. import diagnostics
 from ..asked import check_one
 from ..options import (
     DEFAULT_DB,
+    IN_USE,
     OPEN,
     At,
     Db,
@@ -70,7 +70,7 @@ def check(
     ] = None,
     limit: Annotated[int, typer.Option(min=0, help="For --evaluate: facts to take at most; 0 for all.")] = 0,
     templates: Annotated[int, typer.Option(min=1, help="Templates that a claim is put in, at most.")] = 2,
-    definition: Definition = None,
+    definition: Definition = IN_USE,
     at: At = Place.query,
     replace: Replace = None,
     db: Db = DEFAULT_DB,
@@ -91,7 +91,7 @@ def check(
         db=db,
         run=run,
         source=method,
-        definition=definition or IN_USE,
+        definition=definition,
         replace=replace,
         templates=templates,
         seed=seed,

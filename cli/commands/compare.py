@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from .. import diagnostics
-from ..options import DEFAULT_DB, Db, Definition, writing
+from ..options import DEFAULT_DB, IN_USE, Db, Definition, writing
 from ..output.emit import STDOUT, Destination
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def compare(
     method: Annotated[
         str | None, typer.Option(help="Scorer whose run speaks for each model; if left out, that of A's run in use.")
     ] = None,
-    definition: Definition = None,
+    definition: Definition = IN_USE,
     table: Annotated[
         Part | None, typer.Option(help="Table to write; if left out, all as text, and facts in any other format.")
     ] = None,

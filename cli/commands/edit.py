@@ -10,7 +10,6 @@ import typer
 from atlas.editing import METHODS
 from atlas.errors import UsageError
 from atlas.running.choice import OpenChoice
-from atlas.store.naming import IN_USE
 
 from .. import diagnostics
 from ..asked import check_one
@@ -18,6 +17,7 @@ from ..exits import ExitCode
 from ..options import (
     DEFAULT_DB,
     HELP,
+    IN_USE,
     OPEN,
     Db,
     Definition,
@@ -110,7 +110,7 @@ def edit(
     at: Annotated[
         Place | None, typer.Option(help="Where the neurons of the run are: at the query or at the subject.")
     ] = None,
-    definition: Definition = None,
+    definition: Definition = IN_USE,
     save: Save = None,
     together: Annotated[bool, typer.Option("--together", help="Make each edit on top of those before it.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Edit facts that the model does not know, too.")] = False,
@@ -142,7 +142,7 @@ def edit(
     check_one(run, choice.model, from_)
     settings: dict[str, Any] = {"method": method, "seed": seed, **({"steps": steps} if steps else {})}
     options = EditOptions(
-        **choice.given(), db=db, run=run, source=from_, at=at and at.value, definition=definition or IN_USE,
+        **choice.given(), db=db, run=run, source=from_, at=at and at.value, definition=definition,
         neurons=neurons, least_languages=least_languages, force=force, together=together, save=save, control=control,
         other_layers=other_layers, grow=grow, generate=generate, settings=settings,
     )  # fmt: skip

@@ -7,11 +7,11 @@ import typer
 
 from atlas import outputs, scorers
 from atlas.running.choice import OpenChoice
-from atlas.store.naming import IN_USE
 
 from .. import diagnostics
 from ..options import (
     DEFAULT_DB,
+    IN_USE,
     OPEN,
     At,
     Db,
@@ -47,7 +47,7 @@ def evaluate(
     likn_method: Annotated[
         str, typer.Option(help="Scorer whose LIKN the cross-lingual table takes.")
     ] = scorers.DEFAULT,
-    definition: Definition = None,
+    definition: Definition = IN_USE,
     at: At = Place.query,
     scope: Annotated[
         str, typer.Option(help="Where neurons are changed: query, which is the position that --at names, or all.")
@@ -87,7 +87,7 @@ def evaluate(
 
     options = EvaluateOptions(
         **choice.given(), db=db, languages=split(languages), relations=split(relations), limit=limit,
-        methods=methods, method=likn_method, neurons=neurons, definition=definition or IN_USE, scope=scope,
+        methods=methods, method=likn_method, neurons=neurons, definition=definition, scope=scope,
         replace=replace, seed=seed, at=at.value,
     )  # fmt: skip
     if curve:

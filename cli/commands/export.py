@@ -6,12 +6,10 @@ from typing import Annotated
 
 import typer
 
-from atlas.store.naming import IN_USE
-
 from .. import diagnostics
 from ..asked import NOTHING, choose
 from ..diagnostics import visible
-from ..options import DEFAULT_DB, Db, Definition, Run, RunMethod, RunModel, split
+from ..options import DEFAULT_DB, IN_USE, Db, Definition, Run, RunMethod, RunModel, split
 from ..output.summary import counted
 
 
@@ -35,7 +33,7 @@ def export(
     run: Run = None,
     model: RunModel = None,
     method: RunMethod = None,
-    definition: Definition = None,
+    definition: Definition = IN_USE,
 ) -> None:
     """Write tables and views into a folder, with a manifest.
 
@@ -48,12 +46,12 @@ def export(
 
     views = [name for name in split(tables) or () if name not in TABLES]
     asked = (run, model, method)
-    if views or asked != NOTHING or definition is not None:
+    if views or asked != NOTHING or definition != IN_USE:
         with atlas.open(db) as opened:
             said = choose(opened, *asked)
             run = None if asked == NOTHING or opened.in_use is None else opened.in_use.run
         if said:
             diagnostics.note(said)
-    done = run_export(db, out, format_.value, split(tables), run=run, definition=definition or IN_USE)
+    done = run_export(db, out, format_.value, split(tables), run=run, definition=definition)
     rows, size = sum(file.rows for file in done.files), sum(file.bytes for file in done.files)
     print(visible(f"Wrote {counted(rows, 'row')} in {counted(len(done.files), 'file')} ({size:,} bytes) to {out}."))

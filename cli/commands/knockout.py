@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from atlas.running.choice import OpenChoice
-from atlas.store.naming import IN_USE
 
 from .. import diagnostics
 from ..asked import check_one
 from ..exits import ExitCode
 from ..options import (
     DEFAULT_DB,
+    IN_USE,
     OPEN,
     At,
     Db,
@@ -45,7 +45,7 @@ def knockout(
         int, typer.Option(min=1, max=6, help="Largest set; beyond pairs, only sets whose parts cost little are tried.")
     ] = 2,
     control: Annotated[bool, typer.Option(help="Measure random sets of the same size and layers too.")] = True,
-    definition: Definition = None,
+    definition: Definition = IN_USE,
     at: At = Place.query,
     replace: Replace = None,
     db: Db = DEFAULT_DB,
@@ -75,7 +75,7 @@ def knockout(
         top=top,
         max_order=max_order,
         control=control,
-        definition=definition or IN_USE,
+        definition=definition,
         replace=replace,
         seed=seed,
         at=at.value,

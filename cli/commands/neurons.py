@@ -10,7 +10,7 @@ from atlas.matching import parse_neuron
 
 from .. import diagnostics
 from ..asked import choose
-from ..options import DEFAULT_DB, Db, Definition, OldName, Rows, Run, RunMethod, RunModel, split, writing
+from ..options import DEFAULT_DB, IN_USE, Db, Definition, OldName, Rows, Run, RunMethod, RunModel, split, writing
 from ..output.carried import COLUMNS, SPARE, headline, named
 from ..output.emit import STDOUT, Destination
 
@@ -46,7 +46,7 @@ def neurons(
     run: Run = None,
     model: RunModel = None,
     method: RunMethod = None,
-    definition: Definition = None,
+    definition: Definition = IN_USE,
     tau: Annotated[
         float | None, typer.Option(help="Share of a prompt's largest score, in place of the definition's.")
     ] = None,

@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atlas.store.naming import IN_USE
-
 from .. import diagnostics
 from ..asked import NOTHING, Asked, shown
 from ..exits import ExitCode
-from ..options import DEFAULT_DB, Db, Definition, Relations, Run, RunMethod, RunModel, split
+from ..options import DEFAULT_DB, IN_USE, Db, Definition, Relations, Run, RunMethod, RunModel, split
 
 if TYPE_CHECKING:
     from atlas.reports import Written
@@ -35,7 +33,7 @@ def report(
     run: Run = None,
     model: RunModel = None,
     method: RunMethod = None,
-    definition: Definition = None,
+    definition: Definition = IN_USE,
 ) -> None:
     """Write a site of plain files that shows what the atlas holds.
 
@@ -56,7 +54,7 @@ def write(
     facts: int | None = None,
     relations: Sequence[str] | None = None,
     asked: Asked = NOTHING,
-    definition: str | None = None,
+    definition: str = IN_USE,
 ) -> "Written":
     """Write the report of `db` into `out`, and warn of the pages that could not be made."""
     import atlas
@@ -66,7 +64,7 @@ def write(
 
     with atlas.open(db, memory_limit=MEMORY) as opened, PageProgress() as progress:
         runs = shown(opened, *asked)
-        selection = reports.Selection(facts, relations, runs, definition or IN_USE)
+        selection = reports.Selection(facts, relations, runs, definition)
         written = reports.write(opened, out, selection, progress.step)
     for address, why in list(written.failed.items())[:MOST_FAILURES]:
         diagnostics.warning(f"{address} could not be made: {why}")

@@ -50,16 +50,21 @@ class Limits:
 def connect(path: Path, *, read_only: bool, limits: Limits) -> duckdb.DuckDBPyConnection:
     """Open the atlas at `path`; raises StoreError, VersionError or LockedError and leaves other files untouched."""
     check_file(path)
-    connection = open_file(path, read_only=True, limits=limits)
+    connection = _checked(path, limits, read_only=True)
+    if read_only:
+        return connection
+    connection.close()
+    return _checked(path, limits, read_only=False)  # what was deleted meanwhile is a new file, and no atlas
+
+
+def _checked(path: Path, limits: Limits, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    connection = open_file(path, read_only=read_only, limits=limits)
     try:
         check_version(connection, path)
     except BaseException:
         connection.close()
         raise
-    if read_only:
-        return connection
-    connection.close()
-    return open_file(path, read_only=False, limits=limits)
+    return connection
 
 
 def check_path(path: Path) -> None:

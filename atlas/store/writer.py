@@ -58,7 +58,7 @@ class Writer(Atlas):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the file; raises StoreError if it is not where it was opened any more, so that its rows are lost."""
-        gone = self._open is not None and self._file != _identity(self.path)
+        gone = self._open is not None and (self._file is None or self._file != _identity(self.path))
         super().__exit__(kind, error, trace)
         if kind is None and gone:
             raise StoreError(

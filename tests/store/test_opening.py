@@ -97,6 +97,21 @@ def test_a_damaged_atlas_is_left_as_it_is(path, mode):
         assert path.read_bytes() == damaged
 
 
+def test_a_file_that_is_deleted_while_it_is_opened_is_told(path, monkeypatch):
+    from atlas.store import connection
+
+    open_file = connection.open_file
+
+    def deleted(place, *, read_only, limits):
+        if not read_only:
+            place.unlink()
+        return open_file(place, read_only=read_only, limits=limits)
+
+    monkeypatch.setattr(connection, "open_file", deleted)
+    with pytest.raises(StoreError, match="no atlas"):
+        atlas.open(path, "a")
+
+
 @pytest.mark.parametrize("mode", ["r", "a"])
 def test_a_newer_version(path, mode):
     set_version(path, "9999")

@@ -57,6 +57,17 @@ def by_shape(items: Iterable[T], step: Callable[[T], Step]) -> Iterator[list[T]]
         yield groups[shape]
 
 
+def alike(model: LanguageModel, items: Iterable[T], step: Callable[[T], Step]) -> Iterator[list[T]]:
+    """Yield the items whose steps can run together, shortest first: of one shape or, in a causal model, of any length
+    that are as many tokens from their neurons to the query.
+    """
+    groups: dict[tuple[int, ...], list[T]] = {}
+    for item in sorted(items, key=lambda item: step(item).shape):
+        one = step(item)
+        groups.setdefault((one.query - one.at,) if model.kind == "causal" else one.shape, []).append(item)
+    yield from groups.values()
+
+
 def fitting(model: LanguageModel, steps: Sequence[Step], budget: int) -> int:
     """Return how many of `steps`, all of one shape, can run forward together in `budget` bytes: one at least."""
     size = budget * model.info.layers // sequence_bytes(model, len(steps[0].ids))

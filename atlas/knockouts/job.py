@@ -42,7 +42,7 @@ class KnockoutOptions(NeuronsChoice):
     says which run where there are several; what is left open is that of the run in use, and so is `definition` if it is
     empty. `top` candidates are taken of
     each fact and language, sets have up to `max_order` neurons, cut `at` the run's position; they become `replace`,
-    None for what the definition reads.
+    None for what the definition reads. `all_pairs` measures pairs too that a neuron alone rules out as a DKN.
     """
 
     db: Path = Path("atlas.duckdb")
@@ -55,13 +55,15 @@ class KnockoutOptions(NeuronsChoice):
     definition: str = IN_USE
     replace: str | None = None
     seed: int = 0
+    all_pairs: bool = False
 
 
 @dataclass(frozen=True)
 class KnockoutSummary:
     """The end of a knock-out job; `rows` were measured by this call.
 
-    `without_candidates` are facts and languages without a knowledge neuron, `unusable` prompts by status. The shares
+    `without_candidates` are facts and languages without a knowledge neuron, `pairs_left_out` those of a fact in a
+    language not tried, as a neuron of them alone costs more than t_low; `unusable` prompts by status. The shares
     are of the facts tried in the whole run that have a DKN in some language, and that have one among the controls.
     """
 
@@ -74,6 +76,7 @@ class KnockoutSummary:
     left: int
     rows: int
     without_candidates: int
+    pairs_left_out: int
     unusable: Counter[str]
     facts: int
     facts_with_dkn: int
@@ -111,7 +114,7 @@ def knockout(options: KnockoutOptions, progress: Progress | None = None) -> Knoc
         options = replace(options, replace=options.replace or str(read["replace"]))
         limits = SearchLimits(
             top=options.top, max_order=options.max_order, control=options.control, seed=options.seed,
-            budget=options.bytes, t_low=read["t_low"], absolute=read["absolute"],
+            budget=options.bytes, t_low=read["t_low"], absolute=read["absolute"], all_pairs=options.all_pairs,
         )  # fmt: skip
         job = _Job(options, progress, writer, model, run, runs, limits)
         job.work()
@@ -133,10 +136,13 @@ class _Job:
     done: int = 0
     rows: int = 0
     empty: int = 0
+    left_out: int = 0
     unusable: Counter[str] = field(default_factory=Counter)
 
     def work(self) -> None:
         """Measure and load, batch by batch: all prompts of one fact in one language."""
+        from atlas.knockouts.search import together
+
         candidates = self._candidates()
         batches = [list(group) for _, group in groupby(self._prompts(), key=_key)]
         filled = [batch for batch in batches if candidates.get(_key(batch[0]))]
@@ -148,8 +154,9 @@ class _Job:
         self.progress.start(self.total, 0, "prompts")
         try:
             with orderly_stop(self.progress.stopping) as stop:
-                work(filled, search.measure, self._load, self.progress, stop)
+                work(together(filled), search.measure, self._load, self.progress, stop)
         finally:
+            self.left_out = search.left_out
             self.progress.finish()
 
     def summary(self, started: float) -> KnockoutSummary:
@@ -167,6 +174,7 @@ class _Job:
             left=self.total - self.done,
             rows=self.rows,
             without_candidates=self.empty,
+            pairs_left_out=self.left_out,
             unusable=self.unusable,
             seconds=monotonic() - started,
             **found,

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from atlas.engine.batches import Budget, StepBatch, by_shape, steps_of
+from atlas.engine.batches import Budget, StepBatch, alike, steps_of
 from atlas.engine.cuts import NeuronSet
 from atlas.engine.cutting import replay_cut
 from atlas.engine.tracing import trace
@@ -61,7 +61,7 @@ def knock_out(
     """Cut each of `sets[i]`, one at a time, `at` a position of `prompts[i]`; results in the order given.
 
     Cut neurons are zero, or what `values[i]` `[step, layer, neuron]` holds of them; a step past its last takes that.
-    Steps of equal length run together with all their sets: a copy for each set, started at the layer where it parts
+    Steps that can run together do so with all their sets: a copy for each set, started at the layer where it parts
     from the others. `budget` is the memory for activations in bytes, halved when it is refused. Raises ModelError
     for a neuron that the model does not have, and for an empty set.
     """
@@ -75,7 +75,7 @@ def knock_out(
     ]
     before = [1.0] * len(prompts)
     after = [np.ones(len(group)) for group in sets]
-    for _, results in budget.through(list(by_shape(rows, attrgetter("step"))), partial(_first_shape, model)):
+    for _, results in budget.through(list(alike(model, rows, attrgetter("step"))), partial(_first_group, model)):
         for row, intact, changed in results:
             before[row.prompt] *= 1 if row.start else intact
             after[row.prompt][row.start : row.start + len(changed)] *= changed
@@ -90,7 +90,7 @@ def _result(prompt: int, status: str | None, before: float, after: NDArray[np.fl
 
 def _chunks(model: LanguageModel, rows: Sequence[_Row], budget: int) -> Iterator[list[_Row]]:
     """Yield rows that fit in the budget together; a row with more sets than fit comes in parts."""
-    size = max(1, budget // _copy_bytes(model, len(rows[0].step.ids)))
+    size = max(1, budget // _copy_bytes(model, len(rows[-1].step.ids)))
     chunk: list[_Row] = []
     for row in rows:
         for start in range(0, max(1, len(row.sets)), size):
@@ -102,8 +102,8 @@ def _chunks(model: LanguageModel, rows: Sequence[_Row], budget: int) -> Iterator
     yield chunk
 
 
-def _first_shape(model: LanguageModel, rest: Sequence[list[_Row]], budget: int) -> list[list[_Found]]:
-    """Run the first of `rest`, rows of one shape: the probability of each gold token before, and `[set]` after cuts."""
+def _first_group(model: LanguageModel, rest: Sequence[list[_Row]], budget: int) -> list[list[_Found]]:
+    """Run the first of `rest`, rows that can run together: each gold token's probability, and `[set]` after cuts."""
     found: list[_Found] = []
     for chunk in _chunks(model, rest[0], budget):
         record = trace(model, StepBatch.of(model, [row.step for row in chunk]))

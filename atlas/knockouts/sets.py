@@ -16,9 +16,9 @@ def set_id(neurons: NeuronSet) -> int:
     return stable_id("set", neurons)
 
 
-def first_sets(candidates: Sequence[Neuron]) -> list[NeuronSet]:
-    """Return every candidate alone and every pair, in the order of the candidates."""
-    return [neuron_set(group) for size in (1, 2) for group in combinations(candidates, size)]
+def first_sets(candidates: Sequence[Neuron], sizes: Sequence[int] = (1, 2)) -> list[NeuronSet]:
+    """Return every set of such `sizes`, in the order of the candidates."""
+    return [neuron_set(group) for size in sizes for group in combinations(candidates, size)]
 
 
 def next_sets(low: Collection[NeuronSet]) -> list[NeuronSet]:

@@ -42,8 +42,12 @@ def knockout(
     limit: Annotated[int, typer.Option(min=0, help="Facts to take at most; 0 for all.")] = 0,
     top: Annotated[int, typer.Option(min=1, help="Candidates of a fact in a language, best first.")] = 20,
     max_order: Annotated[
-        int, typer.Option(min=1, max=6, help="Largest set; beyond pairs, only sets whose parts cost little are tried.")
+        int, typer.Option(min=1, max=6, help="Largest set; only sets whose parts cost little are tried.")
     ] = 2,
+    all_pairs: Annotated[
+        bool,
+        typer.Option("--all-pairs", help="Also pairs that can be no DKN, as a neuron of them alone costs too much."),
+    ] = False,
     control: Annotated[bool, typer.Option(help="Measure random sets of the same size and layers too.")] = True,
     definition: Definition = IN_USE,
     at: At = Place.query,
@@ -74,6 +78,7 @@ def knockout(
         limit=limit or None,
         top=top,
         max_order=max_order,
+        all_pairs=all_pairs,
         control=control,
         definition=definition,
         replace=replace,
@@ -100,11 +105,13 @@ def finish(summary: "KnockoutSummary", *, json: bool, show: bool = True) -> None
 
 def _lines(summary: "KnockoutSummary") -> list[str]:
     skipped = [f"  {count:,} prompts gave no numbers: {status}" for status, count in sorted(summary.unusable.items())]
+    left = f"  {summary.pairs_left_out:,} pairs were left out: a neuron of them alone costs more than a DKN's may."
     cut = "" if summary.replace == "zero" else f", cut to {summary.replace}"
     return [
         f"Measured {summary.rows:,} knock-outs in {summary.prompts:,} prompts with {summary.model} "
         f"(neurons of {summary.source}{cut}) in {summary.seconds:.1f} s.",
         f"  {summary.without_candidates:,} times a fact had no knowledge neuron in a language.",
+        *([left] if summary.pairs_left_out else []),
         *skipped,
         f"Found a DKN in {summary.facts_with_dkn:,} of {summary.facts:,} facts; "
         f"among random sets of the same sizes and layers, in {summary.facts_with_control:,}.",
@@ -125,6 +132,7 @@ def values(summary: "KnockoutSummary") -> dict[str, object]:
         "left": summary.left,
         "measured": summary.rows,
         "without_candidates": summary.without_candidates,
+        "pairs_left_out": summary.pairs_left_out,
         "unusable": dict(summary.unusable),
         "facts": summary.facts,
         "facts_with_dkn": summary.facts_with_dkn,

@@ -1,7 +1,9 @@
 """Degenerate neurons of planted models, found by build, knock-outs and views, against what was planted."""
 
+import shutil
 from dataclasses import replace
 
+import duckdb
 import pytest
 import transformers
 
@@ -102,6 +104,32 @@ def test_a_second_call_measures_nothing(measured):
     _, options, first = measured
     assert first.rows > 0
     assert knockout(options).rows == 0
+
+
+def test_pairs_left_out_change_no_row_and_are_counted_at_looser_thresholds(measured, tmp_path):
+    """At a t_low that a neuron of some pairs exceeds; t_high is one that every pair passes, controls too."""
+    db, options, first = measured
+    options = replace(options, db=tmp_path / "copy.duckdb", definition="tight")
+    shutil.copy(db, options.db)
+    parts = "SELECT (min(largest_part_cost) + max(largest_part_cost)) / 2 AS low FROM dkn_at()"
+    t_low = rows_of(db, f"{parts} WHERE run = {first.run}")[0]["low"]
+    with duckdb.connect(str(options.db)) as opened:
+        opened.execute("DELETE FROM knockout")
+        opened.execute(
+            f"INSERT INTO definition SELECT * REPLACE ('tight' AS definition, {t_low} AS t_low) FROM definition "
+            "WHERE definition = 'default'"
+        )
+    views = ("dkn_at", "dkn_control_at")
+    asked = [f"FROM {view}(t_low := {t_low}, t_high := -1.0) WHERE run = {first.run} ORDER BY ALL" for view in views]
+    untried = f"SELECT sum(untried_sets)::INTEGER AS n FROM dkn_summary_at(t_low := 1.0) WHERE run = {first.run}"
+    found = knockout(options)
+    before = [rows_of(options.db, query) for query in asked]
+    assert all(before)
+    assert rows_of(options.db, untried)[0]["n"] == found.pairs_left_out > 0
+    every = knockout(replace(options, all_pairs=True))
+    assert (every.rows > 0, every.pairs_left_out) == (True, 0)
+    assert rows_of(options.db, untried)[0]["n"] == 0
+    assert [rows_of(options.db, query) for query in asked] == before
 
 
 def test_a_union_joins_runs_and_keeps_its_own_rows(planted, measured):

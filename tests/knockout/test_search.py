@@ -63,6 +63,14 @@ def rows(limits, stored=lambda prompts: Known()):
     return search(limits, stored).measure(PROMPTS[:1])[0].to_pylist()
 
 
+def key(row):
+    return row["set"], row["control"]
+
+
+def neurons_of(row):
+    return list(zip(row["layers"], row["neurons"], strict=True))
+
+
 @pytest.mark.parametrize(("rule", "why"), [(Swap, "no_partner"), (Means, "no_other_relation")])
 def test_prompts_without_a_value_to_take_are_counted(rule, why):
     found = search(SearchLimits(top=2))
@@ -86,7 +94,9 @@ def test_every_set_has_its_control():
 def test_larger_sets_follow_the_threshold():
     everything = rows(SearchLimits(max_order=3, t_low=10.0, control=False))
     assert Counter(row["size"] for row in everything) == {1: 5, 2: 10, 3: 10}
-    assert Counter(row["size"] for row in rows(SearchLimits(max_order=4, t_low=-10.0, control=False))) == {1: 5, 2: 10}
+    assert Counter(row["size"] for row in rows(SearchLimits(max_order=4, t_low=-10.0, control=False))) == {1: 5}
+    every_pair = rows(SearchLimits(max_order=4, t_low=-10.0, control=False, all_pairs=True))
+    assert Counter(row["size"] for row in every_pair) == {1: 5, 2: 10}
     assert Counter(row["size"] for row in rows(SearchLimits(max_order=1, control=False))) == {1: 5}
 
 
@@ -99,7 +109,32 @@ def test_level_wise_search_agrees_with_all_subsets(absolute):
     for row in everything:
         neurons = tuple(zip(row["layers"], row["neurons"], strict=True))
         low = all(cost[set_id(part)] <= t_low for part in subsets(neurons))
-        assert (row["set"] in found) == (low or row["size"] <= 2)
+        assert (row["set"] in found) == (low or row["size"] == 1)
+
+
+def test_pairs_with_a_costly_neuron_are_left_out_and_counted():
+    """Of sets and of controls, each by its own neurons; what is measured is the same number."""
+    whole = rows(SearchLimits(all_pairs=True))
+    cost = {(row["control"], *neurons_of(row)): 1 - row["after"] / row["before"] for row in whole if row["size"] == 1}
+    t_low = sum(sorted(cost.values())[3:5]) / 2
+    low = lambda row: all(cost[row["control"], neuron] <= t_low for neuron in neurons_of(row))  # noqa: E731
+    found = search(SearchLimits(t_low=t_low))
+    kept = {key(row): row for row in found.measure(PROMPTS[:1])[0].to_pylist()}
+    assert kept.keys() == {key(row) for row in whole if row["size"] == 1 or low(row)}
+    assert all(kept[key(row)]["after"] == pytest.approx(row["after"], rel=1e-9) for row in whole if key(row) in kept)
+    assert found.left_out == sum(row["size"] == 2 and not row["control"] and not low(row) for row in whole) > 0
+
+
+def test_facts_measured_together_give_what_each_gives_alone():
+    prompts = [prompt for prompt in PROMPTS if prompt.language == "en"]
+    places = {(prompt.fact.id, prompt.language): CANDIDATES for prompt in prompts}
+    for family in ("bert", "gpt2"):
+        found = Search(make_model(family), 1, places, SearchLimits(max_order=3), lambda _: Known())
+        together = [table.to_pylist() for table in found.measure(prompts)]
+        alone = [found.measure([prompt])[0].to_pylist() for prompt in prompts]
+        for one, other in zip(together, alone, strict=True):
+            assert [key(row) for row in one] == [key(row) for row in other]
+            assert [row["after"] for row in one] == pytest.approx([row["after"] for row in other], rel=1e-9)
 
 
 def test_what_is_known_is_not_measured_again():
@@ -115,7 +150,6 @@ def test_resumed_in_the_middle_gives_the_same_rows():
     whole = rows(SearchLimits(max_order=3))
     part = {(row["prompt"], row["set"], row["control"]): row["after"] for row in whole[::3]}
     rest = rows(SearchLimits(max_order=3), lambda prompts: Known(dict(part), {PROMPTS[0].id: whole[0]["before"]}))
-    key = lambda row: (row["set"], row["control"])  # noqa: E731
     assert sorted(map(key, rest + whole[::3])) == sorted(map(key, whole))
 
 

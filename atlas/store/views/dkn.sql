@@ -66,6 +66,30 @@ JOIN knowledge_neuron_of(definitions) AS found
 GROUP BY found.definition, tried.run, tried.fact, tried.language, tried.tried_set
 HAVING count(DISTINCT (tried.layer, tried.neuron)) = any_value(tried.size);
 
+-- Controls whose twins were not tried, as a neuron of the twin alone costs too much: those of which each neuron is the
+-- twin of a knowledge neuron.
+CREATE OR REPLACE MACRO lone_control_of(definitions) AS TABLE
+WITH lone AS (
+    SELECT
+        effect."set", effect.run, effect.fact, effect.language, effect.replace AS became,
+        unnest(list_zip(effect.layers, effect.neurons)) AS neuron, effect.size
+    FROM knockout_effect AS effect
+    ANTI JOIN knockout_effect AS tried
+        ON tried.run = effect.run AND tried.fact = effect.fact AND tried.language = effect.language
+        AND tried.replace = effect.replace AND tried."set" = effect.twin AND NOT tried.control
+    WHERE effect.control
+)
+SELECT made.definition, lone.run, lone.fact, lone.language, lone.became, lone."set"
+FROM lone
+JOIN knockout_effect AS single
+    ON single.run = lone.run AND single.fact = lone.fact AND single.language = lone.language
+    AND single.replace = lone.became AND single.control AND single.size = 1
+    AND single.layers[1] = lone.neuron[1] AND single.neurons[1] = lone.neuron[2]
+JOIN knowledge_set_of(definitions) AS made
+    ON made.run = lone.run AND made.fact = lone.fact AND made.language = lone.language AND made.tried_set = single.twin
+GROUP BY made.definition, lone.run, lone.fact, lone.language, lone.became, lone."set"
+HAVING count(DISTINCT lone.neuron) = any_value(lone.size);
+
 -- Both kinds: sets of knowledge neurons, and controls whose twins are such sets.
 CREATE OR REPLACE MACRO dkn_or_control_of(definitions) AS TABLE
 SELECT
@@ -74,17 +98,21 @@ SELECT
     found.interaction, found.replace
 FROM degenerate_set_of(definitions) AS found
 JOIN fact ON fact.fact = found.fact
-SEMI JOIN knowledge_set_of(definitions) AS made
+LEFT JOIN knowledge_set_of(definitions) AS made
     ON made.definition = found.definition AND made.run = found.run AND made.fact = found.fact
-    AND made.language = found.language AND made.tried_set = coalesce(found.twin, found."set");
+    AND made.language = found.language AND made.tried_set = coalesce(found.twin, found."set")
+LEFT JOIN lone_control_of(definitions) AS lone
+    ON lone.definition = found.definition AND lone.run = found.run AND lone.fact = found.fact
+    AND lone.language = found.language AND lone.became = found.replace AND lone."set" = found."set" AND found.control
+WHERE made.tried_set IS NOT NULL OR lone."set" IS NOT NULL;
 
 -- What a definition would have asked of the search and was not tried, for facts in languages with a set measured:
--- knowledge neurons that were not cut alone, and sets, no larger than the run's largest, of which every proper subset
--- was measured and costs at most `t_low`. Thresholds looser than those of the search, or more candidates than it took,
+-- knowledge neurons that were not cut alone, and pairs and sets, no larger than the run's largest, of which every proper
+-- subset was measured and costs at most `t_low`. Thresholds looser than those of the search, or more candidates than it took,
 -- leave some.
 CREATE OR REPLACE MACRO dkn_untried_of(definitions) AS TABLE
 WITH tried AS MATERIALIZED (
-    SELECT cost.*, max(cost.size) OVER (PARTITION BY cost.run) AS largest
+    SELECT cost.*, greatest(2, max(cost.size) OVER (PARTITION BY cost.run)) AS largest
     FROM knockout_cost_of(definitions) AS cost
     WHERE NOT cost.control
 ),

@@ -1,6 +1,6 @@
 """A real model: the engine against plain hooks in float64, probabilities against transformers' own, seconds a prompt.
 
-    python -m benchmarks.real MODEL [exact] [probabilities] [cost] [--prompts N]
+    python -m benchmarks.real MODEL [exact] [probabilities] [cost] [knockouts] [--prompts N]
 
 MODEL is what `atlas build --model` takes: a folder, a GGUF file, `smollm2`. Prompts are of the bundled facts in
 English, of as many relations as there are, those that the model can use. Nothing is downloaded.
@@ -14,7 +14,7 @@ from itertools import islice
 
 import torch
 
-from atlas.attribution import Settings, attribute
+from atlas.attribution import PromptAttribution, Settings, attribute
 from atlas.attribution.engine import score_steps
 from atlas.attribution.quadrature import gauss_legendre
 from atlas.attribution.reference import reference_baselines, reference_scores
@@ -24,6 +24,8 @@ from atlas.engine.answers import reason
 from atlas.engine.batches import StepBatch
 from atlas.facts import Prompt, read
 from atlas.facts.selection import in_turn, with_facts
+from atlas.ids import Neuron
+from atlas.knockouts.search import Known, Search, SearchLimits
 from atlas.models import LanguageModel, Step, load_model
 from benchmarks.clock import timed, unit
 from benchmarks.tables import Cell, Table
@@ -37,7 +39,7 @@ SCORERS = ("kn", "amig-mean", "amig", "joint")
 def main() -> None:
     """Print the tables that are asked for, or all."""
     sections: Mapping[str, Callable[[str, int], Table]] = {
-        "exact": exact, "probabilities": probabilities, "cost": cost,
+        "exact": exact, "probabilities": probabilities, "cost": cost, "knockouts": knockouts,
     }  # fmt: skip
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model")
@@ -101,6 +103,35 @@ def cost(name: str, count: int) -> Table:
         rows.append([method, seconds / len(prompts), nodes, ", ".join(sorted({one.status for one in found}))])
     title = f"{name}, float32, {unit()} a prompt, {len(prompts)} prompts, tolerance 1 %"
     return Table(title, ("scorer", "seconds", "most nodes", "statuses"), rows)
+
+
+def knockouts(name: str, count: int) -> Table:
+    """Return what the sets of a prompt's best 20 neurons by `amig-mean` take, one fact at a time and all together."""
+    model = load_model(name, device="cpu")
+    prompts = _prompts(model, count)
+    best = {
+        (prompt.fact.id, prompt.language): _best(found)
+        for prompt, found in zip(prompts, attribute(model, prompts, Settings(method="amig-mean")), strict=True)
+    }
+    rows: list[list[Cell]] = []
+    for control in (False, True):
+        for every, apart in ((True, True), (False, True), (False, False)):
+            search = Search(model, 0, best, SearchLimits(control=control, all_pairs=every), lambda _: Known())
+            groups = [[prompt] for prompt in prompts] if apart else [prompts]
+            seconds, sets = timed(partial(_measured, search, groups), repeats=1)
+            rows.append([control, every, "alone" if apart else "together", sets / count, seconds / count])
+    title = f"Knock-outs, {name}, float32, {unit()} a prompt, {count} facts of one prompt"
+    return Table(title, ("controls", "all pairs", "facts", "sets", "seconds"), rows)
+
+
+def _best(found: PromptAttribution) -> list[Neuron]:
+    assert found.scores is not None
+    order = found.scores.argsort(axis=None)[::-1][:20].tolist()
+    return [divmod(place, found.scores.shape[1]) for place in order]
+
+
+def _measured(search: Search, groups: Sequence[Sequence[Prompt]]) -> int:
+    return sum(len(table) for group in groups for table in search.measure(group))
 
 
 def _prompts(model: LanguageModel, count: int) -> list[Prompt]:

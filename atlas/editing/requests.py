@@ -9,6 +9,7 @@ from atlas.errors import DataError, UsageError
 from atlas.facts import Fact, Label, Prompt
 from atlas.facts.reading import files
 from atlas.facts.reading.texts import LineError
+from atlas.matching import matches
 from atlas.running.progress import Progress
 from atlas.store.runs import StoredRun, stored_run, stored_runs
 from atlas.store.stored import Prompts
@@ -68,14 +69,17 @@ def understand(request: Request, prompts: Prompts, ids: Sequence[int]) -> Target
 
 
 def _named(request: Request, fact: Fact, prompts: Prompts) -> list[tuple[str, dict[str, str]]]:
-    """Return the objects of the fact's relation that go by the request's name, with their names by language."""
-    found: dict[str, dict[str, str]] = {}
+    """Return the objects of the fact's relation that go by the request's name, with their names by language.
+
+    Those that are written so, else those of that name in any case.
+    """
+    names: dict[str, dict[str, str]] = {}
     for other in prompts.facts.values():
         if other.relation == fact.relation and request.object:
-            names = {code: label.object for code, label in other.labels.items()}
-            if request.object == other.object or request.object in names.values():
-                found.setdefault(other.object, {}).update(names)
-    return [(key, names | dict(request.objects)) for key, names in found.items()]
+            names.setdefault(other.object, {}).update({code: label.object for code, label in other.labels.items()})
+    written = [key for key, own in names.items() if request.object in (key, *own.values())]
+    found = written or matches(request.object, {key: own.values() for key, own in names.items()})
+    return [(key, names[key] | dict(request.objects)) for key in found]
 
 
 def _given(request: Request, fact: Fact) -> dict[str, str]:

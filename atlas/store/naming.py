@@ -88,7 +88,8 @@ def facts_of(atlas: Reader, word: int | str) -> list[int]:
     ids: list[int] = found["fact"].to_pylist()
     if not ids:
         near: list[str] = atlas.sql(_NEAREST, {"text": text})["name"].to_pylist()
-        hint = f"did you mean {' or '.join(near)}?" if near else "`atlas facts` lists what there is."
+        there = "`atlas facts` lists what there is, `atlas build` adds more."
+        hint = f"did you mean {' or '.join(near)}?" if near else there
         raise UsageError(f"No fact of {atlas.path} has the subject, object or id {text!r}; {hint}")
     return ids
 

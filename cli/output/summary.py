@@ -72,7 +72,7 @@ def _lines(summary: "Summary") -> Iterator[str]:
     if summary.shard.of > 1:
         yield f"  atlas merge {db} ... --into all.duckdb"
         return
-    yield f"  atlas neurons {_example(summary)} --db {db}"
+    yield " ".join(["  atlas neurons", *_example(summary), f"--db {db}"])
     yield f"  atlas report --db {db} --out site"
 
 
@@ -86,9 +86,9 @@ def _chance(found: "Found") -> str:
     )
 
 
-def _example(summary: "Summary") -> str:
+def _example(summary: "Summary") -> list[str]:
     """Return the object of a fact with shared neurons, as a shell takes it; nothing if there is none."""
-    return shlex.quote(summary.found.examples[0].name[2]) if summary.found.examples else ""
+    return [shlex.quote(each.name[2]) for each in summary.found.examples[:1]]
 
 
 def _found_lines(found: "Found") -> Iterator[str]:

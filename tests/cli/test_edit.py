@@ -73,6 +73,13 @@ def test_the_saved_model_opens_says_the_new_object_and_is_undone(edit, shell, db
     assert all(torch.equal(value, before[name]) for name, value in weights(tmp_path / "edited").items())
 
 
+def test_the_new_object_goes_by_its_name_in_any_case(edit):
+    done = edit("--fact", "FRANCE", "--object", "BERLIN", "--languages", "English", "--json")
+    assert done.code == 0, done.err
+    (made,) = json.loads(done.out)
+    assert (made["object"], made["languages"]) == ("berlin", ["en"])
+
+
 def test_an_edit_is_shown_by_language_before_and_after(edit, shell, db, monkeypatch):
     assert shell("edit", "show", "France", "--db", db).code == 2  # none yet
     (made,) = json.loads(edit(*FRANCE, "--json").out)

@@ -234,7 +234,9 @@ def test_wrong_options_are_one_sentence_and_leave_no_atlas(build, db, words, cod
 def test_json_stays_json_with_a_report(build, tmp_path):
     ended = build("--json", "--report", tmp_path / "site")
     assert json.loads(ended.out)["attributed"] == PROMPTS
-    assert ended.err == f"The report is {tmp_path / 'site' / 'index.html'}\n"
+    taken, report = ended.err.splitlines()
+    assert taken.startswith("note: taken: run ")
+    assert report == f"The report is {tmp_path / 'site' / 'index.html'}"
 
 
 @pytest.mark.data

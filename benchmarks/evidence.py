@@ -1,7 +1,7 @@
 """What the atlas finds where there is nothing, and whether it finds what is there (docs/evidence.md).
 
     python -m benchmarks.evidence make FOLDER [--seeds 10] [--models demo-mbert,demo-mgpt] [--planted 3]
-    python -m benchmarks.evidence ask FOLDER
+    python -m benchmarks.evidence ask FOLDER [--cases 3]
 
 `make` has each model and its untrained twins score the prompts of the same 60 facts under the default settings, and
 planted models those of circuits that are nothing but independent, each into an atlas of its own; one that is there is
@@ -98,28 +98,30 @@ def _score(path: Path, model: LanguageModel, facts: FactSet) -> None:
     part.rename(path)
 
 
-def ask(folder: Path) -> list[Table]:
-    """Ask all atlases of `folder`, and return the tables."""
-    answers = {}
+def ask(folder: Path, cases: int) -> list[Table]:
+    """Ask all atlases of `folder` for the first `cases`, and return the tables."""
+    answers, names = {}, list(CASES)[:cases]
     for path in sorted(folder.glob("*.duckdb")):
         for labels in ("own",) if "planted" in path.stem else ("own", "exchanged"):
             kept = path.with_name(f"{path.stem} {labels}.json")
-            if not kept.exists():
+            held: Answers = json.loads(kept.read_text("utf-8")) if kept.exists() else {}
+            if not held.keys() >= set(names):
                 print(kept.stem, file=sys.stderr, flush=True)
-                kept.write_text(json.dumps(_labelled(path, labels)), "utf-8")
-            answers[path.stem, labels] = json.loads(kept.read_text("utf-8"))
-    return [_by_model(answers), _by_kind(answers), _uniform(answers)]
+                held |= _labelled(path, labels, [name for name in names if name not in held])
+                kept.write_text(json.dumps(held), "utf-8")
+            answers[path.stem, labels] = {name: held[name] for name in names}
+    return [_by_model(answers, names), _by_kind(answers, names), _uniform(answers, names)]
 
 
-def _labelled(path: Path, labels: str) -> Answers:
-    """Return what an atlas answers to every case, with its own labels or in a copy with exchanged ones."""
+def _labelled(path: Path, labels: str, cases: Sequence[str]) -> Answers:
+    """Return what an atlas answers to some cases, with its own labels or in a copy with exchanged ones."""
     with TemporaryDirectory() as folder:
         asked = Path(folder) / "asked.duckdb"
         shutil.copy(path, asked)
         if labels == "exchanged":
             exchange_labels(asked)
         with atlas.open(asked) as opened:
-            return {name: _case(opened, *case) for name, case in CASES.items()}
+            return {name: _case(opened, *CASES[name]) for name in cases}
 
 
 def exchange_labels(path: Path, seed: int = 0) -> None:
@@ -155,7 +157,7 @@ def _case(opened: atlas.Atlas, thresholds: str, across: bool) -> dict[str, list[
     control = f"""
         SELECT p_exchange, q, p_exchange_other, q_other, p_even FROM likn_control_at({thresholds}) ORDER BY fact
     """
-    found: dict[str, list[float | None]] = opened.sql(exchange if across else control).to_arrow().to_pydict()
+    found: dict[str, list[float | None]] = opened.sql(exchange if across else control).to_pydict()
     return found
 
 
@@ -163,7 +165,7 @@ def _below(values: Sequence[float | None], limit: float = 0.05) -> int:
     return sum(value is not None and value < limit for value in values)
 
 
-def _by_model(answers: Mapping[tuple[str, str], Answers]) -> Table:
+def _by_model(answers: Mapping[tuple[str, str], Answers], cases: Sequence[str]) -> Table:
     """Return, by model and labels, how many facts each case calls significant."""
     rows: list[list[Cell]] = []
     for (model, labels), found in answers.items():
@@ -178,7 +180,7 @@ def _by_model(answers: Mapping[tuple[str, str], Answers]) -> Table:
         rows.append([model, labels, len(found["all"]["q"]), *cells])
     return Table(
         "Facts with q < 0.05, by the relation's facts / others' / p_even < 0.05 / 60",
-        ("model", "labels", "facts", *CASES),
+        ("model", "labels", "facts", *cases),
         rows,
     )
 
@@ -187,7 +189,7 @@ def _kind(model: str) -> str:
     return " ".join(word for word in model.split() if not word.isdecimal())
 
 
-def _by_kind(answers: Mapping[tuple[str, str], Answers]) -> Table:
+def _by_kind(answers: Mapping[tuple[str, str], Answers], cases: Sequence[str]) -> Table:
     """Return, over all models of a kind, the share of facts with a q below 0.05, exchanged with the relation's."""
     held: dict[tuple[str, str], list[Answers]] = defaultdict(list)
     for (model, labels), found in answers.items():
@@ -195,17 +197,17 @@ def _by_kind(answers: Mapping[tuple[str, str], Answers]) -> Table:
     rows: list[list[Cell]] = []
     for (kind, labels), every in held.items():
         facts = sum(len(each["all"]["q"]) for each in every)
-        shares = [sum(_below(each[case]["q"]) for each in every) / facts for case in CASES]
+        shares = [sum(_below(each[case]["q"]) for each in every) / facts for case in cases]
         rows.append([kind, labels, len(every), facts, *shares])
-    return Table("Share of facts with q < 0.05", ("models", "labels", "number", "facts", *CASES), rows)
+    return Table("Share of facts with q < 0.05", ("models", "labels", "number", "facts", *cases), rows)
 
 
-def _uniform(answers: Mapping[tuple[str, str], Answers]) -> Table:
+def _uniform(answers: Mapping[tuple[str, str], Answers], cases: Sequence[str]) -> Table:
     """Return how far the p_exchange of untrained models lie below a uniform p (Kolmogorov and Smirnov, one-sided)."""
     rows = []
     for labels in ("own", "exchanged"):
         found = [each for (model, own), each in answers.items() if "untrained" in model and own == labels]
-        for case in CASES if found else ():
+        for case in cases if found else ():
             values = [value for each in found for value in each[case]["p_exchange"] if value is not None]
             test = kstest(values, "uniform", alternative="greater")
             rows.append((labels, case, len(values), _below(values) / len(values), test.statistic, test.pvalue))
@@ -221,11 +223,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10, help="untrained twins of each model")
     parser.add_argument("--models", default="demo-mbert,demo-mgpt")
     parser.add_argument("--planted", type=int, default=3, help="planted models of each family")
+    parser.add_argument(
+        "--cases", type=int, default=len(CASES), help="how many of the cases; the first three keep `least`"
+    )
     options = parser.parse_args()
     if options.what == "make":
         make(options.folder, options.models.split(","), options.seeds, options.planted)
         return
-    for table in ask(options.folder):
+    for table in ask(options.folder, options.cases):
         print(table.text(), flush=True)
 
 

@@ -1,4 +1,4 @@
-"""What `least` does to the knowledge neurons of planted models: precision and recall over all kinds of circuit.
+"""What `least` and `known` do to the knowledge neurons of planted models: precision and recall over all circuits.
 
     python -m benchmarks.least [--family bert] [--methods amig,kn]
 
@@ -20,7 +20,7 @@ from atlas.planted.truth import Truth
 from atlas.running.scores import fill_run
 from benchmarks.tables import Table
 
-LEASTS = (0.0, 1e-5, 4e-5, 6e-5, 8e-5, 5e-4)
+LEASTS = (0.0, 1e-5, 4e-5, 6e-5, 6.5e-5, 7e-5, 7.5e-5, 8e-5, 5e-4)
 
 
 def table(family: str, methods: list[str]) -> Table:
@@ -32,18 +32,19 @@ def table(family: str, methods: list[str]) -> Table:
         writer.add_facts(planted.facts)
         runs = {method: fill_run(writer, model, [prompts], Settings(method=method)) for method in methods}
         rows = [
-            (method, least, one.precision, one.recall, one.f1)
+            (method, least, str(known).lower(), one.precision, one.recall, one.f1)
             for method, run in runs.items()
             for least in LEASTS
-            for one in [_marked(writer, planted.truth, run, least)]
+            for known in (False, True)
+            for one in [_marked(writer, planted.truth, run, least, known=known)]
         ]
-    return Table(f"Knowledge neurons, {family}", ("method", "least", "precision", "recall", "F1"), rows)
+    return Table(f"Knowledge neurons, {family}", ("method", "least", "known", "precision", "recall", "F1"), rows)
 
 
-def _marked(opened: atlas.Atlas, truth: Truth, run: int, least: float) -> Mark:
+def _marked(opened: atlas.Atlas, truth: Truth, run: int, least: float, *, known: bool) -> Mark:
     found: dict[tuple[int, str], set[Neuron]] = defaultdict(set)
-    query = "FROM knowledge_neuron_at(least := $least) WHERE run = $run"
-    for row in opened.sql(query, {"least": least, "run": run}).to_pylist():
+    query = "FROM knowledge_neuron_at(least := $least, known := $known) WHERE run = $run"
+    for row in opened.sql(query, {"least": least, "known": known, "run": run}).to_pylist():
         found[row["fact"], row["language"]].add((row["layer"], row["neuron"]))
     marks = mark(truth, Found(knowledge=found))
     return sum((one for (target, _), one in marks.items() if target == "KN"), Mark())

@@ -96,7 +96,8 @@ class World:
             for r, c, n in zip(relation, language, number, strict=True)
         ]
         flags = np.zeros(len(texts), bool), np.ones(len(texts), bool)
-        return _table("template", self.templates.ravel(), names[relation], codes[language], texts, *flags)
+        kinds = ["stated"] * len(texts)
+        return _table("template", self.templates.ravel(), names[relation], codes[language], texts, *flags, kinds)
 
     def _prompts(self, subjects: npt.NDArray[np.str_], objects: npt.NDArray[np.str_]) -> pa.Table:
         fact, language, number = (axis.ravel() for axis in np.indices(self.prompts.shape))

@@ -22,7 +22,7 @@ _OTHER_HEADS = re.compile(
     r"(pooler|seq_relationship|classifier|qa_outputs|score|summary|discriminator_predictions|mtp)\."
 )
 _NAMES = re.compile(r"\.version$")
-_DEPTHS = re.compile(r"layers?$")
+_DEPTHS = re.compile(r"(?<!max_window_)layers?$")
 _WIDTHS = re.compile(r"(vocab_size|hidden_size|embedding_size|intermediate_size|d_model|d_ff|n_embd|n_inner|ffn_dim)$")
 _POSITIONS = re.compile(r"positions?(_embeddings)?$")
 _MOST_POSITIONS = 1 << 24

@@ -262,6 +262,11 @@ def test_sizes_beyond_the_weights_are_refused_before_they_are_made(folder, name)
     assert "more than its weights can hold" in refusal(folder)
 
 
+def test_a_layer_from_which_windows_begin_needs_no_weights(folder):
+    configured(folder, max_window_layers=28)
+    assert load_model(str(folder), device="cpu").info.layers < 28
+
+
 def test_a_folder_without_a_configuration_is_told(folder):
     (folder / "config.json").unlink()
     assert "there is no config.json" in refusal(folder)

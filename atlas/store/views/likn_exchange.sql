@@ -150,7 +150,8 @@ available AS (SELECT cell, count(*) AS available FROM neuron GROUP BY cell),
 trial AS (
     SELECT
         cases.number, d.draw, (cases.number << 32) + d.draw AS trial, d.other_relations, d.cell, d.partner,
-        d.size::BIGINT AS size, cases.asked_languages, 1::BIGINT << (d.slot - 1) AS bit,
+        d.size::BIGINT AS size, cases.asked_languages, 1::BIGINT << (d.slot - 1) AS bit, d.slot,
+        cases.asked_languages = d.languages AS everywhere,
         least(d.size, coalesce(available.available, 0))::BIGINT AS compared_size
     FROM exchange_draw_of(definitions, draws) AS d
     JOIN cases
@@ -169,14 +170,49 @@ far AS (
     FROM neuron SEMI JOIN (FROM shared WHERE relation IS NULL) AS everywhere
         ON everywhere.definition = neuron.definition AND everywhere.run = neuron.run AND everywhere.code = neuron.code
 ),
-hit AS (
-    SELECT trial.trial, near.code, trial.asked_languages, trial.bit
-    FROM trial JOIN near ON near.cell = trial.partner AND near.nth <= trial.size
-    WHERE NOT trial.other_relations
+lender AS (
+    SELECT cell, code, nth, false AS other_relations FROM near
     UNION ALL
-    SELECT trial.trial, far.code, trial.asked_languages, trial.bit
-    FROM trial JOIN far ON far.cell = trial.partner AND far.nth <= trial.size
-    WHERE trial.other_relations
+    SELECT cell, code, nth, true AS other_relations FROM far
+),
+-- What is to be common to all languages is in the sets of the first two, so few neurons are looked for in the others; the
+-- steps are materialized, as joined in another order they are many times as large.
+first_set AS MATERIALIZED (
+    SELECT trial.trial, lender.code
+    FROM trial
+    JOIN lender
+        ON lender.other_relations = trial.other_relations AND lender.cell = trial.partner
+        AND lender.nth <= trial.size
+    WHERE trial.everywhere AND trial.slot = 1
+),
+second_asked AS MATERIALIZED (
+    SELECT first_set.code, trial.*
+    FROM first_set
+    JOIN (FROM trial WHERE trial.everywhere AND trial.slot = 2) AS trial ON trial.trial = first_set.trial
+),
+first_two AS MATERIALIZED (
+    SELECT asked.trial, asked.code
+    FROM second_asked AS asked
+    JOIN lender
+        ON lender.other_relations = asked.other_relations AND lender.cell = asked.partner
+        AND lender.code = asked.code AND lender.nth <= asked.size
+),
+all_asked AS MATERIALIZED (
+    SELECT first_two.code, trial.* FROM first_two JOIN trial ON trial.trial = first_two.trial
+),
+hit AS (
+    SELECT asked.trial, asked.code, asked.asked_languages, asked.bit
+    FROM all_asked AS asked
+    JOIN lender
+        ON lender.other_relations = asked.other_relations AND lender.cell = asked.partner
+        AND lender.code = asked.code AND lender.nth <= asked.size
+    UNION ALL
+    SELECT trial.trial, lender.code, trial.asked_languages, trial.bit
+    FROM trial
+    JOIN lender
+        ON lender.other_relations = trial.other_relations AND lender.cell = trial.partner
+        AND lender.nth <= trial.size
+    WHERE NOT trial.everywhere
 ),
 found AS (
     SELECT passed.trial, count(*) AS found

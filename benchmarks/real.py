@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
+from math import prod
 
 import torch
 
@@ -27,6 +28,7 @@ from atlas.facts.selection import in_turn, with_facts
 from atlas.ids import Neuron
 from atlas.knockouts.search import Known, Search, SearchLimits
 from atlas.models import LanguageModel, Step, load_model
+from atlas.models.loading import Dtype
 from benchmarks.clock import timed, unit
 from benchmarks.tables import Cell, Table
 
@@ -77,19 +79,32 @@ def _difference(model: LanguageModel, step: Step, layers: Sequence[int], method:
 
 
 def probabilities(name: str, count: int) -> Table:
-    """Return how far stored probabilities are from those of transformers' plain call, token by token, in float32."""
-    model = load_model(name, device="cpu")
-    prompts = _prompts(model, count)
-    rows: list[list[Cell]] = []
-    for prompt, found in zip(prompts, attribute(model, prompts, Settings(method="gradient")), strict=True):
-        wanted = 1.0
-        for step in model.steps(prompt):
-            with torch.no_grad():
-                logits = model.model(torch.tensor([step.ids])).logits[0, step.query]
-            wanted *= float(logits.softmax(-1)[step.target])
-        assert found.probability is not None
-        rows.append([prompt.text, found.rank, wanted, f"{abs(found.probability - wanted):.1e}"])
-    return Table(f"Probabilities, {name}, float32", ("prompt", "rank", "transformers'", "difference"), rows)
+    """Return how far the engine and transformers' plain call are in float32 from that call in float64, and there."""
+    prompts = _prompts(load_model(name, device="cpu"), count)
+    (ours, plain), (exactly, true) = _both(name, prompts, "float32"), _both(name, prompts, "float64")
+    sides = ((ours, plain), (ours, true), (plain, true), (exactly, true))
+    gaps = [[abs(a - b) for a, b in zip(*side, strict=True)] for side in sides]
+    rows: list[list[Cell]] = [
+        [prompt.text, value, *(f"{gap:.1e}" for gap in each)]
+        for prompt, value, *each in zip(prompts, true, *gaps, strict=True)
+    ]
+    rows.append(["largest", None, *(f"{max(gap):.1e}" for gap in gaps)])
+    names = ("engine - transformers", "engine - exact", "transformers - exact", "engine in float64 - exact")
+    note = "In float32 unless said otherwise; exact is transformers' plain call in float64, token by token."
+    return Table(f"Probabilities, {name}", ("prompt", "exact", *names), rows, note)
+
+
+def _both(name: str, prompts: Sequence[Prompt], dtype: Dtype) -> tuple[list[float], list[float]]:
+    """Return the probabilities of the answers by the engine, and by the model's own call."""
+    model = load_model(name, device="cpu", dtype=dtype)
+    ours = [found.probability or 0.0 for found in attribute(model, prompts, Settings(method="gradient"))]
+    return ours, [prod(_plain(model, step) for step in model.steps(prompt)) for prompt in prompts]
+
+
+def _plain(model: LanguageModel, step: Step) -> float:
+    with torch.no_grad():
+        logits = model.model(torch.tensor([step.ids])).logits[0, step.query]
+    return float(logits.softmax(-1)[step.target])
 
 
 def cost(name: str, count: int) -> Table:

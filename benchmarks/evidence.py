@@ -223,9 +223,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10, help="untrained twins of each model")
     parser.add_argument("--models", default="demo-mbert,demo-mgpt")
     parser.add_argument("--planted", type=int, default=3, help="planted models of each family")
-    parser.add_argument(
-        "--cases", type=int, default=len(CASES), help="how many of the cases; the first three keep `least`"
-    )
+    parser.add_argument("--cases", type=int, default=len(CASES), help="cases to ask; three keep `least`")
     options = parser.parse_args()
     if options.what == "make":
         make(options.folder, options.models.split(","), options.seeds, options.planted)

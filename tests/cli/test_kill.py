@@ -11,7 +11,7 @@ from content import content
 
 import atlas
 
-ROUNDS = 10
+ROUNDS = 6
 FACTS = 40
 
 # Runs `atlas build`, and tells on stdout of each batch computed and of each load begun and ended.

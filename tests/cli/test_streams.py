@@ -85,7 +85,8 @@ def test_a_signal_ends_a_query_within_ten_seconds(facts_only, tmp_path, number, 
 
 
 MAIN = """
-import os
+import os, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 from atlas.cli import interrupts, main
 watch = interrupts.watch
 def watching():

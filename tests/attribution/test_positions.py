@@ -1,11 +1,15 @@
 """Neurons at the subject's last token, against hand-written hooks and gradients that know nothing of the engine."""
 
+from importlib import import_module
+from importlib.util import find_spec
+
 import pytest
 import torch
 from tiny import make_model, make_prompt
 
 from atlas.attribution import Settings, attribute
 
+peers = import_module("knowledge_neurons") if find_spec("knowledge_neurons") else None
 NODES, WEIGHTS = (0.21132486540518713, 0.7886751345948129), (0.5, 0.5)
 """Gauss-Legendre of two nodes."""
 
@@ -107,6 +111,39 @@ def test_at_the_query_nothing_is_else_and_where_both_are_one_token_both_are_equa
     assert query.layers.f == pytest.approx(subject.layers.f, rel=1e-12)
     first = model.steps(prompt, "subject")[0]
     assert first.at == first.query == first.subject
+
+
+def published(model, step):
+    """Return what EleutherAI's package gives `[layer, neuron]`, its loop told of the subject's place by its own hooks.
+
+    It reads the answer where it patches: so the answer's logits are laid there. In GPT-2 it would hook neurons before the
+    activation; it is told to hook the activation.
+    """
+    peer = peers.KnowledgeNeurons(model.model, model.tokenizer, "bert" if model.kind == "masked" else "gpt2", "cpu")
+    if model.kind == "causal":
+        peer.input_ff_attr = "mlp.act"
+    ids = torch.tensor([step.ids])
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "token_type_ids": torch.zeros_like(ids)}
+    inputs = inputs if model.kind == "masked" else {name: inputs[name] for name in ("input_ids", "attention_mask")}
+    peer._prepare_inputs = lambda *_, **__: (inputs, step.subject, step.target)
+
+    def laid(_, __, output):
+        output.logits = output.logits.index_copy(1, torch.tensor([step.subject]), output.logits[:, step.query, None])
+
+    handle = model.model.register_forward_hook(laid)
+    scores = peer.get_scores("France", "Paris", batch_size=20, steps=20, pbar=False)
+    handle.remove()
+    return scores.detach()
+
+
+@pytest.mark.skipif(peers is None, reason="needs knowledge-neurons: pip install 'neuron-atlas[bench]'")
+@pytest.mark.parametrize(("family", "case"), [(name, case) for name, own in CASES.items() for case in own[:2]], ids=str)
+def test_scores_at_the_subject_equal_the_published_package(family, case):
+    model, prompt = make_model(family), make_prompt(*case)
+    scores = torch.stack([published(model, step) for step in model.steps(prompt, "subject")]).mean(0)
+    (found,) = attribute(model, [prompt], Settings(method="kn", rule="peer-20", at="subject"))
+    assert abs(torch.tensor(found.scores) - scores).max() < 1e-5 * scores.abs().max()
+    assert (scores.abs().max(-1).values > 1e-6 * scores.abs().max()).sum() >= model.info.layers - 1
 
 
 @pytest.mark.parametrize("method", ["amig", "amig-mean", "kn", "joint"])

@@ -35,30 +35,31 @@ def prompts_of(language="en"):
 PROMPTS = prompts_of()
 
 
-def by_hand(model, replace, prompt):
-    """What neurons become in `prompt`, `[step, layer, neuron]`."""
+def by_hand(model, replace, prompt, at):
+    """What neurons at a position become in `prompt`, `[step, layer, neuron]`."""
     if replace == "zero":
         return np.zeros((1, model.info.layers, model.info.neurons))
     if replace == "swap":
-        return read_by_hand(model, Swap(model, PROMPTS, 5).partner(prompt))
-    others = [read_by_hand(model, p).mean(0) for p in PROMPTS if p.fact.relation != prompt.fact.relation]
+        return read_by_hand(model, Swap(model, PROMPTS, 5).partner(prompt), at)
+    others = [read_by_hand(model, p, at).mean(0) for p in PROMPTS if p.fact.relation != prompt.fact.relation]
     return np.mean(others, axis=0)[None]
 
 
+@pytest.mark.parametrize("at", ["query", "subject"])
 @pytest.mark.parametrize("replace", ["zero", "mean", "swap"])
-def test_values_equal_hooks_written_by_hand(tiny, replace):
-    rule, chosen = replacing(tiny, replace, PROMPTS, 5), PROMPTS[:6]
+def test_values_equal_hooks_written_by_hand(tiny, replace, at):
+    rule, chosen = replacing(tiny, replace, PROMPTS, 5, at=at), PROMPTS[:6]
     values = None if rule is None else rule.values(chosen)
-    found = knock_out(tiny, chosen, [[NEURONS, NEURONS[1:2]]] * len(chosen), values=values)
+    found = knock_out(tiny, chosen, [[NEURONS, NEURONS[1:2]]] * len(chosen), values=values, at=at)
     picked = [None] * len(chosen)
     if rule is not None:
         picked = rule.values(chosen, lambda _, neurons: torch.stack([neurons[n] for n in NEURONS]))
     cases = [Case(p, NEURONS, 0.0, own) for p, own in zip(chosen, picked, strict=True)]
-    for prompt, knocked, measured in zip(chosen, found, measure(tiny, cases), strict=True):
-        become = by_hand(tiny, replace, prompt)
-        expected = put_by_hand(tiny, prompt, NEURONS, become)
+    for prompt, knocked, measured in zip(chosen, found, measure(tiny, cases, at=at), strict=True):
+        become = by_hand(tiny, replace, prompt, at)
+        expected = put_by_hand(tiny, prompt, NEURONS, become, at)
         assert knocked.after[0] == pytest.approx(expected, rel=1e-6)
-        assert knocked.after[1] == pytest.approx(put_by_hand(tiny, prompt, NEURONS[1:2], become), rel=1e-6)
+        assert knocked.after[1] == pytest.approx(put_by_hand(tiny, prompt, NEURONS[1:2], become, at), rel=1e-6)
         assert measured.probability == pytest.approx(expected, rel=1e-6)
 
 

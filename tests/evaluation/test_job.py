@@ -147,25 +147,30 @@ def same(row, want):
     return row["action"] != "inject" and all(row[key] == want[key] for key in ("run", "source", "language"))
 
 
+def injected_by_hand(model, facts, row, at="query"):
+    """The probabilities of the injected fact's object in a row's prompt, without and with its values put in by hand."""
+    prompts = {prompt.id: prompt for prompt in facts.prompts()}
+    receiver = prompts[row["prompt"]]
+    own = [p for p in prompts.values() if p.fact.id == row["fact"] and [p.language] == row["languages"]]
+    if row["languages"] == [receiver.language]:
+        own = [p for p in own if p.template == receiver.template]
+    read = [read_by_hand(model, p, at) for p in own]
+    values = read[0] if len(own) == 1 else np.mean([steps.mean(0) for steps in read], axis=0)[None]
+    label = Label(receiver.fact.labels[receiver.language].subject, own[0].fact.object)
+    asked = Prompt(Fact(receiver.fact.relation, "s", "o", {receiver.language: label}), receiver.template)
+    neurons = list(zip(row["layers"], row["neurons"], strict=True))
+    return [put_by_hand(model, asked, changed, values, at) for changed in ([], neurons)]
+
+
 def test_injected_values_are_those_of_the_fact_put_in_by_hand(done, facts):
     folder, _, _ = done
     model = load_model(str(folder / "model"))
-    prompts = {prompt.id: prompt for prompt in facts.prompts()}
     query = "FROM intervention WHERE action = 'inject' AND purpose = ? ORDER BY hash(intervention, prompt) LIMIT 15"
     for purpose in ("localisation", "cross-lingual"):
         for row in rows(folder, query, purpose):
-            receiver = prompts[row["prompt"]]
-            own = [p for p in prompts.values() if p.fact.id == row["fact"] and [p.language] == row["languages"]]
-            if row["languages"] == [receiver.language]:
-                own = [p for p in own if p.template == receiver.template]
-            read = [read_by_hand(model, p) for p in own]
-            values = read[0] if len(own) == 1 else np.mean([steps.mean(0) for steps in read], axis=0)[None]
-            label = Label(receiver.fact.labels[receiver.language].subject, own[0].fact.object)
-            asked = Prompt(Fact(receiver.fact.relation, "s", "o", {receiver.language: label}), receiver.template)
-            neurons = list(zip(row["layers"], row["neurons"], strict=True))
-            expected = put_by_hand(model, asked, neurons, values)
-            assert row["probability_after"] == pytest.approx(expected, rel=1e-4)
-            assert row["probability_before"] == pytest.approx(put_by_hand(model, asked, [], values), rel=1e-4)
+            before, after = injected_by_hand(model, facts, row)
+            assert row["probability_after"] == pytest.approx(after, rel=1e-4)
+            assert row["probability_before"] == pytest.approx(before, rel=1e-4)
 
 
 def test_values_are_put_into_another_fact_of_the_relation_beside_a_third_ones_and_random_neurons(done):
@@ -207,6 +212,24 @@ def test_suppressed_neurons_take_the_values_that_are_asked_for(done, facts, how)
         prompt, neurons = prompts[row["prompt"]], list(zip(row["layers"], row["neurons"], strict=True))
         (values,) = rule.values([prompt])
         assert row["probability_after"] == pytest.approx(put_by_hand(model, prompt, neurons, values.numpy()), rel=1e-4)
+
+
+def test_at_the_subject_values_are_those_of_the_subject(done, facts):
+    folder, options, _ = done
+    found = evaluate(replace(options, at="subject", replace="swap", methods=("kn",)))
+    model, prompts = load_model(str(folder / "model")), list(facts.prompts())
+    chosen = "FROM intervention WHERE evaluation = ? AND action = ? ORDER BY hash(intervention, prompt) LIMIT 12"
+    by_id, rule = {prompt.id: prompt for prompt in prompts}, replacing(model, "swap", prompts, options.seed, at="subject")
+    for row in rows(folder, chosen, found.evaluation, "suppress"):
+        prompt, neurons = by_id[row["prompt"]], list(zip(row["layers"], row["neurons"], strict=True))
+        expected = put_by_hand(model, prompt, neurons, rule.values([prompt])[0].numpy(), "subject")
+        assert (row["scope"], row["probability_after"]) == ("subject", pytest.approx(expected, rel=1e-4))
+    injected = rows(folder, chosen, found.evaluation, "inject")
+    for row in injected:
+        before, after = injected_by_hand(model, facts, row, "subject")
+        wanted = ("subject", pytest.approx(before, rel=1e-4), pytest.approx(after, rel=1e-4))
+        assert (row["scope"], row["probability_before"], row["probability_after"]) == wanted
+    assert any(row["probability_after"] != row["probability_before"] for row in injected)
 
 
 def test_values_of_one_position_are_not_put_everywhere(done):

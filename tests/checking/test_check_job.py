@@ -1,11 +1,13 @@
 """Checking claims end to end, on a planted model that knows its facts."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import atlas
+from atlas.attribution import Settings, attribute
 from atlas.checking.answers import answer_rows
 from atlas.checking.claims import Claim
 from atlas.checking.evaluation import EVIDENCE
@@ -14,6 +16,9 @@ from atlas.checking.judge import check_claims
 from atlas.checking.report import DIFFERENCE, evaluation_table
 from atlas.errors import StoreError, UsageError
 from atlas.knockouts.job import KnockoutOptions, knockout
+from atlas.models import load_model
+from atlas.running.scores import fill_run
+from atlas.store.stored import stored_facts
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +97,25 @@ def test_neurons_of_one_language_judge_claims_in_another(options, evaluated):
     assert {(row["evidence"], row["source_language"], row["language"]) for row in rows} == {
         (evidence, *pair) for evidence in ("dkn", "dkn-or-kn") for pair in (("en", "de"), ("de", "en"))
     }
+
+
+def test_a_claim_is_judged_by_attribution_at_the_subject(options, facts, tmp_path):
+    """By neurons of a run there, scored there; the same neurons at the query have other scores."""
+    there = replace(options, db=tmp_path / "subject.duckdb", source="kn", at="subject")
+    shutil.copy(options.db, there.db)
+    model, own = load_model(options.model, device="cpu"), Settings(method="kn", at="subject")
+    row = next(row for row in facts if row["split"] == "train")
+    with atlas.open(there.db, "a") as writer:
+        prompts = [prompt for prompt in stored_facts(writer).prompts() if prompt.fact.relation == row["relation"]]
+        run = fill_run(writer, model, [prompts], own)
+        members = "SELECT layer, neuron FROM relation_kn_all WHERE definition = 'default' AND run = ? AND language = ?"
+        neurons = writer.sql(members, [run, row["language"]])
+    (answer,) = check_claims(there, [claim_of(row)], "kn")
+    asked = [p for p in prompts if (p.fact.id, p.language, p.text) == (row["fact"], row["language"], answer.texts[0])]
+    places = tuple(column.to_pylist() for column in neurons.columns)
+    at_subject, at_query = (attribute(model, asked, Settings(method="kn", at=at))[0] for at in ("subject", "query"))
+    assert answer.score == pytest.approx(float(at_subject.scores[places].mean()), rel=1e-5)
+    assert answer.score != pytest.approx(float(at_query.scores[places].mean()), rel=1e-2)
 
 
 def test_true_and_wrong_claims_are_judged(options, facts):

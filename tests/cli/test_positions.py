@@ -142,3 +142,30 @@ def test_merging_keeps_positions_apart(both, shell, build, tmp_path):
         merged = opened.sql(count).to_pylist()
     assert {row["run"] for row in merged} == set(both.values())
     assert merged == sorted(held, key=lambda row: row["run"])
+
+
+@pytest.fixture
+def wide(both, db):
+    """Both runs, with a definition that takes many neurons."""
+    with atlas.open(db, "a") as writer:
+        writer.define("wide", tau=0.06, share=0.0)
+    return both
+
+
+def test_an_edit_takes_the_neurons_of_the_runs_position(wide, shell, masked, db):
+    words = ("edit", "--fact", "France", "--object", "Berlin", "--neurons", "kn", "--languages", "en,fr", "--force")
+    taken = {}
+    for at, run in wide.items():
+        ended = shell(*words, "--at", at, "--definition", "wide", "--method", "kn", "--model", masked, "--db", db)
+        assert ended.code == 0, ended.err
+        with atlas.open(db) as opened:
+            edit = opened.sql("SELECT layers, neurons FROM edit WHERE run = ?", [run]).to_pylist()[0]
+            own = opened.sql(
+                "SELECT DISTINCT layer, neuron FROM knowledge_neuron_all JOIN fact USING (fact) WHERE run = ? "
+                "AND definition = 'wide' AND fact.subject = 'france' AND language IN ('en', 'fr') ORDER BY ALL",
+                [run],
+            ).to_pylist()
+        taken[at] = list(zip(edit["layers"], edit["neurons"], strict=True))
+        assert taken[at] == [tuple(row.values()) for row in own]
+    assert taken["query"] != taken["subject"]
+

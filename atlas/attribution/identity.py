@@ -17,12 +17,13 @@ def identity(settings: "Settings", dtype: str, family: str = "", tokenizer: str 
 
     The number type and the digest of the tokenizer are in; the memory budget and the device, which shape the work and
     not what is measured, are not. Of a `family` with a norm behind the down-projection, that scorers from zero hold it
-    is in. The position is named where it is not the query.
+    is in, of `peel` that an idle first round goes word by word. The position is named where it is not the query.
     """
     from atlas.models.families import FAMILIES
 
     held = settings.method in _FROM_ZERO and family in FAMILIES and FAMILIES[family].norm
     more = ({"norm": "held"} if held else {}) | ({"tokenizer": tokenizer} if tokenizer else {})
+    more |= {"idle": "by word"} if settings.method == "peel" else {}
     own = settings.model_dump(mode="json", exclude=_OWN_COLUMNS | ({"at"} if settings.at == "query" else set()))
     return {**own, "dtype": dtype, **more}
 

@@ -2,6 +2,7 @@
 
 A backup that acts only once another neuron is gone gets its credit in the round in which it works. Each round is
 `amig-mean` on the model as it is then: the neurons cut so far are zero at the run's position, in the baselines too.
+Where the first round finds nothing, it is `amig`, word by word.
 """
 
 from collections.abc import Iterator
@@ -72,12 +73,31 @@ def rounds(model: LanguageModel, batch: StepBatch, settings: Settings, budget: i
     for _ in range(ROUNDS):
         with changed(model, _zeroed(keep[steps])):
             one = _round(model, batch.select(steps), steps, settings, budget)
+            if whole is None:
+                one = _word_by_word(model, batch, one, settings, budget)
         yield one
         whole = one.found.f[:, 0] if whole is None else whole
         keep[steps] = keep[steps].masked_fill(one.carrying, 0)
         steps = _going_on(model, batch, steps[one.carrying.flatten(1).any(1)], keep, whole)
         if not len(steps):
             break
+
+
+def _word_by_word(model: LanguageModel, batch: StepBatch, one: Round, settings: Settings, budget: int) -> Round:
+    """Return the first round with `amig` in place of `amig-mean` in the steps in which nothing carries the answer.
+
+    The mean of the baselines keeps of a neuron what all words but one leave of it. Where F is flat from there on, as
+    where each of several neurons is enough, only the path of the one word leads off the plateau.
+    """
+    idle = (~one.carrying.flatten(1).any(1)).nonzero()[:, 0]
+    idle = idle[[bool(batch.steps[place].words) for place in idle.tolist()]]
+    if len(idle):
+        by_word = settings.model_copy(update={"method": "amig"})
+        again = _round(model, batch.select(idle), idle, by_word, budget)
+        for name in ("scores", "f", "f_baseline", "error", "score_error", "nodes", "converged"):
+            getattr(one.found, name)[idle] = getattr(again.found, name)
+        one.credit[idle], one.carrying[idle] = again.credit, again.carrying
+    return one
 
 
 @torch.no_grad()

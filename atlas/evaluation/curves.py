@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from time import process_time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 import atlas
+from atlas import scorers
 from atlas.errors import UsageError
 from atlas.evaluation import interventions
 from atlas.evaluation.interventions import Ranking
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 COUNTS = (1, 2, 5, 10, 20)
 """Neurons that are cut, best first."""
 REPLACES = ("zero", "swap")
+TIMED = 12
+"""Prompts that the cost of scoring is timed on."""
 Costs = NDArray[np.float64]
 """What cutting costs, `[fact, scorer, count]`."""
 
@@ -36,7 +40,9 @@ class Curves:
     """Curves of every scorer and replacement, the areas under them, and how many facts have neurons in every language.
 
     `unequal` says in how many facts and languages some scorer has fewer neurons than the largest count: there all are
-    cut at the fewest.
+    cut at the fewest. `areas` has the area at equal numbers of neurons, `milliseconds`, processor time that scoring a
+    prompt takes, and `in_least_time`, the area at equal cost: as many facts as can be scored in the time of the cheapest
+    scorer that is no control, and nothing for the others.
     """
 
     points: pa.Table
@@ -62,13 +68,27 @@ def curves(options: EvaluateOptions, progress: Progress | None = None) -> Curves
         return _measured(job, rankings, facts, options.seed)
 
 
+def _milliseconds(job: Job, methods: Iterable[str]) -> dict[str, float]:
+    """Return the processor time that each scorer takes for a prompt, over TIMED of them."""
+    from atlas.attribution import Settings, attribute
+
+    every, taken = [prompt for own in job.own.values() for prompt in own], {}
+    prompts = every[:: -(-len(every) // TIMED)]
+    for method in methods:
+        started = process_time()
+        attribute(job.model, prompts, Settings(method=method, seed=job.options.seed, at=job.options.at), job.budget)
+        taken[method] = 1000 * (process_time() - started) / len(prompts)
+    return taken
+
+
 def _measured(job: Job, rankings: Mapping[str, Ranking], facts: Sequence[int], seed: int) -> Curves:
     points: list[dict[str, object]] = []
     areas: list[dict[str, object]] = []
+    taken = _milliseconds(job, rankings)
     for replace in REPLACES:
         own, others = _costs(job, replace, rankings, facts, seed)
         points += _points(replace, list(rankings), own, others, seed)
-        areas += _areas(replace, list(rankings), own, seed)
+        areas += _areas(replace, taken, own, seed)
     unequal = _unequal(rankings, facts, job.languages)
     return Curves(pa.Table.from_pylist(points), pa.Table.from_pylist(areas), len(facts), unequal)
 
@@ -148,9 +168,12 @@ def _points(replace: str, methods: Sequence[str], own: Costs, others: Costs, see
             yield row
 
 
-def _areas(replace: str, methods: Sequence[str], own: Costs, seed: int) -> Iterator[dict[str, object]]:
-    """Yield the area under each curve, the mean cost over the counts, and by how much it exceeds the best other one."""
-    drawn = _drawn(own, seed).mean(2)
+def _areas(replace: str, taken: Mapping[str, float], own: Costs, seed: int) -> Iterator[dict[str, object]]:
+    """Yield the area under each curve, the mean cost over the counts, by how much it exceeds the best other one, and
+    what of it is had in the time of the cheapest; `taken` are milliseconds by scorer.
+    """
+    drawn, methods = _drawn(own, seed).mean(2), list(taken)
+    least = min([taken[name] for name in methods if not scorers.SCORERS[name].control] or taken.values())
     for scorer, method in enumerate(methods):
         row: dict[str, object] = {"replace": replace, "method": method, "facts": len(own)}
         row |= _interval("area", drawn[:, scorer])
@@ -158,6 +181,8 @@ def _areas(replace: str, methods: Sequence[str], own: Costs, seed: int) -> Itera
         if others:
             best = max(others, key=lambda place: drawn[0, place])
             row |= {"best_other": methods[best]} | _interval("ahead", drawn[:, scorer] - drawn[:, best])
+        row |= {"milliseconds": taken[method]}
+        row |= _interval("in_least_time", drawn[:, scorer] * min(1.0, least / max(taken[method], 1e-9)))
         yield row
 
 

@@ -7,7 +7,10 @@ from typing import Literal
 from atlas.models import Position
 from atlas.planted.config import PlantConfig
 
-Axis = Literal["base", "background", "circuits", "layers", "translations", "position", "attention", "suppressors"]
+Axis = Literal[
+    "base", "background", "circuits", "layers", "translations", "position", "attention", "suppressors", "several circuits",
+    "shared neurons",
+]  # fmt: skip
 BACKGROUNDS = (0.03, 0.2, 0.3)
 POSITIONS: tuple[Position, ...] = ("query", "subject")
 
@@ -25,6 +28,8 @@ class Setting:
     at: Position = "query"
     attention: int = 0
     suppressors: int = 0
+    several: int = 0
+    pairs: int = 0
 
     @property
     def name(self) -> str:
@@ -38,6 +43,8 @@ class Setting:
             "position": f" {self.at}",
             "attention": f" {self.attention}",
             "suppressors": f" {self.suppressors}",
+            "several circuits": f" {self.several}",
+            "shared neurons": f" {self.pairs}",
         }
         return self.axis + value[self.axis]
 
@@ -67,3 +74,5 @@ def standard_grid(family: Literal["bert", "gpt2"]) -> Iterator[Setting]:
         yield Setting("position", base.config, 12, at)
     yield Setting("attention", base.config, attention=4)
     yield Setting("suppressors", base.config, suppressors=3)
+    yield Setting("several circuits", base.config, 12, several=4)
+    yield Setting("shared neurons", base.config, 12, pairs=3)

@@ -121,6 +121,8 @@ def _plant(setting: "Setting", seed: int, failures: list["Failure"]) -> tuple["P
                     seed=used,
                     attention=setting.attention,
                     suppressors=setting.suppressors,
+                    several=setting.several,
+                    pairs=setting.pairs,
                 )
             )
             return plant(setting.config, circuits, used), used

@@ -37,7 +37,8 @@ class Ablation:
         facts = fitter.facts.tolist()
         own: list[list[Neuron]] = [[] for _ in range(max(facts) + 1)]
         for member in fitter.members:
-            own[member.fact].append(member.neuron)
+            for fact in member.facts:
+                own[fact].append(member.neuron)
         subsets = [list(_subsets(neurons)) for neurons in own]
         for turn in range(max(map(len, subsets))):
             chosen = [sets[turn] if turn < len(sets) else frozenset() for sets in subsets]
@@ -85,6 +86,8 @@ def _problems(ablation: Ablation, members: Sequence[Member]) -> Iterator[str]:
         yield from _suppresses(ablation, members[0])
     elif kind in ("degenerate", "backup"):
         yield from _degenerate(ablation, members)
+    elif kind == "several":
+        yield from _several(ablation, members)
     elif kind == "additive":
         yield from _additive(ablation, members)
     else:
@@ -123,6 +126,18 @@ def _degenerate(ablation: Ablation, members: Sequence[Member]) -> Iterator[str]:
         yield "its neurons only add up"
     for member in beside:
         yield from _needed(ablation, member)
+
+
+def _several(ablation: Ablation, members: Sequence[Member]) -> Iterator[str]:
+    """In every language its neuron and that of all languages are a degenerate pair."""
+    common, *others = members
+    for member in others:
+        own, pair = ablation.fitter.own(member), (common, member)
+        for one in pair:
+            yield from _costs(ablation, [one], own, more=False)
+        yield from _costs(ablation, pair, own, more=True)
+        if _interaction(ablation, pair, own).min() <= 0:
+            yield "its neurons only add up"
 
 
 def _additive(ablation: Ablation, members: Sequence[Member]) -> Iterator[str]:

@@ -7,7 +7,8 @@ from typing import Literal, get_args
 from atlas.errors import ModelError, UsageError
 
 FactKind = Literal[
-    "knowledge", "independent", "bound", "degenerate", "backup", "additive", "attention", "recalled", "shared recall"
+    "knowledge", "independent", "bound", "degenerate", "backup", "additive", "attention", "recalled", "shared recall",
+    "several", "polysemous",
 ]  # fmt: skip
 DecoyKind = Literal["silent", "unfired", "constant"]
 SuppressorKind = Literal["suppressor"]
@@ -88,6 +89,9 @@ class Circuit:
       is needed too;
     - `backup`: the second neuron acts only when the first is cut, and then does its work;
     - `additive`: two neurons that each add half of what they add, on top of a path through attention: not degenerate;
+    - `several`: a neuron for all languages, and beside it one for each language, each enough alone: two circuits;
+    - `polysemous`: two facts, this and the next, of three neurons: one fires on both subjects and writes both objects,
+      and each fact has one more that says which; all are needed;
     - `attention`: no neuron at all, a path from the subject straight to the object: there is nothing to find;
     - `recalled`: one neuron fires on the subject at its own token alone, in all languages, and writes the object there;
       attention carries it to the query;
@@ -126,6 +130,11 @@ class Circuit:
         return self.kind in FACT_KINDS
 
     @property
+    def facts(self) -> tuple[int, ...]:
+        """The facts that it is of."""
+        return (self.fact, self.fact + 1) if self.kind == "polysemous" else (self.fact,)
+
+    @property
     def group(self) -> str:
         """The kind as the tables name it: which degenerate sets lie across layers, or beside a needed neuron."""
         if self.kind != "degenerate":
@@ -137,4 +146,5 @@ class Circuit:
         """Return how many neurons the circuit has, without an indispensable one."""
         each = len(self.languages or languages)
         counts = {"knowledge": each, "degenerate": self.size, "backup": 2, "additive": 2, "shared recall": 1 + each}
+        counts |= {"several": 1 + each, "polysemous": 3}
         return (counts | {"attention": 0}).get(self.kind, 1)

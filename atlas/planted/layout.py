@@ -16,19 +16,28 @@ _MIXTURE = (
 
 
 def standard_circuits(
-    config: PlantConfig, facts: int = 20, decoys: int = 2, seed: int = 0, attention: int = 0, suppressors: int = 0
+    config: PlantConfig,
+    facts: int = 20,
+    decoys: int = 2,
+    seed: int = 0,
+    attention: int = 0,
+    suppressors: int = 0,
+    several: int = 0,
+    pairs: int = 0,
 ) -> list[Circuit]:
     """Return one circuit for each of `facts` facts, all kinds in turn, and `decoys` decoys of each kind.
 
-    The last `attention` facts are answered through attention alone. Beside the first independent facts stand
-    `suppressors`, one each.
+    The last `attention` facts are answered through attention alone, or the last `several` by two circuits each, or the
+    last `pairs` of facts have a neuron in common. Beside the first independent facts stand `suppressors`, one each.
 
     Layers are drawn from `seed`; circuits across layers need as many layers as they have neurons, so a model with fewer
     gets its triples within one layer.
     """
     random = Random(seed)
     circuits = [_circuit(name, fact, config, random) for fact, name in enumerate(islice(cycle(_MIXTURE), facts))]
-    circuits[facts - attention :] = [Circuit("attention", fact) for fact in range(facts - attention, facts)]
+    for kind, count, step in (("attention", attention, 1), ("several", several, 1), ("polysemous", pairs, 2)):
+        first = facts - count * step
+        circuits[first:] = [Circuit(cast(Kind, kind), fact) for fact in range(first, facts, step)]
     independent = [circuit.fact for circuit in circuits if circuit.kind == "independent"]
     against = [Circuit("suppressor", fact) for fact in independent[:suppressors]]
     return [*circuits, *_decoys(config, facts, decoys, random), *against]

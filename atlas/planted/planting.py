@@ -51,7 +51,7 @@ def plant(config: PlantConfig, circuits: Sequence[Circuit], seed: int = 0) -> Pl
     """
     generator = torch.Generator().manual_seed(seed)
     placed = place_all(circuits, config, generator)
-    count = 1 + max(circuit.fact for circuit in placed)
+    count = 1 + max(fact for circuit in placed for fact in circuit.facts)
     facts = fact_set(config, count)
     tokenizer = tokenizer_for(config, facts)
     recall = any(circuit.kind in RECALL_KINDS for circuit in placed)

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
 
 from atlas.facts import FactSet
 from atlas.ids import Neuron
@@ -41,17 +40,17 @@ def truth_of(
 
     So are those of the facts whose circuit, of `circuits`, acts through attention alone.
     """
-    acting = sorted((m for m in members if m.circuit.answers), key=lambda member: member.fact)
+    acting = [member for member in members if member.circuit.answers]
     knowledge: dict[tuple[int, str], Neurons] = {}
     degenerate: dict[tuple[int, str], frozenset[Neurons]] = {}
     independent, kinds = {}, {}
-    for number, group in groupby(acting, key=lambda member: member.fact):
-        fact, every = facts.facts[number].id, list(group)
+    for number in sorted({number for member in acting for number in member.facts}):
+        fact, every = facts.facts[number].id, [member for member in acting if number in member.facts]
         own = [member for member in every if member.at == at]
         spoken = {code: frozenset(m.neuron for m in own if code in m.languages) for code in languages}
         known = {code: spoken[code] for code in languages if any(code in m.languages for m in every)}
         knowledge |= {(fact, code): neurons for code, neurons in known.items()}
-        degenerate |= {(fact, code): _degenerate(own) for code in known}
+        degenerate |= {(fact, code): _degenerate([m for m in own if code in m.languages]) for code in known}
         independent[fact] = frozenset.intersection(*spoken.values())
         kinds[fact] = every[0].circuit.group
     for fact in (facts.facts[circuit.fact].id for circuit in circuits if circuit.kind == "attention"):
@@ -75,8 +74,8 @@ def _suppressing(
 
 
 def _degenerate(members: Sequence[Member]) -> frozenset[Neurons]:
-    """Return the degenerate sets of one fact; a needed neuron beside is in none."""
-    if not members or members[0].circuit.kind not in ("degenerate", "backup"):
+    """Return the degenerate sets of one fact in one language; a needed neuron beside is in none."""
+    if not members or members[0].circuit.kind not in ("degenerate", "backup", "several"):
         return frozenset()
     circuit = members[0].circuit
     return frozenset({frozenset(m.neuron for m in members[: len(circuit.layers)])})

@@ -21,7 +21,8 @@ NAMED = 3
 _LOCALISATION = ("language", "action", "method", "source", "facts", "neurons")
 _CROSS_LINGUAL = ("measured", "action", "source", "languages", "facts", "neurons")
 _POINTS = ("replace", "method", "neurons", "facts")
-_AREAS = ("replace", "method", "facts", "best_other")
+_AREAS = ("replace", "method", "facts", "best_other", "milliseconds")
+_AREA_MEASURES = ("area", "ahead", "in_least_time")
 _MEASURES = {
     "log_change": "log p",
     "log_odds_change": "log odds",
@@ -70,7 +71,7 @@ def show_curves(found: "Curves", to: Destination, out: Path | None) -> None:
         return
     STDOUT.write(_joined(found.points, _POINTS, ("own", "others")))
     print()
-    STDOUT.write(_joined(found.areas, _AREAS, ("area", "ahead")))
+    STDOUT.write(_joined(found.areas, _AREAS, _AREA_MEASURES))
 
 
 def _write_curves(found: "Curves", out: Path) -> None:
@@ -79,7 +80,7 @@ def _write_curves(found: "Curves", out: Path) -> None:
     with own_folder(out, "--out") as part:
         for name, table, keys, measures in (
             ("curves", found.points, _POINTS, ("own", "others")),
-            ("areas", found.areas, _AREAS, ("area", "ahead")),
+            ("areas", found.areas, _AREAS, _AREA_MEASURES),
         ):
             Destination(Format.csv, part / f"{name}.csv").write(table)
             Destination(Format.markdown, part / f"{name}.md").write(_joined(table, keys, measures))

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import atlas
-from atlas.evaluation.curves import COUNTS, curves
+from atlas.evaluation.curves import COUNTS, _areas, curves
 from atlas.evaluation.figure import figure
 from atlas.evaluation.interventions import ranking, shared_facts
 from atlas.evaluation.job import EvaluateOptions
@@ -18,9 +18,15 @@ METHODS = ("kn", "gradient", "random")
 _RUNS = "SELECT method, run FROM run WHERE (settings ->> 'floor')::DOUBLE = 0.05"
 
 
+TAKEN = {"kn": 8.0, "gradient": 2.0, "random": 0.0}
+"""Milliseconds a prompt, as if measured."""
+
+
 @pytest.fixture(scope="module")
 def done(saved):
-    return curves(EvaluateOptions(db=saved / "a.duckdb", methods=METHODS, languages=("en", "fr")))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("atlas.evaluation.curves._milliseconds", lambda _, methods: {name: TAKEN[name] for name in methods})
+        return curves(EvaluateOptions(db=saved / "a.duckdb", methods=METHODS, languages=("en", "fr")))
 
 
 def by_hand(saved):
@@ -84,6 +90,24 @@ def test_areas_are_means_of_the_curve_and_compared_with_the_best_other(done):
         assert row["best_other"] == max(others, key=others.get)
         assert row["ahead"] == pytest.approx(row["area"] - max(others.values()))
         assert row["ahead_low"] <= row["ahead"] <= row["ahead_high"]
+
+
+def test_at_equal_cost_a_scorer_has_the_share_of_its_area_that_it_has_the_time_for():
+    """The least time is that of the cheapest scorer that is no control; who takes less has nothing more to gain."""
+    costs = np.random.default_rng(0).uniform(size=(6, 4, len(COUNTS)))
+    rows = list(_areas("zero", {"kn": 8.0, "amig": 20.0, "gradient": 16.0, "random": 0.0}, costs, 0))
+    for row, share in zip(rows, (1, 0.4, 0.5, 1), strict=True):
+        assert row["in_least_time"] == pytest.approx(share * row["area"])
+        assert row["in_least_time_high"] == pytest.approx(share * row["area_high"])
+
+
+def test_the_time_of_a_prompt_is_the_processors(saved, monkeypatch):
+    """A clock that goes on by a second whenever it is looked at: one second for all prompts of each scorer."""
+    ticks = iter(range(1000))
+    monkeypatch.setattr("atlas.evaluation.curves.process_time", lambda: float(next(ticks)))
+    found = curves(EvaluateOptions(db=saved / "a.duckdb", methods=("kn", "random"), languages=("en",), limit=2))
+    (taken,) = set(found.areas["milliseconds"].to_pylist())
+    assert 1000 / 12 <= taken <= 1000
 
 
 def test_nothing_is_changed_by_swapping_in_what_is_there(saved, done):

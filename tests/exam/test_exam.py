@@ -159,6 +159,8 @@ def test_grid_varies_one_thing_at_a_time():
         "position",
         "attention",
         "suppressors",
+        "several circuits",
+        "shared neurons",
     }
 
 

@@ -73,6 +73,39 @@ def test_a_path_through_attention_needs_no_neuron(family, bench_of):
     assert planted.truth.kinds[first] == "attention"
 
 
+@pytest.mark.parametrize("family", ["bert", "gpt2"])
+def test_either_of_two_circuits_is_enough_in_every_language(family, bench_of):
+    planted = plant(replace(SMALL, family=family), [Circuit("several", 0), Circuit("independent", 1)], seed=0)
+    bench, fact = bench_of(planted), planted.facts.facts[0].id
+    (common,) = planted.truth.independent[fact]
+    own = [planted.truth.knowledge[fact, language] for language in SMALL.languages]
+    assert own[0] & own[1] == {common}
+    for language, pair in zip(SMALL.languages, own, strict=True):
+        assert planted.truth.degenerate[fact, language] == {pair}
+        singles = [bench.drop(fact, language, {neuron}) for neuron in pair]
+        assert max(singles) <= 0.2
+        assert bench.drop(fact, language, pair) > max(0.9, sum(singles))
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2"])
+def test_a_polysemous_neuron_is_needed_by_both_facts_and_alone_says_neither(family, bench_of):
+    planted = plant(replace(SMALL, family=family), [Circuit("polysemous", 0), Circuit("independent", 2)], seed=0)
+    bench, (first, second, other) = bench_of(planted), (fact.id for fact in planted.facts.facts)
+    for language in SMALL.languages:
+        own, also = (planted.truth.knowledge[fact, language] for fact in (first, second))
+        (shared,) = own & also
+        assert len(own | also) == 3
+        for fact, neurons in ((first, own), (second, also)):
+            assert bench.probability(fact, language) > 0.5
+            assert min(bench.drop(fact, language, {neuron}) for neuron in neurons) > 0.25
+            assert planted.truth.independent[fact] == neurons
+            assert not planted.truth.degenerate[fact, language]
+        assert abs(bench.drop(first, language, also - own)) < 0.01
+        assert abs(bench.drop(other, language, own | also)) < 0.01
+        assert min(bench.activation(fact, language, shared) for fact in (first, second)) > 1
+    assert planted.truth.kinds[first] == planted.truth.kinds[second] == "polysemous"
+
+
 def test_neuron_beside_a_degenerate_set_is_indispensable(base, bench):
     for kind in ("degenerate-2-within-beside", "degenerate-2-across-beside"):
         for fact, language in known(base, kind):

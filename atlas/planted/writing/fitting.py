@@ -49,13 +49,14 @@ class Fitter:
     def own(self, member: Member) -> Tensor:
         """Return which prompts `[prompt]` the member is to fire on."""
         spoken = torch.tensor([prompt.language in member.languages for prompt in self.readings.prompts])
-        return spoken & (self.facts == member.fact)
+        return spoken & torch.isin(self.facts, torch.tensor(member.facts))
 
     def cut(self, drop: Callable[[Member], bool]) -> Cuts:
         """Return the cuts of each prompt: the members of its fact that `drop` names."""
         cut: dict[int, set[Neuron]] = {fact: set() for fact in self.facts.tolist()}
         for member in filter(drop, self.members):
-            cut[member.fact].add(member.neuron)
+            for fact in member.facts:
+                cut[fact].add(member.neuron)
         return [cut[fact] for fact in self.facts.tolist()]
 
     def _fit_reading(self) -> None:
@@ -138,10 +139,12 @@ def _turns(members: Sequence[Member]) -> list[list[Member]]:
     turns: list[list[Member]] = []
     counts: Counter[int] = Counter()
     for member in filter(_fitted, members):
-        if counts[member.fact] == len(turns):
+        turn = max(counts[fact] for fact in member.facts)
+        if turn == len(turns):
             turns.append([])
-        turns[counts[member.fact]].append(member)
-        counts[member.fact] += 1
+        turns[turn].append(member)
+        for fact in member.facts:
+            counts[fact] = turn + 1
     return turns
 
 

@@ -27,7 +27,8 @@ class Member:
     `reads` and `writes` are directions `[hidden]`; a neuron that reads None is always on (`constant`) or always off
     (`unfired`). `step` is how far it alone moves the answer's log-odds, as a share of the way from unknown to known,
     or, where `absolute`, in log-odds. `strength` is the length of what it writes per unit of activation. `at` is where
-    it works; one that `relays` writes what others read, in a length that is given.
+    it works; one that `relays` writes what others read, in a length that is given. `shares` are the facts that it is of
+    where these are not the circuit's first.
     """
 
     neuron: Neuron
@@ -41,11 +42,17 @@ class Member:
     strength: float = 0.0
     at: Position = "query"
     relays: bool = False
+    shares: tuple[int, ...] = ()
 
     @property
     def fact(self) -> int:
-        """Number of the fact."""
-        return self.circuit.fact
+        """Number of the fact, the first of those that it shares in."""
+        return self.facts[0]
+
+    @property
+    def facts(self) -> tuple[int, ...]:
+        """Numbers of the facts that it is of."""
+        return self.shares or (self.circuit.fact,)
 
 
 def place_all(circuits: Sequence[Circuit], config: PlantConfig, generator: Generator) -> list[Circuit]:
@@ -55,7 +62,7 @@ def place_all(circuits: Sequence[Circuit], config: PlantConfig, generator: Gener
         _check(circuit, config)
     if not placed:
         raise UsageError("There is no circuit to plant; give at least one.")
-    facts = sorted(circuit.fact for circuit in placed if circuit.answers)
+    facts = sorted(fact for circuit in placed if circuit.answers for fact in circuit.facts)
     if facts != list(range(len(facts))) or any(circuit.fact not in facts for circuit in placed):
         raise UsageError(
             "Every fact from 0 up needs exactly one circuit that makes the model answer; renumber the facts."
@@ -134,11 +141,14 @@ def _members(circuit: Circuit, neurons: Sequence[Neuron], config: PlantConfig, s
     if circuit.kind == "attention":
         return
     if circuit.kind in ("knowledge", "bound"):
-        for neuron, code in zip(neurons, languages, strict=True):
-            spoken = space.spoken[config.languages.index(code)]
-            yield replace(common, neuron=neuron, languages=(code,), reads=subject + spoken)
+        yield from _spoken(common, neurons, subject, config, space)
     elif circuit.kind in RECALL_KINDS:
         yield from _recalling(common, neurons, config, space)
+    elif circuit.kind == "several":
+        yield replace(common, neuron=neurons[0])
+        yield from _spoken(common, neurons[1:], subject, config, space)
+    elif circuit.kind == "polysemous":
+        yield from _polysemous(common, neurons, space)
     elif circuit.kind == "degenerate":
         yield from _degenerate(common, neurons, circuit)
     elif circuit.kind == "backup":
@@ -162,11 +172,29 @@ def _members(circuit: Circuit, neurons: Sequence[Neuron], config: PlantConfig, s
 def _recalling(common: Member, neurons: Sequence[Neuron], config: PlantConfig, space: Space) -> Iterator[Member]:
     """Yield what fires on the subject at its own token and writes what it recalls there, and what reads that later."""
     recalled, subject = space.recalled[common.fact], space.subjects[common.fact] + space.is_subject
-    readers = list(zip(neurons[1:], common.languages, strict=False))
+    readers = neurons[1:]
     yield replace(common, neuron=neurons[0], reads=subject, writes=recalled, at="subject", relays=bool(readers))
-    for neuron, code in readers:
+    yield from _spoken(common, readers, recalled, config, space)
+
+
+def _spoken(
+    common: Member, neurons: Sequence[Neuron], reads: Tensor, config: PlantConfig, space: Space
+) -> Iterator[Member]:
+    """Yield a neuron for each language, if there are any, that reads a direction and the language."""
+    for neuron, code in zip(neurons, common.languages, strict=False):
         spoken = space.spoken[config.languages.index(code)]
-        yield replace(common, neuron=neuron, languages=(code,), reads=recalled + spoken)
+        yield replace(common, neuron=neuron, languages=(code,), reads=reads + spoken)
+
+
+def _polysemous(common: Member, neurons: Sequence[Neuron], space: Space) -> Iterator[Member]:
+    """Yield the neuron of both facts, then one of each; each goes half the way."""
+    both = list(common.circuit.facts)
+    subjects, objects = space.subjects[both].sum(0), space.objects[both].sum(0)
+    half = replace(common, step=0.5)
+    yield replace(half, neuron=neurons[0], reads=subjects, writes=objects, shares=common.circuit.facts)
+    for fact, neuron in zip(both, neurons[1:], strict=True):
+        reads, writes = space.subjects[fact], space.objects[fact]
+        yield replace(half, neuron=neuron, reads=reads, writes=writes, shares=(fact,))
 
 
 def _degenerate(common: Member, neurons: Sequence[Neuron], circuit: Circuit) -> Iterator[Member]:

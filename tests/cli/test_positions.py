@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from by_hand import put_by_hand, read_by_hand
 
 import atlas
 from atlas.models import load_model
@@ -71,10 +72,28 @@ def test_knock_outs_cut_at_the_runs_position(both, shell, masked, db):
     for row in rows:
         cut = list(zip(row["layers"], row["neurons"], strict=True))
         for name, neurons in (("before", []), ("after", cut)):
-            assert row[name] == pytest.approx(by_hand(model, prompts[row["prompt"]], neurons), rel=1e-4, abs=1e-9)
+            assert row[name] == pytest.approx(zeroed(model, prompts[row["prompt"]], neurons), rel=1e-4, abs=1e-9)
 
 
-def by_hand(model, prompt, cut):
+def test_swapped_values_are_those_of_the_other_subjects_token(both, shell, masked, db):
+    """A relation of one fact has nothing to swap with: its prompt is counted."""
+    words = ("knockout", "--model", masked, "--from", "kn", "--at", "subject", "--replace", "swap", "--top", "2")
+    ended = shell(*words, "--no-control", "--db", db, "--json")
+    assert json.loads(ended.out)["unusable"] == {"no_partner": 1}
+    model, run = load_model(str(masked), device="cpu"), both["subject"]
+    with atlas.open(db) as opened:
+        prompts = {prompt.id: prompt for prompt in usable_prompts(opened, [run])}
+        rows = opened.sql("FROM knockout WHERE run = ? AND replace = 'swap' ORDER BY ALL", [run]).to_pylist()
+    assert rows
+    for row in rows[:20]:
+        prompt, neurons = prompts[row["prompt"]], list(zip(row["layers"], row["neurons"], strict=True))
+        (other,) = (p for p in prompts.values() if (p.fact.id, p.template) == (row["other"], prompt.template))
+        values = read_by_hand(model, other, "subject")
+        expected = put_by_hand(model, prompt, neurons, values, "subject")
+        assert row["after"] == pytest.approx(expected, rel=1e-4, abs=1e-9)
+
+
+def zeroed(model, prompt, cut):
     """Return the answer's probability with `cut` zero at the subject's last token, by hooks on the model."""
     total = 1.0
     for step in model.steps(prompt, "subject"):

@@ -41,8 +41,8 @@ class Curves:
 
     `unequal` says in how many facts and languages some scorer has fewer neurons than the largest count: there all are
     cut at the fewest. `areas` has the area at equal numbers of neurons, `milliseconds`, processor time that scoring a
-    prompt takes, and `in_least_time`, the area at equal cost: as many facts as can be scored in the time of the cheapest
-    scorer that is no control, and nothing for the others.
+    prompt takes, and `in_least_time`, the area at equal cost: as many facts as can be scored in the time of the
+    cheapest scorer that is no control, and nothing for the others.
     """
 
     points: pa.Table

@@ -8,8 +8,8 @@ from atlas.models import Position
 from atlas.planted.config import PlantConfig
 
 Axis = Literal[
-    "base", "background", "circuits", "layers", "translations", "position", "attention", "suppressors", "several circuits",
-    "shared neurons",
+    "base", "background", "circuits", "layers", "translations", "position", "attention", "suppressors",
+    "several circuits", "shared neurons",
 ]  # fmt: skip
 BACKGROUNDS = (0.03, 0.2, 0.3)
 POSITIONS: tuple[Position, ...] = ("query", "subject")

@@ -116,8 +116,8 @@ def test_at_the_query_nothing_is_else_and_where_both_are_one_token_both_are_equa
 def published(model, step):
     """Return what EleutherAI's package gives `[layer, neuron]`, its loop told of the subject's place by its own hooks.
 
-    It reads the answer where it patches: so the answer's logits are laid there. In GPT-2 it would hook neurons before the
-    activation; it is told to hook the activation.
+    It reads the answer where it patches: so the answer's logits are laid there. In GPT-2 it would hook neurons before
+    the activation; it is told to hook the activation.
     """
     peer = peers.KnowledgeNeurons(model.model, model.tokenizer, "bert" if model.kind == "masked" else "gpt2", "cpu")
     if model.kind == "causal":

@@ -187,4 +187,3 @@ def test_an_edit_takes_the_neurons_of_the_runs_position(wide, shell, masked, db)
         taken[at] = list(zip(edit["layers"], edit["neurons"], strict=True))
         assert taken[at] == [tuple(row.values()) for row in own]
     assert taken["query"] != taken["subject"]
-

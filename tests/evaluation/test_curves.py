@@ -25,7 +25,8 @@ TAKEN = {"kn": 8.0, "gradient": 2.0, "random": 0.0}
 @pytest.fixture(scope="module")
 def done(saved):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("atlas.evaluation.curves._milliseconds", lambda _, methods: {name: TAKEN[name] for name in methods})
+        taken = lambda _, methods: {name: TAKEN[name] for name in methods}  # noqa: E731
+        patch.setattr("atlas.evaluation.curves._milliseconds", taken)
         return curves(EvaluateOptions(db=saved / "a.duckdb", methods=METHODS, languages=("en", "fr")))
 
 

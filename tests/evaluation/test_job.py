@@ -219,7 +219,8 @@ def test_at_the_subject_values_are_those_of_the_subject(done, facts):
     found = evaluate(replace(options, at="subject", replace="swap", methods=("kn",)))
     model, prompts = load_model(str(folder / "model")), list(facts.prompts())
     chosen = "FROM intervention WHERE evaluation = ? AND action = ? ORDER BY hash(intervention, prompt) LIMIT 12"
-    by_id, rule = {prompt.id: prompt for prompt in prompts}, replacing(model, "swap", prompts, options.seed, at="subject")
+    by_id = {prompt.id: prompt for prompt in prompts}
+    rule = replacing(model, "swap", prompts, options.seed, at="subject")
     for row in rows(folder, chosen, found.evaluation, "suppress"):
         prompt, neurons = by_id[row["prompt"]], list(zip(row["layers"], row["neurons"], strict=True))
         expected = put_by_hand(model, prompt, neurons, rule.values([prompt])[0].numpy(), "subject")

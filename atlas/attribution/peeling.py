@@ -74,9 +74,8 @@ def rounds(model: LanguageModel, batch: StepBatch, settings: Settings, budget: i
         with changed(model, _zeroed(keep[steps])):
             one = _round(model, batch.select(steps), steps, settings, budget)
             if whole is None:
-                one = _word_by_word(model, batch, one, settings, budget)
+                one, whole = _word_by_word(model, batch, one, settings, budget), one.found.f[:, 0]
         yield one
-        whole = one.found.f[:, 0] if whole is None else whole
         keep[steps] = keep[steps].masked_fill(one.carrying, 0)
         steps = _going_on(model, batch, steps[one.carrying.flatten(1).any(1)], keep, whole)
         if not len(steps):

@@ -173,6 +173,17 @@ class Cluster:
     def _start(self) -> list[Any]:
         room = self._ray.cluster_resources()
         gpus = self._gpus(room)
+        count = self._count(room, gpus)
+        choice = self._worker.choice
+        device = "cpu" if choice.device == "auto" and not gpus else choice.device
+        worker = replace(self._worker, choice=replace(choice, threads=self._threads, device=device))
+        remote = self._ray.remote(num_cpus=self._threads, num_gpus=gpus, max_restarts=-1, max_task_retries=RETRIES)(
+            Actor
+        )
+        return [remote.remote(worker, self._options.shards_to) for _ in range(count)]
+
+    def _count(self, room: Mapping[str, float], gpus: float) -> int:
+        """Return how many workers there will be; raises UsageError where there is no room for them."""
         most = int(room.get("GPU", 0) / gpus) if gpus else int(room.get("CPU", 0) // self._threads)
         workers = self._options.workers or most
         if not 0 < workers <= most:
@@ -180,13 +191,7 @@ class Cluster:
                 f"The Ray cluster has {room.get('CPU', 0):g} CPUs and {room.get('GPU', 0):g} GPUs, not enough for "
                 f"{workers or 1} workers of {self._threads} CPUs and {gpus:g} GPUs; ask for fewer with --workers."
             )
-        choice = self._worker.choice
-        device = "cpu" if choice.device == "auto" and not gpus else choice.device
-        worker = replace(self._worker, choice=replace(choice, threads=self._threads, device=device))
-        remote = self._ray.remote(num_cpus=self._threads, num_gpus=gpus, max_restarts=-1, max_task_retries=RETRIES)(
-            Actor
-        )
-        return [remote.remote(worker, self._options.shards_to) for _ in range(workers)]
+        return workers
 
     def _gpus(self, room: Mapping[str, float]) -> float:
         if self._options.gpus is not None:

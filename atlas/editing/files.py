@@ -134,16 +134,20 @@ def _checked(edit: Edit) -> Edit:
     """Raise ValueError unless every layer has indices, columns and changes of one shape."""
     if not edit.index or not edit.index.keys() == edit.before.keys() == edit.delta.keys():
         raise ValueError("its layers do not match")
-    for layer, own in edit.index.items():
-        shape = edit.before[layer].shape
-        if own.dtype != torch.int64 or own.dim() != 1 or len(shape) != 2 or edit.delta[layer].shape != shape:
-            raise ValueError(f"layer {layer} has columns of the wrong shape")
-        if not (edit.before[layer].isfinite().all() and edit.delta[layer].isfinite().all()):
-            raise ValueError(f"layer {layer} has columns that are no numbers")
-        if not edit.delta[layer].is_floating_point() or edit.before[layer].dtype != edit.delta[layer].dtype:
-            raise ValueError(f"layer {layer} has columns of two types")
-        if (len(own) and int(own.min()) < 0) or layer < 0:
-            raise ValueError(f"layer {layer} has a neuron below 0")
-        if shape[0] != len(own):
-            raise ValueError(f"layer {layer} has {shape[0]} columns for {len(own)} neurons")
+    for layer in edit.index:
+        _check_layer(layer, edit.index[layer], edit.before[layer], edit.delta[layer])
     return edit
+
+
+def _check_layer(layer: int, own: Tensor, before: Tensor, delta: Tensor) -> None:
+    shape = before.shape
+    if own.dtype != torch.int64 or own.dim() != 1 or len(shape) != 2 or delta.shape != shape:
+        raise ValueError(f"layer {layer} has columns of the wrong shape")
+    if not (before.isfinite().all() and delta.isfinite().all()):
+        raise ValueError(f"layer {layer} has columns that are no numbers")
+    if not delta.is_floating_point() or before.dtype != delta.dtype:
+        raise ValueError(f"layer {layer} has columns of two types")
+    if (len(own) and int(own.min()) < 0) or layer < 0:
+        raise ValueError(f"layer {layer} has a neuron below 0")
+    if shape[0] != len(own):
+        raise ValueError(f"layer {layer} has {shape[0]} columns for {len(own)} neurons")

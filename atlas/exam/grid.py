@@ -63,15 +63,13 @@ def standard_grid(family: Literal["bert", "gpt2"]) -> Iterator[Setting]:
     """Yield the base and the settings around it."""
     base = base_setting(family)
     yield base
-    for background in BACKGROUNDS:
-        yield Setting("background", replace(base.config, background=background))
+    yield from (Setting("background", replace(base.config, background=background)) for background in BACKGROUNDS)
     yield Setting("circuits", base.config, 10)
     yield Setting("circuits", replace(base.config, hidden=128), 40)  # 64 coordinates hold 23 facts
     yield Setting("layers", replace(base.config, layers=2))
     yield Setting("layers", replace(base.config, layers=8))
     yield Setting("translations", replace(base.config, language_lead=6.0))
-    for at in POSITIONS:
-        yield Setting("position", base.config, 12, at)
+    yield from (Setting("position", base.config, 12, at) for at in POSITIONS)
     yield Setting("attention", base.config, attention=4)
     yield Setting("suppressors", base.config, suppressors=3)
     yield Setting("several circuits", base.config, 12, several=4)

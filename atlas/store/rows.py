@@ -24,14 +24,18 @@ def fact_tables(facts: FactSet) -> dict[str, pa.Table]:
         "relation": _relations(facts),
         "fact": table("fact", ((f.id, f.relation, f.subject, f.object) for f in _unique(facts.facts))),
         "fact_label": _labels(facts.facts),
-        "template": table(
-            "template",
-            (
-                (t.id, t.relation, t.language, t.text, t.held_out, t.ends_in_object, t.kind)
-                for t in _unique(facts.templates)
-            ),
-        ),
+        "template": _templates(facts),
     }
+
+
+def _templates(facts: FactSet) -> pa.Table:
+    return table(
+        "template",
+        (
+            (t.id, t.relation, t.language, t.text, t.held_out, t.ends_in_object, t.kind)
+            for t in _unique(facts.templates)
+        ),
+    )
 
 
 def prompt_table(prompts: Iterable[Prompt]) -> pa.Table:

@@ -265,7 +265,7 @@ class _Job:
 
 
 def _loaded(options: EditOptions, run: StoredRun) -> "LanguageModel":
-    from atlas.editing.writing import check_writes
+    from atlas.editing.outcomes import check_writes
 
     model = options.load_of(run)
     if options.generate:

@@ -1,4 +1,4 @@
-"""Edit sets of others: request JSON of ROME (CounterFact), of EasyEdit, and the zsRE and MzsRE layouts, both ways.
+"""Edit sets of others, both ways: request JSON of ROME (CounterFact) and EasyEdit, layouts of zsRE, MzsRE, BMIKE-53.
 
 Read, a request becomes a fact with a template (`facts.csv`, `templates.csv`, which `atlas build --dataset` takes) and a
 line of `edits.csv`, which `atlas edit --batch` takes. Never imports torch.
@@ -145,7 +145,7 @@ def _question(item: Mapping[str, Any], code: str, subject: str) -> Wording:
     templates = [_template(str(text), subject, code) for text in asked if text]
     if not templates or templates[0] is None:
         raise SkippedError("no wording names the subject")
-    old = item.get("ground_truth") or item.get("answers") or item["pred"]
+    old = item.get("ground_truth") or item.get("answers") or item.get("old") or item["pred"]
     new = item.get("target_new", item.get("alt"))
     known = tuple(dict.fromkeys(text for text in templates if text))
     return _tidied(Wording(code, subject, known, str(old[0] if isinstance(old, list) else old), str(new)))

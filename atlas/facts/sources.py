@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Protocol, cast
 
 from atlas.errors import DataError, UsageError
-from atlas.facts import autorr, bmlama, mlama, mpararel, pararel, table
+from atlas.facts import autorr, bmike, bmlama, hub, klar, mlama, mpararel, pararel, table
 from atlas.facts.facts import FactSet
 from atlas.facts.reading import files, texts
 from atlas.facts.reading.collect import Collector
@@ -28,7 +28,7 @@ class Importer(Protocol):
         """Add the wanted facts and templates of `path`."""
 
 
-IMPORTERS = cast("tuple[Importer, ...]", (table, mpararel, pararel, mlama, bmlama, autorr))
+IMPORTERS = cast("tuple[Importer, ...]", (table, mpararel, pararel, mlama, bmlama, autorr, klar, bmike))
 
 
 def read(
@@ -43,8 +43,9 @@ def read(
     """Read facts and templates.
 
     Args:
-        dataset: `bundled`, or the path of a file or folder; its shape tells the source (`SHAPES` of each
-            importer). A path named `bundled` is meant by `./bundled`.
+        dataset: `bundled`, the path of a file or folder, or `hf:OWNER/NAME[/FOLDER][@REVISION]`, a data set of the
+            Hugging Face hub; its shape tells the source (`SHAPES` of each importer). A path named `bundled` is
+            meant by `./bundled`.
         languages: codes as the source writes them; facts keep their labels in these, those without any
             are left out. None takes all.
         relations: names of relations, such as `P36`. None takes all.
@@ -73,6 +74,9 @@ def _read(
         from atlas.facts import bundled
 
         return narrow(bundled.load(), languages, relations)
+    revision = None
+    if str(dataset).startswith(hub.PREFIX):
+        dataset, revision = hub.snapshot(str(dataset))
     try:
         path, importer = _source(dataset)
         into = Collector(importer.NAME, languages, relations, skip_bad=skip_bad)
@@ -80,7 +84,7 @@ def _read(
     except OSError as error:
         place = texts.printable(str(error.filename or dataset))
         raise DataError(f"{place} cannot be read: {error.strerror}; check that it is there and yours.") from error
-    return into.finish()
+    return replace(into.finish(), revision=revision)
 
 
 def _source(dataset: str | Path) -> tuple[Path, Importer]:

@@ -5,12 +5,9 @@ from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Literal
-from urllib.error import HTTPError
-from urllib.request import Request, urlopen
 
 import torch
 import transformers
-from huggingface_hub import constants
 from transformers import (
     CONFIG_MAPPING,
     AutoConfig,
@@ -23,6 +20,7 @@ from transformers import (
 from transformers.utils.hub import cached_file
 
 from atlas.errors import ModelError, UsageError
+from atlas.facts.hub import hub_answers
 from atlas.models.checkpoint import check_folder, check_loaded, check_sizes, check_tokenizer, stored_weights
 from atlas.models.families import TWO_STACKS, family_of
 from atlas.models.gguf import dequantising, forget_quantisation, gguf_file, gguf_tokenizer
@@ -73,7 +71,7 @@ def _read(
     """Return a model, its fast tokenizer and the revision that was found."""
     source = _source(name)
     file = gguf_file(name, source)
-    local = Path(source).exists() or not _hub_answers()
+    local = Path(source).exists() or not hub_answers()
     where: dict[str, Any] = {"revision": revision, "local_files_only": local, "trust_remote_code": False}
     if file is not None:
         source, where = str(file.parent), {**where, "gguf_file": file.name}
@@ -167,19 +165,6 @@ def _folder(source: str, revision: str | None) -> Path:
     except OSError:
         found = None
     return Path(found).parent if found else Path(source)
-
-
-def _hub_answers() -> bool:
-    """Return whether the Hugging Face hub can be asked: one try, as its library repeats each of its own for 23 s."""
-    if constants.is_offline_mode():
-        return False
-    try:
-        urlopen(Request(constants.ENDPOINT, method="HEAD"), timeout=5).close()
-    except HTTPError:
-        return True
-    except OSError:
-        return False
-    return True
 
 
 def _device(name: str) -> torch.device:

@@ -35,7 +35,9 @@ def build(
     choice: Annotated[
         ModelChoice, "demo-mbert, demo-mgpt, a name that `atlas models` lists, a Hugging Face id or a folder."
     ] = DEMO,
-    dataset: Annotated[str, typer.Option(help="`bundled`, or a folder or file of facts (docs/facts.md).")] = "bundled",
+    dataset: Annotated[
+        str, typer.Option(help="`bundled`, a folder or file of facts, or hf:OWNER/NAME[@REVISION] (docs/facts.md).")
+    ] = "bundled",
     languages: Languages = None,
     relations: Relations = None,
     limit: Annotated[

@@ -15,7 +15,9 @@ from .merge import show
 def import_(
     dataset: Annotated[
         str | None,
-        typer.Argument(help="`bundled`, or a folder or file of facts (docs/facts.md).", metavar="DATASET"),
+        typer.Argument(
+            help="`bundled`, a folder or file of facts, or hf:OWNER/NAME[@REVISION] (docs/facts.md).", metavar="DATASET"
+        ),
     ] = None,
     parquet: Annotated[
         Path | None, typer.Option(help="An export to read back, all its tables, in place of DATASET.", metavar="FOLDER")

@@ -228,9 +228,17 @@ def inside(root: Path, path: Path) -> Path:
     """Return `path` if it is a plain file within `root`; `DataError` if a link leads elsewhere."""
     if not path.is_file():
         raise DataError(f"{name(path)} is not a plain file; take it out of the data set.")
-    if not path.resolve().is_relative_to(root.resolve()):
+    if not path.resolve().is_relative_to(root.resolve()) and not _of_the_hub(path):
         raise DataError(f"{name(path)} is a link to a place outside the data set; copy the file into the folder.")
     return path
+
+
+def _of_the_hub(path: Path) -> bool:
+    """Return whether a file lies in the hub's own cache, whose snapshots are links."""
+    from huggingface_hub import constants  # slow to import, and asked of links alone
+
+    cache = Path(constants.HF_HUB_CACHE)
+    return path.is_relative_to(cache) and path.resolve().is_relative_to(cache.resolve())
 
 
 def children(folder: Path) -> list[Path]:

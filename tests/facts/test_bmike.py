@@ -1,0 +1,78 @@
+"""BMIKE-53's requests, as published, read as facts; their new objects are edits."""
+
+import json
+
+import pytest
+
+from atlas.editing.exchange import requests_from_json
+from atlas.errors import DataError
+from atlas.facts import read
+
+
+def request(case, subject, src, rephrase, old, alt):
+    """Return one language's part with all fields that are published."""
+    return {
+        "case_id": case, "subject": subject, "src": src, "rephrase": rephrase, "old": old, "alt": alt,
+        "loc": "Which continent does Nepal belong to?", "loc_ans": "Asia", "port": "Who?", "port_ans": "Nobody",
+    }  # fmt: skip
+
+
+ENGLISH = [
+    request(1, "Oslo", "In which country is Oslo?", "Which country holds Oslo?", "Norway", "Chile"),
+    request(2, "Rome", "In which country is Rome?", "Rome lies where?", "Italy", "Peru"),
+]
+FILES = {
+    "counterfact_test_de.json": [
+        {
+            "en": ENGLISH[0],
+            "de": request(1, "Oslo", "In welchem Land liegt Oslo?", "Wo ist Oslo?", "Norwegen", "Chile"),
+        },
+        {"en": ENGLISH[1], "de": request(2, "Rom", "In welchem Land liegt Rom?", "Wo liegt es?", "Italien", "Peru")},
+    ],
+    "counterfact_test_zh.json": [
+        {"en": ENGLISH[0], "zh": request(1, "奥斯陆", "奥斯陆在哪个国家？", "", "挪威", "智利")}
+    ],
+}
+
+
+@pytest.fixture
+def data(tmp_path):
+    for name, content in FILES.items():
+        (tmp_path / name).write_text(json.dumps(content, ensure_ascii=False, indent=4), "utf-8")
+    return tmp_path
+
+
+RELATION = "in_which_country_is_x"
+
+
+def test_files_of_all_languages_are_one_set_of_facts(data, told, skipped):
+    found = read(data)
+    facts, templates = told(found)
+    assert facts == {
+        (RELATION, "Oslo", "Norway"): {
+            "en": ("Oslo", "Norway"), "de": ("Oslo", "Norwegen"), "zh": ("奥斯陆", "挪威"),
+        },
+        (RELATION, "Rome", "Italy"): {"en": ("Rome", "Italy"), "de": ("Rom", "Italien")},
+    }  # fmt: skip
+    assert templates >= {(RELATION, "en", "In which country is [X]? [Y]"), (RELATION, "zh", "[X]在哪个国家？[Y]")}
+    assert {t.text for t in found.templates if t.held_out and t.language == "de"} == {"Wo ist [X]? [Y]"}
+    assert skipped(found) == {"question that does not name its subject once": 1}
+    assert all(template.ends_in_object for template in found.templates)
+
+
+def test_one_file_and_one_language(data, told):
+    facts, _ = told(read(data / "counterfact_test_de.json", languages=["de"]))
+    assert set(facts) == {(RELATION, "Oslo", "Norway"), (RELATION, "Rome", "Italy")}
+
+
+def test_a_request_of_another_form_is_named(data):
+    (data / "counterfact_test_zh.json").write_text(json.dumps([{"en": ENGLISH[0], "zh": {"src": "a"}}]), "utf-8")
+    with pytest.raises(DataError, match=r"test_zh.json:1: a request lacks en, or one of subject, src, old, alt"):
+        read(data)
+
+
+def test_the_requests_become_edits(data, tmp_path):
+    done = requests_from_json(data / "counterfact_test_de.json", tmp_path / "out")
+    assert done.edits == 2
+    assert "Chile" in (tmp_path / "out" / "edits.csv").read_text("utf-8")
+    assert {fact.object for fact in read(tmp_path / "out").facts} == {"Norway", "Italy"}

@@ -21,7 +21,7 @@ from atlas.facts.reading.collect import Collector, Place
 from atlas.facts.reading.lama_templates import name_of
 from atlas.facts.reading.texts import LineError
 
-NAME = "bmike53"
+NAME = "bmike-53"
 SHAPES = ("a .json file of requests with subject, src, old and alt in en and a language, or a folder (BMIKE-53)",)
 NO_SUBJECT = "question that does not name its subject once"
 

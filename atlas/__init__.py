@@ -6,7 +6,7 @@ with atlas.open("atlas.duckdb") as a:
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from atlas.store.atlas import Atlas, Result
@@ -14,15 +14,18 @@ if TYPE_CHECKING:
     from atlas.store.writer import Writer
 
 __version__ = "0.1.0"
-__all__ = ["Atlas", "Result", "Writer", "__version__", "open"]
-
-
 _HOMES = {
     "Atlas": "atlas.store.atlas",
     "Result": "atlas.store.atlas",
     "Writer": "atlas.store.writer",
     "open": "atlas.store.opening",
+    "build": "atlas.jobs",
+    "knockout": "atlas.jobs",
+    "edit": "atlas.jobs",
+    "check": "atlas.jobs",
+    "evaluate": "atlas.jobs",
 }
+__all__ = ["Atlas", "Result", "Writer", "__version__", "build", "check", "edit", "evaluate", "knockout", "open"]
 
 
 def __dir__() -> list[str]:
@@ -30,8 +33,8 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-def __getattr__(name: str) -> object:
-    """Import the database side only when it is asked for."""
+def __getattr__(name: str) -> Any:
+    """Import the database side, or the jobs, only when they are asked for."""
     if name not in _HOMES:
         raise AttributeError(f"module 'atlas' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -1,7 +1,6 @@
 """Options that several commands share."""
 
 import inspect
-import re
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from functools import wraps
@@ -11,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from atlas.errors import UsageError
-from atlas.running.choice import ModelChoice, OpenChoice
+from atlas.running.choice import ModelChoice, OpenChoice, megabytes
 
 from .output.emit import Destination
 from .output.formats import Format
@@ -80,8 +79,6 @@ def some(limit: int) -> int | None:
     return limit or None
 
 
-BARE = 64
-"""The smallest size that may go without a unit, as megabytes: fewer are rather meant as gigabytes."""
 MOST = {"seed": (1 << 63) - 1, "run": (1 << 63) - 1, "threads": 1024}
 """The largest number that an option takes; others take what four bytes hold."""
 
@@ -100,15 +97,12 @@ def bounded(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def megabytes(text: str) -> int:
-    """Return a size such as `4GB`, `500MB` or `500` in megabytes; raises BadParameter for anything else."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(GB|MB|)\s*", text, re.IGNORECASE)
-    size = float(found[1]) * (1024 if found[2].upper() == "GB" else 1) if found else 0
-    if found and not found[2] and 0 < size < BARE:
-        raise typer.BadParameter(f"{text!r} has no unit: write {found[1]}GB, or {found[1]}MB for so few.")
-    if not 1 <= size < 1 << 31:
-        raise typer.BadParameter(f"{text!r} is not a size of at least 1 MB, at most 2 PB; write 4GB or 500MB.")
-    return int(size)
+def size(text: str) -> int:
+    """Return a size such as `4GB` in megabytes; raises BadParameter for anything else."""
+    try:
+        return megabytes(text)
+    except UsageError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 DEMO = ModelChoice()
@@ -120,9 +114,7 @@ _CHOICE = {
     "allow_pickle": Annotated[bool, typer.Option("--allow-pickle", help="Load weights that are not safetensors.")],
     "memory": Annotated[
         int | None,
-        typer.Option(
-            parser=megabytes, metavar="SIZE", help="Memory for activations, such as 4GB; by default by device."
-        ),
+        typer.Option(parser=size, metavar="SIZE", help="Memory for activations, such as 4GB; by default by device."),
     ],
     "threads": Annotated[
         int | None,

@@ -96,6 +96,8 @@ def evaluate(options: EvaluateOptions, progress: Progress | None = None) -> Eval
 class Job:
     """One call of `evaluate`, all its parts at hand."""
 
+    replacing: "Replacing | None" = None
+
     def __init__(self, options: EvaluateOptions, progress: Progress, writer: "Writer", run: StoredRun) -> None:
         from atlas.attribution import Budget
 
@@ -111,7 +113,6 @@ class Job:
         self.held = self._held()
         self.facts = self._facts()
         self.own = self._usable()
-        self.replacing: Replacing | None = None
         self.pool: list[int] = []
 
     def work(self) -> Evaluated:

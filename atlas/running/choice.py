@@ -1,5 +1,6 @@
 """Which model a job works with, and how it is loaded: what every command that loads one asks. Imports no torch."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -15,6 +16,20 @@ from atlas.store.runs import UNION, StoredRun, choose_runs, models_of, other_mod
 if TYPE_CHECKING:
     from atlas.models import LanguageModel, Position
     from atlas.store.reader import Reader
+
+BARE = 64
+"""The smallest size that may go without a unit, as megabytes: fewer are rather meant as gigabytes."""
+
+
+def megabytes(text: str) -> int:
+    """Return a size such as `4GB`, `500MB` or `500` in megabytes; raises UsageError for anything else."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(GB|MB|)\s*", text, re.IGNORECASE)
+    size = float(found[1]) * (1024 if found[2].upper() == "GB" else 1) if found else 0
+    if found and not found[2] and 0 < size < BARE:
+        raise UsageError(f"{text!r} has no unit: write {found[1]}GB, or {found[1]}MB for so few.")
+    if not 1 <= size < 1 << 31:
+        raise UsageError(f"{text!r} is not a size of at least 1 MB, at most 2 PB; write 4GB or 500MB.")
+    return int(size)
 
 
 @dataclass(frozen=True)

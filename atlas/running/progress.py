@@ -1,5 +1,9 @@
 """What a job tells while it runs; the command line shows it, a notebook may, the library never prints."""
 
+import logging
+
+log = logging.getLogger("atlas")
+
 
 class Progress:
     """Receiver of a job's progress, which this one lets pass; `start` says what is counted."""
@@ -24,3 +28,19 @@ class Progress:
 
     def finish(self) -> None:
         """Work has ended, well or not."""
+
+
+class LoggedProgress(Progress):
+    """Tells the log `atlas` of steps and choices as information, and of doubts as warnings."""
+
+    def step(self, text: str) -> None:
+        """A step has begun."""
+        log.info(text)
+
+    def chose(self, what: str) -> None:
+        """What nobody named was chosen."""
+        log.info(what)
+
+    def warn(self, text: str) -> None:
+        """Something speaks against what the job stands on."""
+        log.warning(text)

@@ -78,9 +78,8 @@ _MEANT: Mapping[str, Callable[[Reader, Any], object]] = {
 def facts_of(atlas: Reader, word: int | str) -> list[int]:
     """Return the facts whose id, or else whose subject, or else whose object is `word`, in any language.
 
-    Those that have it as written come before those that have it in another case.
-
-    Raises UsageError, with the names that are spelled most like it, if there are none.
+    Those that have it as written come before those that have it in another case. Raises UsageError, with the names
+    that are spelled most like it, if there are none.
     """
     text = str(word)
     number = int(text) if text.isascii() and text.isdigit() and len(text) <= 19 else None

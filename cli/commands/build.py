@@ -1,7 +1,5 @@
 """`atlas build`: the main job."""
 
-from collections.abc import Mapping
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -18,9 +16,8 @@ from ..options import DEFAULT_DB, DEMO, At, Db, Languages, Place, Relations, Ski
 from . import report as reporting
 
 if TYPE_CHECKING:
-    from atlas.building.job import BuildOptions
-    from atlas.building.ray import ClusterOptions
     from atlas.building.summary import Summary
+    from atlas.knockouts.job import KnockoutOptions
 
 
 class EngineName(StrEnum):
@@ -108,45 +105,28 @@ def build(
 
     What the atlas holds already is not computed again: after Ctrl-C or a crash, the same command goes on.
     """
-    from atlas.building.job import BuildOptions
-    from atlas.building.job import build as run_build
+    from atlas import jobs
     from atlas.building.plan import Shard
+    from atlas.knockouts.job import KnockoutOptions
 
     from ..output.progress import TerminalProgress
     from ..output.summary import show
 
-    (method,) = scorers.asked((method,), "build")
-    part = Shard() if shard is None else Shard.parse(shard)
-    if knockout and part.of > 1:
+    if knockout and shard is not None and Shard.parse(shard).of > 1:
         raise UsageError("A shard cannot be knocked out; merge all shards, then run `atlas knockout`.")
-    settings = {
-        "tolerance": tolerance,
-        "nodes": nodes,
-        "max_nodes": max_nodes,
-        "rule": rule,
-        "cuts": cuts,
-        "floor": floor,
-    }
-    options = BuildOptions(
-        **choice.given(),
-        dataset=dataset,
-        languages=split(languages),
-        relations=split(relations),
-        limit=limit,
-        sample_seed=sample_seed,
-        known=known,
-        skip_bad=skip_bad,
-        db=db,
-        shard=part,
-        cluster=_cluster(engine, ray_address, workers, gpus_per_worker, shards_to),
-        again=again,
-        settings={"method": method, "at": at.value, "seed": seed, **_given(settings)},
-    )
-    if options.is_default if twin is None else twin:
-        options = replace(options, twin=seed)
-    summary = run_build(options, TerminalProgress())
+    summary = jobs.build(
+        **choice.given(), dataset=dataset, languages=languages, relations=relations, limit=limit,
+        sample_seed=sample_seed, known=known, method=method, at=at.value, db=db, tolerance=tolerance, nodes=nodes,
+        max_nodes=max_nodes, rule=rule, cuts=cuts, floor=floor, seed=seed, shard=shard, engine=engine.value,
+        ray_address=ray_address, workers=workers, gpus_per_worker=gpus_per_worker, shards_to=shards_to,
+        skip_bad=skip_bad, twin=twin, again=again, progress=TerminalProgress(),
+    )  # fmt: skip
     if knockout and not summary.interrupted:
-        _knock_out(options, summary, method, seed, json=json)
+        options = KnockoutOptions(
+            **choice.given(), db=db, source=summary.method, run=summary.run, languages=split(languages),
+            relations=split(relations), seed=seed, at=at.value,
+        )  # fmt: skip
+        _knock_out(options, summary, json=json)
     else:
         show(summary, json=json)
     if report is not None and not summary.interrupted:
@@ -155,24 +135,8 @@ def build(
     end(summary)
 
 
-def _cluster(
-    engine: EngineName, address: str | None, workers: int | None, gpus: float | None, shards_to: str | None
-) -> "ClusterOptions | None":
-    """Return where Ray works, None for this process; raises UsageError for Ray's options without Ray."""
-    from atlas.building.ray import ClusterOptions
-
-    options = {"--ray-address": address, "--workers": workers, "--gpus-per-worker": gpus, "--shards-to": shards_to}
-    given = [name for name, value in options.items() if value is not None]
-    if engine is EngineName.ray:
-        return ClusterOptions(address, workers, gpus, shards_to)
-    if given:
-        raise UsageError(f"{given[0]} is for Ray workers alone; add --engine ray.")
-    return None
-
-
-def _knock_out(options: "BuildOptions", summary: "Summary", method: str, seed: int, *, json: bool) -> None:
+def _knock_out(options: "KnockoutOptions", summary: "Summary", *, json: bool) -> None:
     """Go on with the knock-outs of what was built, and show both summaries."""
-    from atlas.knockouts.job import KnockoutOptions
     from atlas.knockouts.job import knockout as run_knockout
 
     from ..output.progress import TerminalProgress
@@ -181,26 +145,10 @@ def _knock_out(options: "BuildOptions", summary: "Summary", method: str, seed: i
 
     if not json:
         show(summary, json=False)
-    found = run_knockout(
-        KnockoutOptions(
-            **options.given(),
-            db=options.db,
-            source=method,
-            run=summary.run,
-            languages=options.languages,
-            relations=options.relations,
-            seed=seed,
-            at=options.settings["at"],
-        ),
-        TerminalProgress(),
-    )
+    found = run_knockout(options, TerminalProgress())
     if json:
         show(summary, json=True, more={"knockout": values(found)})
     finish(found, show=not json, json=False)
-
-
-def _given(settings: Mapping[str, object]) -> dict[str, object]:
-    return {name: value for name, value in settings.items() if value is not None}
 
 
 def end(summary: "Summary") -> None:

@@ -11,7 +11,7 @@ import typer
 from atlas.errors import LimitError, UsageError
 
 from .. import diagnostics, prompt
-from ..options import DEFAULT_DB, Db, megabytes, writing
+from ..options import DEFAULT_DB, Db, size, writing
 from ..output.emit import STDOUT, Destination
 
 
@@ -33,7 +33,7 @@ def sql(
     memory: Annotated[
         int,
         typer.Option(
-            parser=megabytes, metavar="SIZE", help="Memory for the query, such as 4GB, and as much for its result."
+            parser=size, metavar="SIZE", help="Memory for the query, such as 4GB, and as much for its result."
         ),
     ] = "2GB",  # type: ignore[assignment]  # parsed as if it were typed
     timeout: Annotated[

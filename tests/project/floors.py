@@ -9,7 +9,7 @@ FLOORS = (
     ("attribution", "planted", "reports"),
     ("running",),
     ("building", "knockouts", "evaluation", "editing", "checking", "demo"),
-    ("exam", "doctor", "study"),
+    ("exam", "doctor", "study", "jobs"),
     ("cli",),
     ("__main__",),
 )

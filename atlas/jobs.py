@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypedDict, TypeVar, U
 from atlas import scorers
 from atlas.errors import UsageError
 from atlas.matching import option
-from atlas.running.choice import ModelChoice, OpenChoice, megabytes
+from atlas.running.choice import ModelChoice, OpenChoice, check_one, megabytes
 from atlas.running.progress import LoggedProgress, Progress
 from atlas.store.naming import IN_USE
 
@@ -109,8 +109,7 @@ def knockout(
     *, model: str | None = None, run: int | None = None, method: str | None = None, languages: Codes = None,
     relations: Codes = None, limit: int = 0, top: int = 20, max_order: int = 2, all_pairs: bool = False,
     control: bool = True, definition: str = IN_USE, at: Position = "query", replace: str | None = None,
-    db: Place = "atlas.duckdb", seed: int = 0,
-    progress: Progress | None = None, **loading: Unpack[Loading],
+    db: Place = "atlas.duckdb", seed: int = 0, progress: Progress | None = None, **loading: Unpack[Loading],
 ) -> KnockoutSummary:  # fmt: skip
     """Cut knowledge neurons, alone and together, and store what the answers lose; the command `atlas knockout`.
 
@@ -119,11 +118,11 @@ def knockout(
     """
     from atlas.knockouts import job
 
-    _one_run(run, model, method)
+    check_one(run, model, method)
     options = job.KnockoutOptions(
         model=model, db=Path(db), run=run, source=method, languages=names(languages), relations=names(relations),
-        limit=limit or None, top=top, max_order=max_order, all_pairs=all_pairs, control=control, definition=definition,
-        replace=replace, seed=seed, at=_at(at), **_of(loading),
+        limit=limit or None, top=top, max_order=max_order, all_pairs=all_pairs, control=control,
+        definition=definition, replace=replace, seed=seed, at=_at(at), **_of(loading),
     )  # fmt: skip
     return job.knockout(options, progress or LoggedProgress())
 
@@ -133,9 +132,8 @@ def edit(
     *, fact: str | None = None, object: str | None = None, relation: str | None = None, languages: Codes = None,
     batch: Place | None = None, neurons: str = "likn", least_languages: int | None = None, method: str = "fit",
     model: str | None = None, run: int | None = None, from_: str | None = None, at: Position | None = None,
-    definition: str = IN_USE,
-    save: Place | None = None, together: bool = False, force: bool = False, control: bool = False,
-    other_layers: bool = False, grow: bool = False, generate: int = 0, seed: int = 0,
+    definition: str = IN_USE, save: Place | None = None, together: bool = False, force: bool = False,
+    control: bool = False, other_layers: bool = False, grow: bool = False, generate: int = 0, seed: int = 0,
     steps: int | None = None, db: Place = "atlas.duckdb", progress: Progress | None = None, **loading: Unpack[Loading],
 ) -> list[Done]:  # fmt: skip
     """Change facts in a model's weights, in several languages at once; the command `atlas edit`.
@@ -145,7 +143,7 @@ def edit(
     """
     from atlas.editing import job
 
-    _one_run(run, model, from_)
+    check_one(run, model, from_)
     options = job.EditOptions(
         model=model, db=Path(db), run=run, source=from_, at=at and _at(at), definition=definition, neurons=neurons,
         least_languages=least_languages, force=force, together=together, save=None if save is None else Path(save),
@@ -164,8 +162,7 @@ def check(
     *, subject: str | None = None, relation: str | None = None, object: str | None = None, language: str | None = None,
     claims: Place | None = None, evaluate: bool = False, evidence: str = "dkn", model: str | None = None,
     run: int | None = None, method: str | None = None, languages: Codes = None, relations: Codes = None,
-    conditions: Codes = None,
-    limit: int = 0, templates: int = 2, definition: str = IN_USE, at: Position = "query",
+    conditions: Codes = None, limit: int = 0, templates: int = 2, definition: str = IN_USE, at: Position = "query",
     replace: str | None = None, db: Place = "atlas.duckdb", seed: int = 0, progress: Progress | None = None,
     **loading: Unpack[Loading],
 ) -> pa.Table:  # fmt: skip
@@ -180,8 +177,8 @@ def check(
     from atlas.checking.claims import Claim, read_claims
 
     progress = progress or LoggedProgress()
-    _one_run(run, model, method)
     asked_for_one_thing((subject, relation, object), claims, evaluate=evaluate)
+    check_one(run, model, method)
     options = job.CheckOptions(
         model=model, db=Path(db), run=run, source=method, definition=definition, replace=replace,
         templates=templates, seed=seed, at=_at(at), **_of(loading),
@@ -227,12 +224,6 @@ def asked_for_one_thing(claim: Sequence[str | None], claims: Place | None, *, ev
     some = any(part is not None for part in claim)
     if sum((some, claims is not None, evaluate)) != 1 or (some and not all(claim)):
         raise UsageError("Give a whole claim by --subject, --relation and --object, or --claims FILE, or --evaluate.")
-
-
-def _one_run(run: int | None, model: str | None, method: str | None) -> None:
-    """Raise UsageError for a run that is named beside what else would choose one."""
-    if run is not None and (model is not None or method is not None):
-        raise UsageError("--run names one run: leave out --model and --method.")
 
 
 def _of(loading: Loading) -> dict[str, Any]:

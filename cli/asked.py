@@ -2,8 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from atlas.errors import UsageError
-from atlas.running.choice import taken
+from atlas.running.choice import check_one, taken
 
 from . import diagnostics
 
@@ -48,9 +47,3 @@ def shown(opened: "Atlas", run: int | None, model: str | None, method: str | Non
     if said and found:
         diagnostics.note(said)
     return [each.run for each in found]
-
-
-def check_one(run: int | None, model: str | None, method: str | None) -> None:
-    """Raise UsageError for a run that is named beside what else would choose one."""
-    if run is not None and (model is not None or method is not None):
-        raise UsageError("--run names one run: leave out --model and --method.")

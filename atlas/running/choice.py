@@ -215,3 +215,9 @@ def taken(run: StoredRun, others: Sequence[str] = ()) -> str:
     """Return the sentence that says which run was taken where none was named, and which `others` are models."""
     beside = f", not of {', '.join(others)}" if others else ""
     return f"taken: {run.title}{beside}; `atlas runs` lists the others, `atlas use` or options choose one"
+
+
+def check_one(run: int | None, model: str | None, method: str | None) -> None:
+    """Raise UsageError for a run that is named beside what else would choose one."""
+    if run is not None and (model is not None or method is not None):
+        raise UsageError("--run names one run: leave out --model and --method.")

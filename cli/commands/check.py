@@ -6,11 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atlas.errors import UsageError
-from atlas.running.choice import OpenChoice
+from atlas.running.choice import OpenChoice, check_one
 
 from .. import diagnostics
-from ..asked import check_one
 from ..options import (
     DEFAULT_DB,
     IN_USE,
@@ -84,6 +82,7 @@ def check(
     the view fact_check_metrics has the numbers by language and relation, and across languages.
     """
     from atlas.checking.job import CheckOptions
+    from atlas.jobs import asked_for_one_thing
 
     check_one(run, choice.model, method)
     options = CheckOptions(
@@ -97,8 +96,7 @@ def check(
         seed=seed,
         at=at.value,
     )
-    one = (subject, relation, object_)
-    _check_usage(one, claims, evaluate=evaluate)
+    asked_for_one_thing((subject, relation, object_), claims, evaluate=evaluate)
     if evaluate:
         _evaluate(options, split(languages), split(relations), split(conditions), limit, to)
     elif claims is not None:
@@ -109,13 +107,6 @@ def check(
         from atlas.checking.claims import Claim
 
         _judge_one(options, Claim(str(subject), str(relation), str(object_), language), evidence, to)
-
-
-def _check_usage(one: tuple[str | None, ...], claims: Path | None, *, evaluate: bool) -> None:
-    """Raise UsageError unless exactly one kind of work is asked for."""
-    some, every = any(part is not None for part in one), all(one)
-    if sum((some, claims is not None, evaluate)) != 1 or (some and not every):
-        raise UsageError("Give a whole claim by --subject, --relation and --object, or --claims FILE, or --evaluate.")
 
 
 def _evaluate(

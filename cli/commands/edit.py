@@ -3,16 +3,14 @@
 import json as json_module
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from atlas.editing import METHODS
-from atlas.errors import UsageError
 from atlas.running.choice import OpenChoice
 
 from .. import diagnostics
-from ..asked import check_one
 from ..exits import ExitCode
 from ..options import (
     DEFAULT_DB,
@@ -26,14 +24,12 @@ from ..options import (
     Run,
     bounded,
     choosing_model,
-    split,
     writing,
 )
 from ..output.emit import STDOUT, Destination
 
 if TYPE_CHECKING:
     from atlas.editing.job import Done
-    from atlas.editing.requests import Request
 
 app = typer.Typer(
     help="Change a fact in a model's weights, in several languages at once.",
@@ -135,21 +131,17 @@ def edit(
     """
     if context.invoked_subcommand is not None:
         return
-    from atlas.editing.job import EditOptions, edit_facts
+    from atlas import jobs
 
     from ..output.progress import TerminalProgress
 
-    check_one(run, choice.model, from_)
-    settings: dict[str, Any] = {"method": method, "seed": seed, **({"steps": steps} if steps else {})}
-    options = EditOptions(
-        **choice.given(), db=db, run=run, source=from_, at=at and at.value, definition=definition,
-        neurons=neurons, least_languages=least_languages, force=force, together=together, save=save, control=control,
-        other_layers=other_layers, grow=grow, generate=generate, settings=settings,
+    done = jobs.edit(
+        **choice.given(), fact=fact, object=object_, relation=relation, languages=languages, batch=batch,
+        neurons=neurons, least_languages=least_languages, method=method, run=run, from_=from_,
+        at=None if at is None else at.value, definition=definition, save=save, together=together, force=force,
+        control=control, other_layers=other_layers, grow=grow, generate=generate, seed=seed, steps=steps,
+        db=db, progress=TerminalProgress(),
     )  # fmt: skip
-    requests = _requests(fact, object_, relation, split(languages), batch)
-    done = edit_facts(options, requests, TerminalProgress())
-    if len(done) == 1 and done[0].error is not None:
-        raise done[0].error
     _show(done, json=json)
     if save is not None and any(one.file for one in done):
         say = diagnostics.talk if json else print
@@ -240,18 +232,6 @@ def convert(
     print(diagnostics.visible(f"Wrote {converted.edits:,} edits to {out}"))
     for reason, count in converted.skipped.items():
         print(diagnostics.visible(f"  {count:,} left out: {reason}"))
-
-
-def _requests(
-    fact: str | None, object_: str | None, relation: str | None, languages: tuple[str, ...] | None, batch: Path | None
-) -> "list[Request]":
-    from atlas.editing.requests import Request, read_requests
-
-    if batch is not None and fact is None and object_ is None:
-        return read_requests(batch, languages)
-    if batch is not None or fact is None or object_ is None:
-        raise UsageError("Say what to edit: --fact and --object, or --batch and a file of edits.")
-    return [Request(fact, object_, languages=languages, relation=relation)]
 
 
 def _show(done: "Sequence[Done]", *, json: bool) -> None:

@@ -9,7 +9,6 @@ import typer
 from atlas.running.choice import OpenChoice
 
 from .. import diagnostics
-from ..asked import check_one
 from ..exits import ExitCode
 from ..options import (
     DEFAULT_DB,
@@ -25,7 +24,6 @@ from ..options import (
     Run,
     Source,
     choosing_model,
-    split,
 )
 
 if TYPE_CHECKING:
@@ -62,30 +60,16 @@ def knockout(
     zero for most; dkn_by_replace sets all side by side. What the atlas holds already is
     not measured again: after Ctrl-C or a crash, the same command goes on.
     """
-    from atlas.knockouts.job import KnockoutOptions
-    from atlas.knockouts.job import knockout as run_knockout
+    from atlas import jobs
 
     from ..output.progress import TerminalProgress
 
-    check_one(run, choice.model, method)
-    options = KnockoutOptions(
-        **choice.given(),
-        db=db,
-        run=run,
-        source=method,
-        languages=split(languages),
-        relations=split(relations),
-        limit=limit or None,
-        top=top,
-        max_order=max_order,
-        all_pairs=all_pairs,
-        control=control,
-        definition=definition,
-        replace=replace,
-        seed=seed,
-        at=at.value,
-    )
-    finish(run_knockout(options, TerminalProgress()), json=json)
+    found = jobs.knockout(
+        **choice.given(), db=db, run=run, method=method, languages=languages, relations=relations, limit=limit, top=top,
+        max_order=max_order, all_pairs=all_pairs, control=control,
+        definition=definition, replace=replace, seed=seed, at=at.value, progress=TerminalProgress(),
+    )  # fmt: skip
+    finish(found, json=json)
 
 
 def finish(summary: "KnockoutSummary", *, json: bool, show: bool = True) -> None:

@@ -4,9 +4,8 @@ from typing import Annotated
 
 import typer
 
-from atlas.running.choice import OpenChoice
+from atlas.running.choice import OpenChoice, check_one
 
-from ..asked import check_one
 from ..options import DEFAULT_DB, OPEN, Db, Run, RunMethod, choosing_model
 
 

@@ -19,12 +19,12 @@ FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["tutorial.md", "checking.md", "../README.md"])
+@pytest.mark.parametrize("page", ["tutorial.md", "checking.md", "python.md", "../README.md"])
 def test_the_tutorial_runs_as_written(page, shell, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names = {}
     blocks = BLOCK.findall((DOCS / page).read_text("utf-8"))
-    assert {kind for kind, _ in blocks} == {"console", "pycon"}
+    assert "pycon" in {kind for kind, _ in blocks}
     for kind, text in blocks:
         _console(shell, text) if kind == "console" else _python(page, text, names)
 

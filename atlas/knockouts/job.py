@@ -268,8 +268,11 @@ ORDER BY fact, language, min(place), layer, neuron
 
 _FOUND = """
 SELECT
-    (SELECT count(DISTINCT prompt.fact) FROM knockout JOIN prompt USING (prompt)
-     WHERE knockout.run = $run AND knockout.replace = $replace AND size >= 2)::BIGINT AS facts,
+    (SELECT count(DISTINCT fact) FROM (
+        SELECT prompt.fact FROM knockout JOIN prompt USING (prompt)
+        WHERE knockout.run = $run AND knockout.replace = $replace AND NOT control
+        GROUP BY prompt.fact, prompt HAVING count(*) >= 2
+     ))::BIGINT AS facts,
     (SELECT count(DISTINCT fact) FROM dkn_of(replaced(definition_of($definition, $run), $replace))
      WHERE run = $run) AS facts_with_dkn,
     (SELECT count(DISTINCT fact) FROM dkn_control_of(replaced(definition_of($definition, $run), $replace))

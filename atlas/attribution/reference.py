@@ -62,17 +62,28 @@ def reference_peel(model: LanguageModel, step: Step, rule: Rule) -> tuple[Tensor
     rounds, whole = torch.zeros_like(credit, dtype=torch.uint8), 0.0
     for number in range(1, peeling.ROUNDS + 1):
         with reference_cut(model, step, rounds > 0):
-            baseline = torch.stack(reference_baselines(model, step)).mean(0)
-            parts = [reference_scores(model, step, i, own, rule) for i, own in enumerate(baseline)]
-        scores, f = torch.stack([part[0] for part in parts]), parts[0][1]
-        whole = whole or f
-        noise, largest = peeling.NOISE * f * (1 - f), float(scores.max())
-        carrying = (scores > peeling.CUT * largest) & (scores > noise)
-        carrying &= f >= peeling.LOST * whole
+            words = torch.stack(reference_baselines(model, step))
+            scores, f = _mean_scores(model, step, words.mean(0, keepdim=True), rule)
+            whole = whole or f
+            carrying = _carrying(scores, f, whole)
+            if number == 1 and not carrying.any():
+                scores, f = _mean_scores(model, step, words, rule)
+                carrying = _carrying(scores, f, whole)
         new = carrying if number > 1 else torch.ones_like(carrying)
-        credit[new] = (f * scores / max(largest, peeling.CLEAR * noise))[new]
+        credit[new] = (f * scores / max(float(scores.max()), peeling.CLEAR * peeling.NOISE * f * (1 - f)))[new]
         rounds[carrying] = number
     return credit, rounds
+
+
+def _mean_scores(model: LanguageModel, step: Step, baselines: Tensor, rule: Rule) -> tuple[Tensor, float]:
+    """Return the mean over `baselines` `[word, layer, neuron]` of the scores `[layer, neuron]`, and F(w)."""
+    parts = [[reference_scores(model, step, i, own, rule) for i, own in enumerate(each)] for each in baselines]
+    return torch.stack([torch.stack([scores for scores, *_ in part]) for part in parts]).mean(0), parts[0][0][1]
+
+
+def _carrying(scores: Tensor, f: float, whole: float) -> Tensor:
+    noise = peeling.NOISE * f * (1 - f)
+    return (scores > peeling.CUT * scores.max()) & (scores > noise) & (f >= peeling.LOST * whole)
 
 
 @contextmanager

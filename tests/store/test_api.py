@@ -199,7 +199,8 @@ print("torch" in sys.modules, "transformers" in sys.modules)
 
 
 def test_public_names():
-    assert sorted(atlas.__all__) == ["Atlas", "Result", "Writer", "__version__", "open"]
+    jobs = ["build", "check", "edit", "evaluate", "knockout"]
+    assert sorted(atlas.__all__) == sorted(["Atlas", "Result", "Writer", "__version__", "open", *jobs])
     assert all(getattr(atlas, name) for name in atlas.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         atlas.nothing  # noqa: B018

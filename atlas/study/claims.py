@@ -12,9 +12,9 @@ FEWEST = 10
 """Facts below which nothing is said of a claim."""
 RULE = (
     "Every claim compares two numbers of the same fact, its own and a control's. The mean difference has a 95 % "
-    "interval, bootstrap over facts. The claim *holds* if the whole interval is above 0 and reaches the smallest "
-    "difference that counts, it *does not hold* if the whole interval is below that difference, and otherwise, or with "
-    f"fewer than {FEWEST} facts, it *cannot be said*."
+    "interval, bootstrap over facts. The claim holds if the whole interval is above 0 and reaches the smallest "
+    "difference that counts, it does not hold if the whole interval is below that difference, and otherwise, or with "
+    f"fewer than {FEWEST} facts, it cannot be said."
 )
 
 
@@ -48,6 +48,11 @@ class Finding:
     low: float | None = None
     high: float | None = None
     why: str = ""
+
+    @property
+    def bounded(self) -> bool:
+        """True if the difference has an interval; that of one fact has none."""
+        return self.low is not None and self.high is not None and isfinite(self.low) and isfinite(self.high)
 
 
 def judge(claim: Claim, rows: Sequence[Mapping[str, Any]], seed: int = 0) -> Finding:

@@ -83,7 +83,7 @@ def _sections(study: Study, opened: atlas.Atlas) -> Iterator[Section]:
 
 def _finding(found: Finding) -> list[str]:
     claim = found.claim
-    interval = f"{shown(found.difference)} [{shown(found.low)}, {shown(found.high)}]"
+    interval = shown(found.difference) + (f" [{shown(found.low)}, {shown(found.high)}]" if found.bounded else "")
     verdict = f"{found.verdict}: {found.why}" if found.why else found.verdict
     numbers = [shown(found.own), shown(found.control), "–" if found.difference is None else interval]
     compared = f"{claim.own} − {claim.control} ({claim.unit})"

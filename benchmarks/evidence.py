@@ -1,7 +1,7 @@
 """What the atlas finds where there is nothing, and whether it finds what is there (docs/evidence.md).
 
     python -m benchmarks.evidence make FOLDER [--seeds 10] [--models demo-mbert,demo-mgpt] [--planted 3]
-    python -m benchmarks.evidence ask FOLDER [--cases 3]
+    python -m benchmarks.evidence ask FOLDER [--cases 3] [--labels own,exchanged]
 
 `make` has each model and its untrained twins score the prompts of the same 60 facts under the default settings, and
 planted models those of circuits that are nothing but independent, each into an atlas of its own; one that is there is
@@ -98,11 +98,11 @@ def _score(path: Path, model: LanguageModel, facts: FactSet) -> None:
     part.rename(path)
 
 
-def ask(folder: Path, cases: int) -> list[Table]:
-    """Ask all atlases of `folder` for the first `cases`, and return the tables."""
+def ask(folder: Path, cases: int, asked: Sequence[str]) -> list[Table]:
+    """Ask all atlases of `folder` for the first `cases`, with the labels that are `asked`, and return the tables."""
     answers, names = {}, list(CASES)[:cases]
     for path in sorted(folder.glob("*.duckdb")):
-        for labels in ("own",) if "planted" in path.stem else ("own", "exchanged"):
+        for labels in ("own",) if "planted" in path.stem else asked:
             kept = path.with_name(f"{path.stem} {labels}.json")
             held: Answers = json.loads(kept.read_text("utf-8")) if kept.exists() else {}
             if not held.keys() >= set(names):
@@ -224,11 +224,12 @@ def main() -> None:
     parser.add_argument("--models", default="demo-mbert,demo-mgpt")
     parser.add_argument("--planted", type=int, default=3, help="planted models of each family")
     parser.add_argument("--cases", type=int, default=len(CASES), help="cases to ask; three keep `least`")
+    parser.add_argument("--labels", default="own,exchanged", help="whose labels are asked for")
     options = parser.parse_args()
     if options.what == "make":
         make(options.folder, options.models.split(","), options.seeds, options.planted)
         return
-    for table in ask(options.folder, options.cases):
+    for table in ask(options.folder, options.cases, options.labels.split(",")):
         print(table.text(), flush=True)
 
 

@@ -124,8 +124,7 @@ _ALL = (
         Column("text", "VARCHAR", "the sentence"),
         Column("held_out", "BOOLEAN", "true if kept for paraphrase tests and never attributed by default"),
         Column("ends_in_object", "BOOLEAN", "true if usable by causal models", source="METHOD 1"),
-        Column("kind", "VARCHAR", "stated: a sentence of the source; asked or asked-K: the sentence with its place "
-               "open, then the question for it, after K examples", source="METHOD 1"),
+        Column("kind", "VARCHAR", "stated: a sentence of the source, with the places of subject and object"),
     )),
     Table("prompt", "Prompts that some run has planned.", ("prompt",), (
         Column("prompt", "BIGINT", "hash of fact, template and labels"),

@@ -1,11 +1,18 @@
-"""Edits on other copies of a model: apply one from its file, undo one in a saved folder."""
+"""Edits on other copies of a model: apply one from its file, undo one in a saved folder, write one as an adapter."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save as serialised
+from torch import Tensor, nn
 
 import atlas
 from atlas import outputs
 from atlas.editing.applying import apply_edit, undo_edit
+from atlas.editing.columns import index_of, read_columns
 from atlas.editing.files import Edit, file_digest, load_edit
 from atlas.editing.job import save_model
 from atlas.editing.rows import Saved, is_noted, note, saved
@@ -15,24 +22,28 @@ from atlas.models.names import stack_of, with_stack
 from atlas.running.choice import OpenChoice
 
 _MOST_DIGITS = 19
+_TASKS = {"causal": "CAUSAL_LM", "infilling": "SEQ_2_SEQ_LM", "reading": "SEQ_2_SEQ_LM"}
 
 
-def apply_to_copy(db: Path, name: str, choice: OpenChoice, *, save: Path) -> None:
+def apply_to_copy(db: Path, name: str, choice: OpenChoice, *, save: Path, peft: bool = False) -> None:
     """Apply the edit `name` (number or file) to a model and write the result into the folder `save`.
 
-    The model is the one that the edit was made on, unless another is chosen.
+    The model is the one that the edit was made on, unless another is chosen. With `peft` the folder holds an adapter of
+    PEFT in place of the model, and the atlas is told of nothing.
 
     Raises ModelError for a model with other weights than those that the edit was made on, UsageError for a folder that
     is not empty.
     """
     edit = found_edit(db, name)
     what = Saved((edit.record.id,), "applied")
-    if not _is_to_be_noted(db, save, what):
+    if peft or not _is_to_be_noted(db, save, what):
         outputs.check_empty(save, "--save")
         copy = _load(choice, edit)
         apply_edit(copy, edit)
+        if peft:
+            return save_adapter(copy, edit, save)
         save_model(copy, save, what)
-    _note(db, what)
+    return _note(db, what)
 
 
 def undo_in_copy(db: Path, name: str, choice: OpenChoice, *, save: Path | None = None) -> str:
@@ -54,6 +65,29 @@ def undo_in_copy(db: Path, name: str, choice: OpenChoice, *, save: Path | None =
         save_model(copy, folder, what)
     _note(db, what)
     return copy.info.digest
+
+
+def save_adapter(edited: LanguageModel, edit: Edit, folder: Path) -> None:
+    """Write what `edit` changed in the model that has it into `folder`, as `PeftModel.from_pretrained` reads it.
+
+    It is LoRA, of the rank that the neurons make: A picks them, one a row, and B holds what was added to their columns.
+    Raises UsageError for a folder that is not empty, StoreError where the disk refuses.
+    """
+    after = read_columns(edited, index_of(edited, edit.neurons))
+    rank = max(len(own) for own in edit.index.values())
+    width = edited.info.neurons
+    weights: dict[str, Tensor] = {}
+    for layer, own in edit.index.items():
+        change = after[layer].cpu().float() - edit.before[layer].float()
+        down, up = torch.zeros(rank, width), torch.zeros(change.shape[1], rank)
+        down[torch.arange(len(own)), own] = 1
+        up[:, : len(own)] = change.T
+        name = f"base_model.model.{_path(edited, layer)}"
+        weights |= {f"{name}.lora_A.weight": down, f"{name}.lora_B.weight": up}
+    with outputs.own_folder(folder, "--save") as part:
+        text = json.dumps(_config(edited, edit, rank), indent=2) + "\n"
+        (part / "adapter_config.json").write_text(text, "utf-8")
+        (part / "adapter_model.safetensors").write_bytes(serialised(weights, {"format": "pt"}))
 
 
 def found_edit(db: Path, name: str) -> Edit:
@@ -96,3 +130,23 @@ def _note(db: Path, what: Saved) -> None:
     if db.exists():
         with atlas.open(db, "a") as writer:
             note(writer, what)
+
+
+def _path(model: LanguageModel, layer: int) -> str:
+    return f"{model.family.blocks}.{layer}.{model.family.down_projection}"
+
+
+def _config(model: LanguageModel, edit: Edit, rank: int) -> dict[str, Any]:
+    network: Any = model.model
+    return {
+        "peft_type": "LORA",
+        "task_type": _TASKS.get(model.kind),
+        "base_model_name_or_path": network.name_or_path,
+        "target_modules": [_path(model, layer) for layer in edit.index],
+        "r": rank,
+        "lora_alpha": rank,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "fan_in_fan_out": not isinstance(model.down_projection(min(edit.index)), nn.Linear),
+        "inference_mode": True,
+    }

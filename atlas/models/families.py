@@ -4,13 +4,16 @@ A neuron `(layer, neuron)` is one coordinate of the input of a block's feed-forw
 non-linearity, and after gating where there is a gate. A family is one row of `FAMILIES`.
 """
 
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from atlas.errors import ModelError
+from atlas.errors import ModelError, UsageError
+from atlas.ids import Neuron
+from atlas.matching import option
 from atlas.models.names import ENCODER
 from atlas.models.own_attention import OwnAttention, bloom, falcon, gpt_neo, gpt_neo_window, xglm
 
@@ -210,3 +213,45 @@ def _refuse_quantised(config: Any) -> None:
             f"The checkpoint is quantised ({getattr(method, 'value', method)}): gradients through rounded weights are "
             f"not exact and their value vectors cannot be edited; use the checkpoint that it was made from."
         )
+
+
+PACKAGES = ("transformer-lens", "pyvene")
+"""Other packages that can be told where neurons are."""
+_STACKS = {"infilling": "decoder_blocks", "reading": "encoder_blocks"}
+_NOT_IN_LENS = ("xlm-roberta", "camembert", "distilbert", "electra", "modernbert")
+_IN_PYVENE = ("gpt2", "gpt_neo", "gpt_neox", "llama", "mistral", "qwen2", "gemma", "gemma2")
+Layers = Mapping[int, Sequence[int]]
+
+
+def hooks(package: str, family: str, neurons: Iterable[Neuron]) -> dict[str, Any]:
+    """Return what tells `package`, one of PACKAGES, where `neurons` of a model of `family` are, as JSON values.
+
+    TransformerLens 4: `hooks`, a hook's name to the neurons in its last axis. pyvene 0.1.8: `representations` for an
+    IntervenableConfig, and `subspaces`, the neurons of each. Both name the down-projection's input; pyvene's own
+    `mlp_activation` is, in a gated network, what stands before the product. Raises UsageError for another package,
+    and for a family whose models the package does not take.
+    """
+    package, row = option("--hooks", package, PACKAGES), FAMILIES[family]
+    layers: dict[int, list[int]] = defaultdict(list)
+    for layer, neuron in sorted(set(neurons)):
+        layers[layer].append(neuron)
+    return _transformer_lens(row, layers) if package == PACKAGES[0] else _pyvene(row, layers)
+
+
+def _transformer_lens(family: Family, layers: Layers) -> dict[str, Any]:
+    if family.name in _NOT_IN_LENS:
+        raise UsageError(f"TransformerLens takes no models of family {family.name!r}; no hook of its can be named.")
+    stack = _STACKS.get(family.kind, "blocks")
+    return {"hooks": {f"{stack}.{layer}.mlp.hook_post": own for layer, own in layers.items()}}
+
+
+def _pyvene(family: Family, layers: Layers) -> dict[str, Any]:
+    if family.name not in _IN_PYVENE:
+        raise UsageError(
+            f"pyvene takes no models of family {family.name!r}, only {', '.join(_IN_PYVENE)}; "
+            f"--hooks {PACKAGES[0]} may name them."
+        )
+    path = f"{family.blocks}[{{}}].{family.down_projection}.input"
+    named = [{"layer": layer, "component": path.format(layer), "unit": "pos", "max_number_of_units": 1}
+             for layer in layers]  # fmt: skip
+    return {"representations": named, "subspaces": list(layers.values())}

@@ -188,13 +188,16 @@ def apply(
     name: EditName,
     save: Annotated[Path, typer.Option(help="Folder for the changed model; new or empty.", metavar="FOLDER")],
     choice: Annotated[OpenChoice, "Model to change; by default the one it was made on."] = OPEN,
+    peft: Annotated[
+        bool, typer.Option("--peft", help="Write an adapter of PEFT (LoRA) in place of the whole model.")
+    ] = False,
     db: Db = DEFAULT_DB,
 ) -> None:
-    """Apply an edit to another copy of the model that it was made on."""
+    """Apply an edit to another copy of the model that it was made on, or write it as a PEFT adapter."""
     from atlas.editing.copies import apply_to_copy
 
-    apply_to_copy(db, name, choice, save=save)
-    print(diagnostics.visible(f"The edited model is {save}"))
+    apply_to_copy(db, name, choice, save=save, peft=peft)
+    print(diagnostics.visible(f"The {'adapter' if peft else 'edited model'} is {save}"))
 
 
 @app.command(context_settings=HELP)

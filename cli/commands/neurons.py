@@ -13,6 +13,7 @@ from ..asked import choose
 from ..options import DEFAULT_DB, IN_USE, Db, Definition, OldName, Rows, Run, RunMethod, RunModel, split, writing
 from ..output.carried import COLUMNS, SPARE, headline, named
 from ..output.emit import STDOUT, Destination
+from ..output.hooks import Package, check_hooks, write_hooks
 
 if TYPE_CHECKING:
     from atlas import Atlas, Result
@@ -50,6 +51,9 @@ def neurons(
     tau: Annotated[
         float | None, typer.Option(help="Share of a prompt's largest score, in place of the definition's.")
     ] = None,
+    hooks: Annotated[
+        Package | None, typer.Option(help="Write where they are as JSON for this package, to cut or change them there.")
+    ] = None,
     limit: Rows = 20,
     to: Destination = STDOUT,
 ) -> None:
@@ -69,11 +73,13 @@ def neurons(
     of_neurons = _place(layer, neuron)
     common: dict[str, Any] = {"definition": definition, "limit": limit + 1 if limit else None}
     _check(what, of_facts, of_neurons, likn=likn, tau=tau)
+    if hooks is not None:
+        check_hooks(to)
     with atlas.open(db) as opened:
         said = choose(opened, run, model, method)
         if what is not None:
             found = _carried(opened, what, of_facts["relation"], common | {"limit": None})
-            if to.for_eyes:
+            if to.for_eyes and hooks is None:
                 headline(opened, found, named_neuron(what))
         elif likn:
             found = opened.likn(fact=fact, relation=of_facts["relation"], tau=tau, **common)
@@ -83,7 +89,10 @@ def neurons(
             found = opened.neurons(layer=of_neurons["layer"], neuron=of_neurons["neuron"], **common)
         if said:
             diagnostics.note(said)
-        to.write(named(opened, found.to_arrow()), COLUMNS, limit, SPARE)
+        if hooks is not None:
+            write_hooks(opened, found.to_arrow(), hooks, limit, to)
+        else:
+            to.write(named(opened, found.to_arrow()), COLUMNS, limit, SPARE)
 
 
 def _carried(opened: "Atlas", what: str, relation: tuple[str, ...] | None, common: dict[str, Any]) -> "Result":

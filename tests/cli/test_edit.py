@@ -124,6 +124,11 @@ def test_a_model_in_another_number_type_is_edited(edit, db):
 def test_an_edit_is_applied_to_a_copy_and_refused_elsewhere(edit, shell, db, tmp_path):
     assert edit(*FRANCE, "--save", tmp_path / "edited").code == 0
     (file,) = db.with_name("atlas.edits").iterdir()
+    done = shell("edit", "apply", file, "--save", tmp_path / "adapter", "--peft", "--db", db)
+    assert (done.code, done.out) == (0, f"The adapter is {tmp_path / 'adapter'}\n"), done.err
+    assert {"adapter_config.json", "adapter_model.safetensors"} <= {
+        path.name for path in (tmp_path / "adapter").iterdir()
+    }
     done = shell("edit", "apply", file, "--save", tmp_path / "copy", "--db", db)
     assert done.code == 0, done.err
     edited = weights(tmp_path / "edited")

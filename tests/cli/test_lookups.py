@@ -45,6 +45,38 @@ def test_neurons_of_the_atlas_and_of_a_fact(built, shell, db):
     assert {(r["layer"], r["neuron"]) for r in shared} <= {(r["layer"], r["neuron"]) for r in of_france}
 
 
+def test_neurons_are_told_to_another_package(built, shell, db, tmp_path):
+    rows = _rows(shell("neurons", "France", "--db", db, "--json", "--limit", 0))
+    found = {(row["layer"], row["neuron"]) for row in rows}
+    ended = shell("neurons", "France", "--hooks", "transformer-lens", "--db", db, "--limit", 0)
+    told = json.loads(ended.out)
+    assert (told["family"], told["position"], told["model"]) == ("bert", "query", rows[0]["model"])
+    assert {(f"blocks.{layer}.mlp.hook_post", neuron) for layer, neuron in found} == {
+        (name, neuron) for name, own in told["hooks"].items() for neuron in own
+    }
+    place = tmp_path / "hooks.json"
+    one = shell("neurons", "France", "--hooks", "transformer-lens", "--db", db, "--limit", 1, "--output", place)
+    assert "the first 1 rows" in one.err
+    assert json.loads(place.read_text("utf-8"))["hooks"] == {
+        f"blocks.{rows[0]['layer']}.mlp.hook_post": [rows[0]["neuron"]]
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (("--hooks", "pyvene"), 2, "pyvene takes no models of family 'bert'"),
+        (("--hooks", "pyvene", "--format", "csv"), 2, "--hooks writes JSON of its own"),
+        (("--hooks", "pyveen"), 2, "pyveen"),
+        (("--hooks", "transformer-lens", "--relations", "P38"), 2, "No neuron fits"),
+    ],
+)
+def test_what_no_package_can_be_told_is_refused(built, shell, db, words, code, said):
+    ended = shell("neurons", "France", *words, "--db", db)
+    assert (ended.code, ended.out) == (code, "")
+    assert said in ended.err
+
+
 def test_another_tau_is_another_query(built, shell, db):
     counts = [
         len(_rows(shell("neurons", "--fact", "France", "--tau", tau, "--db", db, "--json", "--limit", 0)))

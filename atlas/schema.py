@@ -151,7 +151,7 @@ _ALL = (
         _MODEL,
         Column("method", "VARCHAR", "scorer", source="METHOD 2"),
         Column("settings", "VARCHAR", "settings as a JSON object; `floor` is the share of the maximum kept, "
-               "`tokenizer` the digest of the tokenizer; old runs do not name it"),
+               "`tokenizer` and `config` digests of what the model's are; old runs do not name them"),
         Column("seed", "BIGINT", "seed of everything random"),
         Column("versions", "VARCHAR", "versions of the packages that made the rows, a JSON object; `unusable` those "
                "that last tried its unusable prompts, if they are others"),

@@ -8,6 +8,7 @@ file holds are not made again, and `--seconds` breaks off after so many. Model a
 """
 
 import argparse
+import hashlib
 import os
 import random
 import shutil
@@ -19,11 +20,15 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import atlas
+from atlas.errors import AtlasError
 
 from . import forks
 from .forks import Recorded
-from .kills import content, copied, fresh, run, tree
+from .kills import both, content, copied, fresh, run, tree
 from .small import make_model
+
+Left = tuple[str, str]
+"""What a command leaves, and what that means."""
 
 
 @dataclass(frozen=True)
@@ -33,14 +38,41 @@ class Case:
     files: str
     words: str
     result: Callable[[Path], str]
+    meaning: Callable[[Path], str] | None = None
+    """What decides where the result is another one."""
+
+
+def views(name: str) -> Callable[[Path], str]:
+    """Return what tells the rows of all views of the atlas `name` of a folder."""
+
+    def of(folder: Path) -> str:
+        with atlas.open(folder / name) as opened:
+            names = opened.sql("SELECT view_name FROM duckdb_views() WHERE NOT internal ORDER BY ALL").to_pydict()
+            rows = (sorted(map(repr, opened.sql(f'FROM "{view}"').to_pylist())) for view in names["view_name"])
+            return hashlib.sha256(repr(list(rows)).encode()).hexdigest()
+
+    return of
+
+
+def rows(folder: Path) -> str:
+    """Return what tells the rows that a build with the saved model makes, which lie in an atlas of their own."""
+    try:
+        run("build --db judged.duckdb --model edited --dataset facts", folder)
+    except RuntimeError as error:
+        return str(error)
+    return content("judged.duckdb")(folder)
 
 
 APPLY = "edit apply {edit} --db start.duckdb --model model --save edited"
 CASES: Mapping[str, Case] = {
-    "atlas": Case("start.duckdb", "merge start.duckdb --into into.duckdb", content("into.duckdb")),
+    "atlas": Case(
+        "start.duckdb",
+        "merge start.duckdb --into into.duckdb",
+        both(content("into.duckdb"), views("start.duckdb")),
+    ),
     "export": Case("out/**/*", "import --parquet out --db into.duckdb", content("into.duckdb")),
-    "edit": Case("start.edits/*", APPLY, tree("edited")),
-    "model": Case("model/*", APPLY, tree("edited", "model.safetensors", "config.json")),
+    "edit": Case("start.edits/*", APPLY, tree("edited"), rows),
+    "model": Case("model/*", APPLY, tree("edited"), rows),
 }
 
 
@@ -70,7 +102,7 @@ def prepare(folder: Path) -> dict[str, str]:
         return {"edit": str(opened.sql("SELECT edit FROM edit")["edit"][0].as_py())}
 
 
-def trial(case: Case, words: str, start: Path, wanted: str, pick: random.Random) -> str:
+def trial(case: Case, words: str, start: Path, wanted: Left, pick: random.Random) -> str:
     """Damage one file, use it, and return what became of it."""
     folder = fresh(start)
     path = pick.choice(sorted(each for each in folder.glob(case.files) if each.is_file() and each.stat().st_size))
@@ -78,18 +110,29 @@ def trial(case: Case, words: str, start: Path, wanted: str, pick: random.Random)
     path.write_bytes(damaged(before, pick))
     if path.read_bytes() == before:
         return "equal"
-    code, err, left = forks.asked(partial(used, case, words, folder))
+    code, err, left, meaning = forks.asked(partial(used, case, words, folder, wanted))
     if "unexpected" in err or "Traceback" in err or code not in (0, 1, 2):
         return f"traceback: {path.name}: {err.strip()}"
     if code:
         return "told" if err.count("error: ") == 1 else f"not told in one sentence: {path.name}: {err}"
-    return "equal" if left == wanted else f"silent: {path.name}"
+    if left == wanted[0]:
+        return "equal"
+    return "harmless" if meaning and meaning == wanted[1] else f"silent: {path.name}: {meaning[:200]}"
 
 
-def used(case: Case, words: str, folder: Path) -> tuple[int, str, str]:
-    """Run the command of a case in this process; return its exit code, what stood on stderr and what it left."""
+def used(case: Case, words: str, folder: Path, wanted: Left | None = None) -> tuple[int, str, str, str]:
+    """Run the command of a case in this process; return its exit code, what stood on stderr, what it left and, where
+    that is not what is `wanted`, what it means.
+    """
     code, err = forks.ran(words, folder)
-    return code, err, "" if code else case.result(folder)
+    if code:
+        return code, err, "", ""
+    try:
+        left = case.result(folder)
+        other = case.meaning is not None and (wanted is None or left != wanted[0])
+        return 0, err, left, case.meaning(folder) if case.meaning and other else ""
+    except AtlasError as error:
+        return 1, f"error: {error}", "", ""
 
 
 def main() -> None:
@@ -118,13 +161,13 @@ def _all(options: argparse.Namespace, start: Path, known: Mapping[str, str], fou
     end = time.monotonic() + options.seconds
     for name in options.of.split(","):
         case, words, folder = CASES[name], CASES[name].words.format(**known), fresh(start)
-        code, err, wanted = forks.asked(partial(used, case, words, folder))
+        code, err, *wanted = forks.asked(partial(used, case, words, folder))
         if code:
             raise SystemExit(f"{name} fails undamaged: {err}")
         for each in range(options.damages // len(CASES)):
             if (name, options.seed, each) not in found.trials and time.monotonic() < end:
                 pick = random.Random(f"{options.seed} {name} {each}")
-                found.add(name, options.seed, each, trial(case, words, start, wanted, pick))
+                found.add(name, options.seed, each, trial(case, words, start, (wanted[0], wanted[1]), pick))
     shutil.rmtree(start.with_name("work"), ignore_errors=True)
 
 

@@ -16,11 +16,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-GOOD = ("equal", "done", "untouched", "told")
+GOOD = ("equal", "done", "untouched", "told", "harmless")
 """What may become of a trial."""
 NOT_ENDED = 999
 """In place of an exit code: had to be killed."""
-_WATCHED = ("store", "building", "evaluation", "checking", "knockout", "editing", "reports", "running", "outputs.py")
+_WATCHED = ("store", "building", "evaluation", "checking", "knockouts", "editing", "reports", "running", "outputs.py")
 _OURS = {"atlas", "torch", "transformers", "duckdb", "pyarrow", "altair", "alembic", "sqlalchemy", "duckdb_engine"}
 
 

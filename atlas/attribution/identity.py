@@ -1,28 +1,37 @@
 """What makes a run the same run, and what is written down beside it."""
 
+from collections.abc import Mapping
 from importlib.metadata import version
 from platform import python_version
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from atlas.attribution import Settings
 
 PACKAGES = ("neuron-atlas", "torch", "transformers", "tokenizers", "numpy")
+TRAITS = ("tokenizer", "config")
+"""Digests of what decides the rows beside the weights, in the settings of runs; see `atlas.models.traits`."""
+ADDED = ("dtype", "norm", "idle", *TRAITS)
+"""What the settings of a stored run name that no setting of a scorer is."""
 _OWN_COLUMNS = {"method", "seed"}
 _FROM_ZERO = ("kn", "joint")
 
 
-def identity(settings: "Settings", dtype: str, family: str = "", tokenizer: str = "") -> dict[str, object]:
+def identity(
+    settings: "Settings", dtype: str, family: str = "", traits: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, object]:
     """Return the settings that a run's id hangs on: all but method and seed, which have their own columns.
 
-    The number type and the digest of the tokenizer are in; the memory budget and the device, which shape the work and
-    not what is measured, are not. Of a `family` with a norm behind the down-projection, that scorers from zero hold it
-    is in, of `peel` that an idle first round goes word by word. The position is named where it is not the query.
+    The number type and the `traits`, digests of the tokenizer and the configuration, are in; the memory budget and the
+    device, which shape the work and not what is measured, are not. Of a `family` with a norm behind the
+    down-projection, that scorers from zero hold it is in, of `peel` that an idle first round goes word by word. The
+    position is named where it is not the query.
     """
     from atlas.models.families import FAMILIES
 
     held = settings.method in _FROM_ZERO and family in FAMILIES and FAMILIES[family].norm
-    more = ({"norm": "held"} if held else {}) | ({"tokenizer": tokenizer} if tokenizer else {})
+    more = ({"norm": "held"} if held else {}) | dict(traits)
     more |= {"idle": "by word"} if settings.method == "peel" else {}
     own = settings.model_dump(mode="json", exclude=_OWN_COLUMNS | ({"at"} if settings.at == "query" else set()))
     return {**own, "dtype": dtype, **more}

@@ -28,16 +28,25 @@ Tables = Mapping[str, "pa.Table"]
 
 @dataclass(frozen=True)
 class Twin:
-    """The untrained twin of `model` (a name) with the weights `digest`, its own drawn from `seed`."""
+    """The untrained twin of `model` (a name) with the weights `digest` and `traits`, its own drawn from `seed`."""
 
     model: str
     digest: str
     seed: int
+    traits: Mapping[str, str]
 
     def of(self, model: "LanguageModel") -> "LanguageModel":
-        """Return the twin of the loaded `model`; raises ModelError for other weights, see `untrained`."""
+        """Return the twin of the loaded `model`; raises ModelError for another model, see `untrained`."""
+        from atlas.models.traits import traits
         from atlas.models.twin import untrained
 
+        own = traits(model)
+        for name, then in self.traits.items():
+            if own[name] != then:
+                raise ModelError(
+                    f"Model {self.model!r} has another {name} ({own[name]}) than that of the run ({then}) that its "
+                    "twin would stand beside; run `atlas build` with this model first."
+                )
         if model.info.digest != self.digest:
             raise ModelError(
                 f"Model {self.model!r} has other weights ({model.info.digest}) than those of the run ({self.digest}) "
@@ -63,7 +72,7 @@ class Workbench:
     """What a worker works with; equal for all workers of a build."""
 
     info: "ModelInfo"
-    tokenizer: str
+    traits: Mapping[str, str]
     device: str
     versions: Mapping[str, str]
 
@@ -83,10 +92,10 @@ class Worker:
     @cached_property
     def workbench(self) -> Workbench:
         """What this worker works with."""
-        from atlas.models.tokenizer_settings import tokenizer_digest
+        from atlas.models.traits import traits
 
-        device, spelled = self.model.device, tokenizer_digest(self.model.tokenizer)
-        return Workbench(self.model.info, spelled, device.type, versions(str(device)))
+        device = self.model.device
+        return Workbench(self.model.info, traits(self.model), device.type, versions(str(device)))
 
     def compute(self, run: int, prompts: Sequence[Prompt]) -> Any:
         """Attribute one batch and return its rows."""
@@ -119,6 +128,12 @@ class Worker:
         from atlas.engine.label_tokens import answer_tokens
 
         return answer_tokens(self.model, prompts)
+
+    def probabilities(self, prompts: Sequence[Prompt]) -> list[float]:
+        """Return the probabilities of the answers of `prompts`; raises ModelError for one that cannot be used."""
+        from atlas.engine.answers import probabilities
+
+        return probabilities(self.model, prompts, self._budget)
 
     def left_over(self, run: int, done: set[int]) -> Iterable[Tables]:
         """Return rows that an earlier call computed and did not load: none, as this process loads what it computes."""

@@ -20,7 +20,7 @@ from atlas.building.summary import Summary
 from atlas.errors import AtlasError, UsageError
 from atlas.running.choice import ModelChoice
 from atlas.running.progress import Progress
-from atlas.running.scores import Speller, begin_run
+from atlas.running.scores import AtHand, begin_run
 from atlas.running.settings import checked
 from atlas.running.stopping import orderly_stop
 from atlas.running.work import Batch
@@ -109,7 +109,7 @@ def build(options: BuildOptions, progress: Progress | None = None) -> Summary:
         summary = job.summary(started)
         if options.twin is None or summary.interrupted:
             return summary
-        twin = Twin(workbench.info.name, workbench.info.digest, options.twin)
+        twin = Twin(workbench.info.name, workbench.info.digest, options.twin, workbench.traits)
         return replace(summary, twin=build_twin(options, progress, plan, writer, settings, run, twin))
 
 
@@ -286,5 +286,5 @@ def _start(options: BuildOptions, writer: "Writer", plan: Plan, settings: "Setti
 def _begun(writer: "Writer", settings: "Settings", dtype: str, workers: Worker | Cluster, *twin: int) -> int:
     """Return the run that the workers fill, or that of a `twin`, its original and its seed."""
     bench = workers.workbench
-    speller = Speller(bench.tokenizer, workers.answers)
-    return begin_run(writer, bench.info, settings, dtype, bench.versions, speller, *twin)
+    at_hand = AtHand(bench.traits, workers.answers, workers.probabilities)
+    return begin_run(writer, bench.info, settings, dtype, bench.versions, at_hand, *twin)

@@ -143,6 +143,10 @@ class Cluster:
         """Let one worker spell the answers of some prompts."""
         return self._ray.get(self._actors[0].answers.remote(prompts))  # type: ignore[no-any-return]
 
+    def probabilities(self, prompts: Sequence[Prompt]) -> list[float]:
+        """Let one worker say how probable the answers of some prompts are."""
+        return self._ray.get(self._actors[0].probabilities.remote(prompts))  # type: ignore[no-any-return]
+
     def _connect(self) -> None:
         common = {"log_to_driver": False, "logging_level": logging.ERROR, "ignore_reinit_error": False}
         address = self._options.address
@@ -290,8 +294,9 @@ def _cause(error: Any, doing: str) -> BaseException:
 def _difference(one: Workbench, other: Workbench) -> str:
     if one.info != other.info:
         return f"model {one.info.name} has weights {one.info.digest} and {other.info.digest}"
-    if one.tokenizer != other.tokenizer:
-        return f"model {one.info.name} has tokenizers {one.tokenizer} and {other.tokenizer}"
+    for name in one.traits:
+        if one.traits[name] != other.traits[name]:
+            return f"model {one.info.name} has {name} {one.traits[name]} and {other.traits[name]}"
     for name in one.versions:
         if one.versions[name] != other.versions[name]:
             return f"{name} {one.versions[name]} and {other.versions[name]}"

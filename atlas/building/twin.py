@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import atlas
+from atlas.attribution.identity import ADDED, TRAITS
 from atlas.building.computing import Twin
 from atlas.building.job import BuildOptions, build_twin, settings_of
 from atlas.building.plan import Plan
@@ -38,14 +39,13 @@ def twin(options: TwinOptions, progress: Progress | None = None) -> Summary:
         tell(writer, run, options, progress)
         building = _as_built(options, run)
         plan = Plan(stored_facts(writer), writer.done_prompts(run.run))
-        wanted = Twin(run.name, run.digest, options.seed)
+        stored = stored_settings(run)
+        wanted = Twin(run.name, run.digest, options.seed, {name: stored[name] for name in TRAITS if name in stored})
         return build_twin(building, progress, plan, writer, settings_of(building, progress), run.run, wanted)
 
 
 def _as_built(options: TwinOptions, run: StoredRun) -> BuildOptions:
     """Return the options with which `run` is built."""
-    settings = {
-        name: value for name, value in stored_settings(run).items() if name not in ("dtype", "norm", "tokenizer")
-    }
+    settings = {name: value for name, value in stored_settings(run).items() if name not in ADDED}
     choice = named(OpenChoice(**options.given()), run).filled()
     return BuildOptions(**choice.given(), db=options.db, settings={**settings, "method": run.method, "seed": run.seed})

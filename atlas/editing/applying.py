@@ -10,15 +10,17 @@ from atlas.editing.columns import Columns, Index, index_of, read_columns, shifte
 from atlas.editing.files import Edit
 from atlas.errors import ModelError
 from atlas.models import LanguageModel
+from atlas.models.traits import traits
 
 
 def apply_edit(model: LanguageModel, edit: Edit) -> None:
     """Change the model's columns as the edit says; afterwards `model.info.digest` is that of the changed weights.
 
-    Raises ModelError for a model whose weights are not those that the edit was made on, and for an edit that does not
-    lead to the weights that it says; nothing is changed then.
+    Raises ModelError for a model whose weights, tokenizer or configuration are not those that the edit was made on,
+    and for an edit that does not lead to the weights that it says; nothing is changed then.
     """
     record = edit.record
+    _check_traits(model, edit)
     if model.info.digest != record.digest:
         raise ModelError(
             f"The edit was made on weights {record.digest} ({record.model}), and {model.info.name!r} has weights "
@@ -40,8 +42,10 @@ def apply_edit(model: LanguageModel, edit: Edit) -> None:
 def undo_edit(model: LanguageModel, edit: Edit) -> None:
     """Put the columns back as they were before the edit, to the bit.
 
-    Raises ModelError if they are not as the edit left them: it was never applied, or a later edit changed them too.
+    Raises ModelError if they are not as the edit left them: it was never applied, or a later edit changed them too; and
+    for a model of another tokenizer or configuration.
     """
+    _check_traits(model, edit)
     index = index_of(model, edit.neurons)
     now = read_columns(model, index)
     if all(now[layer].dtype == own.dtype and torch.equal(now[layer].cpu(), own) for layer, own in edit.before.items()):
@@ -81,6 +85,17 @@ def edited(model: LanguageModel, edit: Edit) -> Iterator[LanguageModel]:
     finally:
         write_columns(model, index_of(model, edit.neurons), edit.before)
         model.info = replace(model.info, digest=digest)
+
+
+def _check_traits(model: LanguageModel, edit: Edit) -> None:
+    """Raise ModelError unless what decides a model's answers beside its weights is what it was for the edit."""
+    own = traits(model) if edit.record.traits else {}
+    for name, then in edit.record.traits.items():
+        if own.get(name) != then:
+            raise ModelError(
+                f"The edit was made on a model with another {name} ({then}) than that of {model.info.name!r} "
+                f"({own.get(name)}); put its files back as they were. Nothing was changed."
+            )
 
 
 def _expect(found: Columns, wanted: Columns, model: LanguageModel, what: str) -> None:

@@ -7,7 +7,7 @@ they were, exactly) and `l.delta` (what was added), and one metadata entry, `edi
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,8 @@ class EditRecord:
     """What an edit is: `digest` and `digest_after` are those of the model's weights before and after it.
 
     `object` and `old_object` are keys, `labels` the new object's name by language; `source` says where the neurons
-    come from, `run` which run found them.
+    come from, `run` which run found them. `traits` are digests of the model's tokenizer and configuration, see
+    `atlas.models.traits`; edits of before name none.
     """
 
     model: str
@@ -48,12 +49,14 @@ class EditRecord:
     source: str
     run: int | None
     settings: Mapping[str, Any]
+    traits: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def id(self) -> int:
-        """Content hash of model, fact, new object, languages, method, source and settings."""
+        """Content hash of model, fact, new object, languages, method, source, settings and, where named, traits."""
         parts = (self.digest, self.fact, self.object, list(self.languages), self.method, self.source)
-        return stable_id("edit", *parts, dict(self.labels), dict(self.settings))
+        more = [dict(self.traits)] if self.traits else []
+        return stable_id("edit", *parts, dict(self.labels), dict(self.settings), *more)
 
 
 @dataclass(frozen=True, slots=True)

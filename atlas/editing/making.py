@@ -19,6 +19,7 @@ from atlas.engine.answers import Case, Measured, measure
 from atlas.engine.batches import Budget
 from atlas.errors import UsageError
 from atlas.models import LanguageModel
+from atlas.models.traits import traits
 from atlas.store.stored import Prompts
 
 
@@ -123,6 +124,7 @@ def _edit(
         source=choice.source,
         run=run,
         settings=settings.model_dump(mode="json"),
+        traits=traits(model),
     )
     cpu = [{layer: tensor.cpu() for layer, tensor in part.items()} for part in (index, before, delta)]
     return Edit(record, *cpu)

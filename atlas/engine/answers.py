@@ -96,6 +96,11 @@ def measure(
     return [_joined(readings) for readings in found]
 
 
+def probabilities(model: LanguageModel, prompts: Sequence[Prompt], budget: Budget | int | None = None) -> list[float]:
+    """Return the probability of each prompt's answer; raises what `measure` raises."""
+    return [said.probability for said in measure(model, [Case(prompt) for prompt in prompts], budget=budget)]
+
+
 def usable(model: LanguageModel, prompts: Sequence[Prompt], at: Position = "query") -> list[Prompt]:
     """Return the prompts that the model can use (METHOD 1), in order."""
     return [prompt for prompt in prompts if reason(model, prompt, at) is None]

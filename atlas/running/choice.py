@@ -177,27 +177,26 @@ def runs_of(atlas: "Reader", options: NeuronsChoice, model: "LanguageModel", met
 
     Raises UsageError where there is none, ModelError for a run of other weights than those of `model`.
     """
-    from atlas.models.tokenizer_settings import tokenizer_digest
+    from atlas.models.traits import traits
 
     if options.run is None:
-        own = tokenizer_digest(model.tokenizer)
-        return choose_runs(atlas, model.info.id, str(options.model), method, options.at, own)
+        return choose_runs(atlas, model.info.id, str(options.model), method, options.at, traits(model))
     run = stored_run(atlas, run=options.run)
     check_weights(model, run)
     return [run.run]
 
 
 def check_weights(model: "LanguageModel", run: StoredRun) -> None:
-    """Raise ModelError for a model with other weights, or another tokenizer, than `run` was made with."""
-    from atlas.models.tokenizer_settings import tokenizer_digest
+    """Raise ModelError for a model with other weights, tokenizer or configuration than `run` was made with."""
+    from atlas.models.traits import traits
 
-    own = tokenizer_digest(model.tokenizer)
-    spelled = stored_settings(run).get("tokenizer", own)
-    if spelled != own:
-        raise ModelError(
-            f"Model {run.name!r} has another tokenizer ({own}) than that of run {run.run} "
-            f"({spelled}), so its prompts have other tokens; run `atlas build` with this model first."
-        )
+    stored = stored_settings(run)
+    for name, own in traits(model).items():
+        if (then := stored.get(name, own)) != own:
+            raise ModelError(
+                f"Model {run.name!r} has another {name} ({own}) than that of run {run.run} ({then}), so the run's "
+                "prompts give other rows with it; run `atlas build` with this model first."
+            )
     if model.info.digest != run.digest:
         raise ModelError(
             f"Model {run.name!r} has other weights ({model.info.digest}) than those of run {run.run} "

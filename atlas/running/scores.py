@@ -5,10 +5,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from math import isclose
 from typing import TYPE_CHECKING
 
 from atlas.attribution.identity import PACKAGES, identity, versions
-from atlas.errors import AtlasError
+from atlas.errors import AtlasError, ModelError
 from atlas.facts import Prompt
 from atlas.running.progress import Progress
 from atlas.schema import usable
@@ -21,14 +22,23 @@ if TYPE_CHECKING:
 
 _COMPARED = 64
 """Answers, about, by which a run of an unnamed tokenizer is compared with the one at hand."""
+_WEIGHED = 8
+"""Answers, about, whose probabilities are compared where a run does not name its configuration."""
+_NEAR = {"bfloat16": 0.25}
+"""By how much probabilities may differ that were computed in other company, as a share; 0.01 where nothing is said."""
+_UNSAID = (("config",), ("tokenizer", "config"))
+"""Traits that the settings of older runs do not name, of newer ones first."""
 
 
 @dataclass(frozen=True)
-class Speller:
-    """A model's tokenizer: its digest, and what spells the answers of prompts, see `answer_tokens`."""
+class AtHand:
+    """A model at hand: its traits, see `atlas.models.traits`, and how it spells the answers of prompts and how probable
+    they are, see `answer_tokens` and `probabilities`.
+    """
 
-    digest: str
+    traits: Mapping[str, str]
     answers: Callable[[Sequence[Prompt]], Sequence[tuple[str, ...] | None]]
+    probabilities: Callable[[Sequence[Prompt]], Sequence[float]]
 
 
 def begin_run(
@@ -37,26 +47,24 @@ def begin_run(
     settings: "Settings",
     dtype: str,
     versions: Mapping[str, str],
-    speller: Speller,
+    at_hand: AtHand,
     twin_of: int | None = None,
     twin_seed: int | None = None,
 ) -> int:
     """Add the model and its run, or go on with the same one; return the run. See `Writer.start_run` for twins.
 
-    A run whose settings do not say which tokenizer it had, as none did at first, is the same one if its
-    answers are spelled alike now. Where another tokenizer was at work, the names that it spelled are taken out.
+    A run whose settings do not say which tokenizer or configuration it had, as none did at first, is the same one if
+    its answers are spelled alike and as probable now. What other ones made of the model's neurons is taken out.
     """
     model = writer.add_model(info.row())
-    own = identity(settings, dtype, info.family, speller.digest)
-    unsaid = {name: value for name, value in own.items() if name != "tokenizer"}
-    old = writer.run_id(model, settings.method, unsaid, settings.seed)
-    alike = _spelled_alike(writer, old, speller)
-    if alike is False or _other_tokenizers(writer, model, speller):
+    own = identity(settings, dtype, info.family, at_hand.traits)
+    spoken = _gone_on_with(writer, model, settings, own, at_hand)
+    if spoken is None or _others(writer, model, at_hand.traits):
         _forget_spelling(writer, model)
     run = writer.start_run(
         model=model,
         method=settings.method,
-        settings=unsaid if alike else own,
+        settings=spoken or own,
         seed=settings.seed,
         versions=versions,
         twin_of=twin_of,
@@ -66,37 +74,65 @@ def begin_run(
     return run
 
 
-def _speller(model: "LanguageModel") -> Speller:
+def _at_hand(model: "LanguageModel") -> AtHand:
+    from atlas.engine.answers import probabilities
     from atlas.engine.label_tokens import answer_tokens
-    from atlas.models.tokenizer_settings import tokenizer_digest
+    from atlas.models.traits import traits
 
-    return Speller(tokenizer_digest(model.tokenizer), partial(answer_tokens, model))
+    return AtHand(traits(model), partial(answer_tokens, model), partial(probabilities, model))
 
 
-def _spelled_alike(writer: "Writer", run: int, speller: Speller) -> bool | None:
-    """Return whether the answers of a run's usable prompts are spelled as they were then, None if there are none."""
-    if not writer.sql("SELECT 1 FROM run WHERE run = ?", [run]).num_rows:
-        return None
+def _gone_on_with(
+    writer: "Writer", model: int, settings: "Settings", own: Mapping[str, object], at_hand: AtHand
+) -> dict[str, object] | None:
+    """Return the settings by which the run is called, as they were when it began; empty if there is none, None if one
+    that says less is not of the model at hand.
+    """
+    unlike = False
+    for names in ((), *_UNSAID):
+        said = {name: value for name, value in own.items() if name not in names}
+        run = writer.run_id(model, settings.method, said, settings.seed)
+        if writer.sql("SELECT 1 FROM run WHERE run = ?", [run]).num_rows:
+            alike = not names or _alike(writer, run, names, str(own["dtype"]), at_hand)
+            if alike:
+                return said
+            unlike |= alike is False
+    return None if unlike else {}
+
+
+def _alike(writer: "Writer", run: int, unsaid: Sequence[str], dtype: str, at_hand: AtHand) -> bool | None:
+    """Return whether the answers of a run's usable prompts are spelled as they were then, if its tokenizer is `unsaid`,
+    and as probable, None if there are none.
+    """
     prompts = usable_prompts(writer, [run])
     some = prompts[:: len(prompts) // _COMPARED + 1]
-    rows = writer.sql("SELECT prompt, tokens FROM probe WHERE run = ?", [run]).to_pylist()
-    then = {row["prompt"]: row["tokens"] and tuple(json.loads(row["tokens"])) for row in rows}
-    return all(then[p.id] == now for p, now in zip(some, speller.answers(some), strict=True)) if some else None
+    rows = writer.sql("SELECT prompt, tokens, probability FROM probe WHERE run = ?", [run]).to_pylist()
+    then = {row["prompt"]: (row["tokens"] and tuple(json.loads(row["tokens"])), row["probability"]) for row in rows}
+    if not some:
+        return None
+    if "tokenizer" in unsaid and [then[p.id][0] for p in some] != list(at_hand.answers(some)):
+        return False
+    few = some[:: len(some) // _WEIGHED + 1]
+    try:
+        now = at_hand.probabilities(few)
+    except ModelError:  # they could be used then
+        return False
+    near = _NEAR.get(dtype, 0.01)
+    return all(isclose(then[p.id][1], own, rel_tol=near, abs_tol=1e-9) for p, own in zip(few, now, strict=True))
 
 
-def _other_tokenizers(writer: "Writer", model: int, speller: Speller) -> bool:
-    """Return whether a run of the model that ended last says that it had another tokenizer."""
+def _others(writer: "Writer", model: int, traits: Mapping[str, str]) -> bool:
+    """Return whether the run of the model that ended last says that it had other traits."""
     query = """
-        SELECT coalesce(settings ->> 'tokenizer', $digest) <> $digest AS other FROM run WHERE model = $model
-        ORDER BY coalesce(finished, started) DESC LIMIT 1
+        SELECT settings FROM run WHERE model = $model ORDER BY coalesce(finished, started) DESC LIMIT 1
     """
-    rows = writer.sql(query, {"model": model, "digest": speller.digest}).to_pylist()
-    return bool(rows) and bool(rows[0]["other"])
+    rows = writer.sql(query, {"model": model}).to_pylist()
+    return bool(rows) and not traits.items() <= {**traits, **json.loads(rows[0]["settings"])}.items()
 
 
 def _forget_spelling(writer: "Writer", model: int) -> None:
-    """Take out what is stored of a model's tokens, which the next runs store again."""
-    for table in ("label_token", "neuron_token"):
+    """Take out what is stored of a model's tokens and neurons, which the next runs store again."""
+    for table in ("label_token", "neuron_token", "neuron_activation"):
         writer.sql(f"DELETE FROM {table} WHERE model = ?", [model])
 
 
@@ -135,7 +171,7 @@ def fill_run(
 
     progress = progress or Progress()
     open_before = writer.unfinished_runs()
-    run = begin_run(writer, model.info, settings, dtype, versions(str(model.device)), _speller(model))
+    run = begin_run(writer, model.info, settings, dtype, versions(str(model.device)), _at_hand(model))
     done = writer.done_prompts(run)
     every = list(groups)
     missing = [[prompt for prompt in group if prompt.id not in done] for group in every]

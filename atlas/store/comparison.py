@@ -75,8 +75,8 @@ class Comparison:
 
     @property
     def unequal(self) -> bool:
-        """Whether the settings of the two runs differ, but for their tokenizers, which are the models' own."""
-        a, b = ({**json.loads(run.settings), "tokenizer": None} for run in (self.a, self.b))
+        """Whether the settings of the two runs differ, but for what is the models' own: tokenizer and configuration."""
+        a, b = ({**json.loads(run.settings), "tokenizer": None, "config": None} for run in (self.a, self.b))
         return a != b
 
 

@@ -1,9 +1,10 @@
 """Which run is meant: the one place that chooses among the runs of an atlas. Never imports torch."""
 
 import json
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from atlas import scorers
@@ -69,11 +70,16 @@ def stored_runs(atlas: "Reader", wanted: Callable[[StoredRun], bool]) -> list[St
 
 
 def choose_runs(
-    atlas: "Reader", model: int, name: str, method: str | None, at: str = "query", tokenizer: str | None = None
+    atlas: "Reader",
+    model: int,
+    name: str,
+    method: str | None,
+    at: str = "query",
+    traits: Mapping[str, str] = MappingProxyType({}),
 ) -> list[int]:
     """Return the run of `method` `at` a position, or with None one of each method; of several the first in order.
 
-    None that had another `tokenizer` than that one, by its digest, if it is given. Raises UsageError, with the command
+    None of other `traits`, digests that the settings of newer runs name. Raises UsageError, with the command
     that makes one, if there is none, and for a method that nobody knows.
     """
     found = stored_runs(
@@ -81,7 +87,7 @@ def choose_runs(
         lambda run: (
             run.model == model
             and run.at == at
-            and (tokenizer is None or stored_settings(run).get("tokenizer", tokenizer) == tokenizer)
+            and traits.items() <= {**traits, **stored_settings(run)}.items()
             and (run.method == method or (method is None and run.method != UNION))
             and (run.method == UNION or run.probes > 0)
         ),

@@ -1,4 +1,4 @@
-"""A run is one of a tokenizer too: what a build makes of a model whose tokenizer was another one before."""
+"""A run is one of a tokenizer and a configuration too: what a build makes of a model that had others before."""
 
 import json
 import shutil
@@ -76,13 +76,23 @@ def test_what_another_tokenizer_spelled_is_spelled_anew(build, folder, db):
     assert right == _rows(fresh, query)
 
 
-def _made_old(db):
-    """Make a run what it was when runs did not say which tokenizer they had; return its number."""
+def _set(folder, **settings):
+    """Change entries of a folder's config.json."""
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), **settings}), "utf-8")
+
+
+OLD = [("config",), ("tokenizer", "config")]
+"""What runs did not say at a time."""
+
+
+def _made_old(db, unsaid_names=OLD[1]):
+    """Make a run what it was when runs did not say which tokenizer or configuration they had; return its number."""
     with duckdb.connect(db) as connection:
         digest, method, settings, seed, run = connection.execute(
             "SELECT digest, method, settings, seed, run FROM run JOIN model USING (model)"
         ).fetchone()
-        unsaid = {name: value for name, value in json.loads(settings).items() if name != "tokenizer"}
+        unsaid = {name: value for name, value in json.loads(settings).items() if name not in unsaid_names}
         old = stable_id("run", digest, method, unsaid, seed)
         for table in ("probe", "probe_layer", "attribution"):
             connection.execute(f"UPDATE {table} SET run = ? WHERE run = ?", [old, run])
@@ -92,9 +102,10 @@ def _made_old(db):
     return old
 
 
-def test_an_old_run_of_the_same_tokenizer_goes_on(built, build, db):
+@pytest.mark.parametrize("unsaid", OLD)
+def test_an_old_run_of_the_same_tokenizer_and_configuration_goes_on(built, build, db, unsaid):
     before = _rows(db, "SELECT * EXCLUDE (run) FROM attribution ORDER BY ALL")
-    old = _made_old(db)
+    old = _made_old(db, unsaid)
     again = build("--json")
     assert again.code == 0, again.err
     assert json.loads(again.out)["run"] == str(old)
@@ -110,6 +121,48 @@ def test_an_old_run_of_another_tokenizer_stays_as_it_is(build, folder, db):
     assert build(model=folder).code == 0
     assert len(_rows(db, PROBES)) == 2
     assert old in {row["run"] for row in _rows(db, PROBES)}
+
+
+def test_an_old_run_of_another_configuration_stays_as_it_is(build, folder, db):
+    _set(folder, hidden_act="relu")
+    assert build(model=folder).code == 0
+    old = _made_old(db, OLD[0])
+    _set(folder, hidden_act="gelu")
+    assert build(model=folder).code == 0
+    assert len(_rows(db, PROBES)) == 2
+    assert old in {row["run"] for row in _rows(db, PROBES)}
+
+
+def test_another_configuration_is_another_run_and_is_described_anew(build, folder, db):
+    query = "SELECT * FROM neuron_activation ORDER BY ALL"
+    _set(folder, layer_norm_eps=0.1)
+    assert build(model=folder).code == 0
+    wrong = _rows(db, query)
+    _set(folder, layer_norm_eps=1e-12, transformers_version="4.0.0")
+    assert build(model=folder).code == 0
+    assert len(_rows(db, PROBES)) == 2
+    assert build(model=folder).out.startswith("Attributed 0 of ")
+    fresh = db.with_name("fresh.duckdb")
+    assert build(model=folder, db=fresh).code == 0
+    right = {tuple(row.values()) for row in _rows(fresh, query)}
+    assert right <= {tuple(row.values()) for row in _rows(db, query)}
+    assert not right & {tuple(row.values()) for row in wrong}
+
+
+@pytest.mark.parametrize(
+    ("change", "name"), [(_lower_cased, "tokenizer"), (lambda folder: _set(folder, hidden_act="relu"), "config")]
+)
+def test_jobs_on_a_run_refuse_a_model_that_is_not_its_own(build, shell, folder, db, change, name):
+    assert build(model=folder).code == 0
+    change(folder)
+    asked = {
+        ("knockout",): "has no run of",
+        ("twin",): f"has another {name} (",
+        ("edit", "--fact", "France", "--object", "Berlin", "--force"): f"has another {name} (",
+    }
+    for words, said in asked.items():
+        ended = shell(*words, "--db", db)
+        assert (ended.code in (1, 2), ended.err.count("error: "), said in ended.err) == (True, 1, True), ended.err
 
 
 def test_prompts_that_other_versions_could_not_use_are_tried_again_once(built, build, db):

@@ -10,6 +10,7 @@ from atlas.editing.applying import apply_edit, undo_edit
 from atlas.editing.files import load_edit
 from atlas.editing.making import make_edit
 from atlas.errors import DataError, ModelError
+from atlas.ids import stable_id
 from atlas.models.model import weights_digest
 
 
@@ -60,3 +61,35 @@ def test_undoing_with_other_columns_is_refused(model, edit):
     assert weights_digest(model.model) == model.info.digest == after
     undo_edit(model, edit)
     assert model.info.digest == edit.record.digest
+
+
+def _relu(model):
+    model.model.config.hidden_act = model.model.config.activation_function = "relu"
+
+
+def _unmasked(model):
+    model.tokenizer.add_special_tokens({"unk_token": "other"})
+
+
+@pytest.mark.parametrize(("change", "name"), [(_relu, "config"), (_unmasked, "tokenizer")])
+def test_an_edit_of_a_model_with_another_configuration_or_tokenizer_is_refused(model, edit, tmp_path, change, name):
+    edit.save(tmp_path / "edit")
+    before = model.info.digest
+    change(model)
+    for put in (apply_edit, undo_edit):
+        with pytest.raises(ModelError, match=f"another {name} .* Nothing was changed"):
+            put(model, load_edit(tmp_path / "edit"))
+    assert weights_digest(model.model) == model.info.digest == before
+
+
+def test_an_edit_that_names_no_configuration_keeps_its_number_and_can_be_applied(model, edit, tmp_path):
+    old = dataclasses.replace(edit, record=dataclasses.replace(edit.record, traits={}))
+    old.save(tmp_path / "edit")
+    record = old.record
+    named = [record.digest, record.fact, record.object, list(record.languages), record.method, record.source]
+    assert load_edit(tmp_path / "edit").record.id == stable_id(
+        "edit", *named, dict(record.labels), dict(record.settings)
+    )
+    _relu(model)
+    apply_edit(model, load_edit(tmp_path / "edit"))
+    assert model.info.digest == record.digest_after

@@ -5,6 +5,7 @@ import re
 import shutil
 import tempfile
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -31,6 +32,8 @@ SHUT: Config = {
 """Settings under which no statement, view or macro of a file reaches anything but that file."""
 
 _MAGIC = b"DUCK"
+_HEADERS = 3 * 4096
+"""The size in bytes of a DuckDB file that holds nothing."""
 _KIND = re.compile(r"^[A-Z][A-Za-z ]* Error: ")
 _WITHIN = re.compile(r'"exception_message":"((?:[^"\\]|\\.)*)"')
 """What a thread of DuckDB's says, within what the one that waited for it says."""
@@ -54,7 +57,24 @@ def connect(path: Path, *, read_only: bool, limits: Limits) -> duckdb.DuckDBPyCo
     if read_only:
         return connection
     connection.close()
-    return _checked(path, limits, read_only=False)  # what was deleted meanwhile is a new file, and no atlas
+    try:
+        return _checked(path, limits, read_only=False)
+    except StoreError as error:
+        if not _removed_empty(path):
+            raise
+        raise StoreError(f"{path} was deleted or moved while it was opened; put it back, or start anew.") from error
+
+
+def _removed_empty(path: Path) -> bool:
+    """Remove what DuckDB makes where it opens a file that is gone, headers alone; return whether there was such a file.
+
+    Whole atlases are never so small.
+    """
+    with suppress(OSError):
+        if path.stat().st_size <= _HEADERS and not path.with_name(f"{path.name}.wal").exists():
+            path.unlink()
+            return True
+    return False
 
 
 def _checked(path: Path, limits: Limits, *, read_only: bool) -> duckdb.DuckDBPyConnection:

@@ -82,7 +82,9 @@ def test_the_new_object_goes_by_its_name_in_any_case(edit):
 
 def test_an_edit_is_shown_by_language_before_and_after(edit, shell, db, monkeypatch):
     assert shell("edit", "show", "France", "--db", db).code == 2  # none yet
-    (made,) = json.loads(edit(*FRANCE, "--json").out)
+    done = edit(*FRANCE, "--json")
+    assert done.code == 0, done.err
+    (made,) = json.loads(done.out)
     shown = json.loads(shell("edit", "show", made["edit"], "--db", db, "--json").out)
     with atlas.open(db) as opened:
         outcomes = opened.sql("SELECT * FROM edit_outcome JOIN prompt USING (prompt)").to_pylist()

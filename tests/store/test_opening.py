@@ -108,8 +108,9 @@ def test_a_file_that_is_deleted_while_it_is_opened_is_told(path, monkeypatch):
         return open_file(place, read_only=read_only, limits=limits)
 
     monkeypatch.setattr(connection, "open_file", deleted)
-    with pytest.raises(StoreError, match="no atlas"):
+    with pytest.raises(StoreError, match="deleted or moved while it was opened"):
         atlas.open(path, "a")
+    assert not path.exists()
 
 
 @pytest.mark.parametrize("mode", ["r", "a"])

@@ -111,7 +111,7 @@ def trial(case: Case, words: str, start: Path, wanted: Left, pick: random.Random
     if path.read_bytes() == before:
         return "equal"
     code, err, left, meaning = forks.asked(partial(used, case, words, folder, wanted))
-    if "unexpected" in err or "Traceback" in err or code not in (0, 1, 2):
+    if "error: unexpected" in err or "Traceback" in err or code not in (0, 1, 2):
         return f"traceback: {path.name}: {err.strip()}"
     if code:
         return "told" if err.count("error: ") == 1 else f"not told in one sentence: {path.name}: {err}"

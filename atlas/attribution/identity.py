@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 PACKAGES = ("neuron-atlas", "torch", "transformers", "tokenizers", "numpy")
 TRAITS = ("tokenizer", "config")
-"""Digests of what decides the rows beside the weights, in the settings of runs; see `atlas.models.traits`."""
+"""Digests of what decides the rows beside the weights, in the settings of runs; see `atlas.attribution.traits`."""
 ADDED = ("dtype", "norm", "idle", *TRAITS)
 """What the settings of a stored run name that no setting of a scorer is."""
 _OWN_COLUMNS = {"method", "seed"}

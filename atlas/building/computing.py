@@ -37,7 +37,7 @@ class Twin:
 
     def of(self, model: "LanguageModel") -> "LanguageModel":
         """Return the twin of the loaded `model`; raises ModelError for another model, see `untrained`."""
-        from atlas.models.traits import traits
+        from atlas.attribution.traits import traits
         from atlas.models.twin import untrained
 
         own = traits(model)
@@ -92,7 +92,7 @@ class Worker:
     @cached_property
     def workbench(self) -> Workbench:
         """What this worker works with."""
-        from atlas.models.traits import traits
+        from atlas.attribution.traits import traits
 
         device = self.model.device
         return Workbench(self.model.info, traits(self.model), device.type, versions(str(device)))

@@ -294,10 +294,5 @@ def _cause(error: Any, doing: str) -> BaseException:
 def _difference(one: Workbench, other: Workbench) -> str:
     if one.info != other.info:
         return f"model {one.info.name} has weights {one.info.digest} and {other.info.digest}"
-    for name in one.traits:
-        if one.traits[name] != other.traits[name]:
-            return f"model {one.info.name} has {name} {one.traits[name]} and {other.traits[name]}"
-    for name in one.versions:
-        if one.versions[name] != other.versions[name]:
-            return f"{name} {one.versions[name]} and {other.versions[name]}"
-    return f"device {one.device} and {other.device}"
+    found, theirs = ({"device": bench.device, **bench.traits, **bench.versions} for bench in (one, other))
+    return next(f"{name} {value} and {theirs[name]}" for name, value in found.items() if theirs[name] != value)

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import torch
 
+from atlas.attribution.traits import traits
 from atlas.editing.columns import Columns, Index, index_of, read_columns, shifted, write_columns
 from atlas.editing.files import Edit
 from atlas.errors import ModelError
 from atlas.models import LanguageModel
-from atlas.models.traits import traits
 
 
 def apply_edit(model: LanguageModel, edit: Edit) -> None:

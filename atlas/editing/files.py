@@ -32,7 +32,7 @@ class EditRecord:
 
     `object` and `old_object` are keys, `labels` the new object's name by language; `source` says where the neurons
     come from, `run` which run found them. `traits` are digests of the model's tokenizer and configuration, see
-    `atlas.models.traits`; edits of before name none.
+    `atlas.attribution.traits`; edits of before name none.
     """
 
     model: str

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any
 
+from atlas.attribution.traits import traits
 from atlas.editing import METHODS
 from atlas.editing.applying import digest_with, edited
 from atlas.editing.columns import Columns, Index, index_of, read_columns
@@ -19,7 +20,6 @@ from atlas.engine.answers import Case, Measured, measure
 from atlas.engine.batches import Budget
 from atlas.errors import UsageError
 from atlas.models import LanguageModel
-from atlas.models.traits import traits
 from atlas.store.stored import Prompts
 
 

@@ -177,7 +177,7 @@ def runs_of(atlas: "Reader", options: NeuronsChoice, model: "LanguageModel", met
 
     Raises UsageError where there is none, ModelError for a run of other weights than those of `model`.
     """
-    from atlas.models.traits import traits
+    from atlas.attribution.traits import traits
 
     if options.run is None:
         return choose_runs(atlas, model.info.id, str(options.model), method, options.at, traits(model))
@@ -188,7 +188,7 @@ def runs_of(atlas: "Reader", options: NeuronsChoice, model: "LanguageModel", met
 
 def check_weights(model: "LanguageModel", run: StoredRun) -> None:
     """Raise ModelError for a model with other weights, tokenizer or configuration than `run` was made with."""
-    from atlas.models.traits import traits
+    from atlas.attribution.traits import traits
 
     stored = stored_settings(run)
     for name, own in traits(model).items():

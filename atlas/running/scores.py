@@ -32,8 +32,8 @@ _UNSAID = (("config",), ("tokenizer", "config"))
 
 @dataclass(frozen=True)
 class AtHand:
-    """A model at hand: its traits, see `atlas.models.traits`, and how it spells the answers of prompts and how probable
-    they are, see `answer_tokens` and `probabilities`.
+    """A model at hand: its traits, see `atlas.attribution.traits`, how it spells the answers of prompts, and how
+    probable they are, see `answer_tokens` and `probabilities`.
     """
 
     traits: Mapping[str, str]
@@ -75,9 +75,9 @@ def begin_run(
 
 
 def _at_hand(model: "LanguageModel") -> AtHand:
+    from atlas.attribution.traits import traits
     from atlas.engine.answers import probabilities
     from atlas.engine.label_tokens import answer_tokens
-    from atlas.models.traits import traits
 
     return AtHand(traits(model), partial(answer_tokens, model), partial(probabilities, model))
 

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple, dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -52,13 +52,22 @@ def read(folder: Path) -> Manifest:
         values: Any = json.loads((folder / NAME).read_text("utf-8"))
         if values.pop("made_by") != MADE_BY:
             raise ValueError("another program made it")
-        found = Manifest(**values | {"files": tuple(File(**each) for each in values["files"])})
+        files = tuple(_of(File, each) for each in values.pop("files"))
+        found: Manifest = _of(Manifest, {**values, "files": files})
         _check(found)
     except OSError as error:
         raise StoreError(f"{folder} is no export: {NAME} cannot be read ({error.strerror}).") from error
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise StoreError(f"{folder} is no export: its {NAME} is not as `atlas export` writes it ({error}).") from error
     return found
+
+
+def _of(kind: Any, values: Mapping[str, Any]) -> Any:
+    """Return what is made of entries by name; raises ValueError for a name too many or too few."""
+    names = {each.name for each in fields(kind)} - {"card"}
+    if odd := names ^ (values.keys() - {"card"}):
+        raise ValueError(f"it lacks or does not know {min(odd)!r}")
+    return kind(**values)
 
 
 def _check(found: Manifest) -> None:

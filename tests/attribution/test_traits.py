@@ -7,7 +7,7 @@ import pytest
 from tiny_families import EVERY, make_tiny
 from transformers import AutoConfig
 
-from atlas.models.traits import config_digest, traits
+from atlas.attribution.traits import config_digest, traits
 
 
 @pytest.mark.parametrize("name", EVERY)

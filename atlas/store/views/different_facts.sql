@@ -45,30 +45,65 @@ LEFT JOIN (
     ON sizes.definition = l.definition AND sizes.run = l.run
     AND sizes.fact = l.fact AND sizes.language = l.language;
 
--- Every neuron with a stored positive score, best first: knowledge neurons by their score, then the others by their
--- score's mean over the fact's usable prompts. What a set is filled from when more neurons are asked for than it has.
+-- Layer and neuron as one number, which sorts as they do.
+CREATE OR REPLACE MACRO neuron_code(layer, neuron) AS (layer::BIGINT << 28) + neuron;
+
+-- The best neurons of every fact in every language, as many as the largest set of that language has, or all with a stored
+-- positive score: knowledge neurons (`in_set`) by their score, then the others by their score's mean over the fact's usable
+-- prompts. What a set is filled from when more neurons are asked for than it has.
+
+-- A `cell` is a fact in a language of a run under a definition. Of the neurons that fill a cell's set only those are sorted
+-- that reach the score of the last one needed.
 CREATE OR REPLACE MACRO ranked_neuron_of(definitions) AS TABLE
-SELECT
-    chosen.d.definition AS definition, stored.run, stored.fact, stored.language, stored.layer, stored.neuron,
-    row_number() OVER (
-        PARTITION BY chosen.d.definition, stored.run, stored.fact, stored.language
-        ORDER BY
-            found.score DESC NULLS LAST, CASE WHEN found.score IS NULL THEN stored.score END DESC,
-            stored.layer, stored.neuron
-    ) AS nth
-FROM (
-    SELECT probe.run, prompt.fact, prompt.language, a.layer, a.neuron, sum(a.score) AS score
-    FROM attribution AS a
-    JOIN probe ON probe.place = a.place
+WITH probed AS MATERIALIZED (
+    SELECT
+        chosen.d.definition AS definition, probe.run, prompt.fact, prompt.language, probe.place,
+        dense_rank() OVER (ORDER BY chosen.d.definition, probe.run, prompt.fact, prompt.language) AS cell
+    FROM probe
     JOIN prompt ON prompt.prompt = probe.prompt
-    SEMI JOIN asked_run_of(definitions) AS asked ON asked.run = probe.run
+    JOIN asked_run_of(definitions) AS chosen ON chosen.run = probe.run
+),
+named AS MATERIALIZED (SELECT DISTINCT cell, definition, run, fact, language FROM probed),
+member AS MATERIALIZED (
+    SELECT named.cell, neuron_code(found.layer, found.neuron) AS code, found.score
+    FROM knowledge_neuron_of(definitions) AS found
+    JOIN named
+        ON named.definition = found.definition AND named.run = found.run AND named.fact = found.fact
+        AND named.language = found.language
+),
+asked AS MATERIALIZED (
+    SELECT
+        named.cell, coalesce(sizes.size, 0) AS size,
+        max(sizes.size) OVER (PARTITION BY named.definition, named.run, named.language) AS most
+    FROM named
+    LEFT JOIN (SELECT cell, count(*) AS size FROM member GROUP BY cell) AS sizes ON sizes.cell = named.cell
+),
+stored AS MATERIALIZED (
+    SELECT probed.cell, neuron_code(a.layer, a.neuron) AS code, sum(a.score) AS score
+    FROM attribution AS a
+    JOIN probed ON probed.place = a.place
+    SEMI JOIN (FROM asked WHERE size < most) AS lacking ON lacking.cell = probed.cell
     WHERE a.score > 0
-    GROUP BY probe.run, prompt.fact, prompt.language, a.layer, a.neuron
-) AS stored
-JOIN asked_run_of(definitions) AS chosen ON chosen.run = stored.run
-LEFT JOIN knowledge_neuron_of(definitions) AS found
-    ON found.definition = chosen.d.definition AND found.run = stored.run AND found.fact = stored.fact
-    AND found.language = stored.language AND found.layer = stored.layer AND found.neuron = stored.neuron;
+    GROUP BY probed.cell, code
+),
+needed AS (
+    SELECT stored.cell, list_min(max(stored.score, asked.most)) AS last
+    FROM stored JOIN asked ON asked.cell = stored.cell
+    GROUP BY stored.cell
+),
+best AS (
+    SELECT cell, code, true AS in_set, score::DOUBLE AS score FROM member
+    UNION ALL
+    SELECT stored.cell, stored.code, false AS in_set, stored.score
+    FROM stored
+    JOIN needed ON needed.cell = stored.cell AND stored.score >= needed.last
+    ANTI JOIN member ON member.cell = stored.cell AND member.code = stored.code
+)
+SELECT
+    named.definition, named.run, named.fact, named.language, (best.code >> 28)::USMALLINT AS layer,
+    (best.code & 268435455)::UINTEGER AS neuron, best.in_set,
+    row_number() OVER (PARTITION BY best.cell ORDER BY best.in_set DESC, best.score DESC, best.code) AS nth
+FROM best JOIN named ON named.cell = best.cell;
 
 -- The partner's highest-scoring neurons in that language, as many as the fact itself has, or all that are stored.
 CREATE OR REPLACE MACRO borrowed_neuron_of(definitions, by_slot) AS TABLE

@@ -1,134 +1,145 @@
--- The exchange null of a fact's LIKN (METHOD 3b): in each language the fact's set is that of another fact, its best
--- neurons, equally many, another fact in each language. Deterministic: where the ordered choices of facts are no more
--- than
--- the draws asked for, each is made once; otherwise they come from a hash of the draw's number and the language's
--- place.
-
--- The number of ordered choices of `languages` different facts among `others`.
-CREATE OR REPLACE MACRO ordered_choices(others, languages) AS
-coalesce(list_product(list_transform(range(languages), lambda place: greatest(others - place, 0)::DOUBLE)), 1);
-
--- The `draw`-th ordered choice: places from 0, one for each language.
-CREATE OR REPLACE MACRO nth_choice(others, languages, draw, every_one) AS
-list_reduce(
-    list_prepend([]::BIGINT[], list_transform(range(languages), lambda place: [CASE
-        WHEN every_one
-        THEN (draw // ordered_choices(others, place)::BIGINT) % greatest(others - place, 1)
-        ELSE (md5_number_lower(concat(draw, ':', place)) % greatest(others - place, 1))::BIGINT
-    END])),
-    lambda chosen, digit: list_append(chosen, list_reduce(
-        list_prepend(digit[1], list_sort(chosen)),
-        lambda place, taken: CASE WHEN place >= taken THEN place + 1 ELSE place END
-    ))
-);
-
 -- Whether both bits of one of some pairs are set.
 CREATE OR REPLACE MACRO holds_pair(masks, bits) AS
 len(list_filter(coalesce(masks, []), lambda mask: mask & bits = mask)) > 0;
 
--- Every fact in every language where it counts, numbered so that relations and languages are stretches of `cell`.
-CREATE OR REPLACE MACRO exchange_cell_of(definitions) AS TABLE
-SELECT
-    *,
-    min(cell) OVER (PARTITION BY definition, run, language, relation) AS first,
-    min(cell) OVER (PARTITION BY definition, run, language) AS first_of_all,
-    cell - min(cell) OVER (PARTITION BY definition, run, language, relation) AS nth,
-    count(*) OVER (PARTITION BY definition, run, language, relation) AS facts,
-    count(*) OVER (PARTITION BY definition, run, language) AS every,
-    max(size) OVER (PARTITION BY definition, run, language) AS most,
-    count(*) OVER (PARTITION BY definition, run, fact) AS languages,
-    row_number() OVER (PARTITION BY definition, run, fact ORDER BY language) AS slot
-FROM (
-    SELECT
-        sizes.*, fact.relation,
-        row_number() OVER (ORDER BY definition, run, language, relation, sizes.fact) - 1 AS cell
-    FROM set_size_of(definitions) AS sizes JOIN fact ON fact.fact = sizes.fact
-);
-
--- The draws: which cell takes a cell's place. `draws` NULL is 999, fewer where facts are many, 99 at least.
-CREATE OR REPLACE MACRO exchange_draw_of(definitions, draws) AS TABLE
-WITH cell AS MATERIALIZED (
-    FROM exchange_cell_of(definitions)
-),
-budget AS (
-    SELECT coalesce(draws, greatest(99, least(999, 300000 // greatest(facts.number, 1))))::BIGINT AS n_draws
-    FROM (SELECT count(DISTINCT (cell.definition, cell.run, cell.fact)) AS number FROM cell) AS facts
-),
-ring AS (
-    SELECT
-        cell.*, controls.other_relations,
-        min(CASE WHEN controls.other_relations THEN cell.every - cell.facts ELSE cell.facts - 1 END) OVER (
-            PARTITION BY cell.definition, cell.run, cell.fact, controls.other_relations
-        ) AS others
-    FROM cell CROSS JOIN (SELECT unnest([false, true]) AS other_relations) AS controls
-    WHERE cell.languages > 1
-),
-choice AS (
-    SELECT
-        shape.languages, shape.others, number.draw,
-        nth_choice(shape.others, shape.languages, number.draw, shape.possible <= budget.n_draws) AS places
-    FROM (SELECT DISTINCT languages, others, ordered_choices(others, languages) AS possible FROM ring) AS shape
-    CROSS JOIN budget
-    CROSS JOIN (SELECT unnest(range((SELECT budget.n_draws FROM budget))) AS draw) AS number
-    WHERE number.draw < shape.possible
-)
-SELECT
-    ring.definition, ring.run, ring.fact, ring.language, ring.other_relations, choice.draw, ring.cell, ring.size,
-    ring.languages, ring.slot, CASE
-        WHEN ring.other_relations THEN ring.first_of_all + (
-            ring.first - ring.first_of_all + ring.facts
-            + (ring.nth + choice.places[ring.slot]) % (ring.every - ring.facts)
-        ) % ring.every
-        ELSE ring.first + (ring.nth + 1 + choice.places[ring.slot]) % ring.facts
-    END AS partner
-FROM ring JOIN choice ON choice.languages = ring.languages AND choice.others = ring.others;
-
 -- For every fact with several languages and either control: in how many draws at least as many neurons are common to
--- the
--- languages asked for as in the fact's own sets. Where a partner has fewer stored neurons than the fact's set, the draw
--- is
--- compared with the fact's own sets cut to the same sizes, and counted in `short_draws`.
+-- the languages asked for as in the fact's own sets. Where a partner has fewer stored neurons than the fact's set, the
+-- draw is compared with the fact's own sets cut to the same sizes, and counted in `short_draws`.
 -- With `apart` only neurons count whose languages share no spelling of the fact (METHOD 3b), in its own sets and in drawn
 -- ones alike.
+
+-- A `trial` is a draw of a case, a fact under a control; the trial of number 0 has the fact's own sets. `turn` orders a
+-- fact's languages, the smallest set first.
 CREATE OR REPLACE MACRO likn_exchange_of(definitions, draws, apart) AS TABLE
-WITH cell AS (
+WITH place AS MATERIALIZED (
+    SELECT
+        *, dense_rank() OVER (ORDER BY definition, run, fact) AS fact_number,
+        dense_rank() OVER (ORDER BY definition, run) AS world,
+        dense_rank() OVER (ORDER BY definition, run, relation) AS ring,
+        dense_rank() OVER (ORDER BY language) AS tongue
     FROM exchange_cell_of(definitions)
+),
+neuron AS MATERIALIZED (
+    SELECT place.cell, neuron_code(ranked.layer, ranked.neuron) AS code, ranked.nth, ranked.in_set
+    FROM ranked_neuron_of(definitions) AS ranked
+    JOIN place
+        ON place.definition = ranked.definition AND place.run = ranked.run AND place.fact = ranked.fact
+        AND place.language = ranked.language
+),
+cell AS MATERIALIZED (
+    SELECT
+        place.*, coalesce(sizes.size, 0) AS size, coalesce(sizes.available, 0) AS available,
+        max(coalesce(sizes.size, 0)) OVER (PARTITION BY place.world, place.language) AS most,
+        row_number() OVER (PARTITION BY place.fact_number ORDER BY coalesce(sizes.size, 0), place.language) AS turn
+    FROM place
+    LEFT JOIN (
+        SELECT cell, count(*) FILTER (in_set) AS size, count(*) AS available FROM neuron GROUP BY cell
+    ) AS sizes ON sizes.cell = place.cell
 ),
 cases AS (
     SELECT
-        row_number() OVER (ORDER BY cell.definition, cell.run, cell.fact, controls.other_relations) - 1 AS number,
-        cell.definition, cell.run, cell.relation, cell.fact, controls.other_relations,
+        2 * cell.fact_number + controls.other_relations::BIGINT AS number,
+        cell.definition, cell.run, cell.world, cell.relation, cell.fact, cell.fact_number, controls.other_relations,
+        any_value(cell.languages) AS languages,
         coalesce(any_value(chosen.d.min_languages), any_value(cell.languages)) AS asked_languages
     FROM cell
     JOIN (SELECT unnest(definitions) AS d) AS chosen ON chosen.d.definition = cell.definition
     CROSS JOIN (SELECT unnest([false, true]) AS other_relations) AS controls
     WHERE cell.languages > 1
-    GROUP BY cell.definition, cell.run, cell.relation, cell.fact, controls.other_relations
-),
-neuron AS (
-    SELECT
-        cell.cell, cell.definition, cell.run, cell.relation, cell.language, ranked.nth,
-        (ranked.layer::BIGINT << 32) + ranked.neuron AS code
-    FROM ranked_neuron_of(definitions) AS ranked
-    JOIN cell
-        ON cell.definition = ranked.definition AND cell.run = ranked.run AND cell.fact = ranked.fact
-        AND cell.language = ranked.language AND ranked.nth <= cell.most
+    GROUP BY
+        cell.definition, cell.run, cell.world, cell.relation, cell.fact, cell.fact_number, controls.other_relations
 ),
 -- Neurons of too few languages cannot be common to enough of them.
-fewest AS (
-    SELECT definition, run, min(asked_languages) AS languages FROM cases GROUP BY definition, run
+spread AS MATERIALIZED (
+    SELECT cell.world, cell.ring, cell.tongue, neuron.code
+    FROM neuron JOIN cell ON cell.cell = neuron.cell
+    GROUP BY cell.world, cell.ring, cell.tongue, neuron.code
 ),
-shared AS (
-    SELECT neuron.definition, neuron.run, neuron.relation, neuron.code
-    FROM neuron JOIN fewest ON fewest.definition = neuron.definition AND fewest.run = neuron.run
-    GROUP BY GROUPING SETS (
-        (neuron.definition, neuron.run, neuron.relation, neuron.code), (neuron.definition, neuron.run, neuron.code)
-    )
-    HAVING count(DISTINCT neuron.language) >= any_value(fewest.languages)
+fewest AS (SELECT world, min(asked_languages) AS languages FROM cases GROUP BY world),
+near AS (
+    SELECT spread.ring, spread.code
+    FROM spread JOIN fewest ON fewest.world = spread.world
+    GROUP BY spread.ring, spread.code
+    HAVING count(*) >= any_value(fewest.languages)
+),
+far AS (
+    SELECT spread.world, spread.code
+    FROM spread JOIN fewest ON fewest.world = spread.world
+    GROUP BY spread.world, spread.code
+    HAVING count(DISTINCT spread.tongue) >= any_value(fewest.languages)
+),
+lender AS MATERIALIZED (
+    SELECT neuron.cell, neuron.code, (neuron.cell << 40) + neuron.code AS key, neuron.nth, near.code IS NOT NULL AS near
+    FROM neuron
+    JOIN cell ON cell.cell = neuron.cell
+    JOIN far ON far.world = cell.world AND far.code = neuron.code
+    LEFT JOIN near ON near.ring = cell.ring AND near.code = neuron.code
+),
+offer AS MATERIALIZED (
+    SELECT cell, false AS other_relations, list({code: code, nth: nth}) AS neurons FROM lender WHERE near GROUP BY cell
+    UNION ALL
+    SELECT cell, true AS other_relations, list({code: code, nth: nth}) AS neurons FROM lender GROUP BY cell
+),
+trial AS MATERIALIZED (
+    SELECT
+        cases.number, (cases.number << 32) + d.draw AS trial, d.other_relations, d.cell, d.partner, cell.size,
+        cell.turn, cases.asked_languages, cases.languages,
+        CASE WHEN cell.slot < 64 THEN 1::BIGINT << (cell.slot - 1) ELSE 0 END AS bit
+    FROM (
+        SELECT draw + 1 AS draw, cell, partner, other_relations FROM exchange_draw_of(definitions, draws)
+        UNION ALL
+        SELECT 0 AS draw, cell, cell AS partner, unnest([false, true]) AS other_relations FROM cell WHERE languages > 1
+    ) AS d
+    JOIN cell ON cell.cell = d.cell
+    JOIN cases ON cases.fact_number = cell.fact_number AND cases.other_relations = d.other_relations
+),
+-- What is to be common to all languages is in the two smallest sets, so few neurons are looked for in the others.
+first_set AS (
+    SELECT lent.trial, lent.partner, lent.size, lent.code
+    FROM (
+        SELECT own.trial, second.partner, second.size, own.size AS own_size, unnest(offer.neurons, max_depth := 2)
+        FROM trial AS own
+        JOIN trial AS second ON second.trial = own.trial AND second.turn = 2
+        JOIN offer ON offer.cell = own.partner AND offer.other_relations = own.other_relations
+        WHERE own.turn = 1 AND own.asked_languages = own.languages
+    ) AS lent
+    WHERE lent.nth <= lent.own_size
+),
+first_two AS MATERIALIZED (
+    SELECT first_set.trial, first_set.code
+    FROM first_set
+    JOIN lender ON lender.key = (first_set.partner << 40) + first_set.code AND lender.nth <= first_set.size
+),
+-- Joined from the left, as in another order the steps are many times as large.
+common AS (
+    SELECT asked.trial, asked.code, -1::BIGINT AS bits
+    FROM (
+        SELECT trial.trial, first_two.code, trial.partner, trial.size
+        FROM first_two JOIN trial ON trial.trial = first_two.trial
+        WHERE trial.turn > 2
+    ) AS asked
+    LEFT JOIN lender ON lender.key = (asked.partner << 40) + asked.code AND lender.nth <= asked.size
+    GROUP BY asked.trial, asked.code
+    HAVING count(lender.key) = count(*)
+    UNION ALL
+    SELECT first_two.trial, first_two.code, -1::BIGINT AS bits
+    FROM first_two JOIN cases ON cases.number = first_two.trial >> 32
+    WHERE cases.languages = 2
+    UNION ALL
+    SELECT lent.trial, lent.code, bit_or(lent.bit) AS bits
+    FROM (
+        SELECT
+            trial.trial, trial.asked_languages, trial.bit, trial.size, unnest(offer.neurons, max_depth := 2)
+        FROM trial JOIN offer ON offer.cell = trial.partner AND offer.other_relations = trial.other_relations
+        WHERE trial.asked_languages < trial.languages
+    ) AS lent
+    WHERE lent.nth <= lent.size
+    GROUP BY lent.trial, lent.code
+    HAVING count(*) >= any_value(lent.asked_languages)
 ),
 -- Pairs of languages that share no spelling of the fact, as bits of their slots; NULL where no tokens are stored.
 spelled AS (
-    SELECT cell.definition, cell.run, cell.fact, cell.slot, label.subject, label.object
+    SELECT cell.fact_number, cell.slot, label.subject, label.object
     FROM cell
     JOIN run ON run.run = cell.run
     JOIN label_token AS label
@@ -142,97 +153,34 @@ pairs AS (
             b.slot > a.slot AND NOT list_has_any(a.subject, b.subject) AND NOT list_has_any(a.object, b.object)
         ) AS masks
     FROM cases
-    JOIN spelled AS a ON a.definition = cases.definition AND a.run = cases.run AND a.fact = cases.fact
-    JOIN spelled AS b ON b.definition = cases.definition AND b.run = cases.run AND b.fact = cases.fact
+    JOIN spelled AS a ON a.fact_number = cases.fact_number
+    JOIN spelled AS b ON b.fact_number = cases.fact_number
     GROUP BY cases.number
 ),
-available AS (SELECT cell, count(*) AS available FROM neuron GROUP BY cell),
-trial AS (
-    SELECT
-        cases.number, d.draw, (cases.number << 32) + d.draw AS trial, d.other_relations, d.cell, d.partner,
-        d.size::BIGINT AS size, cases.asked_languages, 1::BIGINT << (d.slot - 1) AS bit, d.slot,
-        cases.asked_languages = d.languages AS everywhere,
-        least(d.size, coalesce(available.available, 0))::BIGINT AS compared_size
-    FROM exchange_draw_of(definitions, draws) AS d
-    JOIN cases
-        ON cases.definition = d.definition AND cases.run = d.run AND cases.fact = d.fact
-        AND cases.other_relations = d.other_relations
-    LEFT JOIN available ON available.cell = d.partner
-),
-near AS (
-    SELECT neuron.cell, neuron.code, neuron.nth
-    FROM neuron SEMI JOIN shared
-        ON shared.definition = neuron.definition AND shared.run = neuron.run AND shared.relation = neuron.relation
-        AND shared.code = neuron.code
-),
-far AS (
-    SELECT neuron.cell, neuron.code, neuron.nth
-    FROM neuron SEMI JOIN (FROM shared WHERE relation IS NULL) AS everywhere
-        ON everywhere.definition = neuron.definition AND everywhere.run = neuron.run AND everywhere.code = neuron.code
-),
-lender AS (
-    SELECT cell, code, nth, false AS other_relations FROM near
-    UNION ALL
-    SELECT cell, code, nth, true AS other_relations FROM far
-),
--- What is to be common to all languages is in the sets of the first two, so few neurons are looked for in the others; the
--- steps are materialized, as joined in another order they are many times as large.
-first_set AS MATERIALIZED (
-    SELECT trial.trial, lender.code
-    FROM trial
-    JOIN lender
-        ON lender.other_relations = trial.other_relations AND lender.cell = trial.partner
-        AND lender.nth <= trial.size
-    WHERE trial.everywhere AND trial.slot = 1
-),
-second_asked AS MATERIALIZED (
-    SELECT first_set.code, trial.*
-    FROM first_set
-    JOIN (FROM trial WHERE trial.everywhere AND trial.slot = 2) AS trial ON trial.trial = first_set.trial
-),
-first_two AS MATERIALIZED (
-    SELECT asked.trial, asked.code
-    FROM second_asked AS asked
-    JOIN lender
-        ON lender.other_relations = asked.other_relations AND lender.cell = asked.partner
-        AND lender.code = asked.code AND lender.nth <= asked.size
-),
-all_asked AS MATERIALIZED (
-    SELECT first_two.code, trial.* FROM first_two JOIN trial ON trial.trial = first_two.trial
-),
-hit AS (
-    SELECT asked.trial, asked.code, asked.asked_languages, asked.bit
-    FROM all_asked AS asked
-    JOIN lender
-        ON lender.other_relations = asked.other_relations AND lender.cell = asked.partner
-        AND lender.code = asked.code AND lender.nth <= asked.size
-    UNION ALL
-    SELECT trial.trial, lender.code, trial.asked_languages, trial.bit
-    FROM trial
-    JOIN lender
-        ON lender.other_relations = trial.other_relations AND lender.cell = trial.partner
-        AND lender.nth <= trial.size
-    WHERE NOT trial.everywhere
-),
-found AS (
+found AS MATERIALIZED (
     SELECT passed.trial, count(*) AS found
-    FROM (
-        SELECT trial, code, bit_or(bit) AS bits
-        FROM hit
-        GROUP BY trial, code
-        HAVING count(*) >= any_value(asked_languages)
-    ) AS passed
+    FROM common AS passed
     LEFT JOIN pairs ON pairs.number = passed.trial >> 32
     WHERE NOT apart OR holds_pair(pairs.masks, passed.bits)
     GROUP BY passed.trial
+),
+observed AS (SELECT trial >> 32 AS number, found AS observed FROM found WHERE trial & 4294967295 = 0),
+-- The trials in which a partner has too few neurons, and what the fact's own sets of the same sizes have in common.
+lean AS (SELECT cell, available FROM cell WHERE available < most),
+short AS MATERIALIZED (
+    SELECT DISTINCT trial.trial
+    FROM trial JOIN lean ON lean.cell = trial.partner
+    WHERE lean.available < trial.size
 ),
 cut AS (
     SELECT passed.trial, count(*) AS own
     FROM (
         SELECT trial.trial, neuron.code, bit_or(trial.bit) AS bits
         FROM trial
-        SEMI JOIN (SELECT DISTINCT trial FROM trial WHERE compared_size < size) AS short ON short.trial = trial.trial
-        JOIN neuron ON neuron.cell = trial.cell AND neuron.nth <= trial.compared_size
+        SEMI JOIN short ON short.trial = trial.trial
+        LEFT JOIN lean ON lean.cell = trial.partner
+        JOIN neuron
+            ON neuron.cell = trial.cell AND neuron.nth <= least(trial.size, coalesce(lean.available, trial.size))
         GROUP BY trial.trial, neuron.code
         HAVING count(*) >= any_value(trial.asked_languages)
     ) AS passed
@@ -240,28 +188,19 @@ cut AS (
     WHERE NOT apart OR holds_pair(pairs.masks, passed.bits)
     GROUP BY passed.trial
 ),
-observed AS (
-    SELECT definition, run, fact, count(*) AS observed
-    FROM likn_spelled_of(definitions) AS likn
-    WHERE NOT apart OR likn.across_scripts
-    GROUP BY definition, run, fact
-),
 drawn AS (
     SELECT
-        each.number, count(*) AS n_draws, count(*) FILTER (each.short) AS short_draws,
-        avg(coalesce(found.found, 0)) AS found,
+        each.number, count(*) AS n_draws, count(short.trial) AS short_draws, avg(coalesce(found.found, 0)) AS found,
         count(*) FILTER (
             coalesce(found.found, 0)
-            >= CASE WHEN each.short THEN coalesce(cut.own, 0) ELSE coalesce(observed.observed, 0) END
+            >= CASE WHEN short.trial IS NULL THEN coalesce(observed.observed, 0) ELSE coalesce(cut.own, 0) END
         ) AS hits
-    FROM (
-        SELECT number, trial, bool_or(compared_size < size) AS short FROM trial GROUP BY number, trial
-    ) AS each
-    JOIN cases ON cases.number = each.number
-    LEFT JOIN observed
-        ON observed.definition = cases.definition AND observed.run = cases.run AND observed.fact = cases.fact
+    FROM trial AS each
+    LEFT JOIN observed ON observed.number = each.number
     LEFT JOIN found ON found.trial = each.trial
+    LEFT JOIN short ON short.trial = each.trial
     LEFT JOIN cut ON cut.trial = each.trial
+    WHERE each.turn = 1 AND each.trial & 4294967295 > 0
     GROUP BY each.number
 ),
 tested AS (
@@ -278,8 +217,7 @@ tested AS (
     FROM cases
     LEFT JOIN pairs ON pairs.number = cases.number
     LEFT JOIN drawn ON drawn.number = cases.number
-    LEFT JOIN observed
-        ON observed.definition = cases.definition AND observed.run = cases.run AND observed.fact = cases.fact
+    LEFT JOIN observed ON observed.number = cases.number
 ),
 ordered AS (
     SELECT

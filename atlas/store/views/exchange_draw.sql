@@ -1,0 +1,79 @@
+-- The exchange null of a fact's LIKN (METHOD 3b): in each language the fact's set is that of another fact, its best
+-- neurons, equally many, another fact in each language. Deterministic: where the ordered choices of facts are no more
+-- than
+-- the draws asked for, each is made once; otherwise they come from a hash of the draw's number and the language's
+-- place.
+
+-- The number of ordered choices of `languages` different facts among `others`.
+CREATE OR REPLACE MACRO ordered_choices(others, languages) AS
+coalesce(list_product(list_transform(range(languages), lambda place: greatest(others - place, 0)::DOUBLE)), 1);
+
+-- The `draw`-th ordered choice: places from 0, one for each language.
+CREATE OR REPLACE MACRO nth_choice(others, languages, draw, every_one) AS
+list_reduce(
+    list_prepend([]::BIGINT[], list_transform(range(languages), lambda place: [CASE
+        WHEN every_one
+        THEN (draw // ordered_choices(others, place)::BIGINT) % greatest(others - place, 1)
+        ELSE (md5_number_lower(concat(draw, ':', place)) % greatest(others - place, 1))::BIGINT
+    END])),
+    lambda chosen, digit: list_append(chosen, list_reduce(
+        list_prepend(digit[1], list_sort(chosen)),
+        lambda place, taken: CASE WHEN place >= taken THEN place + 1 ELSE place END
+    ))
+);
+
+-- Every fact in every language where it counts, numbered so that relations and languages are stretches of `cell`.
+CREATE OR REPLACE MACRO exchange_cell_of(definitions) AS TABLE
+SELECT
+    *,
+    min(cell) OVER (PARTITION BY definition, run, language, relation) AS first,
+    min(cell) OVER (PARTITION BY definition, run, language) AS first_of_all,
+    cell - min(cell) OVER (PARTITION BY definition, run, language, relation) AS nth,
+    count(*) OVER (PARTITION BY definition, run, language, relation) AS facts,
+    count(*) OVER (PARTITION BY definition, run, language) AS every,
+    count(*) OVER (PARTITION BY definition, run, fact) AS languages,
+    row_number() OVER (PARTITION BY definition, run, fact ORDER BY language) AS slot
+FROM (
+    SELECT
+        counted.definition, counted.run, counted.fact, counted.language, fact.relation,
+        row_number() OVER (ORDER BY definition, run, language, relation, counted.fact) - 1 AS cell
+    FROM counted_language_of(definitions) AS counted JOIN fact ON fact.fact = counted.fact
+);
+
+-- The draws: which cell takes a cell's place. `draws` NULL is 999, fewer where facts are many, 99 at least.
+CREATE OR REPLACE MACRO exchange_draw_of(definitions, draws) AS TABLE
+WITH cell AS MATERIALIZED (
+    FROM exchange_cell_of(definitions)
+),
+budget AS (
+    SELECT coalesce(draws, greatest(99, least(999, 300000 // greatest(facts.number, 1))))::BIGINT AS n_draws
+    FROM (SELECT count(DISTINCT (cell.definition, cell.run, cell.fact)) AS number FROM cell) AS facts
+),
+ring AS (
+    SELECT
+        cell.*, controls.other_relations,
+        min(CASE WHEN controls.other_relations THEN cell.every - cell.facts ELSE cell.facts - 1 END) OVER (
+            PARTITION BY cell.definition, cell.run, cell.fact, controls.other_relations
+        ) AS others
+    FROM cell CROSS JOIN (SELECT unnest([false, true]) AS other_relations) AS controls
+    WHERE cell.languages > 1
+),
+choice AS (
+    SELECT
+        shape.languages, shape.others, number.draw,
+        nth_choice(shape.others, shape.languages, number.draw, shape.possible <= budget.n_draws) AS places
+    FROM (SELECT DISTINCT languages, others, ordered_choices(others, languages) AS possible FROM ring) AS shape
+    CROSS JOIN budget
+    CROSS JOIN (SELECT unnest(range((SELECT budget.n_draws FROM budget))) AS draw) AS number
+    WHERE number.draw < shape.possible
+)
+SELECT
+    ring.definition, ring.run, ring.fact, ring.language, ring.other_relations, choice.draw, ring.cell,
+    ring.languages, ring.slot, CASE
+        WHEN ring.other_relations THEN ring.first_of_all + (
+            ring.first - ring.first_of_all + ring.facts
+            + (ring.nth + choice.places[ring.slot]) % (ring.every - ring.facts)
+        ) % ring.every
+        ELSE ring.first + (ring.nth + 1 + choice.places[ring.slot]) % ring.facts
+    END AS partner
+FROM ring JOIN choice ON choice.languages = ring.languages AND choice.others = ring.others;

@@ -1,8 +1,4 @@
--- The exchange null of a fact's LIKN (METHOD 3b): in each language the fact's set is that of another fact, its best
--- neurons, equally many, another fact in each language. Deterministic: where the ordered choices of facts are no more
--- than
--- the draws asked for, each is made once; otherwise they come from a hash of the draw's number and the language's
--- place.
+-- Which other facts take a fact's place in the draws of the exchange null (METHOD 3b).
 
 -- The number of ordered choices of `languages` different facts among `others`.
 CREATE OR REPLACE MACRO ordered_choices(others, languages) AS

@@ -1,3 +1,8 @@
+-- The exchange null of a fact's LIKN (METHOD 3b): in each language the fact's set is that of another fact, its best
+-- neurons, equally many, another fact in each language. Deterministic: where the ordered choices of facts are no more
+-- than the draws asked for, each is made once; otherwise they come from a hash of the draw's number and the language's
+-- place.
+
 -- Whether both bits of one of some pairs are set.
 CREATE OR REPLACE MACRO holds_pair(masks, bits) AS
 len(list_filter(coalesce(masks, []), lambda mask: mask & bits = mask)) > 0;
@@ -110,7 +115,7 @@ first_two AS MATERIALIZED (
     FROM first_set
     JOIN lender ON lender.key = (first_set.partner << 40) + first_set.code AND lender.nth <= first_set.size
 ),
--- Joined from the left, as in another order the steps are many times as large.
+-- Joined from the left, and by one key of cell and neuron: in another order the steps are many times as large.
 common AS (
     SELECT asked.trial, asked.code, -1::BIGINT AS bits
     FROM (

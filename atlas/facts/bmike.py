@@ -2,7 +2,7 @@
 
     <task>_test_<language>.json     [{"en": {"subject", "src", "rephrase", "old", "alt", ...}, "<language>": {...}}]
 
-`old` is the object; what it is to become (`alt`) is for `atlas edit convert`. A question that names the subject once is
+`old` is the object, which zsRE's requests lack; what it is to become (`alt`) is for `atlas edit convert`. A question that names the subject once is
 a template with the object after it, and its `rephrase` one that is held out. Keys are the English names, the relation
 is the English question without its subject. Names of files do not count.
 
@@ -27,7 +27,7 @@ NO_SUBJECT = "question that does not name its subject once"
 
 _SUFFIX = ".json"
 _KEY_LANGUAGE = "en"
-_FIELDS = ("subject", "src", "old", "alt")
+_FIELDS = ("subject", "src", "alt")
 _UNSPACED = ("zh", "ja", "th")
 
 
@@ -65,6 +65,8 @@ def _take(into: Collector, place: Place, item: object) -> None:
     if not isinstance(item, dict) or not all(map(_is_request, item.values())) or _KEY_LANGUAGE not in item:
         raise LineError(f"a request lacks {_KEY_LANGUAGE}, or one of {', '.join(_FIELDS)}")
     english = item[_KEY_LANGUAGE]
+    if "old" not in english:
+        raise LineError("a request lacks old, the fact's object, as all of BMIKE-53's zsRE do; take another part of it")
     keys = files.text(english, "subject"), files.text(english, "old")
     asked = _opened(texts.tidy(files.text(english, "src")), texts.tidy(keys[0]))
     if asked is None:

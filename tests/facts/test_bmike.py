@@ -67,8 +67,17 @@ def test_one_file_and_one_language(data, told):
 
 def test_a_request_of_another_form_is_named(data):
     (data / "counterfact_test_zh.json").write_text(json.dumps([{"en": ENGLISH[0], "zh": {"src": "a"}}]), "utf-8")
-    with pytest.raises(DataError, match=r"test_zh.json:1: a request lacks en, or one of subject, src, old, alt"):
+    with pytest.raises(DataError, match=r"test_zh.json:1: a request lacks en, or one of subject, src, alt"):
         read(data)
+
+
+def test_requests_that_do_not_name_the_object_of_now_are_told_as_such(tmp_path):
+    item = {code: {key: text for key, text in ENGLISH[0].items() if key != "old"} for code in ("en", "de")}
+    (tmp_path / "zsre_test_de.json").write_text(json.dumps([item]), "utf-8")
+    with pytest.raises(
+        DataError, match=r"zsre_test_de.json:1: a request lacks old, the fact's object, as all of .* zsRE"
+    ):
+        read(tmp_path)
 
 
 def test_the_requests_become_edits(data, tmp_path):

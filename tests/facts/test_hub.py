@@ -1,12 +1,15 @@
 """Data sets of a hub: a small one that this file serves itself, and what is said where there is none."""
 
+import io
 import json
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from typing import ClassVar
 
+import pyarrow as pa
 import pytest
 from huggingface_hub import constants
+from pyarrow import parquet
 
 import atlas
 from atlas.errors import DataError, UsageError
@@ -17,7 +20,11 @@ ROW = {
     "language": "en", "relation": "P36", "template": "The capital of [X] is", "sub_uri": "Q142", "obj_uri": "Q90",
     "sub_label": "France", "obj_label": "Paris",
 }  # fmt: skip
-FILES = {"data/train.jsonl": json.dumps(ROW) + "\n", "load.py": "raise SystemExit\n", "README.md": "# Facts\n"}
+FILES = {
+    "data/train.jsonl": json.dumps(ROW).encode() + b"\n",
+    "load.py": b"raise SystemExit\n",
+    "README.md": b"# Facts\n",
+}
 
 
 class Hub(BaseHTTPRequestHandler):
@@ -38,7 +45,7 @@ class Hub(BaseHTTPRequestHandler):
             rows = [{"type": "file", "path": name, "size": len(text), "oid": "1"} for name, text in FILES.items()]
             return self._send(json.dumps(rows).encode())
         name = path.partition(f"/datasets/some/facts/resolve/{COMMIT}/")[2]
-        return self._send(FILES[name].encode()) if name in FILES else self.send_error(404)
+        return self._send(FILES[name]) if name in FILES else self.send_error(404)
 
     def _send(self, content):
         self.send_response(200)
@@ -80,6 +87,17 @@ def test_a_snapshot_is_read_and_its_commit_recorded(hub, tmp_path, told):
         writer.add_facts(found)
         (row,) = writer.sql("SELECT name, source, revision FROM dataset").to_pylist()
     assert row == {"name": "hf:some/facts@v1", "source": "mpararel_autorr", "revision": COMMIT}
+
+
+def test_a_snapshot_of_parquet_is_read(hub, monkeypatch, told):
+    rows = [ROW, {**ROW, "language": "fr", "template": "La capitale de [X] est"}]
+    file = io.BytesIO()
+    parquet.write_table(pa.Table.from_pylist(rows), file)
+    monkeypatch.delitem(FILES, "data/train.jsonl")
+    monkeypatch.setitem(FILES, "data/train-00000-of-00001.parquet", file.getvalue())
+    facts, templates = told(read("hf:some/facts"))
+    assert facts == {("P36", "Q142", "Q90"): {"en": ("France", "Paris"), "fr": ("France", "Paris")}}
+    assert {language for _, language, _ in templates} == {"en", "fr"}
 
 
 def test_a_folder_of_it_is_read_and_a_missing_one_named(hub):

@@ -177,7 +177,7 @@ def check(
     from atlas.checking.claims import Claim, read_claims
 
     progress = progress or LoggedProgress()
-    asked_for_one_thing((subject, relation, object), claims, evaluate=evaluate)
+    _check_asked((subject, relation, object), claims, evaluate=evaluate)
     check_one(run, model, method)
     options = job.CheckOptions(
         model=model, db=Path(db), run=run, source=method, definition=definition, replace=replace,
@@ -219,7 +219,7 @@ def names(given: Codes) -> Names:
     return tuple(name.strip() for name in (given.split(",") if isinstance(given, str) else given) if name.strip())
 
 
-def asked_for_one_thing(claim: Sequence[str | None], claims: Place | None, *, evaluate: bool) -> None:
+def _check_asked(claim: Sequence[str | None], claims: Place | None, *, evaluate: bool) -> None:
     """Raise UsageError unless `check` is asked for exactly one kind of work."""
     some = any(part is not None for part in claim)
     if sum((some, claims is not None, evaluate)) != 1 or (some and not all(claim)):
@@ -273,7 +273,8 @@ def _evaluated(
     from atlas.checking.job import evaluate_claims
     from atlas.checking.report import evaluation_table
 
-    _, found, left_out = evaluate_claims(options, languages, relations, conditions, limit or None, progress)
+    identity, found, left_out = evaluate_claims(options, languages, relations, conditions, limit or None, progress)
     for reason, facts in left_out.items():
         progress.warn(f"no claims of {facts:,} facts in a language: {reason}")
-    return evaluation_table(found, options.seed, compact=False)
+    table = evaluation_table(found, options.seed)
+    return table.append_column("evaluation", [[identity] * table.num_rows])

@@ -23,7 +23,7 @@ from atlas.checking.conditions import CONDITIONS
 from atlas.checking.evaluation import EVIDENCE, ClaimEvaluation, evaluate
 from atlas.checking.job import CheckOptions, opened
 from atlas.checking.known_claims import KnownClaim
-from atlas.checking.report import DIFFERENCE, evaluation_table
+from atlas.checking.report import DIFFERENCE, compact, evaluation_table
 from atlas.demo.train import MODELS, RECIPES, train
 from atlas.facts import Fact, read
 from atlas.facts.bundled import LANGUAGES
@@ -62,8 +62,8 @@ def evaluate_model(model: str, folder: Path, conditions: Sequence[str]) -> Claim
 
 def tables(found: ClaimEvaluation) -> Iterator[str]:
     """Yield, as Markdown, every number under `plain`, then the AUROC under every condition."""
-    rows = evaluation_table(found, 0, compact=True).to_pylist()
-    values = evaluation_table(found, 0, compact=False).to_pylist()
+    table = evaluation_table(found, 0)
+    rows, values = compact(table).to_pylist(), table.to_pylist()
     plain = [(row, value) for row, value in zip(rows, values, strict=True) if row["condition"] == "plain"]
     yield f"{plain[0][0]['claims']} claims under plain"
     for row, value in plain:

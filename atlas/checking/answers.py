@@ -9,7 +9,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from atlas.checking.claims import Claim
+from atlas.ids import neuron_name
 from atlas.statistics import Interval, Judged, measure
+
+_WORDS = {True: "supported", False: "not supported", None: None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,18 +41,20 @@ class Answer:
         return self.score > self.threshold
 
 
-def marks(answers: Sequence[Answer], seed: int) -> tuple[int, Mapping[str, Interval]]:
-    """Return how many claims of known truth have a verdict, and accuracy, AUROC and so on over these; see `measure`."""
-    asked = [answer for answer in answers if answer.claim.truth is not None and answer.supported is not None]
+def marks(rows: pa.Table, seed: int) -> tuple[int, Mapping[str, Interval]]:
+    """Return how many claims of known truth have a verdict, and accuracy, AUROC and so on over these; see `measure`.
+
+    `rows` are those of `answer_rows`.
+    """
+    asked = [row for row in rows.to_pylist() if row["truth"] is not None and row["verdict"] is not None]
     if not asked:
         return 0, {}
-    claims = [answer.claim for answer in asked]
     judged = Judged(
-        scores=np.array([answer.score for answer in asked], dtype=np.float64),
-        supported=np.array([answer.supported for answer in asked], dtype=bool),
-        truth=np.array([claim.truth for claim in claims], dtype=bool),
-        group=_numbered([f"{claim.relation} {claim.language}" for claim in claims]),
-        subject=_numbered([claim.subject for claim in claims]),
+        scores=np.array([row["score"] for row in asked], dtype=np.float64),
+        supported=np.array([row["verdict"] == _WORDS[True] for row in asked], dtype=bool),
+        truth=np.array([row["truth"] for row in asked], dtype=bool),
+        group=_numbered([f"{row['relation']} {row['language']}" for row in asked]),
+        subject=_numbered([row["subject"] for row in asked]),
     )
     return len(asked), measure(judged, seed)
 
@@ -70,19 +75,18 @@ def answer_rows(answers: Sequence[Answer]) -> pa.Table:
 
 def _row(answer: Answer) -> dict[str, Any]:
     claim = answer.claim
-    words = {True: "supported", False: "not supported", None: None}
     return {
         "subject": claim.subject,
         "relation": claim.relation,
         "object": claim.object,
         "language": claim.language,
         "truth": claim.truth,
-        "verdict": words[answer.supported],
+        "verdict": _WORDS[answer.supported],
         "score": answer.score,
         "threshold": answer.threshold,
         "probability": answer.probability,
         "evidence": answer.evidence,
-        "neurons": [f"{layer}.{neuron}: {score:.3g}" for layer, neuron, score in answer.neurons],
+        "neurons": [f"{neuron_name(layer, neuron)}: {score:.3g}" for layer, neuron, score in answer.neurons],
         "texts": list(answer.texts),
         "status": answer.status,
         "notes": list(answer.notes),

@@ -68,14 +68,11 @@ class Session:
         from atlas.checking.signals import read_signals
 
         found = []
-        self.progress.start(sum(len(claim.prompts) for claim in claims), 0, "prompts")
-        try:
+        with self.progress.counting(sum(len(claim.prompts) for claim in claims), "prompts"):
             read = read_signals(self.model, claims, self.settings, self.options.bytes)
             for claim, signals in zip(claims, read, strict=True):
                 found.append(signals)
                 self.progress.advance(len(claim.prompts))
-        finally:
-            self.progress.finish()
         return found
 
     def claims(self, facts: "Sequence[Fact]", languages: Sequence[str], conditions: Sequence[str]) -> "Claims":

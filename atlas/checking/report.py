@@ -10,8 +10,8 @@ from atlas.statistics import METRICS, Interval, auroc_difference, measure
 DIFFERENCE = "auroc_over_probability"
 
 
-def evaluation_table(found: ClaimEvaluation, seed: int, *, compact: bool) -> pa.Table:
-    """Return a row for each condition and evidence; a metric is `value`, `_low` and `_high`, or one text if `compact`.
+def evaluation_table(found: ClaimEvaluation, seed: int) -> pa.Table:
+    """Return a row for each condition and evidence; a metric is `value`, `_low` and `_high`.
 
     `auroc_over_probability` is the AUROC less that of the model's own probability on the same claims, paired.
     """
@@ -24,7 +24,16 @@ def evaluation_table(found: ClaimEvaluation, seed: int, *, compact: bool) -> pa.
             judged, unusable = found.judged(own[evidence], condition)
             numbers = measure(judged, seed) | {DIFFERENCE: auroc_difference(judged, base, seed)}
             head = {"condition": condition, "evidence": evidence, "claims": len(judged.truth), "unusable": unusable}
-            rows.append(head | _cells(numbers, compact=compact))
+            rows.append(head | _cells(numbers))
+    return pa.Table.from_pylist(rows)
+
+
+def compact(table: pa.Table) -> pa.Table:
+    """Return the rows of `evaluation_table` with each metric and its interval as one text."""
+    rows = table.select(["condition", "evidence", "claims", "unusable"]).to_pylist()
+    for row, numbers in zip(rows, table.to_pylist(), strict=True):
+        for name in (*METRICS, DIFFERENCE):
+            row[name] = "{:.3f} ({:.3f} to {:.3f})".format(*(numbers[f"{name}{end}"] for end in ("", "_low", "_high")))
     return pa.Table.from_pylist(rows)
 
 
@@ -32,12 +41,9 @@ def _is_across(found: ClaimEvaluation, source: Any) -> bool:
     return any(case.language != code for case, code in zip(found.cases, source, strict=True))
 
 
-def _cells(numbers: dict[str, Interval], *, compact: bool) -> dict[str, object]:
+def _cells(numbers: dict[str, Interval]) -> dict[str, object]:
     cells: dict[str, object] = {}
     for name in (*METRICS, DIFFERENCE):
         number = numbers[name]
-        if compact:
-            cells[name] = f"{number.value:.3f} ({number.low:.3f} to {number.high:.3f})"
-        else:
-            cells |= {name: number.value, f"{name}_low": number.low, f"{name}_high": number.high}
+        cells |= {name: number.value, f"{name}_low": number.low, f"{name}_high": number.high}
     return cells

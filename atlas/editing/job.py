@@ -160,8 +160,7 @@ def _target(writer: "Writer", request: Request, prompts: Prompts) -> Target | At
 
 
 def _each(job: "_Job", asked: Sequence[tuple[Request, Target | AtlasError]], progress: Progress) -> Iterator[Done]:
-    progress.start(len(asked), 0, "edits")
-    try:
+    with progress.counting(len(asked), "edits"):
         for request, target in asked:
             try:
                 if isinstance(target, AtlasError):
@@ -170,8 +169,6 @@ def _each(job: "_Job", asked: Sequence[tuple[Request, Target | AtlasError]], pro
             except AtlasError as error:
                 yield Done(request, error=error)
             progress.advance(1)
-    finally:
-        progress.finish()
 
 
 @dataclass

@@ -104,14 +104,13 @@ def _costs(
     every = [p for f in job.held.facts for p in usable(job.model, job.prompts.of(f), at)]
     source = replacing(job.model, replace, every, seed, job.budget, at)
     job.progress.step(f"cutting neurons, replaced by {replace}")
-    job.progress.start(len(facts), 0, "facts")
     costs = []
-    for fact in facts:
-        sides = (job.own[fact], usable(job.model, [p for group in away[fact].values() for p in group], at))
-        pair = [_cost(job, source, rankings, fact, prompts) for prompts in sides]
-        costs += [pair] if np.isfinite(pair).all() else []
-        job.progress.advance(1)
-    job.progress.finish()
+    with job.progress.counting(len(facts), "facts"):
+        for fact in facts:
+            sides = (job.own[fact], usable(job.model, [p for group in away[fact].values() for p in group], at))
+            pair = [_cost(job, source, rankings, fact, prompts) for prompts in sides]
+            costs += [pair] if np.isfinite(pair).all() else []
+            job.progress.advance(1)
     if not costs:
         raise UsageError("No fact has another of its relation and an unrelated one to compare; take more facts.")
     own, others = np.array(costs).swapaxes(0, 1)

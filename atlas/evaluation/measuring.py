@@ -87,11 +87,10 @@ class Measuring:
 
     def _portions(self, rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
         """Yield the rows in portions, showing progress."""
-        self.progress.start(len(rows), 0, "interventions")
-        for start in range(0, len(rows), PORTION):
-            yield rows[start : start + PORTION]
-            self.progress.advance(min(PORTION, len(rows) - start))
-        self.progress.finish()
+        with self.progress.counting(len(rows), "interventions"):
+            for start in range(0, len(rows), PORTION):
+                yield rows[start : start + PORTION]
+                self.progress.advance(min(PORTION, len(rows) - start))
 
     def _store(self, rows: Iterator[dict[str, Any]]) -> None:
         self.writer.load("intervention", pa.Table.from_pylist(list(rows), schema=schema.arrow("intervention")))

@@ -59,18 +59,15 @@ def examine(
     """
     started, progress = monotonic(), progress or Progress()
     cases = [(setting, seed, tuple(methods)) for setting in settings for seed in range(seeds)]
-    progress.start(sum(map(_prompts, cases)), 0, "prompts")
     rows: list[Row] = []
     points: list[Swept] = []
     failures: list[Failure] = []
-    try:
+    with progress.counting(sum(map(_prompts, cases)), "prompts"):
         for case, (marked, swept, failed) in zip(cases, _all(cases, workers), strict=True):
             rows += marked
             points += swept
             failures += failed
             progress.advance(_prompts(case))
-    finally:
-        progress.finish()
     return Exam(rows, failures, monotonic() - started, points)
 
 

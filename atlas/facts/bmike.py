@@ -2,9 +2,9 @@
 
     <task>_test_<language>.json     [{"en": {"subject", "src", "rephrase", "old", "alt", ...}, "<language>": {...}}]
 
-`old` is the object, which zsRE's requests lack; what it is to become (`alt`) is for `atlas edit convert`. A question that names the subject once is
-a template with the object after it, and its `rephrase` one that is held out. Keys are the English names, the relation
-is the English question without its subject. Names of files do not count.
+`old` is the object, which zsRE's requests lack; what it is to become (`alt`) is for `atlas edit convert`. A question
+that names the subject once is a template with the object after it, and its `rephrase` one that is held out. Keys are
+the English names, the relation is the English question without its subject. Names of files do not count.
 
 Nie et al., BMIKE-53, ACL 2025, arXiv 2406.17764.
 """

@@ -1,6 +1,8 @@
 """What a job tells while it runs; the command line shows it, a notebook may, the library never prints."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 log = logging.getLogger("atlas")
 
@@ -19,6 +21,15 @@ class Progress:
 
     def advance(self, count: int) -> None:
         """So many more were done."""
+
+    @contextmanager
+    def counting(self, total: int, things: str) -> Iterator[None]:
+        """Let work on `total` things begin and, well or not, end."""
+        self.start(total, 0, things)
+        try:
+            yield
+        finally:
+            self.finish()
 
     def warn(self, text: str) -> None:
         """Something speaks against what the job stands on; `text` is a sentence with the remedy."""

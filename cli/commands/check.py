@@ -1,12 +1,13 @@
 """`atlas check`: is a claim supported by what the model's neurons hold?"""
 
+from collections.abc import Mapping
 from math import isnan
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from atlas.running.choice import OpenChoice, check_one
+from atlas.running.choice import OpenChoice
 
 from .. import diagnostics
 from ..options import (
@@ -23,7 +24,6 @@ from ..options import (
     Run,
     Source,
     choosing_model,
-    split,
     writing,
 )
 from ..output.emit import STDOUT, Destination
@@ -31,9 +31,7 @@ from ..output.formats import Format
 from ..output.summary import counted
 
 if TYPE_CHECKING:
-    from atlas.checking.answers import Answer
-    from atlas.checking.claims import Claim
-    from atlas.checking.job import CheckOptions
+    import pyarrow as pa
 
 
 @choosing_model
@@ -81,71 +79,47 @@ def check(
     facts. With --evaluate, every kind of evidence judges the same claims about subjects that nothing was fitted to;
     the view fact_check_metrics has the numbers by language and relation, and across languages.
     """
-    from atlas.checking.job import CheckOptions
-    from atlas.jobs import asked_for_one_thing
+    from atlas import jobs
 
-    check_one(run, choice.model, method)
-    options = CheckOptions(
-        **choice.given(),
-        db=db,
-        run=run,
-        source=method,
-        definition=definition,
-        replace=replace,
-        templates=templates,
-        seed=seed,
-        at=at.value,
-    )
-    asked_for_one_thing((subject, relation, object_), claims, evaluate=evaluate)
+    from ..output.progress import TerminalProgress
+
+    table = jobs.check(
+        **choice.given(), subject=subject, relation=relation, object=object_, language=language, claims=claims,
+        evaluate=evaluate, evidence=evidence, run=run, method=method, languages=languages, relations=relations,
+        conditions=conditions, limit=limit, templates=templates, definition=definition, at=at.value, replace=replace,
+        db=db, seed=seed, progress=TerminalProgress(),
+    )  # fmt: skip
     if evaluate:
-        _evaluate(options, split(languages), split(relations), split(conditions), limit, to)
+        _show_evaluation(table, db, to)
     elif claims is not None:
-        from atlas.checking.claims import read_claims
-
-        _judge(options, read_claims(claims), evidence, to)
+        _show_answers(table, seed, to)
+    elif to.for_eyes:
+        for line in _lines(table.to_pylist()[0]):
+            print(diagnostics.visible(line))
     else:
-        from atlas.checking.claims import Claim
-
-        _judge_one(options, Claim(str(subject), str(relation), str(object_), language), evidence, to)
+        to.write(table)
 
 
-def _evaluate(
-    options: "CheckOptions",
-    languages: tuple[str, ...] | None,
-    relations: tuple[str, ...] | None,
-    conditions: tuple[str, ...] | None,
-    limit: int,
-    to: Destination,
-) -> None:
-    from atlas.checking.job import evaluate_claims
-    from atlas.checking.report import evaluation_table
+def _show_evaluation(table: "pa.Table", db: Path, to: Destination) -> None:
+    from atlas.checking.report import compact
 
-    from ..output.progress import TerminalProgress
-
-    identity, found, left_out = evaluate_claims(
-        options, languages, relations, conditions, limit or None, TerminalProgress()
-    )
-    compact = to.output is None and to.format in (Format.table, Format.markdown)
-    to.write(evaluation_table(found, options.seed, compact=compact))
-    for reason, facts in left_out.items():
-        diagnostics.warning(f"no claims of {facts:,} facts in a language: {reason}")
+    short = to.output is None and to.format in (Format.table, Format.markdown)
+    to.write(compact(table) if short else table)
     diagnostics.talk(
-        f'evaluation {identity}; by language and relation: atlas sql "from fact_check_metrics" --db {options.db}'
+        f'evaluation {table["evaluation"][0]}; by language and relation: atlas sql "from fact_check_metrics" --db {db}'
     )
 
 
-def _judge(options: "CheckOptions", claims: "list[Claim]", evidence: str, to: Destination) -> None:
-    from atlas.checking.answers import answer_rows, marks
-    from atlas.checking.judge import check_claims
+def _show_answers(table: "pa.Table", seed: int, to: Destination) -> None:
+    from atlas.checking.answers import marks
 
-    from ..output.progress import TerminalProgress
-
-    answers = check_claims(options, claims, evidence, progress=TerminalProgress())
-    to.write(answer_rows(answers))
-    unusable = sum(answer.status != "ok" for answer in answers)
+    to.write(table)
+    unusable = sum(status != "ok" for status in table["status"].to_pylist())
     if unusable:
-        diagnostics.warning(f"{unusable:,} of {len(answers):,} claims have no verdict; their column `status` says why")
-    known, numbers = marks(answers, options.seed)
+        diagnostics.warning(
+            f"{unusable:,} of {table.num_rows:,} claims have no verdict; their column `status` says why"
+        )
+    known, numbers = marks(table, seed)
     said = [
         f"{name} {number.value:.3f} ({number.low:.3f} to {number.high:.3f})"
         for name, number in numbers.items()
@@ -155,28 +129,12 @@ def _judge(options: "CheckOptions", claims: "list[Claim]", evidence: str, to: De
         diagnostics.talk(f"of {counted(known, 'claim')} with a truth and a verdict: {', '.join(said)}")
 
 
-def _judge_one(options: "CheckOptions", claim: "Claim", evidence: str, to: Destination) -> None:
-    from atlas.checking.answers import answer_rows
-    from atlas.checking.judge import check_claims
-
-    from ..output.progress import TerminalProgress
-
-    (answer,) = check_claims(options, [claim], evidence, strict=True, progress=TerminalProgress())
-    if not to.for_eyes:
-        to.write(answer_rows([answer]))
-        return
-    for line in _lines(answer):
-        print(diagnostics.visible(line))
-
-
-def _lines(answer: "Answer") -> list[str]:
-    claim = answer.claim
-    verdict = "supported" if answer.supported else "not supported"
+def _lines(row: Mapping[str, Any]) -> list[str]:
     return [
-        f"{verdict}: <{claim.subject}, {claim.relation}, {claim.object}> ({claim.language})",
-        f"  score {answer.score:.4g} at the {answer.evidence} neurons, threshold {answer.threshold:.4g}",
-        f"  the model's own probability of the object: {answer.probability:.4g}",
-        *(f"  put as: {text}" for text in answer.texts),
-        *(f"  neuron {neuron} of layer {layer}: {score:.4g}" for layer, neuron, score in answer.neurons),
-        *(f"  {note}" for note in answer.notes),
+        f"{row['verdict']}: <{row['subject']}, {row['relation']}, {row['object']}> ({row['language']})",
+        f"  score {row['score']:.4g} at the {row['evidence']} neurons, threshold {row['threshold']:.4g}",
+        f"  the model's own probability of the object: {row['probability']:.4g}",
+        *(f"  put as: {text}" for text in row["texts"]),
+        *(f"  neuron {neuron}" for neuron in row["neurons"]),
+        *(f"  {note}" for note in row["notes"]),
     ]

@@ -20,11 +20,10 @@ from ..options import (
     Place,
     Relations,
     choosing_model,
-    split,
     writing,
 )
 from ..output.emit import STDOUT, Destination
-from ..output.evaluation import show_curves, show_tables
+from ..output.evaluation import show
 from .exam import exam
 
 
@@ -79,20 +78,13 @@ def evaluate(
     for path, check in ((out, outputs.check_folder), (to.output, outputs.check_file)):
         if path is not None:
             check(path, "--out" if path is out else "--output")
-    methods = scorers.asked(split(method), "localisation")
-    from atlas.evaluation.job import EvaluateOptions
-    from atlas.evaluation.job import evaluate as run_evaluate
+    from atlas import jobs
 
     from ..output.progress import TerminalProgress
 
-    options = EvaluateOptions(
-        **choice.given(), db=db, languages=split(languages), relations=split(relations), limit=limit,
-        methods=methods, method=likn_method, neurons=neurons, definition=definition, scope=scope,
-        replace=replace, seed=seed, at=at.value,
+    found = jobs.evaluate(
+        **choice.given(), method=method, languages=languages, relations=relations, limit=limit, neurons=neurons,
+        curve=curve, likn_method=likn_method, definition=definition, at=at.value, scope=scope, replace=replace,
+        seed=seed, db=db, progress=TerminalProgress(),
     )  # fmt: skip
-    if curve:
-        from atlas.evaluation.curves import curves
-
-        show_curves(curves(options, TerminalProgress()), to, out)
-        return
-    show_tables(run_evaluate(options, TerminalProgress()), to, out)
+    show(found, to, out)

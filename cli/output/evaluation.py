@@ -33,11 +33,20 @@ _MEASURES = {
 }
 
 
-def show_tables(found: "Evaluated", to: Destination, out: Path | None) -> None:
-    """Print both tables with their intervals; a format other than `table`, or a file, gets every column of the first.
+def show(found: "Evaluated | Curves", to: Destination, out: Path | None) -> None:
+    """Print the tables or curves; a format other than `table`, or a file, gets every column of the first.
 
-    With `out`, every column of both goes into that folder, as CSV and Markdown.
+    With `out`, every column of both goes into that folder, as CSV and Markdown, and of curves a picture.
     """
+    from atlas.evaluation.job import Evaluated
+
+    if isinstance(found, Evaluated):
+        _show_tables(found, to, out)
+    else:
+        _show_curves(found, to, out)
+
+
+def _show_tables(found: "Evaluated", to: Destination, out: Path | None) -> None:
     diagnostics.note(f"localisation on {found.facts:,} facts, cross-lingual on {found.facts_with_likn:,} with LIKN")
     for (table, reason), facts in found.left_out.items():
         names = ", ".join(f"<{fact.subject}, {fact.relation}>" for fact in facts[:NAMED])
@@ -53,11 +62,7 @@ def show_tables(found: "Evaluated", to: Destination, out: Path | None) -> None:
     STDOUT.write(short(found.cross_lingual, _CROSS_LINGUAL))
 
 
-def show_curves(found: "Curves", to: Destination, out: Path | None) -> None:
-    """Print curves and areas with their intervals; a format other than `table`, or a file, gets all of the curves.
-
-    With `out`, every column of both goes into that folder, as CSV and Markdown, and a picture of the curves.
-    """
+def _show_curves(found: "Curves", to: Destination, out: Path | None) -> None:
     diagnostics.note(f"curves on {counted(found.facts, 'fact')}")
     if found.unequal:
         diagnostics.note(

@@ -1,5 +1,6 @@
 """Progress of a job on stderr: done/total, rate and time left; a line now and then where stderr is no terminal."""
 
+from threading import Event, Thread
 from time import monotonic
 from types import TracebackType
 from typing import Self
@@ -43,7 +44,9 @@ class TerminalProgress(JobProgress):
         self._task: TaskID | None = None
         self._total = self._done = self._before = 0
         self._things = ""
-        self._begun = self._told = monotonic()
+        self._begun = monotonic()
+        self._over: Event | None = None
+        self._teller: Thread | None = None
 
     def step(self, text: str) -> None:
         """Show the step on a line that the next one replaces."""
@@ -56,22 +59,35 @@ class TerminalProgress(JobProgress):
 
     def start(self, total: int, done: int, things: str) -> None:
         """Show a bar, in place of the one before."""
+        self._stop_telling()
         self._total, self._done, self._things = total, done, things
-        self._begun = self._told = monotonic()
+        self._begun = monotonic()
         self._before = done
         if self._task is not None:
             self._bar.remove_task(self._task)
         self._task = self._bar.add_task(things, total=total, completed=done)
         self._bar.start()
+        if not self._watched:
+            self._over = Event()
+            self._teller = Thread(target=self._tell, args=(self._over,), daemon=True)
+            self._teller.start()
 
     def advance(self, count: int) -> None:
         """Move the bar."""
         self._done += count
         if self._task is not None:
             self._bar.advance(self._task, count)
-        if not self._watched and monotonic() - self._told >= LOG_SECONDS:
-            self._told = monotonic()
+
+    def _tell(self, over: Event) -> None:
+        """Say now and then how far the job is, in the midst of a batch too, until it is `over`."""
+        while not over.wait(LOG_SECONDS):
             talk(self._line())
+
+    def _stop_telling(self) -> None:
+        if self._over is not None and self._teller is not None:
+            self._over.set()
+            self._teller.join()
+        self._over = self._teller = None
 
     def _line(self) -> str:
         """Return how far the job is, for a log."""
@@ -89,6 +105,7 @@ class TerminalProgress(JobProgress):
 
     def finish(self) -> None:
         """Take the bar away."""
+        self._stop_telling()
         self._bar.stop()
 
 

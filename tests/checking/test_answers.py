@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from atlas.checking.answers import Answer, marks
+from atlas.checking.answers import Answer, answer_rows, marks
 from atlas.checking.claims import Claim
 
 
@@ -23,7 +23,7 @@ def test_accuracy_and_auroc_are_those_of_claims_with_a_truth_and_a_verdict():
         _answer(6, True, None, status="no template"),
         _answer(7, True, 0.7, relation="R1"),
     ]
-    known, numbers = marks(answers, seed=0)
+    known, numbers = marks(answer_rows(answers), seed=0)
     assert known == 6
     assert numbers["accuracy"].value == pytest.approx(4 / 6)
     # Pairs within a relation: 0.9 beats all three, 0.4 beats two of three.
@@ -32,7 +32,7 @@ def test_accuracy_and_auroc_are_those_of_claims_with_a_truth_and_a_verdict():
 
 
 def test_without_a_truth_nothing_is_said_and_with_one_class_no_auroc():
-    assert marks([_answer(0, None, 0.9)], seed=0) == (0, {})
-    known, numbers = marks([_answer(0, True, 0.9), _answer(1, True, 0.1)], seed=0)
+    assert marks(answer_rows([_answer(0, None, 0.9)]), seed=0) == (0, {})
+    known, numbers = marks(answer_rows([_answer(0, True, 0.9), _answer(1, True, 0.1)]), seed=0)
     assert known == 2
     assert math.isnan(numbers["auroc"].value)

@@ -31,9 +31,7 @@ def claim_of(row, **other):
 
 
 def test_a_model_that_knows_its_facts_is_told_from_one_that_does_not(evaluated):
-    rows = {
-        (row["condition"], row["evidence"]): row for row in evaluation_table(evaluated[1], 0, compact=False).to_pylist()
-    }
+    rows = {(row["condition"], row["evidence"]): row for row in evaluation_table(evaluated[1], 0).to_pylist()}
     assert {evidence for _, evidence in rows} == set(EVIDENCE)
     assert rows["plain", "probability"]["auroc"] == 1
     assert rows["plain", "combined"]["auroc"] == 1
@@ -50,7 +48,7 @@ def test_the_view_and_the_table_agree(options, evaluated):
             [identity],
         ).to_pylist()
     seen = {(row["condition"], row["evidence"]): row for row in rows}
-    for row in evaluation_table(found, 0, compact=False).to_pylist():
+    for row in evaluation_table(found, 0).to_pylist():
         other = seen[row["condition"], row["evidence"]]
         assert (other["claims"], other["unusable"]) == (row["claims"], row["unusable"])
         for name in ("precision", "recall", "f1", "accuracy", "auroc", DIFFERENCE):

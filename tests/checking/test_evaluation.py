@@ -48,7 +48,7 @@ def test_thresholds_and_weights_do_not_see_the_test_claims(cases):
 
 
 def table(found):
-    return {row["evidence"]: row for row in evaluation_table(found, 0, compact=False).to_pylist()}
+    return {row["evidence"]: row for row in evaluation_table(found, 0).to_pylist()}
 
 
 def test_combined_is_not_below_probability_when_neurons_say_nothing_and_above_when_they_do(cases):

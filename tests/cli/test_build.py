@@ -3,12 +3,14 @@
 import json
 import os
 import signal
+from queue import Queue
 
 import pytest
 from content import content
 
 import atlas
-from atlas.cli.output.progress import TerminalProgress
+from atlas import attribution
+from atlas.cli.output.progress import LOG_SECONDS, TerminalProgress
 from atlas.store.digest import digest
 
 # Two facts in English and in French with two templates each, two in Chinese and one currency with one.
@@ -80,12 +82,42 @@ def test_a_build_without_a_usable_prompt_failed(build, causal, data):
     assert "has scores: 2 times the template does not end in the object" in ended.err
 
 
-def test_a_build_that_nobody_watches_says_now_and_then_how_far_it_is(small_batches, build, monkeypatch):
-    monkeypatch.setattr("atlas.cli.output.progress.LOG_SECONDS", 0.0)
+class Clock:
+    """Half a minute passes when a test says so, and has been told of when `pass_` returns."""
+
+    def __init__(self):
+        self.asked, self.answers = Queue(), Queue()
+
+    def wait(self, seconds):
+        self.asked.put(seconds)
+        return self.answers.get(timeout=60)
+
+    def pass_(self):
+        assert self.asked.get(timeout=60) == LOG_SECONDS == 30
+        self.answers.put(False)
+        self.asked.put(self.asked.get(timeout=60))
+
+    def set(self):
+        self.answers.put(True)
+
+
+def test_a_build_that_nobody_watches_says_how_far_it_is_in_the_midst_of_a_batch(small_batches, build, monkeypatch):
+    clocks = []
+    monkeypatch.setattr("atlas.cli.output.progress.Event", lambda: clocks.append(Clock()) or clocks[-1])
+    score = attribution.attribute
+
+    def slowly(*given, **more):
+        clocks[-1].pass_()
+        return score(*given, **more)
+
+    monkeypatch.setattr(attribution, "attribute", slowly)
     lines = build().err.splitlines()
-    assert [line.split(" prompts")[0] for line in lines][-1] == f"{PROMPTS} of {PROMPTS}"
-    assert len(lines) == 7
+    told = [int(line.split(f" of {PROMPTS} prompts, ")[0]) for line in lines]
+    assert told == sorted(told)
+    assert told[0] == 0
+    assert len(told) == 7
     assert all("/s" in line for line in lines)
+    assert clocks[-1].answers.empty()  # its end was heard
 
 
 def test_the_same_build_again_computes_nothing(build, db):

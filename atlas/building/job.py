@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 BUNDLED = "bundled"
 SAMPLE = 60
-"""Facts of the bundled set that a build takes when no limit is given; other data sets are taken whole."""
+"""Facts of the bundled set that a build takes without a limit, its examples among them; others are taken whole."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def build_twin(
 
 def read_plan(options: BuildOptions, progress: Progress) -> Plan:
     """Read the selected facts and plan their prompts; raises DataError and UsageError."""
-    from atlas.facts import read
+    from atlas.facts import bundled, read
 
     progress.step(f"reading facts from {options.dataset}")
     facts = read(
@@ -141,6 +141,7 @@ def read_plan(options: BuildOptions, progress: Progress) -> Plan:
         relations=options.relations,
         limit=None if options.known else options.sample,
         sample=options.sample_seed,
+        first=bundled.EXAMPLES if options.limit is None else (),
         skip_bad=options.skip_bad,
     )
     return make_plan(facts)

@@ -27,21 +27,21 @@ def narrow(
     return with_facts(facts, (fact for fact in kept if fact.labels))
 
 
-def limited(facts: FactSet, limit: int | None, seed: int = 0) -> FactSet:
+def limited(facts: FactSet, limit: int | None, seed: int = 0, first: Collection[int] = ()) -> FactSet:
     """Return at most `limit` facts, taken in turn from every relation; all of them if it is 0 or None.
 
     So the choice is the same everywhere, and that of a smaller limit is part of that of a larger one. Facts keep their
-    order. See `in_turn` for which come first.
+    order. See `in_turn` for which come first; before them those of the ids `first` do in their relation.
     """
     if limit is not None and limit < 0:
         raise UsageError(f"A limit of {limit} facts makes no sense; give a number from 0 (all) on.")
     if not limit or limit >= len(facts.facts):
         return facts
-    chosen = {fact.id for fact in in_turn(facts, seed)[:limit]}
+    chosen = {fact.id for fact in in_turn(facts, seed, first)[:limit]}
     return with_facts(facts, (fact for fact in facts.facts if fact.id in chosen))
 
 
-def in_turn(facts: FactSet, seed: int = 0) -> list[Fact]:
+def in_turn(facts: FactSet, seed: int = 0, first: Collection[int] = ()) -> list[Fact]:
     """Return the facts in the order in which a limit takes them: in turn from every relation.
 
     Within a relation those that can be asked in the most languages come first, and among those the order is that of
@@ -52,8 +52,9 @@ def in_turn(facts: FactSet, seed: int = 0) -> list[Fact]:
     for fact in facts.facts:
         by_relation[fact.relation].append(fact)
 
-    def place(fact: Fact) -> tuple[int, int]:
-        return -_languages(fact, askable), stable_id("sample", seed, fact.id) if seed else fact.id
+    def place(fact: Fact) -> tuple[bool, int, int]:
+        later = fact.id not in first
+        return later, -_languages(fact, askable), stable_id("sample", seed, fact.id) if seed else fact.id
 
     turns = [
         (turn, relation, fact.id, fact)

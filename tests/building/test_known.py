@@ -1,17 +1,20 @@
 """`--known`: facts whose answer is the model's own choice, in the languages where it is; and which a limit takes."""
 
+from collections import Counter
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 import atlas
-from atlas.building.job import BuildOptions, build
+from atlas.building.job import BuildOptions, build, read_plan
 from atlas.building.known import known_facts
 from atlas.errors import UsageError
 from atlas.facts import read
 from atlas.facts.selection import in_turn, limited
 from atlas.models import load_model
+from atlas.running.progress import Progress
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +99,15 @@ def test_a_sample_is_spread_over_relations_and_grows_with_its_limit(limit, seed)
     counts = [sum(fact.relation == relation for fact in chosen) for relation in {f.relation for f in facts.facts}]
     assert max(counts) - min(counts) <= 1
     assert {fact.id for fact in chosen} <= {fact.id for fact in limited(facts, limit + 5, seed).facts}
+
+
+def test_a_bare_build_takes_the_fact_that_the_readme_asks_for():
+    def chosen(**options):
+        return {(fact.relation, fact.subject) for fact in read_plan(BuildOptions(**options), Progress()).facts.facts}
+
+    bare, plain = chosen(), chosen(limit=60)
+    assert Counter(relation for relation, _ in bare) == dict.fromkeys(("P17", "P30", "P36", "P37", "P38"), 12)
+    assert bare - plain == {("P36", "france")}
 
 
 def test_another_seed_is_another_sample():

@@ -13,6 +13,8 @@ from atlas.facts.facts import Fact, FactSet, Label, Template
 
 LANGUAGES = ("en", "fr", "de", "zh", "ru", "ar")
 SOURCE = "bundled"
+EXAMPLES = (Fact("P36", "france", "paris", {}).id,)
+"""Facts that the first pages of the docs ask about."""
 
 
 @cache

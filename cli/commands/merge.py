@@ -42,6 +42,9 @@ def show(united: "United", into: Path) -> None:
     target = visible(str(into))
     total, there = sum(united.added.values()), sum(united.there.values())
     print(f"Added {counted(total, 'row')} of {visible(united.source)} to {target}; {there:,} were there already.")
+    if united.languages:
+        taken = ", ".join(f"{code} is {own}" for code, own in united.languages.items())
+        print(f"  {counted(len(united.languages), 'language')} had another code there: {visible(taken)}")
     for table, rows in united.added.items():
         if rows:
             print(f"  {rows:,} {table}")

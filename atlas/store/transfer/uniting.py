@@ -10,6 +10,7 @@ from atlas import schema
 from atlas.errors import StoreError
 from atlas.store import integrity, structure
 from atlas.store.transfer.agreement import Agreement, names, shown
+from atlas.store.transfer.respelling import other_codes, respelled
 
 if TYPE_CHECKING:
     from atlas.store.writer import Writer
@@ -25,6 +26,7 @@ class United:
 
     `differing` are those with other names or notes, `rounded` those whose numbers are rounded otherwise, `rounding` by
     how much at most: for `attribution` a share of the prompt's largest score, for others of the row's largest number.
+    `languages` are those that the atlas has under another code, which they took.
     """
 
     source: str
@@ -33,6 +35,7 @@ class United:
     differing: Mapping[str, int]
     rounded: Mapping[str, int]
     rounding: Mapping[str, float]
+    languages: Mapping[str, str]
 
 
 class _WrongRowsError(Exception):
@@ -52,10 +55,8 @@ class Union:
     name: str
     added: dict[str, int] = field(default_factory=dict)
     there: dict[str, int] = field(default_factory=dict)
+    codes: dict[str, str] = field(default_factory=dict)
     agreement: Agreement = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.agreement = Agreement(self.writer, self.catalog, self.name)
 
     def run(self) -> United:
         """Add all that is new in one transaction.
@@ -64,6 +65,10 @@ class Union:
         came in does not pass the checks of `atlas.store.integrity`.
         """
         structure.require_tables(self.writer, self.catalog, self.name)
+        self.codes = other_codes(self.writer, self.catalog)
+        if self.codes:
+            self.catalog = respelled(self.writer, self.catalog, self.codes)
+        self.agreement = Agreement(self.writer, self.catalog, self.name)
         try:
             with self.writer.transaction():
                 self._add_all()
@@ -72,7 +77,7 @@ class Union:
             raise self._refusal(wrong.found) from None
         order = [name for name in schema.TABLES if name in self.added]
         added, both = {name: self.added[name] for name in order}, self.agreement
-        return United(self.name, added, self.there, both.differing, both.rounded, both.rounding)
+        return United(self.name, added, self.there, both.differing, both.rounded, both.rounding, self.codes)
 
     def _add_all(self) -> None:
         for table in schema.TABLES.values():

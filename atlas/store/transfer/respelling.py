@@ -1,0 +1,98 @@
+"""Languages of another catalog, read as an open atlas spells them: `zh` where that has `zh-hans`, and the reverse.
+
+Views stand in for the other catalog's tables. Ids of templates and prompts hang on the code of their language, so they
+become those that the atlas itself would give.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from atlas import schema
+from atlas.facts import Fact, Label, Prompt, Template
+from atlas.matching import language_code
+
+if TYPE_CHECKING:
+    from atlas.store.writer import Writer
+
+_CODE = "coalesce({codes}[{column}], {column})"
+_HOW = {
+    "language": _CODE,
+    "source_language": _CODE,
+    "languages": "list_transform({column}, lambda each: coalesce({codes}[each], each))",
+    # Definitions may name a language by several codes already.
+    "tau_by_language": (
+        "CASE WHEN list_has_any(map_keys({column}), map_values({codes})) THEN {column} "
+        "ELSE map_from_entries(list_transform(map_entries({column}), "
+        "lambda each: {{'key': coalesce({codes}[each.key], each.key), 'value': each.value}})) END"
+    ),
+    "template": "coalesce((SELECT new FROM {there}.new_template WHERE old = {column}), {column})",
+    "prompt": "coalesce((SELECT new FROM {there}.new_prompt WHERE old = {column}), {column})",
+}
+"""Columns that change, by name, and what they become."""
+
+
+def other_codes(writer: Writer, catalog: str) -> dict[str, str]:
+    """Return the codes of `catalog` for languages that the atlas has under another code, and that code.
+
+    Of a language that `catalog` itself has under both nothing is said.
+    """
+    ours, theirs = (writer.sql(f"SELECT language FROM {where}language")["language"].to_pylist()
+                    for where in ("", f"{catalog}."))  # fmt: skip
+    known = {language_code(code): code for code in ours}
+    found = {code: known.get(language_code(code), code) for code in theirs if code not in ours}
+    return {code: own for code, own in found.items() if own != code and own not in theirs}
+
+
+def respelled(writer: Writer, catalog: str, codes: Mapping[str, str]) -> str:
+    """Return the name of a catalog that holds what `catalog` does, with `codes` for its languages."""
+    there = f"respelled_{uuid.uuid4().hex}"
+    writer.scratch(f"ATTACH ':memory:' AS {there}")
+    templates, prompts = _new_ids(writer, catalog, codes)
+    for name, ids in (("template", templates), ("prompt", prompts)):
+        writer.scratch(f"CREATE TABLE {there}.new_{name} (old BIGINT, new BIGINT)")
+        if ids:
+            rows = ", ".join(f"({old}, {new})" for old, new in ids.items())
+            writer.scratch(f"INSERT INTO {there}.new_{name} VALUES {rows}")
+    listed = ", ".join(f"'{code}': '{own}'" for code, own in codes.items())
+    for table in schema.TABLES.values():
+        changes = [
+            f"{_HOW[name].format(column=name, codes=f'MAP {{{listed}}}', there=there)} AS {name}"
+            for name in (column.name for column in table.columns)
+            if name in _HOW
+        ]
+        what = f"* REPLACE ({', '.join(changes)})" if changes else "*"
+        order = " ORDER BY place" if "place" in [column.name for column in table.columns] else ""
+        writer.scratch(f"CREATE VIEW {there}.{table.name} AS SELECT {what} FROM {catalog}.{table.name}{order}")
+    return there
+
+
+def _new_ids(writer: Writer, catalog: str, codes: Mapping[str, str]) -> tuple[dict[int, int], dict[int, int]]:
+    """Return the new ids of templates and prompts; a prompt whose labels have changed since keeps its own."""
+    asked = [list(codes)]
+    templates = {
+        row["template"]: (Template(row["relation"], row["language"], row["text"]),
+                          Template(row["relation"], codes[row["language"]], row["text"]))
+        for row in writer.sql(_TEMPLATES.format(catalog=catalog), asked).to_pylist()
+    }  # fmt: skip
+    prompts = {}
+    for row in writer.sql(_PROMPTS.format(catalog=catalog), asked).to_pylist():
+        old, new = templates[row["template"]]
+        label = Label(row["subject"], row["object"])
+        fact = Fact(row["relation"], row["subject_key"], row["object_key"],
+                    {old.language: label, new.language: label})  # fmt: skip
+        if Prompt(fact, old).id == row["prompt"]:
+            prompts[row["prompt"]] = Prompt(fact, new).id
+    return {old.id: new.id for old, new in templates.values()}, prompts
+
+
+_TEMPLATES = "SELECT * FROM {catalog}.template WHERE list_contains($1::VARCHAR[], language)"
+_PROMPTS = """
+SELECT prompt.prompt, prompt.template, fact.relation, fact.subject AS subject_key, fact.object AS object_key,
+    fact_label.subject, fact_label.object
+FROM {catalog}.prompt AS prompt JOIN {catalog}.fact AS fact USING (fact)
+JOIN {catalog}.fact_label AS fact_label ON fact_label.fact = prompt.fact AND fact_label.language = prompt.language
+WHERE list_contains($1::VARCHAR[], prompt.language)
+"""

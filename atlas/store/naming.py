@@ -86,11 +86,17 @@ def facts_of(atlas: Reader, word: int | str) -> list[int]:
     found = atlas.sql(_FACTS, {"text": text, "number": number})
     ids: list[int] = found["fact"].to_pylist()
     if not ids:
-        near: list[str] = atlas.sql(_NEAREST, {"text": text})["name"].to_pylist()
+        near = names_like(atlas, text)
         there = "`atlas facts` lists what there is, `atlas build` adds more."
         hint = f"did you mean {' or '.join(near)}?" if near else there
         raise UsageError(f"No fact of {atlas.path} has the subject, object or id {text!r}; {hint}")
     return ids
+
+
+def names_like(atlas: Reader, text: str) -> list[str]:
+    """Return the names of subjects and objects that are spelled most like `text`, none that are far from it."""
+    found: list[str] = atlas.sql(_NEAREST, {"text": text})["name"].to_pylist()
+    return found
 
 
 def edited(atlas: Reader, word: str) -> Result:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from ..diagnostics import note
 from ..options import DEFAULT_DB, Db, Languages, OldName, Relations, Rows, split, writing
 from ..output.emit import STDOUT, Destination
 
@@ -23,6 +24,7 @@ def facts(
 ) -> None:
     """List facts, those with TEXT in a name if given."""
     import atlas
+    from atlas.store.naming import names_like
 
     with atlas.open(db) as opened:
         found = opened.facts(
@@ -31,4 +33,7 @@ def facts(
             language=split(languages or language),
             limit=limit + 1 if limit else None,
         )
-        to.write(found.to_arrow(), COLUMNS, limit)
+        rows = found.to_arrow()
+        if text and not rows.num_rows and (near := names_like(opened, text)):
+            note(f"no fact's name holds {text!r}; did you mean {' or '.join(near)}?")
+        to.write(rows, COLUMNS, limit)

@@ -31,6 +31,7 @@ def test_facts_are_found_by_part_of_a_name_in_any_language(shell, data, db):
     assert {row["object"] for row in found} == {"巴黎"}
     assert _rows(shell("facts", "--relation", "P38", "--db", db, "--json"))[0]["subject"] == "Japan"
     assert _rows(shell("facts", "no such thing", "--db", db, "--json")) == []
+    assert "no fact's name holds 'Frence'; did you mean France?" in shell("facts", "Frence", "--db", db).err
 
 
 def test_neurons_of_the_atlas_and_of_a_fact(built, shell, db):

@@ -7,7 +7,8 @@ become those that the atlas itself would give.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from atlas import schema
@@ -46,10 +47,23 @@ def other_codes(writer: Writer, catalog: str) -> dict[str, str]:
     return {code: own for code, own in found.items() if own != code and own not in theirs}
 
 
-def respelled(writer: Writer, catalog: str, codes: Mapping[str, str]) -> str:
-    """Return the name of a catalog that holds what `catalog` does, with `codes` for its languages."""
+@contextmanager
+def respelled(writer: Writer, catalog: str, codes: Mapping[str, str]) -> Iterator[str]:
+    """Yield the name of a catalog that holds what `catalog` does, with `codes` for its languages."""
+    if not codes:
+        yield catalog
+        return
     there = f"respelled_{uuid.uuid4().hex}"
     writer.scratch(f"ATTACH ':memory:' AS {there}")
+    try:
+        _fill(writer, catalog, there, codes)
+        yield there
+    finally:
+        writer.scratch(f"DETACH {there}")
+
+
+def _fill(writer: Writer, catalog: str, there: str, codes: Mapping[str, str]) -> None:
+    """Make the views in `there`, and the tables of new ids that they read."""
     templates, prompts = _new_ids(writer, catalog, codes)
     for name, ids in (("template", templates), ("prompt", prompts)):
         writer.scratch(f"CREATE TABLE {there}.new_{name} (old BIGINT, new BIGINT)")
@@ -66,7 +80,6 @@ def respelled(writer: Writer, catalog: str, codes: Mapping[str, str]) -> str:
         what = f"* REPLACE ({', '.join(changes)})" if changes else "*"
         order = " ORDER BY place" if "place" in [column.name for column in table.columns] else ""
         writer.scratch(f"CREATE VIEW {there}.{table.name} AS SELECT {what} FROM {catalog}.{table.name}{order}")
-    return there
 
 
 def _new_ids(writer: Writer, catalog: str, codes: Mapping[str, str]) -> tuple[dict[int, int], dict[int, int]]:

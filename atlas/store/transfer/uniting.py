@@ -55,7 +55,6 @@ class Union:
     name: str
     added: dict[str, int] = field(default_factory=dict)
     there: dict[str, int] = field(default_factory=dict)
-    codes: dict[str, str] = field(default_factory=dict)
     agreement: Agreement = field(init=False)
 
     def run(self) -> United:
@@ -65,19 +64,17 @@ class Union:
         came in does not pass the checks of `atlas.store.integrity`.
         """
         structure.require_tables(self.writer, self.catalog, self.name)
-        self.codes = other_codes(self.writer, self.catalog)
-        if self.codes:
-            self.catalog = respelled(self.writer, self.catalog, self.codes)
-        self.agreement = Agreement(self.writer, self.catalog, self.name)
-        try:
-            with self.writer.transaction():
-                self._add_all()
-                self._check_all()
-        except _WrongRowsError as wrong:
-            raise self._refusal(wrong.found) from None
-        order = [name for name in schema.TABLES if name in self.added]
-        added, both = {name: self.added[name] for name in order}, self.agreement
-        return United(self.name, added, self.there, both.differing, both.rounded, both.rounding, self.codes)
+        codes = other_codes(self.writer, self.catalog)
+        with respelled(self.writer, self.catalog, codes) as self.catalog:
+            self.agreement = both = Agreement(self.writer, self.catalog, self.name)
+            try:
+                with self.writer.transaction():
+                    self._add_all()
+                    self._check_all()
+            except _WrongRowsError as wrong:
+                raise self._refusal(wrong.found) from None
+        added = {name: self.added[name] for name in schema.TABLES if name in self.added}
+        return United(self.name, added, self.there, both.differing, both.rounded, both.rounding, codes)
 
     def _add_all(self) -> None:
         for table in schema.TABLES.values():

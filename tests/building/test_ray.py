@@ -1,16 +1,16 @@
 """Builds on Ray workers: the same rows as in one process, whatever dies on the way."""
 
 import os
-import subprocess
-import sys
 from collections import Counter
 from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
 from store.world import batch, random_world
+from warmed import Running, build_with_a_dying_worker, command
 
 import atlas
+from atlas.building import plan
 from atlas.building.plan import make_plan
 from atlas.building.shards import DamagedShardError, Store
 from atlas.errors import StoreError, UsageError
@@ -195,57 +195,29 @@ def test_what_was_left_over_is_found_and_what_is_done_is_not_read(tables, store,
     assert "is damaged" in caplog.text
 
 
-# Builds with two real workers, the first of which kills itself at its first batch.
-DRIVER = """
-import os, signal, sys
-from atlas.cli.main import main
-from atlas.building import plan
+COMMON = ("build", "--limit", "2", "--languages", "en,fr", "--method", "gradient")
 
-plan.MOST_PROMPTS = plan.LEAST_PROMPTS = 1
-if sys.argv[1] == "kill":
-    from atlas.building import ray
-    mark = sys.argv[2]
 
-    class Dying:
-        def __init__(self, *arguments):
-            from atlas.building.ray import Actor
-            self.actor = Actor(*arguments)
-        def ready(self):
-            return self.actor.ready()
-        def tokens(self, layer, neurons):
-            return self.actor.tokens(layer, neurons)
-        def activations(self, prompts, neurons):
-            return self.actor.activations(prompts, neurons)
-        def labels(self, prompts):
-            return self.actor.labels(prompts)
-        def compute(self, run, batch):
-            import os, signal
-            try:
-                os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
-            except FileExistsError:
-                return self.actor.compute(run, batch)
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    ray.Actor = Dying
-sys.exit(main(sys.argv[3:]))
-"""
+@pytest.fixture(scope="module")
+def in_one_process(tmp_path_factory):
+    """The digest of what a build without workers finds."""
+    path = tmp_path_factory.mktemp("local") / "local.duckdb"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, "MOST_PROMPTS", 1)
+        patch.setattr(plan, "LEAST_PROMPTS", 1)
+        assert command(*COMMON, "--threads", "1", "--db", path) == 0
+    with atlas.open(path) as opened:
+        return digest(opened)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["tables", "shards"])
-def test_the_same_rows_as_in_one_process_though_a_worker_is_killed(kind, tmp_path):
+@pytest.mark.parametrize(("kind", "workers"), [("tables", 2), ("shards", 1)])
+def test_the_same_rows_as_in_one_process_though_a_worker_is_killed(kind, workers, in_one_process, tmp_path):
     pytest.importorskip("ray", reason="needs Ray: pip install 'neuron-atlas[ray]'")
-    common = ("build", "--limit", "2", "--languages", "en,fr", "--method", "gradient")
-    ray = ("--engine", "ray", "--workers", "2", *(("--shards-to", tmp_path / "s") if kind == "shards" else ()))
-    mark = tmp_path / "killed"
-    for words in (("-", "-", *common, "--threads", "1", "--db", tmp_path / "local.duckdb"),
-                  ("kill", mark, *common, *ray, "--db", tmp_path / "ray.duckdb")):  # fmt: skip
-        command = [sys.executable, "-c", DRIVER, *map(str, words)]
-        ended = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert ended.returncode == 0, ended.stderr
-    assert mark.exists(), "no worker was killed"
-    digests = set()
-    for name in ("local", "ray"):
-        with atlas.open(tmp_path / f"{name}.duckdb") as opened:
-            digests.add(digest(opened))
-    assert len(digests) == 1
+    ray = ("--engine", "ray", "--workers", workers, *(("--shards-to", tmp_path / "s") if kind == "shards" else ()))
+    words = (*COMMON[1:], *ray, "--db", tmp_path / "ray.duckdb")
+    code, _, err = Running(tmp_path, build_with_a_dying_worker, str(tmp_path / "killed"), *words).end()
+    assert code == 0, err
+    assert (tmp_path / "killed").exists(), "no worker was killed"
+    with atlas.open(tmp_path / "ray.duckdb") as opened:
+        assert digest(opened) == in_one_process

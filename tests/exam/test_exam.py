@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from warmed import CONTEXT
 
 from atlas.cli.main import main
 from atlas.exam import Setting, base_setting, by_area, by_circuit, by_setting, grid, job, standard_grid
@@ -186,7 +187,8 @@ def test_models_that_cannot_be_planted_are_told_and_left_out(monkeypatch):
 
 
 @pytest.mark.slow
-def test_workers_give_the_same_marks():
+def test_workers_give_the_same_marks(monkeypatch):
+    monkeypatch.setattr(job, "get_context", lambda _: CONTEXT)  # of workers that need not import torch anew
     alone = job.examine([TINY], ["amig", "greedy"], seeds=2)
     together = job.examine([TINY], ["amig", "greedy"], seeds=2, workers=2)
     assert alone.rows == together.rows

@@ -2,7 +2,7 @@ import pytest
 from reports.sample import fill
 
 import atlas
-from atlas.reports import write
+from atlas.reports import Selection, snapshot, write
 
 
 @pytest.fixture(scope="session")
@@ -26,3 +26,16 @@ def written(db, tmp_path_factory):
 def site(written):
     """The folder of the report of the sample atlas."""
     return written[0]
+
+
+@pytest.fixture(scope="session")
+def two_facts(db):
+    """What a report of two facts of the sample atlas shows, computed once."""
+    with atlas.open(db) as opened, opened.beside() as own:
+        yield snapshot.take(own, Selection(facts=2))
+
+
+@pytest.fixture
+def of_two_facts(two_facts, monkeypatch):
+    """Lets every report be of two facts of the sample atlas."""
+    monkeypatch.setattr(snapshot, "take", lambda *_: two_facts)

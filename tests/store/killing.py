@@ -36,9 +36,23 @@ def load(path, tell=lambda: None):
 
 
 def upgrade(path, tell=lambda: None):
-    """Bring the atlas to this version."""
+    """Bring the atlas to this version, and tell of the steps."""
     tell()
+    for name in ("migrate", "_refuse", "_mend", "finish"):
+        setattr(upgrading, name, _telling(getattr(upgrading, name), tell))
     upgrading.upgrade(path)
+
+
+def _telling(step, tell):
+    def told(*arguments):
+        tell()
+        return step(*arguments)
+
+    return told
+
+
+WORK = {"load": (load, range(len(WORLD.probes) + 1)), "upgrade": (upgrade, (2, 5, 6))}
+"""By kind, and after how many steps it is killed: a load at every prompt, an upgrade that migrates, finishes, swaps."""
 
 
 def _for_ever(work, path, out):
@@ -46,13 +60,13 @@ def _for_ever(work, path, out):
         work(path, lambda: os.write(out, b"."))
 
 
-def _killed(work, path, chance):
-    """Let `work` go on until it has told of some steps and a moment more has passed, then kill it."""
+def _killed(work, path, steps, chance):
+    """Let `work` go on until it has told of so many steps and a moment more has passed, then kill it."""
     told, out = os.pipe()
     process = FORK.Process(target=_for_ever, args=(work, path, out))
     process.start()
     os.close(out)
-    for _ in range(chance.randint(0, len(WORLD.probes))):
+    for _ in range(steps):
         os.read(told, 1)
     time.sleep(chance.uniform(0, 0.02))
     process.kill()
@@ -73,9 +87,9 @@ def _counted(path):
 
 def main(kind, path, rounds, seed):
     """Kill as often as asked for, and print how many probes are there after each."""
-    chance, work = random.Random(int(seed)), {"load": load, "upgrade": upgrade}[kind]
-    for _ in range(int(rounds)):
-        _killed(work, Path(path), chance)
+    chance, (work, steps) = random.Random(int(seed)), WORK[kind]
+    for told in chance.sample(steps, int(rounds)):
+        _killed(work, Path(path), told, chance)
         print(_counted(Path(path)), flush=True)
 
 

@@ -259,3 +259,13 @@ class FailedPage(Page):
 
     template: ClassVar[str] = "failed.html"
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class StudyPage(Page):
+    """What a study found, in one file of its own: what was asked, and tables, the claims first."""
+
+    template: ClassVar[str] = "study.html"
+    title: str
+    lines: tuple[str, ...]
+    tables: tuple[Table, ...]

@@ -7,7 +7,8 @@ from pathlib import Path
 import atlas
 from atlas import outputs
 from atlas.reports.cells import shown
-from atlas.reports.rendering import environment
+from atlas.reports.context import Cell, Column, Site, StudyPage, Table
+from atlas.reports.rendering import render
 from atlas.store.digest import digest
 from atlas.study.claims import RULE, Finding
 from atlas.study.job import Study
@@ -31,11 +32,9 @@ def write(study: Study) -> tuple[Path, Path]:
     folder = study.options.out
     with atlas.open(study.options.db, timeout=None) as opened:
         lines, sections = list(_about(study, opened)), list(_sections(study, opened))
-    html = environment().get_template("study.html")
-    texts = {
-        folder / "study.md": markdown(TITLE, lines, sections),
-        folder / "study.html": html.render(title=TITLE, lines=lines, sections=sections),
-    }
+    site = Site(study.options.db.name, atlas.__version__, root="", edits=False)
+    page = StudyPage(site, TITLE, tuple(lines), tuple(map(_table, sections)))
+    texts = {folder / "study.md": markdown(TITLE, lines, sections), folder / "study.html": render(page)}
     for path, text in texts.items():
         with outputs.whole_file(path, "--out") as part:
             part.write_text(text, "utf-8")
@@ -51,6 +50,12 @@ def markdown(title: str, lines: Sequence[str], sections: Sequence[Section]) -> s
         table = [f"| {' | '.join(map(_cell, row))} |" for row in rows] if section.rows else ["None."]
         text += ["", f"## {section.title}", "", *([section.note, ""] if section.note else []), *table]
     return "\n".join([*text, ""])
+
+
+def _table(section: Section) -> Table:
+    columns = tuple(Column(name, "", numeric=False) for name in section.columns)
+    rows = tuple(tuple(map(Cell, row)) for row in section.rows)
+    return Table(section.title.lower().replace(" ", "-"), section.title, columns, rows, "", section.note)
 
 
 def _cell(text: str) -> str:

@@ -20,9 +20,7 @@ CONTEXTS = {
 PAGES = {kind.template: kind for kind in CONTEXTS if issubclass(kind, Page) and "template" in vars(kind)}
 
 
-def _of_reports():
-    """Return the templates of a report; a study's page has one of its own (tests/study)."""
-    return [name for name in environment().list_templates(extensions=["html"]) if name != "study.html"]
+TEMPLATES = environment().list_templates(extensions=["html"])
 
 
 def _tree(name):
@@ -37,7 +35,7 @@ def _undeclared(name):
 
 
 def test_every_page_has_its_context():
-    assert {*_of_reports()} - {"base.html", "parts.html"} == set(PAGES)
+    assert {*TEMPLATES} - {"base.html", "parts.html"} == set(PAGES)
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -46,7 +44,7 @@ def test_a_template_names_every_value_of_its_page(name):
 
 
 def test_the_templates_use_every_attribute_and_no_other():
-    trees = [_tree(name) for name in _of_reports()]
+    trees = [_tree(name) for name in TEMPLATES]
     used = {node.attr for tree in trees for node in tree.find_all(nodes.Getattr)} - {"index0", "last"}
     offered = set().union(*(names for kind, names in CONTEXTS.items() if not issubclass(kind, Page)))
     assert used == offered

@@ -2,19 +2,18 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import atlas
 from atlas.errors import StoreError, UsageError
 from atlas.ids import stable_id
 from atlas.matching import option
-from atlas.running.choice import NeuronsChoice, meant, replace_of, runs_of
+from atlas.running import choice
+from atlas.running.choice import NeuronsChoice, runs_of
 from atlas.running.progress import Progress
-from atlas.store.connection import check_file
 from atlas.store.doubts import doubts
-from atlas.store.naming import IN_USE, language_of, relation_of, understood
+from atlas.store.naming import language_of, relation_of
 from atlas.store.runs import UNION, stored_runs, stored_settings
 
 if TYPE_CHECKING:
@@ -32,14 +31,10 @@ if TYPE_CHECKING:
 class CheckOptions(NeuronsChoice):
     """With which model and whose neurons to judge.
 
-    `source` is the method whose run names the neurons, or `union`, `at` their position; what is left open is that of
-    the run in use, and so is `definition` if it is empty. DKN are those of knock-outs by `replace`, None for the
-    definition's. Claims are put in `templates` templates at most.
+    `source` is the method whose run names the neurons, or `union`, `at` their position. DKN are those of knock-outs by
+    `replace`. Claims are put in `templates` templates at most.
     """
 
-    db: Path = Path("atlas.duckdb")
-    definition: str = IN_USE
-    replace: str | None = None
     templates: int = 2
     seed: int = 0
 
@@ -99,12 +94,7 @@ def opened(options: CheckOptions, progress: Progress | None) -> Iterator[Session
     from atlas.checking.neurons import read_world, relation_neurons
 
     progress = progress or Progress()
-    options = replace(options, replace=replace_of(options.replace))
-    check_file(options.db)
-    with atlas.open(options.db, "a") as writer:
-        options = meant(writer, understood(writer, options), progress)
-        progress.step(f"loading model {options.model}")
-        model = options.filled().load()
+    with choice.opened(options, progress) as (writer, options, model):
         info = model.info
         run = runs_of(writer, options, model, options.source)[0]
         progress.step("reading the neurons of relations")

@@ -8,18 +8,15 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
 
-import atlas
 from atlas.attribution.identity import versions
 from atlas.errors import UsageError
 from atlas.facts import Prompt
 from atlas.ids import Neuron
-from atlas.running.choice import NeuronsChoice, meant, replace_of, runs_of
+from atlas.running.choice import NeuronsChoice, opened, runs_of
 from atlas.running.progress import Progress
 from atlas.running.stopping import orderly_stop
 from atlas.running.work import work
-from atlas.store.connection import check_file
 from atlas.store.doubts import doubts
-from atlas.store.naming import IN_USE, understood
 from atlas.store.runs import UNION
 from atlas.store.stored import neuron_sets, usable_prompts
 
@@ -38,22 +35,17 @@ Key = tuple[int, str]
 class KnockoutOptions(NeuronsChoice):
     """What to knock out, in which model, and where the rows go.
 
-    `source` is the scorer whose run names the candidates, or `union` for all that the atlas holds of the model; `run`
-    says which run where there are several; what is left open is that of the run in use, and so is `definition` if it is
-    empty. `top` candidates are taken of
-    each fact and language, sets have up to `max_order` neurons, cut `at` the run's position; they become `replace`,
-    None for what the definition reads. `all_pairs` measures pairs too that a neuron alone rules out as a DKN.
+    `source` is the scorer whose run names the candidates, or `union` for all that the atlas holds of the model. `top`
+    candidates are taken of each fact and language, sets have up to `max_order` neurons, cut `at` the run's position.
+    `all_pairs` measures pairs too that a neuron alone rules out as a DKN.
     """
 
-    db: Path = Path("atlas.duckdb")
     languages: Sequence[str] | None = None
     relations: Sequence[str] | None = None
     limit: int | None = None
     top: int = 20
     max_order: int = 2
     control: bool = True
-    definition: str = IN_USE
-    replace: str | None = None
     seed: int = 0
     all_pairs: bool = False
 
@@ -99,14 +91,9 @@ def knockout(options: KnockoutOptions, progress: Progress | None = None) -> Knoc
     progress = progress or Progress()
     if not (1 <= options.max_order <= 6 and options.top >= 1):
         raise UsageError("--top must be at least 1 and --max-order from 1 to 6.")
-    options = replace(options, replace=replace_of(options.replace))
-    check_file(options.db)
     from atlas.knockouts.search import SearchLimits
 
-    with atlas.open(options.db, "a") as writer:
-        options = meant(writer, understood(writer, options), progress)
-        progress.step(f"loading model {options.model}")
-        model = options.filled().load()
+    with opened(options, progress) as (writer, options, model):
         runs = runs_of(writer, options, model, None if options.source == UNION else options.source)
         run = union_run(writer, model, runs, options.at) if options.source == UNION else runs[0]
         progress.step("choosing candidates")

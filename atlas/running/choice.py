@@ -1,20 +1,25 @@
 """Which model a job works with, and how it is loaded: what every command that loads one asks. Imports no torch."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
+import atlas
 from atlas import scorers
 from atlas.errors import ModelError, UsageError
 from atlas.matching import option
 from atlas.running.progress import Progress
 from atlas.schema import REPLACES
+from atlas.store.connection import check_file
+from atlas.store.naming import IN_USE, understood
 from atlas.store.runs import UNION, StoredRun, choose_runs, models_of, other_models, stored_run, stored_settings
 
 if TYPE_CHECKING:
     from atlas.models import LanguageModel, Position
+    from atlas.store import Writer
     from atlas.store.reader import Reader
 
 BARE = 64
@@ -117,12 +122,16 @@ def replace_of(word: str | None, scope: str = "query") -> str | None:
 class NeuronsChoice(OpenChoice):
     """A choice of a model and of the scorer whose run names its neurons, `at` a position, or of the `run` itself.
 
-    `source` may be `union`; what is None is that of the run that is meant, see `meant`.
+    `source` may be `union`; what is None is that of the run that is meant, see `meant`, and so is an empty
+    `definition`. `replace` says what cut neurons become, None for what the definition reads. The atlas is at `db`.
     """
 
     source: str | None = None
     at: "Position" = "query"
     run: int | None = None
+    db: Path = Path("atlas.duckdb")
+    definition: str = IN_USE
+    replace: str | None = None
 
 
 Choice = TypeVar("Choice", bound=OpenChoice)
@@ -148,6 +157,20 @@ def meant(atlas: "Reader", options: Neurons, progress: Progress) -> Neurons:
         tell(atlas, run, options, progress)
     at = cast("Position", run.at)
     return replace(named(options, run), source=options.source or run.method, at=at)
+
+
+@contextmanager
+def opened(options: Neurons, progress: Progress) -> Iterator[tuple["Writer", Neurons, "LanguageModel"]]:
+    """Open the atlas of `options`; give it with what they mean there and with the model, which is loaded.
+
+    Raises UsageError for wrong options and where no run is meant, ModelError, and StoreError where there is no atlas.
+    """
+    options = replace(options, replace=replace_of(options.replace))
+    check_file(options.db)
+    with atlas.open(options.db, "a") as writer:
+        options = meant(writer, understood(writer, options), progress)
+        progress.step(f"loading model {options.model}")
+        yield writer, options, options.filled().load()
 
 
 def named(options: Choice, run: StoredRun) -> Choice:

@@ -122,7 +122,7 @@ def build_with_a_dying_worker(mark, *words):
                 os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
             except FileExistsError:
                 return self.actor.compute(run, batch)
-            os.kill(os.getpid(), signal.SIGKILL)
+            return os.kill(os.getpid(), signal.SIGKILL)
 
     plan.MOST_PROMPTS = plan.LEAST_PROMPTS = 1
     ray.Actor = Dying

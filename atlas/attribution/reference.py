@@ -26,11 +26,12 @@ def reference_scores(
     value = reference_neurons(model, step.ids, step.at)[layer]
     nodes = torch.tensor(rule.nodes, dtype=value.dtype, device=value.device)[:, None]
     weights = torch.tensor(rule.weights, dtype=value.dtype, device=value.device)
-    points = (baseline + nodes * (value - baseline)).requires_grad_()
+    points = torch.cat([baseline + nodes * (value - baseline), value[None], baseline[None]]).requires_grad_()
     with torch.enable_grad():
-        gradients = torch.autograd.grad(_probability(model, step, layer, points, held=held).sum(), points)[0]
-    ends = _probability(model, step, layer, torch.stack([value, baseline]), held=held)
-    return (weights @ gradients) * (value - baseline), float(ends[0]), float(ends[1])
+        found = _probability(model, step, layer, points, held=held)
+        gradients = torch.autograd.grad(found[:-2].sum(), points)[0][:-2]
+    first, last = found.detach()[-2:].tolist()
+    return (weights @ gradients) * (value - baseline), first, last
 
 
 def reference_baselines(model: LanguageModel, step: Step) -> list[Tensor]:

@@ -12,6 +12,7 @@ import atlas
 ROUNDS = 6
 FACTS = 40
 
+
 @pytest.fixture
 def many(tmp_path):
     """Forty facts in two languages, two templates each."""

@@ -2,13 +2,17 @@
 
 import pytest
 
-from atlas.demo.measure import measure_knowledge, measure_localisation
+from atlas.demo.measure import Localisation, measure_knowledge, measure_localisation
 from atlas.facts import FactSet
 from atlas.models import LanguageModel
 
 
-def test_measures_of_few_facts_are_shares(demo: LanguageModel, few_facts: FactSet) -> None:
-    found = measure_localisation(demo, few_facts, "kn")
+@pytest.fixture(scope="module")
+def found(demo: LanguageModel, few_facts: FactSet) -> Localisation:
+    return measure_localisation(demo, few_facts, "kn")
+
+
+def test_measures_of_few_facts_are_shares(found: Localisation) -> None:
     for share in (found.likn_all, found.likn_all_but_one, found.shuffled_all, found.completeness):
         assert 0 <= share <= 1
     assert found.likn_all <= found.likn_all_but_one
@@ -17,6 +21,6 @@ def test_measures_of_few_facts_are_shares(demo: LanguageModel, few_facts: FactSe
 
 
 @pytest.mark.slow
-def test_measuring_is_repeatable(demo: LanguageModel, few_facts: FactSet) -> None:
-    assert measure_localisation(demo, few_facts, "kn") == measure_localisation(demo, few_facts, "kn")
+def test_measuring_is_repeatable(demo: LanguageModel, few_facts: FactSet, found: Localisation) -> None:
+    assert measure_localisation(demo, few_facts, "kn") == found
     assert measure_knowledge(demo, few_facts, held_out=False).fact_languages >= 0.95

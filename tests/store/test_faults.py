@@ -57,7 +57,7 @@ def probes(path):
 
 
 def killed(kind, path, rounds):
-    """Kill work of `kind` on the atlas so often, each time at another step; return how many probes it held after each."""
+    """Kill work of `kind` on the atlas so often, each at another step; return how many probes it held after each."""
     command = [sys.executable, Path(__file__).with_name("killing.py"), kind, path, str(rounds), "8"]
     return [int(line) for line in subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()]
 

@@ -6,6 +6,7 @@ its imports.
 
 import multiprocessing
 import os
+import signal
 import sys
 
 CONTEXT = multiprocessing.get_context("forkserver")
@@ -31,7 +32,7 @@ class Running:
     def __init__(self, folder, work, *arguments):
         self._said = folder / "stderr"
         reader, writer = CONTEXT.Pipe(duplex=False)
-        self.process = CONTEXT.Process(target=_work, args=(writer, self._said, work, arguments))
+        self.process = CONTEXT.Process(target=_work, args=(writer, self._said, work, arguments), daemon=True)
         self.process.start()
         writer.close()
         self._out = reader
@@ -51,7 +52,7 @@ class Running:
         """End it at once; return whether it was still running."""
         self.process.kill()
         code, *_ = self.end()
-        return code == -9
+        return code == -signal.SIGKILL
 
 
 def _work(out, said, work, arguments):
@@ -115,9 +116,6 @@ def build_with_a_dying_worker(mark, *words):
             return self.actor.labels(prompts)
 
         def compute(self, run, batch):
-            import os
-            import signal
-
             try:
                 os.close(os.open(mark, os.O_CREAT | os.O_EXCL))
             except FileExistsError:

@@ -136,14 +136,9 @@ def read_plan(options: BuildOptions, progress: Progress) -> Plan:
 
     progress.step(f"reading facts from {options.dataset}")
     facts = read(
-        options.dataset,
-        languages=options.languages,
-        relations=options.relations,
-        limit=None if options.known else options.sample,
-        sample=options.sample_seed,
-        first=bundled.EXAMPLES if options.limit is None else (),
-        skip_bad=options.skip_bad,
-    )
+        options.dataset, options.languages, options.relations, None if options.known else options.sample,
+        sample=options.sample_seed, first=bundled.EXAMPLES if options.limit is None else (), skip_bad=options.skip_bad,
+    )  # fmt: skip
     return make_plan(facts)
 
 

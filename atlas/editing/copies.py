@@ -1,6 +1,7 @@
 """Edits on other copies of a model: apply one from its file, undo one in a saved folder, write one as an adapter."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -26,13 +27,10 @@ _TASKS = {"causal": "CAUSAL_LM", "infilling": "SEQ_2_SEQ_LM", "reading": "SEQ_2_
 
 
 def apply_to_copy(db: Path, name: str, choice: OpenChoice, *, save: Path, peft: bool = False) -> None:
-    """Apply the edit `name` (number or file) to a model and write the result into the folder `save`.
+    """Apply the edit `name` (number or file) to a model, its own if none is chosen, and write it into the folder `save`.
 
-    The model is the one that the edit was made on, unless another is chosen. With `peft` the folder holds an adapter of
-    PEFT in place of the model, and the atlas is told of nothing.
-
-    Raises ModelError for a model with other weights than those that the edit was made on, UsageError for a folder that
-    is not empty.
+    With `peft` an adapter of PEFT is written in place of the model, and the atlas is told of nothing. Raises ModelError
+    for a model with other weights than those that the edit was made on, UsageError for a folder that is not empty.
     """
     edit = found_edit(db, name)
     what = Saved((edit.record.id,), "applied")
@@ -75,18 +73,19 @@ def save_adapter(edited: LanguageModel, edit: Edit, folder: Path) -> None:
     """
     after = read_columns(edited, index_of(edited, edit.neurons))
     rank = max(len(own) for own in edit.index.values())
-    width = edited.info.neurons
     weights: dict[str, Tensor] = {}
     for layer, own in edit.index.items():
         change = after[layer].cpu().float() - edit.before[layer].float()
-        down, up = torch.zeros(rank, width), torch.zeros(change.shape[1], rank)
-        down[torch.arange(len(own)), own] = 1
-        up[:, : len(own)] = change.T
+        down, up = torch.zeros(rank, edited.info.neurons), torch.zeros(change.shape[1], rank)
+        down[torch.arange(len(own)), own], up[:, : len(own)] = 1, change.T
         name = f"base_model.model.{_path(edited, layer)}"
         weights |= {f"{name}.lora_A.weight": down, f"{name}.lora_B.weight": up}
+    _write_adapter(folder, _config(edited, edit, rank), weights)
+
+
+def _write_adapter(folder: Path, config: Mapping[str, Any], weights: dict[str, Tensor]) -> None:
     with outputs.own_folder(folder, "--save") as part:
-        text = json.dumps(_config(edited, edit, rank), indent=2) + "\n"
-        (part / "adapter_config.json").write_text(text, "utf-8")
+        (part / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
         (part / "adapter_model.safetensors").write_bytes(serialised(weights, {"format": "pt"}))
 
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from atlas import schema
 from atlas.facts import Fact, Label, Prompt, Template
 from atlas.matching import language_code
+from atlas.store.connection import quoted
 
 if TYPE_CHECKING:
     from atlas.store.writer import Writer
@@ -64,41 +66,48 @@ def respelled(writer: Writer, catalog: str, codes: Mapping[str, str]) -> Iterato
 
 def _fill(writer: Writer, catalog: str, there: str, codes: Mapping[str, str]) -> None:
     """Make the views in `there`, and the tables of new ids that they read."""
-    templates, prompts = _new_ids(writer, catalog, codes)
-    for name, ids in (("template", templates), ("prompt", prompts)):
+    templates = _templates(writer, catalog, codes)
+    ids = {"template": {old.id: new.id for old, new in templates.values()},
+           "prompt": _prompts(writer, catalog, codes, templates)}  # fmt: skip
+    for name, pairs in ids.items():
         writer.scratch(f"CREATE TABLE {there}.new_{name} (old BIGINT, new BIGINT)")
-        if ids:
-            rows = ", ".join(f"({old}, {new})" for old, new in ids.items())
+        if rows := ", ".join(f"({old}, {new})" for old, new in pairs.items()):
             writer.scratch(f"INSERT INTO {there}.new_{name} VALUES {rows}")
-    listed = ", ".join(f"'{code}': '{own}'" for code, own in codes.items())
+    listed = ", ".join(f"{quoted(code)}: {quoted(own)}" for code, own in codes.items())
     for table in schema.TABLES.values():
-        changes = [
-            f"{_HOW[name].format(column=name, codes=f'MAP {{{listed}}}', there=there)} AS {name}"
-            for name in (column.name for column in table.columns)
-            if name in _HOW
-        ]
-        what = f"* REPLACE ({', '.join(changes)})" if changes else "*"
-        order = " ORDER BY place" if "place" in [column.name for column in table.columns] else ""
-        writer.scratch(f"CREATE VIEW {there}.{table.name} AS SELECT {what} FROM {catalog}.{table.name}{order}")
+        rows = _respelling(table, catalog, f"MAP {{{listed}}}", there)
+        writer.scratch(f"CREATE VIEW {there}.{table.name} AS {rows}")
 
 
-def _new_ids(writer: Writer, catalog: str, codes: Mapping[str, str]) -> tuple[dict[int, int], dict[int, int]]:
-    """Return the new ids of templates and prompts; a prompt whose labels have changed since keeps its own."""
-    asked = [list(codes)]
-    templates = {
-        row["template"]: (Template(row["relation"], row["language"], row["text"]),
-                          Template(row["relation"], codes[row["language"]], row["text"]))
-        for row in writer.sql(_TEMPLATES.format(catalog=catalog), asked).to_pylist()
-    }  # fmt: skip
-    prompts = {}
-    for row in writer.sql(_PROMPTS.format(catalog=catalog), asked).to_pylist():
-        old, new = templates[row["template"]]
-        label = Label(row["subject"], row["object"])
-        fact = Fact(row["relation"], row["subject_key"], row["object_key"],
-                    {old.language: label, new.language: label})  # fmt: skip
-        if Prompt(fact, old).id == row["prompt"]:
-            prompts[row["prompt"]] = Prompt(fact, new).id
-    return {old.id: new.id for old, new in templates.values()}, prompts
+def _respelling(table: schema.Table, catalog: str, codes: str, there: str) -> str:
+    """Return the query of a table's rows as they become, in the order of their places."""
+    names = [column.name for column in table.columns]
+    changes = [
+        f"{_HOW[name].format(column=name, codes=codes, there=there)} AS {name}" for name in names if name in _HOW
+    ]
+    what = f"* REPLACE ({', '.join(changes)})" if changes else "*"
+    return f"SELECT {what} FROM {catalog}.{table.name}{' ORDER BY place' if 'place' in names else ''}"
+
+
+def _templates(writer: Writer, catalog: str, codes: Mapping[str, str]) -> dict[int, tuple[Template, Template]]:
+    """Return the templates of the languages by id, as they are and as they become."""
+    rows = writer.sql(_TEMPLATES.format(catalog=catalog), [list(codes)]).to_pylist()
+    old = {row["template"]: Template(row["relation"], row["language"], row["text"]) for row in rows}
+    return {number: (own, replace(own, language=codes[own.language])) for number, own in old.items()}
+
+
+def _prompts(
+    writer: Writer, catalog: str, codes: Mapping[str, str], templates: Mapping[int, tuple[Template, Template]]
+) -> dict[int, int]:
+    """Return the new ids of prompts by the old ones; a prompt whose labels have changed since keeps its own."""
+    found = {}
+    for row in writer.sql(_PROMPTS.format(catalog=catalog), [list(codes)]).to_pylist():
+        label, pair = Label(row["subject"], row["object"]), templates[row["template"]]
+        fact = Fact(row["relation"], row["subject_key"], row["object_key"], {each.language: label for each in pair})
+        old, new = (Prompt(fact, each).id for each in pair)
+        if old == row["prompt"]:
+            found[old] = new
+    return found
 
 
 _TEMPLATES = "SELECT * FROM {catalog}.template WHERE list_contains($1::VARCHAR[], language)"

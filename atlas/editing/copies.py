@@ -27,7 +27,7 @@ _TASKS = {"causal": "CAUSAL_LM", "infilling": "SEQ_2_SEQ_LM", "reading": "SEQ_2_
 
 
 def apply_to_copy(db: Path, name: str, choice: OpenChoice, *, save: Path, peft: bool = False) -> None:
-    """Apply the edit `name` (number or file) to a model, its own if none is chosen, and write it into the folder `save`.
+    """Apply the edit `name` (number or file) to a model, its own if none is chosen, and write it into `save`.
 
     With `peft` an adapter of PEFT is written in place of the model, and the atlas is told of nothing. Raises ModelError
     for a model with other weights than those that the edit was made on, UsageError for a folder that is not empty.

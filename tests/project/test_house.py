@@ -40,7 +40,7 @@ LINES = {
     "schema": 454,
     "scorers": 59,
     "statistics": 130,
-    "store": 4605,
+    "store": 4614,
     "study": 643,
     "templates": 1,
 }

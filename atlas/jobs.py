@@ -73,9 +73,10 @@ def _loading(choice: type[OpenChoice]) -> Callable[[Callable[Given, Found]], Cal
 @_loading(ModelChoice)
 def build(
     *, model: str = "demo-mbert", dataset: str = "bundled", languages: Codes = None, relations: Codes = None,
-    limit: int | None = None, sample_seed: int = 0, known: bool = False, method: str = scorers.DEFAULT,
-    at: Position = "query", db: Place = "atlas.duckdb", tolerance: float | None = None, nodes: int | None = None,
-    max_nodes: int | None = None, rule: str | None = None, cuts: int | None = None, floor: float | None = None,
+    limit: int | None = None, sample_seed: int = 0, known: bool = False, ask: bool = False,
+    examples: int | None = None, method: str = scorers.DEFAULT, at: Position = "query", db: Place = "atlas.duckdb",
+    tolerance: float | None = None, nodes: int | None = None, max_nodes: int | None = None, rule: str | None = None,
+    cuts: int | None = None, floor: float | None = None,
     seed: int = 0, shard: str | None = None, engine: Literal["local", "ray"] = "local", ray_address: str | None = None,
     workers: int | None = None, gpus_per_worker: float | None = None, shards_to: str | None = None,
     skip_bad: bool = False, twin: bool | None = None, again: bool = False, progress: Progress | None = None,
@@ -94,7 +95,7 @@ def build(
                 "floor": floor}  # fmt: skip
     options = job.BuildOptions(
         model=model, dataset=dataset, languages=names(languages), relations=names(relations), limit=limit,
-        sample_seed=sample_seed, known=known, skip_bad=skip_bad, db=Path(db), again=again,
+        sample_seed=sample_seed, known=known, ask=ask, examples=examples, skip_bad=skip_bad, db=Path(db), again=again,
         shard=plan.EVERYTHING if shard is None else plan.Shard.parse(shard),
         cluster=_cluster(engine, ray_address, workers, gpus_per_worker, shards_to),
         settings={"method": method, "at": _at(at), "seed": seed, **_given(settings)}, **_of(loading),

@@ -124,7 +124,8 @@ _ALL = (
         Column("text", "VARCHAR", "the sentence"),
         Column("held_out", "BOOLEAN", "true if kept for paraphrase tests and never attributed by default"),
         Column("ends_in_object", "BOOLEAN", "true if usable by causal models", source="METHOD 1"),
-        Column("kind", "VARCHAR", "stated: a sentence of the source, with the places of subject and object"),
+        Column("kind", "VARCHAR", "stated: a sentence of the source; shown: one after examples "
+               "(`--examples`); asked: one with its place open, then asked for (`--ask`)"),
     )),
     Table("prompt", "Prompts that some run has planned.", ("prompt",), (
         Column("prompt", "BIGINT", "hash of fact, template and labels"),

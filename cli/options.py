@@ -51,6 +51,16 @@ Replace = Annotated[
         metavar="VALUE",
     ),
 ]
+Ask = Annotated[
+    bool,
+    typer.Option("--ask", help="Where a template does not end in the object, state its sentence, then ask for it."),
+]
+Examples = Annotated[
+    int | None,
+    typer.Option(
+        min=0, max=20, metavar="N", help="Other facts of the relation before each template; 2 before those that ask."
+    ),
+]
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Skip malformed lines and count them.")]
 
 

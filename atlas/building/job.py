@@ -42,7 +42,8 @@ class BuildOptions(ModelChoice):
 
     `limit` None takes the stated sample of the bundled facts and all of any other data set, 0 takes all.
     `sample_seed` says which of equals a limit takes; `known` takes those alone that the model knows, see
-    `known_facts`: in some language, or with `everywhere` in every one of `languages`.
+    `known_facts`: in some language, or with `everywhere` in every one of `languages`. `ask` and `examples` put
+    templates otherwise, see `atlas.facts.wording`.
     `threads` None is 1 for each worker of Ray. `shard` is the part of the plan to compute; `cluster` says where Ray
     does it, None is this process.
     `settings` are fields of `atlas.attribution.Settings`; those not given keep their defaults. `twin` is the seed of
@@ -56,6 +57,8 @@ class BuildOptions(ModelChoice):
     limit: int | None = None
     sample_seed: int = 0
     known: bool = False
+    ask: bool = False
+    examples: int | None = None
     everywhere: bool = False
     skip_bad: bool = False
     db: Path = Path("atlas.duckdb")
@@ -69,7 +72,7 @@ class BuildOptions(ModelChoice):
     def is_default(self) -> bool:
         """Whether model, facts and scorer are those of a build that is told nothing of them."""
         told = (self.model, self.dataset, self.limit, self.shard, self.cluster, self.settings.get("method"))
-        plain = not (self.known or self.sample_seed)
+        plain = not (self.known or self.ask or self.examples or self.sample_seed)
         return plain and told == (ModelChoice.model, BUNDLED, None, EVERYTHING, None, scorers.DEFAULT)
 
     @property
@@ -133,13 +136,16 @@ def build_twin(
 def read_plan(options: BuildOptions, progress: Progress) -> Plan:
     """Read the selected facts and plan their prompts; raises DataError and UsageError."""
     from atlas.facts import bundled, read
+    from atlas.facts.selection import limited
+    from atlas.facts.wording import reworded
 
     progress.step(f"reading facts from {options.dataset}")
-    facts = read(
-        options.dataset, options.languages, options.relations, None if options.known else options.sample,
-        sample=options.sample_seed, first=bundled.EXAMPLES if options.limit is None else (), skip_bad=options.skip_bad,
-    )  # fmt: skip
-    return make_plan(facts)
+    facts = read(options.dataset, options.languages, options.relations, skip_bad=options.skip_bad)
+    facts = reworded(facts, options.ask, options.examples)
+    if options.known:
+        return make_plan(facts)
+    first = bundled.EXAMPLES if options.limit is None else ()
+    return make_plan(limited(facts, options.sample, options.sample_seed, first))
 
 
 def _known_alone(options: BuildOptions, plan: Plan, workers: Worker | Cluster, progress: Progress) -> Plan:

@@ -59,7 +59,7 @@ def known_facts(
 def _ask(
     model: "LanguageModel", own: FactSet, some: Sequence[Fact], budget: "Budget | int | None", asked: _Asked
 ) -> None:
-    spoken = _languages(model, list(own.prompts()), budget)
+    spoken = _spoken(model, own, some, budget, asked.least)
     for fact in some:
         labels = {code: label for code, label in fact.labels.items() if (fact.id, code) in spoken}
         if len(labels) >= asked.least:
@@ -67,6 +67,18 @@ def _ask(
             asked.languages += len(fact.labels) - len(labels)
         else:
             asked.unknown += 1
+
+
+def _spoken(
+    model: "LanguageModel", own: FactSet, some: Sequence[Fact], budget: "Budget | int | None", least: int
+) -> set[tuple[int, str]]:
+    """Return the facts, by id, and languages that the model knows; one that cannot reach `least` is asked no more."""
+    prompts, codes = list(own.prompts()), sorted({code for fact in some for code in fact.labels})
+    spoken: set[tuple[int, str]] = set()
+    for nth, code in enumerate(codes):
+        held = {fact.id: sum((fact.id, c) in spoken if c in codes[:nth] else 1 for c in fact.labels) for fact in some}
+        spoken |= _languages(model, [p for p in prompts if p.language == code and held[p.fact.id] >= least], budget)
+    return spoken
 
 
 def _languages(

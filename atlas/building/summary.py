@@ -10,7 +10,7 @@ from atlas.facts import Skip
 
 NOTHING = Found()
 REASONS = {
-    "not_final": "the template does not end in the object, which a causal model needs",
+    "not_final": "the template does not end in the object, which a causal model needs (--ask states it, then asks)",
     "unspellable": "the tokenizer cannot spell the answer or the subject",
     "unresolved": "an error above ten times the tolerance (give more --max-nodes, or a larger --tolerance)",
     "nan": "the model's output holds NaN",

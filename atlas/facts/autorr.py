@@ -8,7 +8,6 @@ object with other names is a list, its name first. Fierro et al., How Do Multili
 arXiv 2410.14387.
 """
 
-import re
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -29,8 +28,6 @@ SHAPES = (
 
 _ENDINGS = (".parquet", ".jsonl")
 _ROWS = 4096
-_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u3400-\u9fff]$")
-"""How a text ends in scripts that put no space between words."""
 
 
 def fits(path: Path) -> bool:
@@ -99,4 +96,4 @@ def _ended(template: str) -> str:
     """Return a template with the object at its end where it names none."""
     if OBJECT in template:
         return template
-    return template + ("" if _UNSPACED.search(template) else " ") + OBJECT
+    return template + ("" if texts.is_unspaced(template[-1:]) else " ") + OBJECT

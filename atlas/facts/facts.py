@@ -12,6 +12,10 @@ SUBJECT = "[X]"
 OBJECT = "[Y]"
 STATED = "stated"
 """Kind of a template that is a sentence of its source."""
+ASKED = "asked"
+"""Kind of a template that states such a sentence with the object's place open, then asks for it."""
+SHOWN = "shown"
+"""Kind of a template that is such a sentence after examples of other facts."""
 
 
 @dataclass(frozen=True, slots=True)

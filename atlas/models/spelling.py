@@ -4,7 +4,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -84,6 +84,11 @@ class Spelling:
         ]
         outside = "".join(self.text[min(a, begin) : begin] + self.text[end : max(b, end)] for _, (a, b) in tokens)
         return (tokens[-1][0], not outside.strip()) if tokens else (None, False)
+
+    def from_character(self, start: int) -> "Spelling":
+        """Return it with no words before the text's character `start`: what stands there is no part of the query."""
+        words = [None if span[1] <= start else word for word, span in zip(self.words, self.piece.spans, strict=True)]
+        return replace(self, piece=replace(self.piece, words=words))
 
     @property
     def unknown_outside(self) -> int:

@@ -83,7 +83,9 @@ def prompt_steps(
     spelling = spell(tokenizer, prompt.before, prompt.answer, after)
     _check(spelling, prompt, after, max_tokens, rows)
     build = _BUILDERS[kind]
-    steps = (build(tokenizer, spelling, position) for position in range(spelling.start, spelling.stop))
+    example = prompt.before.rfind("\n")
+    query = spelling if example < 0 else spelling.from_character(example + 1)
+    steps = (build(tokenizer, query, position) for position in range(spelling.start, spelling.stop))
     subject = None if at == "query" else _subject(tokenizer, kind, spelling, prompt)
     return [replace(step, unknown=spelling.unknown_outside, subject=subject) for step in steps]
 

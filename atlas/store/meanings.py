@@ -193,6 +193,7 @@ DERIVED: Mapping[str, str] = {
     "fact_check_claim.unusable": "whether the evidence cannot judge the claim",
     "fact_coverage.languages": "languages in which it has usable prompts",
     "fact_coverage.n_languages": "their number",
+    "fact_language.reworded": "usable prompts of templates that are not their source's own, see template.kind",
     "fact_language.mean_probability": "geometric mean of the answer tokens' probabilities, mean over prompts",
     "fact_language.probability": "product of the answer tokens' probabilities, mean over prompts",
     "fact_spelling.names": "tokens of its subject and object in each language",

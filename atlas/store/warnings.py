@@ -11,6 +11,7 @@ class UsageWarning(StrEnum):
     NOT_CONVERGED = "not converged"
     UNKNOWN_ANSWER = "model does not know the answer"
     UNKNOWN_WORDS = "words that the tokenizer does not know"
+    REWORDED = "wording of the atlas"
     REVISION_NOT_PINNED = "model revision not pinned"
 
     @property
@@ -25,5 +26,6 @@ _MEANINGS = {
     UsageWarning.NOT_CONVERGED: "Some layer's scores miss the tolerance of the completeness check.",
     UsageWarning.UNKNOWN_ANSWER: "For no usable prompt is the answer's first token the model's own choice.",
     UsageWarning.UNKNOWN_WORDS: "In some usable prompt, words beside the answer are unknown to the model's vocabulary.",
+    UsageWarning.REWORDED: "Some usable prompt shows examples first, or states its sentence and then asks.",
     UsageWarning.REVISION_NOT_PINNED: "The model was loaded without a revision: only the digest names its weights.",
 }

@@ -30,7 +30,8 @@ Found = dict[str, Any]
 class StudyOptions(ModelChoice):
     """What is studied, with which model and scorer, and the folder `out` of atlas and pages.
 
-    `limit` facts are taken at most, with `known` of those alone that the model knows in every one of `languages`. The
+    `limit` facts are taken at most, with `known` of those alone that the model knows in every one of `languages`,
+    `ask` and `examples` as a build takes them. The
     first of `methods` is the scorer whose neurons are studied. `replaces` are what cut neurons become, an evaluation
     each; `edits` facts are edited.
     """
@@ -40,6 +41,8 @@ class StudyOptions(ModelChoice):
     relations: Sequence[str] | None = None
     limit: int = 40
     known: bool = False
+    ask: bool = False
+    examples: int | None = None
     out: Path = Path("study")
     methods: Sequence[str] = METHODS
     replaces: Sequence[str] = REPLACES
@@ -142,7 +145,8 @@ def _build(options: StudyOptions, progress: Progress) -> Found | None:
     summary = build(
         BuildOptions(
             **options.given(), dataset=options.dataset, languages=options.languages, relations=options.relations,
-            limit=options.limit, known=options.known, everywhere=options.known, db=options.db, twin=options.seed,
+            limit=options.limit, known=options.known, ask=options.ask, examples=options.examples,
+            everywhere=options.known, db=options.db, twin=options.seed,
             settings={"method": options.method, "seed": options.seed},
         ),
         progress,

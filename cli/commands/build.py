@@ -12,7 +12,20 @@ from atlas.running.choice import ModelChoice
 
 from .. import diagnostics
 from ..exits import ExitCode
-from ..options import DEFAULT_DB, DEMO, At, Db, Languages, Place, Relations, SkipBad, choosing_model, split
+from ..options import (
+    DEFAULT_DB,
+    DEMO,
+    Ask,
+    At,
+    Db,
+    Examples,
+    Languages,
+    Place,
+    Relations,
+    SkipBad,
+    choosing_model,
+    split,
+)
 from . import report as reporting
 
 if TYPE_CHECKING:
@@ -47,6 +60,8 @@ def build(
     known: Annotated[
         bool, typer.Option("--known", help="Take only facts that the model knows, in languages where it does.")
     ] = False,
+    ask: Ask = False,
+    examples: Examples = None,
     method: Annotated[str, typer.Option(help=f"{scorers.listed('build')}.")] = scorers.DEFAULT,
     at: At = Place.query,
     db: Db = DEFAULT_DB,
@@ -116,10 +131,10 @@ def build(
         raise UsageError("A shard cannot be knocked out; merge all shards, then run `atlas knockout`.")
     summary = jobs.build(
         **choice.given(), dataset=dataset, languages=languages, relations=relations, limit=limit,
-        sample_seed=sample_seed, known=known, method=method, at=at.value, db=db, tolerance=tolerance, nodes=nodes,
-        max_nodes=max_nodes, rule=rule, cuts=cuts, floor=floor, seed=seed, shard=shard, engine=engine.value,
-        ray_address=ray_address, workers=workers, gpus_per_worker=gpus_per_worker, shards_to=shards_to,
-        skip_bad=skip_bad, twin=twin, again=again, progress=TerminalProgress(),
+        sample_seed=sample_seed, known=known, ask=ask, examples=examples, method=method, at=at.value, db=db,
+        tolerance=tolerance, nodes=nodes, max_nodes=max_nodes, rule=rule, cuts=cuts, floor=floor, seed=seed,
+        shard=shard, engine=engine.value, ray_address=ray_address, workers=workers, gpus_per_worker=gpus_per_worker,
+        shards_to=shards_to, skip_bad=skip_bad, twin=twin, again=again, progress=TerminalProgress(),
     )  # fmt: skip
     if knockout and not summary.interrupted:
         options = KnockoutOptions(

@@ -11,7 +11,7 @@ from atlas.schema import REPLACES
 
 from .. import diagnostics
 from ..exits import ExitCode
-from ..options import DEMO, Languages, Relations, choosing_model, split
+from ..options import DEMO, Ask, Examples, Languages, Relations, choosing_model, split
 
 
 @choosing_model
@@ -27,6 +27,8 @@ def study(
     known: Annotated[
         bool, typer.Option("--known", help="Take only facts that the model knows in every one of the languages.")
     ] = False,
+    ask: Ask = False,
+    examples: Examples = None,
     method: Annotated[
         str, typer.Option(help="The scorer that is studied, then those that stand beside it.", metavar="NAMES")
     ] = f"{scorers.DEFAULT},kn,activation,random",
@@ -51,7 +53,7 @@ def study(
     replaces = tuple(filter(None, map(replace_of, split(replace) or ())))
     options = StudyOptions(
         **choice.given(), dataset=dataset, languages=split(languages), relations=split(relations), limit=limit,
-        known=known, out=out, methods=methods, replaces=replaces, edits=edits, seed=seed,
+        known=known, ask=ask, examples=examples, out=out, methods=methods, replaces=replaces, edits=edits, seed=seed,
     )  # fmt: skip
     found = run_study(options, TerminalProgress())
     if found.left:

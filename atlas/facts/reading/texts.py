@@ -25,6 +25,9 @@ class LineError(Exception):
     """What is wrong with one line; whoever reads the file adds its place."""
 
 
+_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u3400-\u9fff]")
+
+
 def tidy(text: str) -> str:
     """Return `text` in NFC, white space collapsed, without invisible marks; `LineError` on control characters."""
     if text.isascii() and text.isprintable():
@@ -77,6 +80,11 @@ def relation(text: str) -> str:
 def relation_from(phrase: str) -> str:
     """Return a relation's name made of a phrase, `capital_city` of `capital city`; `LineError` if it has no letters."""
     return relation(re.sub(r"[^\w.-]+", "_", tidy(phrase)).strip("_.-")[:80])
+
+
+def is_unspaced(text: str) -> bool:
+    """True if `text` has a letter of a script that puts no space between words."""
+    return _UNSPACED.search(text) is not None
 
 
 def is_language(text: str) -> bool:

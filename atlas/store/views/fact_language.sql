@@ -7,9 +7,10 @@ SELECT
     count(*) FILTER (probe.status = 'not_converged')::INTEGER AS not_converged,
     count(*) FILTER (usable(probe.status) AND probe.rank = 1)::INTEGER AS argmax,
     count(*) FILTER (usable(probe.status) AND probe.unknown_tokens > 0)::INTEGER AS unknown_words,
+    count(*) FILTER (usable(probe.status) AND template.kind <> 'stated')::INTEGER AS reworded,
     avg(probe.probability) AS probability,
     avg(probe.mean_probability) AS mean_probability
-FROM probe JOIN prompt USING (prompt)
+FROM probe JOIN prompt USING (prompt) JOIN template USING (template)
 GROUP BY probe.run, prompt.fact, prompt.language;
 
 -- The languages in which a fact has usable prompts in a run, and those in which it has none.

@@ -159,12 +159,16 @@ def _known_alone(options: BuildOptions, plan: Plan, workers: Worker | Cluster, p
         workers.model, plan.facts, options.sample, options.sample_seed, options.bytes, progress, len(every) or 1
     )
     if not found.facts:
-        where = "every language" if options.everywhere else "any language"
-        raise UsageError(
-            f"Model {options.model!r} knows none of the {len(plan.facts.facts):,} facts of {plan.facts.source} in "
-            f"{where}: no answer is its own choice in more than half of a fact's prompts; leave --known out."
-        )
+        raise UsageError(_nothing_known(options, plan))
     return make_plan(found)
+
+
+def _nothing_known(options: BuildOptions, plan: Plan) -> str:
+    where = "every language" if options.everywhere else "any language"
+    return (
+        f"Model {options.model!r} knows none of the {len(plan.facts.facts):,} facts of {plan.facts.source} in "
+        f"{where}: no answer is its own choice in more than half of a fact's prompts; leave --known out."
+    )
 
 
 @dataclass

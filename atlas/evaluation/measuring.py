@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from atlas.models import LanguageModel, Position
     from atlas.store import Writer
 
+_SAID = ("run", "fact", "languages", "source", "layers", "neurons", "action", "scope")
+"""The columns that say what is done."""
+
 ACTIONS = {"suppress": 0.0, "enhance": 2.0}
 PORTION = 2048
 """Cases that are measured between two signs of progress."""
@@ -130,12 +133,5 @@ class Measuring:
         return {
             **self.row,
             "intervention": stable_id("intervention", self.row["evaluation"], self.row["purpose"], *what),
-            "run": of.run,
-            "fact": of.fact,
-            "languages": languages,
-            "source": of.source,
-            "action": action,
-            "scope": scope,
-            "layers": layers,
-            "neurons": neurons,
+            **dict(zip(_SAID, what, strict=True)),
         }

@@ -26,18 +26,11 @@ def reworded(facts: FactSet, ask: bool = False, examples: int | None = None) -> 
     rarest objects in the language; facts with an example's object are left out there, and counted.
     """
     own = [_asking(template) if ask else template for template in facts.templates]
-    counts = {(t.relation, t.language): examples for t in own if examples is not None}
-    counts |= {(t.relation, t.language): EXAMPLES for t in own if examples is None and t.kind == ASKED}
-    shown = _examples(facts.facts, {pair: count for pair, count in counts.items() if count})
-    kept = [_without_shown(fact, shown) for fact in facts.facts]
-    left = sum(len(fact.labels) for fact in facts.facts) - sum(len(fact.labels) for fact in kept)
-    skip = Skip("--examples", "a fact in a language stands in an example, or its object does", left)
-    return replace(
-        facts,
-        facts=[fact for fact in kept if fact.labels],
-        templates=[_after(template, shown.get((template.relation, template.language), ())) for template in own],
-        skips=[*facts.skips, *([skip] if left else [])],
-    )
+    after = {template for template in own if (template.kind == ASKED if examples is None else examples)}
+    wanted = {(template.relation, template.language) for template in after}
+    shown = _examples(facts.facts, wanted, EXAMPLES if examples is None else examples)
+    put = [_after(template, shown) if template in after else template for template in own]
+    return _without_shown(replace(facts, templates=put), shown)
 
 
 def question(sentence: str) -> str:
@@ -56,19 +49,20 @@ def _asking(template: Template) -> Template:
     return template if template.ends_in_object else replace(template, text=question(template.text), kind=ASKED)
 
 
-def _after(template: Template, examples: Sequence[Label]) -> Template:
+def _after(template: Template, shown: Shown) -> Template:
+    examples = shown.get((template.relation, template.language), ())
     kind = SHOWN if examples and template.kind != ASKED else template.kind
     return replace(template, text=after_examples(template.text, examples), kind=kind)
 
 
-def _examples(facts: Sequence[Fact], counts: Mapping[tuple[str, str], int]) -> Shown:
-    """Return the examples of each relation and language, as many as `counts` says where there are so many."""
+def _examples(facts: Sequence[Fact], wanted: Collection[tuple[str, str]], count: int) -> Shown:
+    """Return the examples of each wanted relation and language, `count` where there are so many."""
     labels: dict[tuple[str, str], list[Label]] = defaultdict(list)
     for fact in sorted(facts, key=lambda fact: fact.id):
         for language in fact.labels:
-            if (fact.relation, language) in counts:
+            if (fact.relation, language) in wanted:
                 labels[fact.relation, language].append(fact.labels[language])
-    return {pair: _rarest(own)[: counts[pair]] for pair, own in labels.items()}
+    return {pair: _rarest(own)[:count] for pair, own in labels.items()}
 
 
 def _rarest(labels: Sequence[Label]) -> Sequence[Label]:
@@ -79,7 +73,16 @@ def _rarest(labels: Sequence[Label]) -> Sequence[Label]:
     return [label for _, label in order[:-1]]
 
 
-def _without_shown(fact: Fact, shown: Shown) -> Fact:
+def _without_shown(facts: FactSet, shown: Shown) -> FactSet:
+    """Return the set without the facts, in a language, of an example's object."""
+    kept = [_hidden(fact, shown) for fact in facts.facts]
+    left = sum(len(fact.labels) for fact in facts.facts) - sum(len(fact.labels) for fact in kept)
+    skip = Skip("--examples", "a fact in a language stands in an example, or its object does", left)
+    kept = [fact for fact in kept if fact.labels]
+    return replace(facts, facts=kept, skips=[*facts.skips, *([skip] if left else [])])
+
+
+def _hidden(fact: Fact, shown: Shown) -> Fact:
     objects: Mapping[str, Collection[str]] = {
         code: {label.object for label in shown.get((fact.relation, code), ())} for code in fact.labels
     }

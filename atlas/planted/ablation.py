@@ -1,6 +1,6 @@
 """Checks by ablation: a circuit that does not do what it is for is an error, never a row."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations
 
 import torch
@@ -61,16 +61,21 @@ def check_all(fitter: Fitter) -> None:
         known = ablation.intact[fitter.facts == fact].min()
         if fitter.paths[fact] == KNOWN and known < KNOWN_FROM:
             raise PlantingError(f"The path of fact {fact} gives its answer only {known:.2f}; plant in a wider model.")
-    circuits: dict[object, list[Member]] = {}
-    for member in fitter.members:
-        circuits.setdefault(member.circuit, []).append(member)
-    for members in circuits.values():
+    for members in _circuits(fitter):
         for problem in _problems(ablation, members):
             circuit = members[0].circuit
             raise PlantingError(
                 f"Circuit {circuit.group} of fact {circuit.fact} fails its ablation: {problem}; plant with a weaker "
                 "background or a wider model."
             )
+
+
+def _circuits(fitter: Fitter) -> Iterable[list[Member]]:
+    """Return the members of each circuit."""
+    circuits: dict[object, list[Member]] = {}
+    for member in fitter.members:
+        circuits.setdefault(member.circuit, []).append(member)
+    return circuits.values()
 
 
 def _problems(ablation: Ablation, members: Sequence[Member]) -> Iterator[str]:

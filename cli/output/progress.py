@@ -44,14 +44,18 @@ class TerminalProgress(JobProgress):
         self._task: TaskID | None = None
         self._total = self._done = self._before = 0
         self._things = ""
-        self._begun = monotonic()
+        self._begun = self._told = monotonic()
+        self._warned: set[str] = set()
         self._over: Event | None = None
         self._teller: Thread | None = None
 
     def step(self, text: str) -> None:
-        """Show the step on a line that the next one replaces."""
+        """Show the step; without a terminal where nothing was told of steps for a while."""
         if self._watched:
             self._bar.console.print(f"{visible(text)} ...", style="dim", markup=False, highlight=False)
+        elif monotonic() - self._told >= LOG_SECONDS:
+            self._told = monotonic()
+            talk(f"{text} ...")
 
     def chose(self, what: str) -> None:
         """Say on a line that stays what was chosen."""
@@ -96,8 +100,10 @@ class TerminalProgress(JobProgress):
         return f"{self._done:,} of {self._total:,} {self._things}, {rate:,.1f}/s{left}"
 
     def warn(self, text: str) -> None:
-        """Write a warning line."""
-        warning(text)
+        """Write a warning line, once for each text."""
+        if text not in self._warned:
+            warning(text)
+        self._warned.add(text)
 
     def stopping(self) -> None:
         """Tell that the first Ctrl-C was heard, from inside the signal handler."""

@@ -17,7 +17,7 @@ LINES = {
     "attribution": 1407,
     "building": 1359,
     "checking": 1534,
-    "cli": 3754,
+    "cli": 3760,
     "demo": 1047,
     "doctor": 551,
     "drawing": 26,

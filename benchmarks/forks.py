@@ -50,12 +50,12 @@ def _answer(work: Callable[[], Any], write: int) -> None:
     os._exit(0)
 
 
-def started(words: str, folder: Path, before: Callable[[], None]) -> int:
+def started(words: str | list[str], folder: Path, before: Callable[[], None]) -> int:
     """Start a command in `folder` as the installed script does, after `before`; return its process."""
     process = os.fork()
     if process == 0:
         _into(folder)
-        sys.argv = ["atlas", *words.split()]
+        sys.argv = ["atlas", *(words.split() if isinstance(words, str) else words)]
         before()
         import_module("atlas.cli.main").run()
     return process
@@ -166,6 +166,10 @@ class Recorded:
         self.trials[name, seed, number] = outcome
         if outcome not in GOOD:
             print(f"{name}, {number}: {outcome}", flush=True)
+        self.keep(name, seed, number, outcome)
+
+    def keep(self, name: str, seed: int, number: int, outcome: str) -> None:
+        """Add an outcome to the file."""
         if self.path:
             with self.path.open("a", encoding="utf-8") as file:
                 print(json.dumps([name, seed, number, outcome]), file=file)

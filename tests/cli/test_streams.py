@@ -40,6 +40,30 @@ def test_other_closed_streams_do_no_harm(facts_only, redirected):
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"n\n7\n", b"")
 
 
+WRITES = """
+import os
+import atlas
+from atlas.cli import main
+opened = atlas.open
+def opening(*given, **more):
+    found = opened(*given, **more)
+    os.write(2, b"interrupted" * 1000)  # as the handler of a signal does
+    return found
+atlas.open = opening
+main.run()
+"""
+
+
+def test_what_is_written_to_a_closed_stderr_is_not_written_into_the_atlas(facts_only, data, tmp_path):
+    import atlas
+
+    db = tmp_path / "other.duckdb"
+    words = ["sh", "-c", 'exec "$0" -c "$1" import "$2" --db "$3" 2>&-', sys.executable, WRITES, data, db]
+    assert subprocess.run(words, capture_output=True, check=False).returncode == 0
+    with atlas.open(db) as other, atlas.open(facts_only) as usual:
+        assert digest(other) == digest(usual)
+
+
 @pytest.mark.slow
 def test_a_build_without_a_stderr_is_stopped_and_whole(shell, masked, data, tmp_path):
     import atlas

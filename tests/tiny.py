@@ -61,15 +61,18 @@ def make_gpt2_tokenizer():
 
 def make_t5_tokenizer():
     """Unigram pieces with a mark before each word, an end token, and sentinels."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
     from transformers import PreTrainedTokenizerFast
 
     special = ["<pad>", "</s>", "<unk>", "<extra_id_0>", "<extra_id_1>"]
-    core = Tokenizer(models.Unigram())
+    # Not trained: the Unigram trainer breaks ties at random, and each run would test another model.
+    words = {word for text in TEXTS for word, _ in pre_tokenizers.Metaspace().pre_tokenize_str(text)}
+    letters = [(letter, -5.0) for letter in sorted(set("".join(words)))]
+    whole = [(word, -6.0) for word in sorted(words) if 2 <= len(word) <= 8]
+    core = Tokenizer(models.Unigram([*((word, 0.0) for word in special), *letters, *whole], unk_id=2))
+    core.add_special_tokens([AddedToken(word, special=True) for word in special])
     core.pre_tokenizer = pre_tokenizers.Metaspace()
     core.decoder = decoders.Metaspace()
-    trainer = trainers.UnigramTrainer(vocab_size=150, special_tokens=special, unk_token="<unk>")
-    core.train_from_iterator(TEXTS * 3, trainer)
     core.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
     return PreTrainedTokenizerFast(
         tokenizer_object=core, eos_token="</s>", unk_token="<unk>", pad_token="<pad>", extra_special_tokens=special[3:]

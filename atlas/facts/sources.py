@@ -39,7 +39,6 @@ def read(
     *,
     skip_bad: bool = False,
     sample: int = 0,
-    first: Collection[int] = (),
 ) -> FactSet:
     """Read facts and templates.
 
@@ -53,7 +52,6 @@ def read(
         limit: at most so many facts in all, taken in turn from every relation, those first that can be asked
             in the most of the languages; see `limited`. 0 or None takes all.
         sample: which of equals come first under a limit: another number, another sample.
-        first: ids of facts that come before all others of their relation under a limit.
         skip_bad: leave out and count lines that cannot be used, in place of an error.
 
     Raises:
@@ -66,7 +64,7 @@ def read(
     found = _read(dataset, languages, relations, skip_bad)
     if not found.facts:
         raise UsageError(f"No facts are left in {found.source}{_because(found, languages, relations)}.")
-    return limited(replace(found, dataset=str(dataset)), limit, sample, first)
+    return limited(replace(found, dataset=str(dataset)), limit, sample)
 
 
 def _read(

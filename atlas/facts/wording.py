@@ -27,6 +27,8 @@ def reworded(facts: FactSet, ask: bool = False, examples: int | None = None) -> 
     """
     own = [_asking(template) if ask else template for template in facts.templates]
     after = {template for template in own if (template.kind == ASKED if examples is None else examples)}
+    if not after:
+        return replace(facts, templates=own)
     wanted = {(template.relation, template.language) for template in after}
     shown = _examples(facts.facts, wanted, EXAMPLES if examples is None else examples)
     put = [_after(template, shown) if template in after else template for template in own]

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 from tokenizers import Tokenizer, models
 
 from atlas.errors import TokenError
+from atlas.facts.reading.texts import UNSPACED
 from atlas.models.tokenizer_settings import can_miss, no_token, put_mark, unprepended, unspaced
 
 
@@ -289,7 +290,4 @@ def _words(numbers: Sequence[int | None], spans: Sequence[tuple[int, int]], text
     return found
 
 
-_UNSPACED = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
-)
-"""Thai, Lao, Myanmar, Khmer, kana and Han: scripts written without spaces between words."""
+_UNSPACED = re.compile(f"[{UNSPACED}]")

@@ -83,6 +83,7 @@ def prompt_steps(
     spelling = spell(tokenizer, prompt.before, prompt.answer, after)
     _check(spelling, prompt, after, max_tokens, rows)
     build = _BUILDERS[kind]
+    # Examples are lines before the last; no template of a source has one.
     example = prompt.before.rfind("\n")
     query = spelling if example < 0 else spelling.from_character(example + 1)
     steps = (build(tokenizer, query, position) for position in range(spelling.start, spelling.stop))

@@ -11,7 +11,7 @@ class UsageWarning(StrEnum):
     NOT_CONVERGED = "not converged"
     UNKNOWN_ANSWER = "model does not know the answer"
     UNKNOWN_WORDS = "words that the tokenizer does not know"
-    REWORDED = "wording of the atlas"
+    REWORDED = "reworded prompts"
     REVISION_NOT_PINNED = "model revision not pinned"
 
     @property

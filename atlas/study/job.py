@@ -31,9 +31,8 @@ class StudyOptions(ModelChoice):
     """What is studied, with which model and scorer, and the folder `out` of atlas and pages.
 
     `limit` facts are taken at most, with `known` of those alone that the model knows in every one of `languages`,
-    `ask` and `examples` as a build takes them. The
-    first of `methods` is the scorer whose neurons are studied. `replaces` are what cut neurons become, an evaluation
-    each; `edits` facts are edited.
+    `ask` and `examples` as a build takes them. The first of `methods` is the scorer whose neurons are studied.
+    `replaces` are what cut neurons become, an evaluation each; `edits` facts are edited.
     """
 
     dataset: str = "bundled"

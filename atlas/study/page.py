@@ -69,6 +69,12 @@ def _about(study: Study, opened: atlas.Atlas) -> Iterator[str]:
     known = "that the model knows in every language" if asked.known else "known to the model or not"
     languages = ", ".join(asked.languages) if asked.languages else "all languages"
     yield f"Facts of {asked.dataset} in {languages}, {known}, {asked.limit or 'no'} at most; {asked.edits} edits."
+    put = [
+        *(["asked for after sentences that do not end in the object"] if asked.ask else ()),
+        *([f"after {asked.examples} examples"] if asked.examples else ()),
+    ]
+    if put:
+        yield f"Templates: {', '.join(put)}."
     yield f"Atlas {asked.db.name}, digest {digest(opened)}; every table below is read from it."
     seconds = (f"{name} {found['seconds']:,.0f}" for name, found in study.done.items())
     yield f"Seconds by the clock: {', '.join(seconds)}."

@@ -78,7 +78,7 @@ def test_a_causal_model_uses_what_it_could_not_and_says_so(dataset, tmp_path):
         counts[ask] = build(BuildOptions("demo-mgpt", **options)).attributed
     with atlas.open(path) as opened:
         rows = opened.sql("SELECT relation, usable, reworded FROM fact_language JOIN fact USING (fact)").to_pylist()
-        warned = opened.sql("SELECT count(*) FROM usage_warning WHERE warning = 'wording of the atlas'").to_pylist()
+        warned = opened.sql("SELECT count(*) FROM usage_warning WHERE warning = 'reworded prompts'").to_pylist()
         kinds = opened.sql("SELECT kind, count(*) AS n FROM template GROUP BY kind ORDER BY kind").to_pylist()
     assert sorted((r["relation"], r["usable"], r["reworded"]) for r in rows) == [("P30", 1, 0), *[("P36", 1, 1)] * 4]
     assert list(warned[0].values()) == [4]

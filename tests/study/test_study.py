@@ -2,13 +2,15 @@
 
 import json
 import re
+import shutil
 
 import pytest
 
 import atlas
 from atlas.cli.main import main
 from atlas.study.claims import CLAIMS
-from atlas.study.page import Section, markdown
+from atlas.study.job import Study, StudyOptions
+from atlas.study.page import Section, markdown, write
 
 WORDS = (
     *("study", "--model", "demo-mgpt", "--languages", "en,fr", "--relations", "P36,P38", "--limit", "8"),
@@ -66,6 +68,20 @@ def test_the_html_page_says_what_the_markdown_says(folder):
         assert f"<bdi>{verdict}</bdi>" in html
     assert "https://" not in html
     assert "http://" not in html
+
+
+@pytest.mark.slow
+def test_the_page_says_how_templates_were_put(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "out")
+    held = json.loads((folder / "study.json").read_text("utf-8"))
+    for more, line in (
+        ({}, ""),
+        ({"ask": True, "examples": 3}, "Templates: asked for after sentences that do not end"),
+    ):
+        study = Study(StudyOptions(**{**held["asked"], "out": tmp_path / "out", **more}), held["done"], ())
+        text = write(study)[0].read_text("utf-8")
+        assert ("Templates: " in text) == bool(more)
+        assert line in text
 
 
 @pytest.mark.slow

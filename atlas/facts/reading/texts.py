@@ -20,12 +20,13 @@ _MARKER = re.compile(r"\[(?:X|Y|MASK|CLS|SEP|PAD|UNK)\]|<(?:mask|s|/s|pad|unk|\|
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8}){0,4}")
 _RELATION = re.compile(r"\w[\w.-]{0,79}")
 
+UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+"""Thai, Lao, Myanmar, Khmer, kana and Han: letters of scripts written without spaces between words, as a class's."""
+_UNSPACED = re.compile(f"[\u3000-\u303f{UNSPACED}]")
+
 
 class LineError(Exception):
     """What is wrong with one line; whoever reads the file adds its place."""
-
-
-_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3000-\u30ff\u3400-\u9fff]")
 
 
 def tidy(text: str) -> str:
@@ -83,7 +84,7 @@ def relation_from(phrase: str) -> str:
 
 
 def is_unspaced(text: str) -> bool:
-    """True if `text` has a letter of a script that puts no space between words."""
+    """True if `text` has a letter or a mark of a script that puts no space between words."""
     return _UNSPACED.search(text) is not None
 
 

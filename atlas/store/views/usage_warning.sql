@@ -10,7 +10,7 @@ UNION ALL
 SELECT run, fact, language, 'words that the tokenizer does not know' AS warning
 FROM fact_language WHERE unknown_words > 0
 UNION ALL
-SELECT run, fact, language, 'wording of the atlas' AS warning FROM fact_language WHERE reworded > 0
+SELECT run, fact, language, 'reworded prompts' AS warning FROM fact_language WHERE reworded > 0
 UNION ALL
 SELECT run, fact, NULL AS language, 'single language' AS warning FROM fact_coverage WHERE n_languages = 1
 UNION ALL

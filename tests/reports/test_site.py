@@ -247,7 +247,7 @@ def test_a_report_holds_any_name(db, tmp_path, odd):
         text = page.read_text("utf-8")
         for picture in re.findall("<svg.*?</svg>", text, re.DOTALL):
             assert ElementTree.fromstring(picture) is not None
-        limit = 6_000_000 if page.parent.name in ("languages", "relations") else 300_000  # their SQL names them
+        limit = 20_000_000 if page.parent.name in ("languages", "relations") else 1_000_000  # their SQL names them
         assert len(text) < limit, page
 
 

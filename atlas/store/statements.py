@@ -26,8 +26,11 @@ _LITERAL = re.compile(r"'((?:[^']|'')*)'")
 def check(query: str, path: Path, allowed: frozenset[str]) -> None:
     """Raise StoreError, or LimitError for what touches files, if a `query` has other kinds than `allowed`.
 
-    A text that cannot be parsed passes: DuckDB will say what is wrong with it, and run none of it.
+    A text that cannot be parsed passes: DuckDB will say what is wrong with it, and run none of it. One that is no
+    Unicode DuckDB does not take.
     """
+    if any("\ud800" <= char <= "\udfff" for char in query):
+        raise StoreError(f"The query of {path} holds bytes that are no text; write it in UTF-8.")
     for kind in _kinds(query) - allowed:
         name = kind.replace("_", " ")
         if kind in FILES:

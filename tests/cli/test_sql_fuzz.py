@@ -7,7 +7,7 @@ import sys
 import unicodedata
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from statements import EVERY, TYPED
 
@@ -69,6 +69,7 @@ def told(code, err):
 
 @fuzz
 @given(query=queries, format_=formats)
+@example(query="SELECT '\udcff'", format_="table")
 def test_no_query_makes_a_traceback_or_touches_a_file(atlas_of_facts, query, format_):
     before = atlas_of_facts.read_bytes()
     told(*asked("sql", "--format", format_, "--timeout", "20", "--", query))

@@ -40,7 +40,7 @@ LINES = {
     "schema": 455,
     "scorers": 59,
     "statistics": 130,
-    "store": 4617,
+    "store": 4620,
     "study": 652,
     "templates": 1,
 }

@@ -13,6 +13,17 @@
 A message is one sentence that names the thing, the cause and the way out.
 """
 
+_SHORTAGES = (
+    *("can't allocate memory", "Cannot allocate memory", "Out of Memory Error"),
+    *("can't start new thread", "failed to map segment"),
+)
+"""How libraries say that the system gave them no memory, in errors of other types."""
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Return whether an error of whatever type says that there is not enough memory."""
+    return isinstance(error, MemoryError) or any(text in str(error) for text in _SHORTAGES)
+
 
 class AtlasError(Exception):
     """Base of all errors that a user can act upon."""

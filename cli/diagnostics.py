@@ -11,15 +11,10 @@ import unicodedata
 import warnings
 from contextlib import suppress
 
-from atlas.errors import AtlasError, UsageError
+from atlas.errors import AtlasError, UsageError, lacks_memory
 
 from .exits import ExitCode
 
-_SHORTAGES = (
-    *("can't allocate memory", "Cannot allocate memory", "Out of Memory Error"),
-    *("can't start new thread", "failed to map segment"),
-)
-"""How libraries say that the system gave them no memory, in errors of other types."""
 _BIDI = {0x200E, 0x200F, 0x061C, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
 
 
@@ -73,7 +68,7 @@ def explain(problem: BaseException, *, debug: bool = False) -> ExitCode:
     if isinstance(problem, OSError):
         error(_cause_of(problem), *notes)
         return ExitCode.FAILED
-    if isinstance(problem, MemoryError) or any(text in str(problem) for text in _SHORTAGES):
+    if lacks_memory(problem):
         error("there is not enough memory; free some, ask for less, or give a smaller --memory", *notes)
         return ExitCode.FAILED
     error(f"unexpected {type(problem).__name__}: {problem}", *notes)

@@ -19,7 +19,7 @@ from transformers import (
 )  # fmt: skip
 from transformers.utils.hub import cached_file
 
-from atlas.errors import ModelError, UsageError
+from atlas.errors import ModelError, UsageError, lacks_memory
 from atlas.facts.hub import hub_answers
 from atlas.models.checkpoint import check_folder, check_loaded, check_sizes, check_tokenizer, stored_weights
 from atlas.models.families import TWO_STACKS, family_of
@@ -93,9 +93,11 @@ def _read(
         check_loaded(name, found, {} if file else stored_weights(name, folder))
         spelling = partial(gguf_tokenizer, name, file, config) if file else AutoTokenizer.from_pretrained
         tokenizer = spelling(source, **where)
-    except (ModelError, UsageError, MemoryError):
+    except (ModelError, UsageError):
         raise
     except Exception as error:  # whatever a damaged file or an impossible configuration makes the libraries raise
+        if lacks_memory(error):
+            raise
         if file is None:
             stored_weights(name, _folder(source, revision))
         raise ModelError(_reason(name, str(file or source), error)) from error

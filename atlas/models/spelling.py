@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from tokenizers import Tokenizer, models
 
-from atlas.errors import TokenError
+from atlas.errors import TokenError, lacks_memory
 from atlas.facts.reading.texts import UNSPACED
 from atlas.models.tokenizer_settings import can_miss, no_token, put_mark, unprepended, unspaced
 
@@ -156,6 +156,8 @@ def _asked(encode: Any, text: str) -> Any:
     try:
         return encode()
     except Exception as error:
+        if lacks_memory(error):
+            raise
         raise TokenError(f"The tokenizer cannot read {text!r} ({error}); leave it out.") from error
 
 

@@ -6,6 +6,8 @@ from typing import Any
 
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from atlas.errors import lacks_memory
+
 _SPECIAL = ("mask", "pad", "bos", "eos", "cls", "sep", "unk")
 _SAMPLES = (
     "The capital of France is PARIS, or naïve 'co-op's", " (1,234.5%) — x\u00a0y  z\ttab\nline.",
@@ -30,7 +32,9 @@ def _ids(tokenizer: Any, text: str) -> list[int] | None:
     """Return the tokens of a text, None where the tokenizer fails for want of an unknown token."""
     try:
         return list(tokenizer(text)["input_ids"])
-    except Exception:  # all that the library raises
+    except Exception as error:  # all that the library raises
+        if lacks_memory(error):
+            raise
         return None
 
 

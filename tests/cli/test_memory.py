@@ -107,3 +107,29 @@ def test_memory_that_is_gone_is_one_sentence(shell, built, db, monkeypatch):
     assert ended.code == 1
     assert ended.err.count("error: ") == 1
     assert "memory" in ended.err
+
+
+@pytest.mark.parametrize("place", ["AutoTokenizer.from_pretrained", "AutoConfig.from_pretrained"])
+def test_memory_that_is_gone_while_a_model_is_read_is_no_fault_of_the_model(shell, built, db, monkeypatch, place):
+    def gone(*_, **__):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(f"atlas.models.loading.{place}", gone)
+    ended = shell("knockout", "--db", db)
+    assert ended.code == 1
+    assert ended.err.count("error: ") == 1
+    assert "not enough memory" in ended.err
+    assert "unexpected" not in ended.err
+
+
+def test_a_text_that_no_memory_is_left_to_spell_is_no_unusable_prompt(build, db, monkeypatch):
+    def gone(*_, **__):
+        raise RuntimeError("can't allocate memory")
+
+    monkeypatch.setattr("transformers.PreTrainedTokenizerFast.__call__", gone)
+    ended = build()
+    assert ended.code == 1
+    assert "not enough memory" in ended.err
+    if db.exists():
+        with atlas.open(db) as opened:
+            assert opened.sql("SELECT count(*) AS n FROM probe")["n"][0] == 0

@@ -1,15 +1,17 @@
 """The subject's last token beside the query: what attribution there costs, and what lies there.
 
     python -m benchmarks.positions cost [PROMPTS]
-    python -m benchmarks.positions profile MODEL [--method amig] [--limit 60] [--languages en,fr] [--known] [--db FILE]
+    python -m benchmarks.positions profile MODEL [--method amig] [--limit 60] [--languages en,fr] [--dataset FACTS]
+        [--known] [--ask] [--examples N] [--db FILE]
 
 `cost`: CPU seconds of one thread, the best of three, the same prompts and as many nodes at both positions. In a causal
 model a copy is the tokens from the subject to the query, so what it may cost is their mean number, and a fifth more.
 Returns 1 beyond 1.3 times in a masked model, or beyond that in a causal one.
 
 `profile`: the view `position_profile`, of a build at each position: neurons common to all of a fact's languages, and to
-two of them, beside those of exchanged facts; and the mean overlap of two languages by `language_overlap`. With `--db`
-the atlas is kept, and a build that was cut off goes on.
+two of them, beside those of exchanged facts; and the mean overlap of two languages by `language_overlap`. `--known`
+takes the facts that the model knows in every language. With `--db` the atlas is kept, and a build that was cut off goes
+on.
 """
 
 import argparse
@@ -49,7 +51,10 @@ def main(words: Sequence[str]) -> int:
     other.add_argument("--method", default="amig")
     other.add_argument("--limit", type=int)
     other.add_argument("--languages")
+    other.add_argument("--dataset", default="bundled")
     other.add_argument("--known", action="store_true")
+    other.add_argument("--ask", action="store_true")
+    other.add_argument("--examples", type=int)
     other.add_argument("--db", type=Path)
     other.set_defaults(work=profile)
     given = parser.parse_args(words)
@@ -105,7 +110,8 @@ def profile(given: argparse.Namespace) -> int:
 
 def _built(given: argparse.Namespace, db: Path, at: Position) -> int:
     options = BuildOptions(
-        model=given.model, device="cpu", threads=1, db=db, known=given.known, limit=given.limit,
+        model=given.model, device="cpu", threads=1, db=db, dataset=given.dataset, limit=given.limit, ask=given.ask,
+        known=given.known, everywhere=given.known, examples=given.examples,
         languages=given.languages and given.languages.split(","), settings={"method": given.method, "at": at},
     )  # fmt: skip
     return build(options).run

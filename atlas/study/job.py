@@ -19,7 +19,7 @@ from atlas.running.progress import Progress
 from atlas.schema import REPLACES
 from atlas.study.claims import CLAIMS, Claim, Finding, judge
 from atlas.study.editing import CONTROLS, edit_step
-from atlas.study.ledger import Ledger
+from atlas.study.ledger import NAME, Ledger
 
 METHODS = (scorers.DEFAULT, "kn", "activation", "random")
 """The scorer that is studied, and those that stand beside it in the localisation tables."""
@@ -103,9 +103,7 @@ def study(options: StudyOptions, progress: Progress | None = None) -> Study:
     that cannot be done says why and the others go on. Raises UsageError for a folder of another study, and whatever
     keeps a build from its end.
     """
-    progress = progress or Progress()
-    asked = {k: v for k, v in asdict(options).items() if k not in ("out", "device", "memory", "threads")}
-    ledger = Ledger.of(options.out, asked)
+    progress, ledger = progress or Progress(), _ledger(options)
     names = list(steps := _steps(options, ledger, progress))
     for place, (name, work) in enumerate(steps.items()):
         if name not in ledger.done:
@@ -114,6 +112,23 @@ def study(options: StudyOptions, progress: Progress | None = None) -> Study:
                 return Study(options, ledger.done, names[place:])
             ledger.add(name, found)
     return Study(options, ledger.done, ())
+
+
+def so_far(options: StudyOptions) -> Study:
+    """Return the study as its folder holds it, without doing a step.
+
+    Raises UsageError for a folder of another study, or of one whose build is not done.
+    """
+    ledger = _ledger(options) if (options.out / NAME).exists() else None
+    if ledger is None or "run" not in ledger.done.get("build", {}):
+        raise UsageError(f"{options.out} holds no study whose build is done; the same command without --page does it.")
+    left = [name for name in _steps(options, ledger, Progress()) if name not in ledger.done]
+    return Study(options, ledger.done, left)
+
+
+def _ledger(options: StudyOptions) -> Ledger:
+    asked = {k: v for k, v in asdict(options).items() if k not in ("out", "device", "memory", "threads")}
+    return Ledger.of(options.out, asked)
 
 
 def _found(name: str, work: Callable[[], Found | None]) -> Found | None:

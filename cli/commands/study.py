@@ -37,13 +37,17 @@ def study(
     ] = ",".join(REPLACES),
     edits: Annotated[int, typer.Option(min=0, help="Facts to edit, each at three kinds of neurons.")] = 10,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    page: Annotated[
+        bool, typer.Option("--page", help="Write the pages of the steps that are done, and no more.")
+    ] = False,
 ) -> None:
     """Do the paper's experiments with all controls on one atlas, and write which of its claims hold.
 
     A build with the untrained twin, knock-outs, evaluations, fact checks and edits, in this order; then study.md and
-    study.html in the folder, with every verdict's numbers and rule. After Ctrl-C or a crash, the same command goes on.
+    study.html in the folder, with every verdict's numbers and rule. After Ctrl-C or a crash, the same command goes on;
+    with --page it writes the pages of what is done so far.
     """
-    from atlas.study.job import StudyOptions
+    from atlas.study.job import StudyOptions, so_far
     from atlas.study.job import study as run_study
     from atlas.study.page import write
 
@@ -55,11 +59,11 @@ def study(
         **choice.given(), dataset=dataset, languages=split(languages), relations=split(relations), limit=limit,
         known=known, ask=ask, examples=examples, out=out, methods=methods, replaces=replaces, edits=edits, seed=seed,
     )  # fmt: skip
-    found = run_study(options, TerminalProgress())
-    if found.left:
+    found = so_far(options) if page else run_study(options, TerminalProgress())
+    if found.left and not page:
         diagnostics.error(
             f"interrupted with {len(found.left)} steps left ({found.left[0]} is next); nothing is lost",
-            "the same command goes on where this one stopped",
+            "the same command goes on where this one stopped; with --page it writes the pages of what is done",
         )
         raise typer.Exit(ExitCode.FAILED)
     for text in found.cuts:

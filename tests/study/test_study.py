@@ -94,6 +94,11 @@ def test_the_same_command_goes_on_where_it_was_and_another_is_refused(folder, ca
     held = json.loads(before[0])
     edited = held["done"].pop("edit random")
     (folder / "study.json").write_text(json.dumps(held), "utf-8")
+    assert main([*WORDS, "--out", str(folder), "--page"]) == 0
+    text = (folder / "study.md").read_text("utf-8")
+    assert ["edit random: still to be done"] in _rows(text, "What the study went without")
+    assert _rows(text, "Localisation") == _rows(before[1].decode(), "Localisation")
+    assert json.loads((folder / "study.json").read_text("utf-8")) == held
     assert main([*WORDS, "--out", str(folder)]) == 0
     again = json.loads((folder / "study.json").read_text("utf-8"))["done"]["edit random"]
     assert again["asked"] == edited["asked"]
@@ -104,6 +109,12 @@ def test_a_folder_of_anything_else_is_refused(tmp_path, capfd):
     (tmp_path / "notes.txt").write_text("mine", "utf-8")
     assert main([*WORDS, "--out", str(tmp_path)]) == 2
     assert "not empty" in capfd.readouterr().err
+
+
+def test_no_page_of_a_study_that_is_not_begun(tmp_path, capfd):
+    assert main([*WORDS, "--out", str(tmp_path / "new"), "--page"]) == 2
+    assert "holds no study" in capfd.readouterr().err
+    assert not (tmp_path / "new").exists()
 
 
 def test_a_cell_stays_a_cell():

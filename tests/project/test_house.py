@@ -35,7 +35,7 @@ LINES = {
     "models": 2553,
     "outputs": 246,
     "planted": 1501,
-    "reports": 3297,
+    "reports": 3296,
     "running": 708,
     "schema": 455,
     "scorers": 59,

@@ -69,7 +69,6 @@ def pages(snapshot: Snapshot) -> Iterator[Draft]:
 def _page(snapshot: Snapshot, row: Row) -> EditPage:
     tables = Tables(snapshot, addresses.edit(row["edit"]))
     name, bound = snapshot.facts[row["fact"]], {"edit": row["edit"]}
-    places = zip(row["layers"], row["neurons"], strict=True)
     return EditPage(
         site=tables.site,
         title=f"Edit: {name.subject.text}, {name.object.text} → {cut(row['object'])}",
@@ -80,6 +79,6 @@ def _page(snapshot: Snapshot, row: Row) -> EditPage:
         old=name.object,
         new=cut(row["object"]),
         about=tuple(Figure(column, shown(row[column]), meaning(column)) for column in _ABOUT),
-        neurons=tuple(tables.neuron(layer, neuron) for layer, neuron in places),
+        neurons=tuple(map(tables.neuron, row["layers"], row["neurons"])),
         tables=tuple(tables.asked(query, bound) for query in (MEASURES, OUTCOMES)),
     )

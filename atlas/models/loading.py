@@ -93,10 +93,8 @@ def _read(
         check_loaded(name, found, {} if file else stored_weights(name, folder))
         spelling = partial(gguf_tokenizer, name, file, config) if file else AutoTokenizer.from_pretrained
         tokenizer = spelling(source, **where)
-    except (ModelError, UsageError):
-        raise
     except Exception as error:  # whatever a damaged file or an impossible configuration makes the libraries raise
-        if lacks_memory(error):
+        if isinstance(error, ModelError | UsageError) or lacks_memory(error):
             raise
         if file is None:
             stored_weights(name, _folder(source, revision))

@@ -32,7 +32,7 @@ LINES = {
     "knockouts": 761,
     "matching": 157,
     "migrations": 495,
-    "models": 2553,
+    "models": 2551,
     "outputs": 246,
     "planted": 1501,
     "reports": 3296,

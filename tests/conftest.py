@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from tiny import PROMPTS, make_model
 
-from atlas.store import migrate
+from atlas.store import template
 
 # A busy machine is no failure.
 settings.register_profile("atlas", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -20,17 +20,10 @@ settings.load_profile("atlas")
 
 @pytest.fixture(scope="session", autouse=True)
 def made_once(tmp_path_factory):
-    """Makes every new atlas of this process a copy of the first, as its tables and views take half a second."""
-    folder, make = tmp_path_factory.mktemp("first"), migrate._make
-
-    def copy(path, storage):
-        first = folder / storage
-        if not first.exists():
-            make(first, storage)
-        shutil.copyfile(first, path)
-
+    """Keeps the template of new atlases in a folder of these tests, whose own atlases are plain copies of it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(migrate, "_make", copy)
+        patch.setenv(template.VARIABLE, str(tmp_path_factory.mktemp("cache")))
+        patch.setattr(template, "copy", lambda kept, path, _: shutil.copyfile(kept, path))
         yield
 
 

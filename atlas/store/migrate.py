@@ -8,15 +8,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import duckdb
-from alembic import command
-from alembic.config import Config
-from sqlalchemy import URL, create_engine
-from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.pool import NullPool
 
 from atlas import schema
 from atlas.errors import LimitError, StoreError
-from atlas.store import docs, views
+from atlas.store import docs, template, views
 from atlas.store.connection import FORMAT, SHUT, STORAGE_VERSION, check_path, first_line, is_shortage, quoted
 
 _MIGRATIONS = str(resources.files("atlas.migrations"))
@@ -36,7 +31,7 @@ def create(path: Path, storage: str = STORAGE_VERSION) -> None:
         os.link(made, path)
     except FileExistsError:
         raise StoreError(f"{path} was made by another process meanwhile; open it to add to it.") from None
-    except (OSError, duckdb.Error, SQLAlchemyError) as error:
+    except (OSError, duckdb.Error) as error:
         if is_shortage(error):
             raise LimitError(f"There is not enough memory to make {path}; free some, then try again.") from error
         raise StoreError(
@@ -49,6 +44,15 @@ def create(path: Path, storage: str = STORAGE_VERSION) -> None:
 
 
 def _make(path: Path, storage: str) -> None:
+    """Make a new file from the template or, where there is none, from the migrations and the code, and keep it."""
+    kept = template.found(storage)
+    if kept is not None:
+        return template.copy(kept, path, storage)
+    _make_anew(path, storage)
+    return template.keep(path, storage)
+
+
+def _make_anew(path: Path, storage: str) -> None:
     with duckdb.connect(path, config={"storage_compatibility_version": storage}):
         pass
     migrate(path)
@@ -57,15 +61,28 @@ def _make(path: Path, storage: str) -> None:
 
 
 def migrate(path: Path, target: str = "head") -> None:
-    """Run the migrations up to `target` that the file at `path` lacks; nothing else may have it open."""
+    """Run the migrations up to `target` that the file at `path` lacks; nothing else may have it open.
+
+    Raises duckdb.Error.
+    """
+    # Hundreds of modules, which most files are made without.
+    from alembic import command
+    from alembic.config import Config
+    from sqlalchemy import URL, create_engine
+    from sqlalchemy.exc import SQLAlchemyError
+    from sqlalchemy.pool import NullPool
+
     url = URL.create("duckdb", database=str(path))
     engine = create_engine(url, poolclass=NullPool, connect_args={"config": dict(SHUT)})
     config = Config()
     config.set_main_option("script_location", _MIGRATIONS.replace("%", "%%"))
-    with engine.connect() as connection:
-        config.attributes["connection"] = connection
-        command.upgrade(config, target)
-        connection.commit()
+    try:
+        with engine.connect() as connection:
+            config.attributes["connection"] = connection
+            command.upgrade(config, target)
+            connection.commit()
+    except SQLAlchemyError as error:
+        raise duckdb.Error(str(error)) from error
 
 
 def finish(path: Path) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
-from sqlalchemy.exc import SQLAlchemyError
 
 from atlas import schema
 from atlas.errors import StoreError, VersionError
@@ -69,7 +68,7 @@ def _upgrade_copy(path: Path) -> Sequence[Difference]:
         found = _mended(copy, path)
         os.replace(copy, path)
         return found
-    except (duckdb.Error, SQLAlchemyError) as error:
+    except duckdb.Error as error:
         raise StoreError(f"{path} cannot be upgraded: {first_line(str(error))}; it was left as it is.") from error
     except OSError as error:
         raise StoreError(f"The upgrade of {path} cannot be written: {error.strerror}; it was left as it is.") from error

@@ -6,12 +6,14 @@ SELECT run.twin_of AS run, run.run AS twin, run.twin_seed AS seed FROM run WHERE
 CREATE OR REPLACE MACRO twin_definitions(definitions) AS (
     SELECT list(asked) FROM (
         SELECT * REPLACE (
-            NULL::BIGINT AS run,
             (
                 SELECT coalesce(list(twin.twin), []) FROM twin
                 WHERE own.sources IS NULL OR list_contains(own.sources, twin.run)
             ) AS sources
         )
-        FROM (SELECT unnest(chosen.d) FROM (SELECT unnest(definitions) AS d) AS chosen) AS own
+        FROM (
+            SELECT * REPLACE (NULL::BIGINT AS run)
+            FROM (SELECT unnest(chosen.d) FROM (SELECT unnest(definitions) AS d) AS chosen)
+        ) AS own
     ) AS asked
 );

@@ -30,6 +30,7 @@ SECTIONS: dict[str, Callable[[Job], list[Table]]] = {
     "efficiency": efficiency.tables,
     "trained": trained.tables,
     "growth": growth.tables,
+    "lengths": growth.lengths,
     "memory": growth.memory,
 }
 QUICK = ("peers", "causal", "efficiency", "trained")

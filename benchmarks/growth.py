@@ -4,10 +4,11 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import torch
-from transformers import BertConfig, BertForMaskedLM
+from transformers import BertConfig, BertForMaskedLM, GPT2Config, GPT2LMHeadModel
 
 from atlas.attribution import Settings, attribute
 from atlas.facts import Prompt
@@ -20,6 +21,7 @@ from benchmarks.tables import Table
 SETTINGS = Settings(method="kn", nodes=5, max_nodes=5)
 ANSWER = "uno due tre quattro cinque sei"
 BUDGETS = (128, 256, 512, 1024, 2048)
+WORDS = "one two three four five six seven eight nine ten eleven twelve thirteen"
 
 
 def tables(job: Job) -> list[Table]:
@@ -38,6 +40,26 @@ def tables(job: Job) -> list[Table]:
         _grow("width", (192, 384, 768), lambda n: at(fixed, hidden=n)),
         _grow("answer tokens", (1, 2, 3, 6), lambda n: at(_answers(40, n))),
         _grow("budget, MiB", BUDGETS, lambda n: at(fixed, budget=n << 20)),
+    ]
+
+
+def lengths(job: Job) -> list[Table]:
+    """Ten prompts of ten lengths beside many of the same ten, a masked and a causal model of 4 layers, 384 wide."""
+    many, rows = 100 if job.quick else 1000, []
+    ten = [make_prompt(f"[X] {' '.join(WORDS.split()[:count])} [Y]", "place", "answer") for count in range(3, 13)]
+    for kind, make in (("masked", _model), ("causal", _causal)):
+        model = make(ten, 4, 384, job.device)
+        counts = (10, many, 10, many, 10)
+        runs = [1000 * timed(partial(attribute, model, ten * (n // 10), SETTINGS), repeats=1)[0] / n for n in counts]
+        few, most = min(runs[::2]), min(runs[1::2])
+        rows.append((kind, few, most, few / most))
+    return [
+        Table(
+            f"Prompts of ten lengths: one of each, and {many:,}",
+            ("model", "ten, milliseconds a prompt", f"{many:,}, milliseconds a prompt", "ratio"),
+            rows,
+            "`kn` with 5 nodes; 6 to 15 words, special tokens among them; the least of some runs in turn.",
+        )
     ]
 
 
@@ -80,6 +102,17 @@ def _model(prompts: list[Prompt], layers: int, hidden: int, device: torch.device
         num_attention_heads=hidden // 64,
     )
     model = LanguageModel.wrap(BertForMaskedLM(config), tokenizer, "growth")
+    model.model.to(device)
+    return model
+
+
+def _causal(prompts: list[Prompt], layers: int, hidden: int, device: torch.device) -> LanguageModel:
+    tokenizer = word_tokenizer([p.before + " " + p.answer for p in prompts], 20_000)
+    torch.manual_seed(0)
+    config = GPT2Config(
+        vocab_size=len(tokenizer), n_layer=layers, n_embd=hidden, n_head=hidden // 64, bos_token_id=2, eos_token_id=3
+    )
+    model = LanguageModel.wrap(GPT2LMHeadModel(config), tokenizer, "growth")
     model.model.to(device)
     return model
 

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import fields
 from functools import partial
-from itertools import islice, takewhile
 
 import numpy as np
 import torch
@@ -24,6 +23,10 @@ from atlas.models.readout import token_names, token_ranks
 _OTHERS = {"peel": peel}
 MOST_STEPS = 64
 """How many steps run together at most."""
+FEW = 16
+"""Fewer steps of one length than so many are not worth a run of their own in a masked model."""
+PADDED = 0.25
+"""Tokens of padding at most in a batch, as a share of the steps' own."""
 
 _Columns = tuple[NDArray[np.float64] | None, ...]
 """A step's numbers: scores `[layer, neuron]`; F(w), F(w'), errors, nodes, converged, each `[layer]`; rounds as scores,
@@ -77,9 +80,7 @@ def _first_batch(
     model: LanguageModel, settings: Settings, rest: Sequence[tuple[int, Step]], budget: int
 ) -> list[_Columns]:
     """Score the first of `rest`, steps in order of likeness: as many as can run together in `budget` bytes."""
-    first = rest[0][1]
-    alike = takewhile(lambda step: step.shape == first.shape or model.kind == "causal", (step for _, step in rest))
-    together = list(islice(alike, MOST_STEPS))
+    together = _together(model, [step for _, step in rest[:MOST_STEPS]])
     size = budget // (2 * sequence_bytes(model, len(together[-1].ids)))
     batch = StepBatch.of(model, together[: max(1, size)])
     scores, features = score_steps(model, batch, settings, budget)
@@ -87,6 +88,22 @@ def _first_batch(
     columns = (*parts, *token_ranks(model, features, batch.target))
     every = ([None] * len(batch.steps) if part is None else part.numpy(force=True) for part in columns)
     return list(zip(*every, strict=True))
+
+
+def _together(model: LanguageModel, steps: Sequence[Step]) -> Sequence[Step]:
+    """Return the first of `steps`, in order of likeness, that run together: in a causal model all, else those of one
+    shape, and longer ones with them if they are FEW and little is PADDED.
+    """
+    if model.kind == "causal":
+        return steps
+    count = sum(step.shape == steps[0].shape for step in steps)
+    own = count * len(steps[0].ids)
+    for step in steps[count:FEW] if model.padding is not None else ():
+        own += len(step.ids)
+        if (count + 1) * len(step.ids) > (1 + PADDED) * own:
+            break
+        count += 1
+    return steps[:count]
 
 
 def _gather(

@@ -78,8 +78,8 @@ def fitting(model: LanguageModel, steps: Sequence[Step], budget: int) -> int:
 class StepBatch:
     """Steps that run together: `ids` `[step, token]`, `query`, `at` and `target` [step], and the steps they come from.
 
-    They are of one shape, but in a causal model, where what follows the query changes nothing: there shorter ones are
-    filled up at their end with their last token.
+    They are of one shape but in a causal model, where what follows the query changes nothing, and in a masked one with
+    a token for it: there shorter ones are filled up at their end.
     """
 
     steps: tuple[Step, ...]
@@ -90,9 +90,10 @@ class StepBatch:
 
     @classmethod
     def of(cls, model: LanguageModel, steps: Sequence[Step]) -> "StepBatch":
-        """Put `steps` on the model's device: of one shape, or of any in a causal model."""
+        """Put `steps` on the model's device: of any shapes in a causal model or with padding, else of one."""
         length = max(len(step.ids) for step in steps)
-        ids = [[*step.ids, *step.ids[-1:] * (length - len(step.ids))] for step in steps]
+        fill = [step.ids[-1] if model.padding is None else model.padding for step in steps]
+        ids = [[*step.ids, *[token] * (length - len(step.ids))] for step, token in zip(steps, fill, strict=True)]
         columns = (ids, *([getattr(step, name) for step in steps] for name in ("query", "at", "target")))
         return cls(tuple(steps), *(torch.tensor(column, device=model.device) for column in columns))
 

@@ -196,6 +196,17 @@ def pre_hook(module: nn.Module, replace: Replacement) -> Iterator[None]:
         handle.remove()
 
 
+@contextmanager
+def default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    """Let torch make tensors of `dtype` inside the block where nothing else is said."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
 def _passed(replace: Replacement, _: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
     return (replace(args[0]), *args[1:])
 

@@ -1,7 +1,7 @@
 """A language model as the atlas sees it: blocks, neurons, prompts."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from hashlib import blake2b
@@ -17,11 +17,11 @@ from transformers.modeling_outputs import BaseModelOutput
 from atlas.facts import Prompt
 from atlas.ids import Neuron, stable_id
 from atlas.models.families import TWO_STACKS, Family, Kind, family_of
-from atlas.models.hooks import now, running
+from atlas.models.hooks import default_dtype, now, running
 from atlas.models.names import stack_of
 from atlas.models.offload import at_hand
 from atlas.models.scaling import Scope, enhance, suppress
-from atlas.models.tokens import SEPARATOR, Position, Step, filler_id, mark_id, prompt_steps
+from atlas.models.tokens import SEPARATOR, Position, Step, filler_id, mark_id, padding_id, prompt_steps, seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +133,11 @@ class LanguageModel:
         return filler_id(self.tokenizer, self.kind)
 
     @cached_property
+    def padding(self) -> int | None:
+        """The token that fills up shorter sequences behind their end, which no other sees; see `padding_id`."""
+        return padding_id(self.tokenizer, self.kind)
+
+    @cached_property
     def mark(self) -> int:
         """The token that stands in the object's place: a mask or T5's first sentinel; -1 for a tokenizer without."""
         found = mark_id(self.tokenizer, self.kind)
@@ -187,14 +192,15 @@ class LanguageModel:
         return prompt_steps(self.tokenizer, self.kind, prompt, self.max_tokens, self.rows, at)
 
     def run(self, ids: Tensor) -> Tensor:
-        """Return the logits `[batch, token, vocabulary]` of `ids` `[batch, token]`, all of one shape, unpadded.
+        """Return the logits `[batch, token, vocabulary]` of `ids` `[batch, token]`, all of one shape.
 
+        In a masked model no token sees the `padding` behind the end of a sequence.
         Of an encoder and a decoder they are the decoder's; `at_answer` picks the row that gives the answer. Unless the
         caller said where the query is, interventions take it to be at the masks of a masked model, at the mark that
         an encoder reads and at the last token of others.
         """
         place = nullcontext() if now().query is not None else running(self._open_places(ids))
-        with place, _default_dtype(self.dtype) if self.family.constants else nullcontext():
+        with place, default_dtype(self.dtype) if self.family.constants else nullcontext():
             logits: Tensor = self.model(**self._inputs(ids)).logits
         return logits
 
@@ -214,7 +220,7 @@ class LanguageModel:
         """Return the model's arguments for `ids`; a decoder whose blocks do not run gets an empty encoder's output."""
         if self.kind not in TWO_STACKS:
             cache = {"use_cache": False} if self.kind == "causal" else {}
-            return {"input_ids": ids, "attention_mask": torch.ones_like(ids), **cache}
+            return {"input_ids": ids, "attention_mask": seen(ids, self.padding), **cache}
         width = self.width(ids)
         written, read = ids[:, :width], ids[:, width + 1 :]
         if self.kind == "reading":
@@ -262,16 +268,6 @@ class LanguageModel:
     @cached_property
     def _downs(self) -> list[nn.Module]:
         return [block.get_submodule(self.family.down_projection) for block in self.blocks]
-
-
-@contextmanager
-def _default_dtype(dtype: torch.dtype) -> Iterator[None]:
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(before)
 
 
 def weights_digest(model: nn.Module) -> str:

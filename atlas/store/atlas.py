@@ -32,6 +32,8 @@ class Atlas(Reader):
     such as `tau` are given, they stand in for those of `definition`, and the column `definition` says `at`.
     """
 
+    _stays = True
+    """Whether nobody can change the file while it is open here, so that what was found stays so."""
     _run: StoredRun | None = None
     _definition: str | None = None
 
@@ -58,7 +60,10 @@ class Atlas(Reader):
     @property
     def in_use(self) -> StoredRun | None:
         """The run that is meant where none is named, None where there is none."""
-        return self._run or run_in_use(self)
+        found = self._run or run_in_use(self)
+        if self._stays:
+            self._run = found
+        return found
 
     def _meant(self, run: int | None) -> int:
         """Return the run that is asked."""
@@ -184,9 +189,7 @@ class Atlas(Reader):
         wanted = self._facts(fact, relation, run=self._meant(run))
         wanted.equal("layer", layer)
         wanted.equal("neuron", neuron)
-        definition = self._by(definition)
-        query, params = queries.carried(definition, {}, wanted, limit)
-        return self.query(query, params)
+        return self.query(*queries.carried(self._by(definition), wanted, limit))
 
     def dkn(
         self,

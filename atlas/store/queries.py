@@ -54,8 +54,14 @@ NAMES = "SELECT fact.fact, subject, relation_name AS relation, object FROM fact_
 """What facts are called: the view `fact_name`."""
 
 CARRIED = """
-WITH held AS (SELECT definition, run, fact, language, layer, neuron, score FROM {neurons} {clause}),
-shared AS (SELECT run, fact, layer, neuron FROM {shared} {clause})
+WITH held AS (
+    SELECT definition, run, fact, language, layer, neuron, score
+    FROM (SELECT * FROM knowledge_neuron_of(every_definition()) WHERE definition = $definition) {clause}
+),
+shared AS (
+    SELECT run, fact, layer, neuron
+    FROM (SELECT * FROM likn_of(every_definition()) WHERE definition = $definition) {clause}
+)
 SELECT
     names.subject, names.relation, names.object, held.layer, held.neuron,
     list(held.language ORDER BY held.language) AS languages, count(*)::INTEGER AS n_languages,
@@ -122,16 +128,11 @@ class Filter:
         return "WHERE " + " AND ".join(self.conditions) if self.conditions else ""
 
 
-def carried(
-    definition: str, thresholds: Mapping[str, object], wanted: Filter, limit: int | None
-) -> tuple[str, dict[str, object]]:
+def carried(definition: str, wanted: Filter, limit: int | None) -> tuple[str, dict[str, object]]:
     """Return the query of `Atlas.carried` and its parameters."""
-    neurons, params = source("knowledge_neuron", definition, thresholds)
-    shared, _ = source("likn", definition, thresholds)
-    parts = [CARRIED.format(neurons=neurons, shared=shared, clause=wanted.clause(), names=NAMES)]
-    if limit is not None:
-        parts.append("LIMIT $limit")
-    return "\n".join(parts), params | wanted.params | ({} if limit is None else {"limit": limit})
+    query = CARRIED.format(clause=wanted.clause(), names=NAMES)
+    params = {"definition": definition} | wanted.params
+    return (query, params) if limit is None else (f"{query}\nLIMIT $limit", params | {"limit": limit})
 
 
 def source(view: str, definition: str, thresholds: Mapping[str, object]) -> tuple[str, dict[str, object]]:

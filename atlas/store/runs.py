@@ -24,7 +24,8 @@ UNION = "union"
 class StoredRun:
     """A run with what is needed to go on with it: its model, method and settings (a JSON object).
 
-    `probes` are its prompts, `usable` those with scores; it is `eligible` if it can be meant where nothing is named.
+    `probes` are its prompts, `usable` those with scores; it is `eligible` if it can be meant where nothing is named,
+    and `in_use` if it is.
     `name` to `neurons` are the model's. `at` is the position of its neurons, `query` or `subject`.
     """
 
@@ -46,6 +47,7 @@ class StoredRun:
     neurons: int
     at: str
     eligible: bool
+    in_use: bool
 
     @property
     def title(self) -> str:
@@ -162,17 +164,13 @@ def other_models(atlas: "Reader", run: StoredRun) -> list[str]:
 
     None could where `atlas use` chose a run.
     """
-    query = "SELECT 1 FROM in_use WHERE run IS NOT NULL"
-    if atlas.sql(query).num_rows:
-        return []
-    found = stored_runs(atlas, lambda each: each.eligible and each.model != run.model)
-    return list(dict.fromkeys(each.name for each in found))
+    found: list[str] = atlas.sql(_OTHER_MODELS, {"model": run.model})["name"].to_pylist()
+    return found
 
 
 def run_in_use(atlas: "Reader") -> StoredRun | None:
     """Return the run that is meant where none is named, None where there is none."""
-    rows = atlas.sql("SELECT run FROM run_in_use")["run"].to_pylist()
-    return next(iter(stored_runs(atlas, lambda run: run.run in rows)), None)
+    return next(iter(stored_runs(atlas, lambda run: run.in_use)), None)
 
 
 def runs_of_models(atlas: "Reader") -> Iterable[int]:
@@ -196,11 +194,18 @@ SELECT
     run.run, run.method, run.seed, run.settings, coalesce(run.settings ->> 'dtype', 'float32') AS dtype,
     run.status, run.started, coalesce(held.probes, 0) AS probes, coalesce(held.usable, 0) AS usable,
     model.model, model.name, model.kind, model.digest, model.revision, model.layers, model.neurons,
-    coalesce(run.settings ->> 'at', 'query') AS at, run_order.eligible
+    coalesce(run.settings ->> 'at', 'query') AS at, run_order.eligible,
+    run.run IN (SELECT run FROM run_in_use) AS in_use
 FROM run JOIN model USING (model) JOIN run_order ON run_order.run = run.run
 LEFT JOIN (
     SELECT run, count(*) AS probes, count(*) FILTER ({usable("status")}) AS usable FROM probe GROUP BY run
 ) AS held ON held.run = run.run
 WHERE run.twin_of IS NULL
-ORDER BY run.run IN (SELECT run FROM run_in_use) DESC, run_order.nth
+ORDER BY in_use DESC, run_order.nth
+"""
+
+_OTHER_MODELS = """
+SELECT name FROM run_order JOIN model USING (model)
+WHERE eligible AND model <> $model AND NOT EXISTS (FROM in_use WHERE run IS NOT NULL)
+GROUP BY name ORDER BY min(nth)
 """

@@ -36,6 +36,7 @@ class Writer(Atlas):
     """
 
     allowed = statements.WRITING
+    _stays = False
     _changing = False
     _file: tuple[int, int] | None = None
 

@@ -92,7 +92,7 @@ def neurons(
         if hooks is not None:
             write_hooks(opened, found.to_arrow(), hooks, limit, to)
         else:
-            to.write(named(opened, found.to_arrow()), COLUMNS, limit, SPARE)
+            to.write(named(found.to_arrow()), COLUMNS, limit, SPARE)
 
 
 def _carried(opened: "Atlas", what: str, relation: tuple[str, ...] | None, common: dict[str, Any]) -> "Result":

@@ -24,26 +24,16 @@ COLUMNS = (
 SPARE = ("of_languages", "method", "model", "n_languages", "other_relations", "same_relation", "writes")
 """Columns of rows of neurons in a table, as far as the rows have them, and those that a narrow one lacks first."""
 _POSITIONS = {("masked", "query"): "at the mask", ("causal", "query"): "at the last token before the answer"}
-_NAMES = ("subject", "relation", "object")
 _TOLD = 5
 """Facts of which a sentence is said."""
 Rows = Sequence[dict[str, Any]]
 
 
-def named(atlas: "Atlas", table: "pa.Table") -> "pa.Table":
-    """Return `table` with the names of its facts in front, those that it lacks."""
-    import pyarrow as pa
-
-    from atlas.store.naming import fact_names
-
-    if "fact" not in table.column_names:
+def named(table: "pa.Table") -> "pa.Table":
+    """Return `table` with its relations' names in front under the name that `carried` gives them."""
+    if "relation_name" not in table.column_names or "relation" in table.column_names:
         return table
-    facts = table["fact"].to_pylist()
-    names = fact_names(atlas, set(facts))
-    for place, name in reversed(list(enumerate(_NAMES))):
-        if name not in table.column_names:
-            table = table.add_column(0, name, pa.array([names[fact][place] for fact in facts], pa.string()))
-    return table
+    return table.add_column(0, "relation", table["relation_name"])
 
 
 def headline(atlas: "Atlas", found: "Result", neuron: Neuron | None) -> None:

@@ -40,6 +40,16 @@ def test_no_model_is_needed(words, facts_only, tmp_path):
     assert ended.stdout.splitlines()[-1] == "heavy:"
 
 
+@pytest.mark.parametrize("words", [("--fact", "France"), ("France",), ("--likn",)], ids=" ".join)
+def test_neurons_of_facts_are_looked_up_without_pandas_and_the_runs_once(words, built, db):
+    runs = "from atlas.store import runs, reader; sql, asked = reader.Reader.sql, []\n"
+    runs += "reader.Reader.sql = lambda self, query, *rest: asked.append(query) or sql(self, query, *rest)"
+    code = runs + PROBE.replace("sys.exit(code)", "print(len([query for query in asked if query == runs._RUNS]))")
+    command = [sys.executable, "-c", code, "neurons", *words, "--db", str(db)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert ended.stdout.splitlines()[-2:] == ["heavy:", "1"]
+
+
 def test_a_query_imports_neither_other_commands_nor_what_writes(facts_only):
     code = PROBE.replace("sys.exit(code)", f"print(*[name for name in {STRANGERS} if name in sys.modules])")
     ended = subprocess.run(

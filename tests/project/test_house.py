@@ -40,7 +40,7 @@ LINES = {
     "schema": 455,
     "scorers": 59,
     "statistics": 130,
-    "store": 4755,
+    "store": 4765,
     "study": 667,
     "templates": 1,
 }

@@ -53,7 +53,7 @@ def _values(name: str) -> float:
     """Print what knock-outs of all prompts of twelve facts cost by mean and by swap; return the larger ratio."""
     model, facts = load_model(name), read("bundled", languages=["en"], relations=RELATIONS, limit=12)
     prompts = usable(model, list(facts.prompts()))
-    sets = [first_sets(_neurons(model, "even"))] * len(prompts)
+    sets = [first_sets(some_neurons(model, "even"))] * len(prompts)
 
     def cut(how: str) -> None:
         rule = replacing(model, how, prompts, seed=0)
@@ -77,7 +77,7 @@ def _bench(name: str) -> tuple[LanguageModel, Prompt]:
 
 
 def _compare(name: str, spread: str, model: LanguageModel, prompt: Prompt) -> tuple[float, float]:
-    sets = first_sets(_neurons(model, spread))
+    sets = first_sets(some_neurons(model, spread))
     every = len(sets) // SAMPLE
     plain_seconds, plain = timed(lambda: [plain_forward(model, prompt, cut) for cut in sets[::every]])
     plain_seconds *= len(sets) / len(plain)
@@ -92,7 +92,7 @@ def _compare(name: str, spread: str, model: LanguageModel, prompt: Prompt) -> tu
     return plain_seconds / seconds, difference
 
 
-def _neurons(model: LanguageModel, spread: str) -> list[Neuron]:
+def some_neurons(model: LanguageModel, spread: str) -> list[Neuron]:
     """Return 20 neurons, evenly over the layers or all in the first: the most and the worst that can be expected."""
     index = np.random.default_rng(0).choice(model.info.neurons, 20, replace=False).tolist()
     return [(i * model.info.layers // 20 if spread == "even" else 0, neuron) for i, neuron in enumerate(index)]

@@ -48,7 +48,10 @@ def _page(sections: Sequence[Measured], missing: Sequence[str]) -> str:
     machines = list(dict.fromkeys(section.machine for section in sections))
     parts = [HEAD, f"Machine: {'; '.join(machines)}.\n"]
     if not any("NVIDIA" in machine for machine in machines):
-        parts.append("Nothing here was measured on a GPU; the same command does so where there is one.\n")
+        parts.append(
+            "Nothing here was measured on a GPU. `python -m benchmarks.gpu` prints one's table in under ten minutes:\n"
+            "`kn`, `amig-mean`, `amig` and knock-outs in float32 and bfloat16, with peak memory.\n"
+        )
     if missing:
         parts.append(f"Not measured yet: {', '.join(missing)}.\n")
     for section in sections:

@@ -57,6 +57,11 @@ class Table:
         """The columns that are not local."""
         return tuple(column for column in self.columns if not column.local)
 
+    @property
+    def order(self) -> tuple[str, ...]:
+        """The columns by which the rows of probes and their scores lie in a file."""
+        return ("place", *(name for name in self.key if name not in ("run", "prompt")))
+
 
 _RUN = Column("run", "BIGINT", "run that made the row", refers="run")
 _PROMPT = Column("prompt", "BIGINT", "prompt that was put to the model", refers="prompt")

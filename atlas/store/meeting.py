@@ -7,6 +7,7 @@ from dataclasses import replace
 from atlas.facts import Fact, FactSet, Label
 from atlas.matching import folded, language_code
 from atlas.store.reader import Reader
+from atlas.store.result import Params
 
 LEAST_LANGUAGES = 2
 """Languages in which both names of two facts must agree for them to be one."""
@@ -53,17 +54,34 @@ def _united(atlas: Reader, facts: FactSet) -> FactSet:
     return replace(facts, facts=taken, united=len(pairs))
 
 
+def same_facts(atlas: Reader, catalog: str, codes: Mapping[str, str]) -> dict[int, Fact]:
+    """Return for ids of facts of an attached `catalog` the facts of the atlas that they are, by the rule of `met`.
+
+    `codes` says under which code the atlas has languages of `catalog`. Facts that both have by their keys are left out.
+    """
+    ours, theirs = (
+        _labelled(atlas, own, f"fact NOT IN (SELECT held.fact FROM {other}fact AS held)")
+        for own, other in (("", f"{catalog}."), (f"{catalog}.", ""))
+    )
+    spelled = [replace(f, labels={codes.get(code, code): label for code, label in f.labels.items()}) for f in theirs]
+    return _pairs(spelled, ours)
+
+
 def _others(atlas: Reader, facts: FactSet) -> list[Fact]:
     """Return the atlas's facts of the same relations that are not among `facts` by their keys."""
     own = {fact.id for fact in facts.facts}
-    labels: dict[tuple[int, str, str, str], dict[str, Label]] = defaultdict(dict)
     relations = sorted({fact.relation for fact in facts.facts})
-    for identity, relation, subject, object_, code, *names in zip(
-        *(column.to_pylist() for column in atlas.sql(_LABELS, [relations]).columns), strict=True
-    ):
-        if identity not in own:
-            labels[identity, relation, subject, object_][code] = Label(*names)
-    return [Fact(relation, subject, object_, found) for (_, relation, subject, object_), found in labels.items()]
+    found = _labelled(atlas, "", "list_contains($1::VARCHAR[], relation)", [relations])
+    return [fact for fact in found if fact.id not in own]
+
+
+def _labelled(atlas: Reader, own: str, wanted: str, params: Params = ()) -> list[Fact]:
+    """Return facts with their labels, of the catalog that `own` names as a prefix, as far as they are `wanted`."""
+    labels: dict[tuple[str, str, str], dict[str, Label]] = defaultdict(dict)
+    rows = atlas.sql(_LABELS.format(own=own, wanted=wanted), params).columns
+    for relation, subject, object_, code, *names in zip(*(column.to_pylist() for column in rows), strict=True):
+        labels[relation, subject, object_][code] = Label(*names)
+    return [Fact(*keys, found) for keys, found in labels.items()]
 
 
 def _pairs(new: Sequence[Fact], there: Sequence[Fact]) -> dict[int, Fact]:
@@ -96,6 +114,6 @@ def _places(fact: Fact) -> list[tuple[str, str, str, str]]:
 
 
 _LABELS = """
-SELECT fact, relation, fact.subject, fact.object, language, fact_label.subject AS named, fact_label.object AS called
-FROM fact JOIN fact_label USING (fact) WHERE list_contains($1::VARCHAR[], relation) ORDER BY fact, language
+SELECT relation, fact.subject, fact.object, language, fact_label.subject AS named, fact_label.object AS called
+FROM {own}fact AS fact JOIN {own}fact_label AS fact_label USING (fact) WHERE {wanted} ORDER BY fact, language
 """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ..diagnostics import visible
-from ..output.summary import counted
+from ..output.summary import counted, united_line
 
 if TYPE_CHECKING:
     from atlas.store.transfer.uniting import United
@@ -45,6 +45,8 @@ def show(united: "United", into: Path) -> None:
     if united.languages:
         taken = ", ".join(f"{code} is {own}" for code, own in united.languages.items())
         print(f"  {counted(len(united.languages), 'language')} had another code there: {visible(taken)}")
+    if united.facts:
+        print(f"  {united_line(united.facts)}")
     for table, rows in united.added.items():
         if rows:
             print(f"  {rows:,} {table}")

@@ -37,10 +37,10 @@ LINES = {
     "planted": 1501,
     "reports": 3296,
     "running": 708,
-    "schema": 455,
+    "schema": 460,
     "scorers": 59,
     "statistics": 130,
-    "store": 4765,
+    "store": 4798,
     "study": 667,
     "templates": 1,
 }

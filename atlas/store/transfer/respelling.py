@@ -1,7 +1,7 @@
-"""Languages of another catalog, read as an open atlas spells them: `zh` where that has `zh-hans`, and the reverse.
+"""Another catalog, read as an open atlas writes it: `zh` where that has `zh-hans`, facts under the keys that it has.
 
-Views stand in for the other catalog's tables. Ids of templates and prompts hang on the code of their language, so they
-become those that the atlas itself would give.
+Views stand in for the other catalog's tables. Ids of templates and prompts hang on the code of their language, those of
+prompts on the keys of their fact, so they become those that the atlas itself would give.
 """
 
 from __future__ import annotations
@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from atlas.store.writer import Writer
 
 _CODE = "coalesce({codes}[{column}], {column})"
+_FACT = "coalesce((SELECT new FROM {there}.new_fact WHERE old = {column}), {column})"
 _HOW = {
+    "fact": _FACT,
+    "other": _FACT,
     "language": _CODE,
     "source_language": _CODE,
     "languages": "list_transform({column}, lambda each: coalesce({codes}[each], each))",
@@ -50,29 +53,31 @@ def other_codes(writer: Writer, catalog: str) -> dict[str, str]:
 
 
 @contextmanager
-def respelled(writer: Writer, catalog: str, codes: Mapping[str, str]) -> Iterator[str]:
-    """Yield the name of a catalog that holds what `catalog` does, with `codes` for its languages."""
-    if not codes:
+def respelled(writer: Writer, catalog: str, codes: Mapping[str, str], facts: Mapping[int, Fact]) -> Iterator[str]:
+    """Yield the name of a catalog that holds what `catalog` does, with `codes` for its languages and `facts` by id."""
+    if not codes and not facts:
         yield catalog
         return
     there = f"respelled_{uuid.uuid4().hex}"
     writer.scratch(f"ATTACH ':memory:' AS {there}")
     try:
-        _fill(writer, catalog, there, codes)
+        _fill(writer, catalog, there, codes, facts)
         yield there
     finally:
         writer.scratch(f"DETACH {there}")
 
 
-def _fill(writer: Writer, catalog: str, there: str, codes: Mapping[str, str]) -> None:
+def _fill(writer: Writer, catalog: str, there: str, codes: Mapping[str, str], facts: Mapping[int, Fact]) -> None:
     """Make the views in `there`, and the tables of new ids that they read."""
-    templates = _templates(writer, catalog, codes)
-    ids = {"template": {old.id: new.id for old, new in templates.values()},
-           "prompt": _prompts(writer, catalog, codes, templates)}  # fmt: skip
+    ids = {
+        "fact": {old: fact.id for old, fact in facts.items()},
+        "template": _templates(writer, catalog, codes),
+        "prompt": _prompts(writer, catalog, codes, facts),
+    }
     for name, pairs in ids.items():
         writer.scratch(f"CREATE TABLE {there}.new_{name} (old BIGINT, new BIGINT)")
-        if rows := ", ".join(f"({old}, {new})" for old, new in pairs.items()):
-            writer.scratch(f"INSERT INTO {there}.new_{name} VALUES {rows}")
+        insert = f"INSERT INTO {there}.new_{name} SELECT unnest($old::BIGINT[]), unnest($new::BIGINT[])"
+        writer.scratch(insert, {"old": list(pairs), "new": list(pairs.values())})
     listed = ", ".join(f"{quoted(code)}: {quoted(own)}" for code, own in codes.items())
     for table in schema.TABLES.values():
         rows = _respelling(table, catalog, f"MAP {{{listed}}}", there)
@@ -80,41 +85,48 @@ def _fill(writer: Writer, catalog: str, there: str, codes: Mapping[str, str]) ->
 
 
 def _respelling(table: schema.Table, catalog: str, codes: str, there: str) -> str:
-    """Return the query of a table's rows as they become, in the order of their places."""
+    """Return the query of a table's rows as they become, in the order of their places; none of facts that are there."""
     names = [column.name for column in table.columns]
     changes = [
         f"{_HOW[name].format(column=name, codes=codes, there=there)} AS {name}" for name in names if name in _HOW
     ]
-    what = f"* REPLACE ({', '.join(changes)})" if changes else "*"
-    return f"SELECT {what} FROM {catalog}.{table.name}{' ORDER BY place' if 'place' in names else ''}"
+    if not changes:
+        return f"FROM {catalog}.{table.name}"
+    rows = f"{catalog}.{table.name}"
+    if table.name == "fact":
+        rows = f"(FROM {rows} WHERE fact NOT IN (SELECT old FROM {there}.new_fact))"
+    # The joins of new ids lose the order.
+    order = f" ORDER BY {', '.join(table.order)}" if "place" in names else ""
+    return f"SELECT * REPLACE ({', '.join(changes)}) FROM {rows}{order}"
 
 
-def _templates(writer: Writer, catalog: str, codes: Mapping[str, str]) -> dict[int, tuple[Template, Template]]:
-    """Return the templates of the languages by id, as they are and as they become."""
+def _templates(writer: Writer, catalog: str, codes: Mapping[str, str]) -> dict[int, int]:
+    """Return the new ids of the templates of the languages by the old ones."""
     rows = writer.sql(_TEMPLATES.format(catalog=catalog), [list(codes)]).to_pylist()
-    old = {row["template"]: Template(row["relation"], row["language"], row["text"]) for row in rows}
-    return {number: (own, replace(own, language=codes[own.language])) for number, own in old.items()}
+    own = {row["template"]: Template(row["relation"], row["language"], row["text"]) for row in rows}
+    return {template.id: replace(template, language=codes[template.language]).id for template in own.values()}
 
 
-def _prompts(
-    writer: Writer, catalog: str, codes: Mapping[str, str], templates: Mapping[int, tuple[Template, Template]]
-) -> dict[int, int]:
+def _prompts(writer: Writer, catalog: str, codes: Mapping[str, str], facts: Mapping[int, Fact]) -> dict[int, int]:
     """Return the new ids of prompts by the old ones; a prompt whose labels have changed since keeps its own."""
     found = {}
-    for row in writer.sql(_PROMPTS.format(catalog=catalog), [list(codes)]).to_pylist():
-        label, pair = Label(row["subject"], row["object"]), templates[row["template"]]
-        fact = Fact(row["relation"], row["subject_key"], row["object_key"], {each.language: label for each in pair})
-        old, new = (Prompt(fact, each).id for each in pair)
+    for row in writer.sql(_PROMPTS.format(catalog=catalog), [list(codes), list(facts)]).to_pylist():
+        label, template = Label(row["subject"], row["object"]), Template(row["relation"], row["language"], row["text"])
+        fact = Fact(row["relation"], row["subject_key"], row["object_key"], {template.language: label})
+        meant = replace(template, language=codes.get(template.language, template.language))
+        same = replace(facts.get(fact.id, fact), labels={meant.language: label})
+        old = Prompt(fact, template).id
         if old == row["prompt"]:
-            found[old] = new
+            found[old] = Prompt(same, meant).id
     return found
 
 
 _TEMPLATES = "SELECT * FROM {catalog}.template WHERE list_contains($1::VARCHAR[], language)"
 _PROMPTS = """
-SELECT prompt.prompt, prompt.template, fact.relation, fact.subject AS subject_key, fact.object AS object_key,
-    fact_label.subject, fact_label.object
+SELECT prompt.prompt, fact.relation, template.language, template.text, fact.subject AS subject_key,
+    fact.object AS object_key, fact_label.subject, fact_label.object
 FROM {catalog}.prompt AS prompt JOIN {catalog}.fact AS fact USING (fact)
+JOIN {catalog}.template AS template ON template.template = prompt.template
 JOIN {catalog}.fact_label AS fact_label ON fact_label.fact = prompt.fact AND fact_label.language = prompt.language
-WHERE list_contains($1::VARCHAR[], prompt.language)
+WHERE list_contains($1::VARCHAR[], prompt.language) OR list_contains($2::BIGINT[], prompt.fact)
 """

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from atlas import schema
 from atlas.errors import StoreError
 from atlas.store import integrity, structure
+from atlas.store.meeting import same_facts
 from atlas.store.transfer.agreement import Agreement, names, shown
 from atlas.store.transfer.respelling import other_codes, respelled
 
@@ -26,7 +27,8 @@ class United:
 
     `differing` are those with other names or notes, `rounded` those whose numbers are rounded otherwise, `rounding` by
     how much at most: for `attribution` a share of the prompt's largest score, for others of the row's largest number.
-    `languages` are those that the atlas has under another code, which they took.
+    `languages` are those that the atlas has under another code, which they took, and `facts` counts those that it has
+    under other keys, which they took.
     """
 
     source: str
@@ -36,6 +38,7 @@ class United:
     rounded: Mapping[str, int]
     rounding: Mapping[str, float]
     languages: Mapping[str, str]
+    facts: int
 
 
 class _WrongRowsError(Exception):
@@ -65,7 +68,8 @@ class Union:
         """
         structure.require_tables(self.writer, self.catalog, self.name)
         codes = other_codes(self.writer, self.catalog)
-        with respelled(self.writer, self.catalog, codes) as self.catalog:
+        facts = same_facts(self.writer, self.catalog, codes)
+        with respelled(self.writer, self.catalog, codes, facts) as self.catalog:
             self.agreement = both = Agreement(self.writer, self.catalog, self.name)
             try:
                 with self.writer.transaction():
@@ -74,7 +78,7 @@ class Union:
             except _WrongRowsError as wrong:
                 raise self._refusal(wrong.found) from None
         added = {name: self.added[name] for name in schema.TABLES if name in self.added}
-        return United(self.name, added, self.there, both.differing, both.rounded, both.rounding, codes)
+        return United(self.name, added, self.there, both.differing, both.rounded, both.rounding, codes, len(facts))
 
     def _add_all(self) -> None:
         for table in schema.TABLES.values():
@@ -124,9 +128,8 @@ class Union:
         rows = f"SELECT * REPLACE ((place + {first})::UINTEGER AS place) FROM {self.catalog}.{table.name}"
         if not self._one("SELECT count(*) FROM common"):
             return rows
-        order = ", ".join(name for name in ("place", *table.key) if name not in ("run", "prompt"))
         # A join may lose the order, which only a source that was merged in part has to pay for.
-        return f"{rows} WHERE place NOT IN (SELECT theirs FROM common) ORDER BY {order}"
+        return f"{rows} WHERE place NOT IN (SELECT theirs FROM common) ORDER BY {', '.join(table.order)}"
 
     def _find_common(self) -> None:
         """Make the table `common` of probes that both hold: run, prompt, and the place in either."""

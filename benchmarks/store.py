@@ -3,6 +3,8 @@
     python -m benchmarks.store make FILE      # 100 million made-up scores, in some minutes
     python -m benchmarks.store ask FILE       # the queries that people wait for
     python -m benchmarks.store views FILE     # every view, each in a process of its own
+    python -m benchmarks.store evidence FILE  # exchanged facts, of all facts and of one
+    python -m benchmarks.store signs FILE     # what the scores below zero take of any atlas's file
 
 All on two threads and 4 GB. The scores are seeded and made piece by piece: neurons of the relation, of the fact, of the
 language and of the relation in the language, and noise, each as strong as it happens to be in the language.
@@ -13,17 +15,20 @@ import json
 import resource
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 import atlas
 from atlas import schema
+from atlas.store.connection import STORAGE_VERSION
 from benchmarks.tables import Table
 
 MEMORY, THREADS = "4GB", 2
@@ -276,6 +281,37 @@ def _questions(opened: atlas.Atlas) -> dict[str, str]:
     }
 
 
+def evidence(path: Path) -> Table:
+    """Time what asks how many LIKNs exchanged facts have, of all facts and of one, each once."""
+    with atlas.open(path, memory_limit=MEMORY, threads=THREADS) as opened:
+        fact = opened.sql("SELECT fact FROM fact ORDER BY fact LIMIT 1 OFFSET 1000")["fact"][0].as_py()
+        of_one, of_all = f"FROM likn_exchange_at(of_fact := {fact})", "FROM likn_exchange_at()"
+        rows = [(query, *_timed(opened, query).read) for query in (of_one, of_all)]
+    return Table("Exchanged facts", ("query", *CLOCK), rows)
+
+
+def signs(path: Path) -> Table:
+    """Write all tables of an atlas anew, with and without the scores below zero, and compare the files' sizes."""
+    sizes = [_rewritten(path, kept) for kept in ("true", "score > 0")]
+    rows = [("all", *sizes[0], sizes[0][1] / sizes[1][1]), ("positive", *sizes[1], 1.0)]
+    return Table("Scores below zero", ("scores", "rows", "bytes", "times the positive ones'"), rows)
+
+
+def _rewritten(path: Path, kept: str) -> tuple[int, int]:
+    """Return the number of scores that are `kept`, and the bytes of a new file of all tables with them."""
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
+        made = Path(folder) / "made.duckdb"
+        connection.execute(f"SET threads = 1; ATTACH '{path}' AS old (READ_ONLY)")
+        connection.execute(f"ATTACH '{made}' AS new (STORAGE_VERSION '{STORAGE_VERSION}')")
+        named = "SELECT table_name FROM duckdb_tables() WHERE database_name = 'old'"
+        for (name,) in connection.execute(named).fetchall():
+            where = f"WHERE {kept}" if name == "attribution" else ""
+            connection.execute(f'CREATE TABLE new."{name}" AS FROM old."{name}" {where}')
+        (scores,) = connection.execute("SELECT count(*) FROM new.attribution").fetchone() or (0,)
+        connection.execute("DETACH new")
+        return scores, made.stat().st_size
+
+
 def _timed(opened: atlas.Atlas, query: str) -> Clock:
     clock = Clock()
     with clock:
@@ -325,16 +361,21 @@ MODEL = {
 def main() -> None:
     """Do what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("make", "ask", "views", "view"))
+    parser.add_argument("what", choices=("make", "ask", "views", "view", "evidence", "signs"))
     parser.add_argument("file", type=Path)
     parser.add_argument("view", nargs="?", help="one view, for `view`")
-    parser.add_argument("--facts", type=int, default=Size().facts, help="facts to make")
+    for name in ("facts", "languages", "templates"):
+        parser.add_argument(f"--{name}", type=int, default=getattr(Size(), name), help=f"{name} to make")
     options = parser.parse_args()
     if options.what == "view":
         _read_view(options.file, options.view)
         return
     work: dict[str, Callable[[], Table]] = {
-        "make": lambda: make(options.file, Size(options.facts)),
+        "make": lambda: make(
+            options.file, Size(facts=options.facts, languages=options.languages, templates=options.templates)
+        ),
+        "evidence": lambda: evidence(options.file),
+        "signs": lambda: signs(options.file),
         "ask": lambda: ask(options.file),
         "views": lambda: views(options.file),
     }

@@ -210,7 +210,7 @@ class _Job:
         kind = self.options.neurons
         facts = {one.target.fact.id for one in done if one.target and one.made}
         if facts and kind in KINDS and not self.options.control:
-            for text in doubts(self.writer, self.run.run, self.options.definition, facts, likn=kind == "likn"):
+            for text in doubts(self.writer, self.run.run, self.options.definition, facts):
                 progress.warn(text)
 
     def save(self, done: Sequence[Done]) -> None:

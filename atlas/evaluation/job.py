@@ -141,7 +141,7 @@ class Job:
                 f"No relation of {options.db} has two facts of different objects to compare; take more facts."
             )
         crossed = self._cross_lingual(runs[options.method], facts)
-        for text in doubts(self.writer, runs[options.method], options.definition, shared, likn=True):
+        for text in doubts(self.writer, runs[options.method], options.definition, shared):
             self.progress.warn(text)
         tables = {"localisation": wanted, "cross_lingual": crossed}
         for name, chosen in tables.items():

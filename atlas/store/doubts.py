@@ -11,13 +11,11 @@ MOST_FACTS = 1000
 """Facts of a run up to which exchanged facts are asked, some seconds of work."""
 
 
-def doubts(
-    atlas: "Reader", run: int, definition: str, facts: Collection[int] | None = None, *, likn: bool = False
-) -> Iterator[str]:
+def doubts(atlas: "Reader", run: int, definition: str, facts: Collection[int] | None = None) -> Iterator[str]:
     """Yield a sentence for each doubt about the knowledge neurons of `facts`, all of the run if None.
 
-    That the model does not know them; that the untrained twin has the neurons too; with `likn`, that exchanged facts
-    have as many in common.
+    That the model does not know them; that the untrained twin has the neurons too; that exchanged facts have as many
+    in common.
     """
     bound = {"run": run, "definition": definition, "facts": None if facts is None else sorted(facts)}
     total, unknown = atlas.sql(_KNOWN, _without(bound, "definition")).to_pylist()[0].values()
@@ -32,8 +30,7 @@ def doubts(
             f"the untrained twin has knowledge neurons of {in_twin:,} of {total:,} facts too, which are no knowledge; "
             "go by a definition of a larger `least` or `tau`"
         )
-    if likn:
-        yield from _exchanged(atlas, bound)
+    yield from _exchanged(atlas, bound)
 
 
 def _exchanged(atlas: "Reader", bound: dict[str, object]) -> Iterator[str]:
@@ -43,6 +40,8 @@ def _exchanged(atlas: "Reader", bound: dict[str, object]) -> Iterator[str]:
             f"whether exchanged facts have as many LIKN in common was not asked of {asked:,} facts; the view "
             "likn_exchange says"
         )
+        return
+    if not asked:
         return
     found, doubtful = atlas.sql(_EXCHANGED, bound).to_pylist()[0].values()
     if doubtful:
@@ -73,7 +72,7 @@ FROM judged_neuron_of(definition_of($definition, $run))
 WHERE in_twin AND ($facts::BIGINT[] IS NULL OR list_contains($facts::BIGINT[], fact))
 """
 
-_ASKED = "SELECT count(DISTINCT fact) AS facts FROM fact_language WHERE run = $run"
+_ASKED = "SELECT count(*) AS facts FROM fact_coverage WHERE run = $run AND n_languages > 1"
 
 _EXCHANGED = f"""
 SELECT count(*) AS found, count(*) FILTER (q IS NULL OR q >= {SIGNIFICANT}) AS doubtful

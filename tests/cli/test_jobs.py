@@ -3,9 +3,11 @@
 import inspect
 import subprocess
 import sys
+from contextlib import nullcontext
 from importlib import import_module
 from keyword import iskeyword
 
+import duckdb
 import pytest
 import typer
 
@@ -71,6 +73,48 @@ def test_knockouts_edits_and_checks_follow_one_another(built, db, caplog):
     with pytest.raises(UsageError, match="too few training facts"):
         atlas.check(db=db, subject="France", relation="P36", object="Paris", language="en", evidence="kn")
     assert "the model does not know" in caplog.text
+
+
+@pytest.fixture
+def doubtful(built, db):
+    """An atlas of one neuron, the same for all facts, languages and the run's twin; no answer is known."""
+    with duckdb.connect(db) as connection:
+        connection.execute("DELETE FROM attribution")
+        connection.execute("UPDATE probe SET rank = 2, max_score = 1")
+        for table, changed in (
+            ("run", "twin_of := run, twin_seed := 0, run := 1"),
+            ("probe", "run := 1, place := place + (SELECT max(place) + 1 FROM probe)"),
+        ):
+            values = ", ".join("{1} AS {0}".format(*each.split(" := ")) for each in changed.split(", "))
+            connection.execute(f"INSERT INTO {table} SELECT * REPLACE ({values}) FROM {table}")
+        connection.execute(
+            "INSERT INTO attribution (place, run, prompt, layer, neuron, score) "
+            "SELECT place, run, prompt, 0, 1, 1 FROM probe WHERE usable(status)"
+        )
+    return db
+
+
+@pytest.mark.parametrize(
+    ("name", "asked"),
+    [
+        ("knockout", {"relations": ["P36"], "top": 1, "max_order": 1, "control": False, "limit": 1}),
+        ("edit", {"fact": "France", "object": "Berlin", "neurons": "kn", "languages": "en", "force": True, "steps": 1}),
+        ("evaluate", {"languages": "en,fr", "neurons": 1, "method": "amig"}),
+        ("check", {"subject": "France", "relation": "P36", "object": "Paris", "language": "en", "evidence": "kn"}),
+    ],
+)
+def test_what_speaks_against_the_neurons_is_told_with_its_remedy(name, asked, doubtful, caplog):
+    with pytest.raises(UsageError, match="too few training facts") if name == "check" else nullcontext():
+        getattr(atlas, name)(db=doubtful, **asked)
+    told = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    for begun, remedy in (
+        ("the model does not know", "go by a definition with `known`"),
+        ("the untrained twin has knowledge neurons of", "go by a definition of a larger `least` or `tau`"),
+        ("the LIKN of", "the view likn_exchange names the others"),
+    ):
+        (line,) = [text for text in told if text.startswith(begun)]
+        assert line.endswith(remedy)
+        assert "\n" not in line
 
 
 def test_wrong_arguments_are_refused_in_the_words_of_the_commands(built, db):

@@ -50,7 +50,7 @@ def test_keys_references_and_arrow_types(table):
 def test_table_and_view_defaults_are_the_default_definition():
     with docs.in_memory() as connection:
         connection.execute(
-            "INSERT INTO definition BY NAME SELECT * EXCLUDE (run, sources) "
+            "INSERT INTO definition BY NAME SELECT * EXCLUDE (run, sources, facts) "
             "FROM (SELECT unnest(thresholds(), recursive := true))"
         )
         row = connection.execute("SELECT * EXCLUDE (definition) FROM definition").fetchall()

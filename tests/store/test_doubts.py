@@ -32,7 +32,7 @@ def asked(holding):
                 added = writer.start_run(model=model, **about, twin_of=run, twin_seed=0)
                 writer.load_batch(batch(twin, added))
             ids = None if facts is None else [world.fact(number).id for number in facts]
-            return list(doubts(writer, run, "default", ids, likn=True))
+            return list(doubts(writer, run, "default", ids))
 
     return ask
 

@@ -111,6 +111,37 @@ def test_a_likn_is_across_scripts_if_two_of_its_languages_share_no_token(held, l
     assert seen == {True, False, None}
 
 
+NEED_ALL_FACTS = {"q", "p_exchange_other", "q_other"}
+"""What `likn_control_at` leaves out where one fact is asked."""
+
+
+@pytest.mark.parametrize("least", [None, 2])
+def test_one_fact_alone_has_the_numbers_that_it_has_among_all(held, least):
+    reader, _ = held
+    asked = {"least": least, "draws": DRAWS}
+    every = {}
+    for view in ("likn_exchange_at", "likn_control_at"):
+        for row in reader.sql(f"FROM {view}(min_languages := $least, draws := $draws)", asked).to_pylist():
+            if row.get("control") != "other relations":
+                every.setdefault((view, row["fact"]), []).append(row)
+    facts = sorted({fact for _, fact in every})
+    for (view, fact), rows in ((key, rows) for key, rows in every.items() if key[1] == facts[len(facts) // 2]):
+        query = f"FROM {view}(min_languages := $least, draws := $draws, of_fact := $fact)"
+        alone = {row["run"]: row for row in reader.sql(query, {**asked, "fact": fact}).to_pylist()}
+        assert len(alone) == len(rows)
+        for row in rows:
+            left_out = dict.fromkeys(NEED_ALL_FACTS & row.keys())
+            expected = {**row, **left_out}
+            close = {name: pytest.approx(n) for name, n in expected.items() if isinstance(n, float)}
+            assert alone[row["run"]] == {**expected, **close}
+
+
+def test_a_fact_that_is_not_there_has_no_row(held):
+    reader, _ = held
+    assert reader.sql("FROM likn_exchange_at(of_fact := -1)").num_rows == 0
+    assert reader.sql("FROM likn_control_at(of_fact := -1)").num_rows == 0
+
+
 @pytest.mark.parametrize("least", [None, 2])
 def test_controls_of_a_fact_beside_its_twins_and_exchanges(held, least):
     reader, known = held

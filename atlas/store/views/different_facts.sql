@@ -33,6 +33,20 @@ FROM moved AS own JOIN fact_order AS other
     AND other.nth_relation = (own.nth_relation + ring_step(own.moves, own.relations)) % own.relations
     AND other.nth = own.nth % other.facts;
 
+-- The facts that one fact's numbers are of; NULL, which is all, where none is named: those of its relation, and those that
+-- take its place in one draw.
+CREATE OR REPLACE MACRO relation_facts(of_fact) AS CASE WHEN of_fact IS NOT NULL THEN (
+    SELECT coalesce(list(other.fact), [of_fact])
+    FROM fact AS own JOIN fact AS other ON other.relation = own.relation
+    WHERE own.fact = of_fact
+) END;
+
+CREATE OR REPLACE MACRO partner_facts(of_fact) AS CASE WHEN of_fact IS NOT NULL THEN (
+    SELECT list_append(coalesce(list(DISTINCT taking.partner), []), of_fact)
+    FROM partner_of(true) AS taking
+    WHERE taking.fact = of_fact
+) END;
+
 -- The size of every fact's knowledge neuron set in each of its languages that count, empty ones too.
 CREATE OR REPLACE MACRO set_size_of(definitions) AS TABLE
 SELECT l.definition, l.run, l.fact, l.language, coalesce(sizes.size, 0)::INTEGER AS size
@@ -53,7 +67,8 @@ CREATE OR REPLACE MACRO neuron_code(layer, neuron) AS (layer::BIGINT << 28) + ne
 -- prompts. What a set is filled from when more neurons are asked for than it has.
 
 -- A `cell` is a fact in a language of a run under a definition. Of the neurons that fill a cell's set only those are sorted
--- that reach the score of the last one needed.
+-- that reach a score which enough of them have: the lowest of some steps, four to a doubling, counted from above. The n
+-- largest of each cell as an aggregate would need room for n in every part of the scores.
 CREATE OR REPLACE MACRO ranked_neuron_of(definitions) AS TABLE
 WITH probed AS MATERIALIZED (
     SELECT
@@ -61,7 +76,8 @@ WITH probed AS MATERIALIZED (
         dense_rank() OVER (ORDER BY chosen.d.definition, probe.run, prompt.fact, prompt.language) AS cell
     FROM probe
     JOIN prompt ON prompt.prompt = probe.prompt
-    JOIN asked_run_of(definitions) AS chosen ON chosen.run = probe.run
+    JOIN asked_fact_of(definitions) AS meant ON meant.fact = prompt.fact
+    JOIN asked_run_of(definitions) AS chosen ON chosen.run = probe.run AND chosen.d.definition = meant.definition
 ),
 named AS MATERIALIZED (SELECT DISTINCT cell, definition, run, fact, language FROM probed),
 member AS MATERIALIZED (
@@ -73,37 +89,47 @@ member AS MATERIALIZED (
 ),
 asked AS MATERIALIZED (
     SELECT
-        named.cell, coalesce(sizes.size, 0) AS size,
+        named.*, coalesce(sizes.size, 0) AS size,
         max(sizes.size) OVER (PARTITION BY named.definition, named.run, named.language) AS most
     FROM named
     LEFT JOIN (SELECT cell, count(*) AS size FROM member GROUP BY cell) AS sizes ON sizes.cell = named.cell
 ),
 stored AS MATERIALIZED (
-    SELECT probed.cell, neuron_code(a.layer, a.neuron) AS code, sum(a.score) AS score
+    SELECT (probed.cell << 40) + neuron_code(a.layer, a.neuron) AS key, sum(a.score) AS score
     FROM attribution AS a
     JOIN probed ON probed.place = a.place
     SEMI JOIN (FROM asked WHERE size < most) AS lacking ON lacking.cell = probed.cell
     WHERE a.score > 0
-    GROUP BY probed.cell, code
+    GROUP BY key
+),
+step AS (
+    SELECT key >> 40 AS cell, floor(4 * log2(score)) AS step, count(*) AS neurons, min(score) AS lowest
+    FROM stored
+    GROUP BY cell, step
 ),
 needed AS (
-    SELECT stored.cell, list_min(max(stored.score, asked.most)) AS last
-    FROM stored JOIN asked ON asked.cell = stored.cell
-    GROUP BY stored.cell
+    SELECT asked.cell, coalesce(max(step.lowest) FILTER (step.reaching >= asked.most), 0) AS lowest
+    FROM (SELECT *, sum(neurons) OVER (PARTITION BY cell ORDER BY step DESC) AS reaching FROM step) AS step
+    JOIN asked ON asked.cell = step.cell
+    GROUP BY asked.cell
+),
+fill AS MATERIALIZED (
+    SELECT needed.cell, stored.key & 1099511627775 AS code, stored.score
+    FROM stored JOIN needed ON needed.cell = stored.key >> 40 AND stored.score >= needed.lowest
 ),
 best AS (
     SELECT cell, code, true AS in_set, score::DOUBLE AS score FROM member
     UNION ALL
-    SELECT stored.cell, stored.code, false AS in_set, stored.score
-    FROM stored
-    JOIN needed ON needed.cell = stored.cell AND stored.score >= needed.last
-    ANTI JOIN member ON member.cell = stored.cell AND member.code = stored.code
+    SELECT fill.cell, fill.code, false AS in_set, fill.score
+    FROM fill ANTI JOIN member ON member.cell = fill.cell AND member.code = fill.code
+),
+ordered AS (
+    SELECT *, row_number() OVER (PARTITION BY cell ORDER BY in_set DESC, score DESC, code) AS nth FROM best
 )
 SELECT
-    named.definition, named.run, named.fact, named.language, (best.code >> 28)::USMALLINT AS layer,
-    (best.code & 268435455)::UINTEGER AS neuron, best.in_set,
-    row_number() OVER (PARTITION BY best.cell ORDER BY best.in_set DESC, best.score DESC, best.code) AS nth
-FROM best JOIN named ON named.cell = best.cell;
+    asked.definition, asked.run, asked.fact, asked.language, (ordered.code >> 28)::USMALLINT AS layer,
+    (ordered.code & 268435455)::UINTEGER AS neuron, ordered.in_set, ordered.nth
+FROM ordered JOIN asked ON asked.cell = ordered.cell AND ordered.nth <= asked.most;
 
 -- The partner's highest-scoring neurons in that language, as many as the fact itself has, or all that are stored.
 CREATE OR REPLACE MACRO borrowed_neuron_of(definitions, by_slot) AS TABLE

@@ -36,8 +36,9 @@ FROM (
     FROM counted_language_of(definitions) AS counted JOIN fact ON fact.fact = counted.fact
 );
 
--- The draws: which cell takes a cell's place. `draws` NULL is 999, fewer where facts are many, 99 at least.
-CREATE OR REPLACE MACRO exchange_draw_of(definitions, draws) AS TABLE
+-- The draws: which cell takes a cell's place. `draws` NULL is 999, fewer where facts are many, 99 at least. Of one fact, as
+-- many, but with others of its relation alone.
+CREATE OR REPLACE MACRO exchange_draw_of(definitions, draws, of_fact := NULL) AS TABLE
 WITH cell AS MATERIALIZED (
     FROM exchange_cell_of(definitions)
 ),
@@ -52,7 +53,7 @@ ring AS (
             PARTITION BY cell.definition, cell.run, cell.fact, controls.other_relations
         ) AS others
     FROM cell CROSS JOIN (SELECT unnest([false, true]) AS other_relations) AS controls
-    WHERE cell.languages > 1
+    WHERE cell.languages > 1 AND (of_fact IS NULL OR cell.fact = of_fact AND NOT controls.other_relations)
 ),
 choice AS (
     SELECT

@@ -28,7 +28,9 @@ GROUP BY run, fact;
 -- what the model knows, the answer's first token is the model's own choice in more than half of them.
 CREATE OR REPLACE MACRO counted_language_of(definitions) AS TABLE
 SELECT chosen.d.definition AS definition, asked.run, asked.fact, asked.language, asked.usable
-FROM fact_language AS asked JOIN asked_run_of(definitions) AS chosen ON chosen.run = asked.run
+FROM fact_language AS asked
+JOIN asked_fact_of(definitions) AS meant ON meant.fact = asked.fact
+JOIN asked_run_of(definitions) AS chosen ON chosen.run = asked.run AND chosen.d.definition = meant.definition
 WHERE asked.usable > 0 AND (NOT chosen.d.known OR 2 * asked.argmax > asked.usable);
 
 -- How many languages count for a fact under a definition, and in which others it was probed.

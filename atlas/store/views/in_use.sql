@@ -42,16 +42,18 @@ UNION ALL
 SELECT run, unnest((settings -> '$.runs')::BIGINT[]) AS source FROM run WHERE method = 'union';
 
 -- What the macros that end in `_of` take: a list of definitions, each with the run that it is asked of (NULL for every
--- one) and the runs that this one's neurons come from.
+-- one), the runs that this one's neurons come from and the facts that are asked (NULL for all).
 CREATE OR REPLACE MACRO every_definition() AS (
-    SELECT list(d) FROM (SELECT *, NULL::BIGINT AS run, NULL::BIGINT[] AS sources FROM definition) AS d
+    SELECT list(d) FROM (
+        SELECT *, NULL::BIGINT AS run, NULL::BIGINT[] AS sources, NULL::BIGINT[] AS facts FROM definition
+    ) AS d
 );
 
 CREATE OR REPLACE MACRO definition_of(name, asked_run) AS (
     SELECT list(d) FROM (
         SELECT
             definition.*, asked_run::BIGINT AS run,
-            (SELECT list(source) FROM knockout_source WHERE run = asked_run) AS sources
+            (SELECT list(source) FROM knockout_source WHERE run = asked_run) AS sources, NULL::BIGINT[] AS facts
         FROM definition WHERE definition = name
     ) AS d
 );
@@ -60,7 +62,7 @@ CREATE OR REPLACE MACRO definition_in_use() AS (
     SELECT list(d) FROM (
         SELECT
             definition.*, meant.run,
-            (SELECT list(source) FROM knockout_source WHERE run = meant.run) AS sources
+            (SELECT list(source) FROM knockout_source WHERE run = meant.run) AS sources, NULL::BIGINT[] AS facts
         FROM run_in_use AS meant JOIN definition USING (definition)
     ) AS d
 );
@@ -71,6 +73,18 @@ CREATE OR REPLACE MACRO replaced(definitions, how) AS (
         SELECT * REPLACE (coalesce(how, replace) AS replace) FROM (SELECT unnest(definitions, max_depth := 2))
     ) AS d
 );
+
+-- The same definitions, asked of some facts alone; of all where the list is NULL.
+CREATE OR REPLACE MACRO of_facts(definitions, asked_facts) AS (
+    SELECT list(d) FROM (
+        SELECT * REPLACE (asked_facts AS facts) FROM (SELECT unnest(definitions, max_depth := 2))
+    ) AS d
+);
+
+CREATE OR REPLACE MACRO asked_fact_of(definitions) AS TABLE
+SELECT chosen.d.definition AS definition, fact.fact
+FROM (SELECT unnest(definitions) AS d) AS chosen
+JOIN fact ON chosen.d.facts IS NULL OR list_contains(chosen.d.facts, fact.fact);
 
 -- The definitions with every run that they are asked of: the filter that reaches the scans of probes and scores.
 CREATE OR REPLACE MACRO asked_run_of(definitions) AS TABLE

@@ -18,7 +18,9 @@ asked AS (
     SELECT
         usable.*, chosen.floor, chosen.method, chosen.d,
         coalesce(chosen.d.tau_by_language[usable.language], chosen.d.tau) AS tau
-    FROM usable JOIN asked_run_of(definitions) AS chosen ON chosen.run = usable.run
+    FROM usable
+    JOIN asked_fact_of(definitions) AS meant ON meant.fact = usable.fact
+    JOIN asked_run_of(definitions) AS chosen ON chosen.run = usable.run AND chosen.d.definition = meant.definition
 )
 SELECT
     asked.d.definition AS definition, asked.run, asked.fact, asked.language, asked.place, asked.max_score,

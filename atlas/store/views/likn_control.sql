@@ -19,13 +19,15 @@ GROUP BY chosen.d.definition, twin.run, asked.fact;
 -- different fact's stored scores end before its set is as large as the fact's, `..._own` counts the fact's LIKNs at the
 -- sizes that were lent, and `..._short` what was lacking. Facts with one language have no LIKN and no row. Beside them
 -- stand the exchange null of `likn_exchange` (of the same relation, and as `..._other` of other relations), the LIKNs
--- across scripts, and those of the run's untrained twin (METHOD 3b).
-CREATE OR REPLACE MACRO likn_control_of(definitions, draws) AS TABLE
-WITH sizes AS (
+-- across scripts, and those of the run's untrained twin (METHOD 3b). Of one fact all but `q` and exchanged facts of other
+-- relations, which need all facts.
+CREATE OR REPLACE MACRO likn_control_of(definitions, draws, of_fact := NULL) AS TABLE
+WITH narrowed AS MATERIALIZED (SELECT of_facts(definitions, partner_facts(of_fact)) AS asked),
+sizes AS (
     SELECT
         own.definition, own.run, own.fact, list(own.size ORDER BY own.language) AS sizes,
         count(*)::INTEGER AS of_languages
-    FROM set_size_of(definitions) AS own
+    FROM set_size_of((SELECT asked FROM narrowed)) AS own
     GROUP BY own.definition, own.run, own.fact
 ),
 asked AS (
@@ -55,7 +57,7 @@ even_count AS (
         SELECT
             definition, run, fact, control, layer, neuron,
             count(*) FILTER (NOT own) AS lent, count(*) FILTER (own) AS own
-        FROM even_neuron_of(definitions, true)
+        FROM even_neuron_of((SELECT asked FROM narrowed), true)
         GROUP BY definition, run, fact, control, layer, neuron
     ) AS even
     JOIN asked ON asked.definition = even.definition AND asked.run = even.run AND asked.fact = even.fact
@@ -70,7 +72,7 @@ control AS (
     FROM (
         SELECT
             own.definition, own.run, own.fact, partner.control, count(*) AS n_languages, sum(own.size) AS size
-        FROM set_size_of(definitions) AS own
+        FROM set_size_of((SELECT asked FROM narrowed)) AS own
         JOIN partner_of(true) AS partner
             ON partner.run = own.run AND partner.fact = own.fact AND partner.language = own.language
         GROUP BY own.definition, own.run, own.fact, partner.control
@@ -86,7 +88,7 @@ observed AS (
     SELECT
         definition, run, fact, count(*) AS observed,
         CASE WHEN bool_and(across_scripts IS NOT NULL) THEN count(*) FILTER (across_scripts) END AS across_scripts
-    FROM likn_spelled_of(definitions)
+    FROM likn_spelled_of((SELECT asked FROM narrowed))
     GROUP BY definition, run, fact
 ),
 exchanged AS (
@@ -98,7 +100,7 @@ exchanged AS (
         any_value(e.draws) FILTER (e.control = 'same relation') AS n_draws,
         any_value(e.p_exchange) FILTER (e.control = 'other relations') AS p_exchange_other,
         any_value(e.q) FILTER (e.control = 'other relations') AS q_other
-    FROM likn_exchange_of(definitions, draws, false) AS e
+    FROM likn_exchange_of(definitions, draws, false, of_fact := of_fact) AS e
     GROUP BY e.definition, e.run, e.fact
 ),
 even AS (
@@ -134,8 +136,9 @@ SELECT
 FROM even
 LEFT JOIN exchanged
     ON exchanged.definition = even.definition AND exchanged.run = even.run AND exchanged.fact = even.fact
-LEFT JOIN twin_likn_of(definitions) AS twins
-    ON twins.definition = even.definition AND twins.run = even.run AND twins.fact = even.fact;
+LEFT JOIN twin_likn_of((SELECT asked FROM narrowed)) AS twins
+    ON twins.definition = even.definition AND twins.run = even.run AND twins.fact = even.fact
+WHERE of_fact IS NULL OR even.fact = of_fact;
 
 CREATE OR REPLACE VIEW likn_control_all AS
 FROM likn_control_of(every_definition(), NULL);
@@ -156,9 +159,9 @@ JOIN fact_name ON fact_name.fact = found.fact;
 
 CREATE OR REPLACE MACRO likn_control_at(
     tau := 0.2, tau_by_language := MAP {}, share := 0.5, min_languages := NULL, normalization := 'none',
-    least := NULL, known := false, draws := NULL
+    least := NULL, known := false, draws := NULL, of_fact := NULL
 ) AS TABLE
 FROM likn_control_of(thresholds(
     tau := tau, tau_by_language := tau_by_language, share := share,
     min_languages := min_languages, normalization := normalization, least := least, known := known
-), draws);
+), draws, of_fact := of_fact);

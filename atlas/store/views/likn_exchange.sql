@@ -11,11 +11,11 @@ len(list_filter(coalesce(masks, []), lambda mask: mask & bits = mask)) > 0;
 -- the languages asked for as in the fact's own sets. Where a partner has fewer stored neurons than the fact's set, the
 -- draw is compared with the fact's own sets cut to the same sizes, and counted in `short_draws`.
 -- With `apart` only neurons count whose languages share no spelling of the fact (METHOD 3b), in its own sets and in drawn
--- ones alike.
+-- ones alike. Of one fact, other facts of its relation alone are asked; it has no `q`, which is of all facts.
 
 -- A `trial` is a draw of a case, a fact under a control; the trial of number 0 has the fact's own sets. `turn` orders a
 -- fact's languages, the smallest set first.
-CREATE OR REPLACE MACRO likn_exchange_of(definitions, draws, apart) AS TABLE
+CREATE OR REPLACE MACRO likn_exchange_of(definitions, draws, apart, of_fact := NULL) AS TABLE
 WITH place AS MATERIALIZED (
     SELECT
         *, dense_rank() OVER (ORDER BY definition, run, fact) AS fact_number,
@@ -23,10 +23,11 @@ WITH place AS MATERIALIZED (
         dense_rank() OVER (ORDER BY definition, run, relation) AS ring,
         dense_rank() OVER (ORDER BY language) AS tongue
     FROM exchange_cell_of(definitions)
+    WHERE of_fact IS NULL OR relation = (SELECT own.relation FROM fact AS own WHERE own.fact = of_fact)
 ),
 neuron AS MATERIALIZED (
     SELECT place.cell, neuron_code(ranked.layer, ranked.neuron) AS code, ranked.nth, ranked.in_set
-    FROM ranked_neuron_of(definitions) AS ranked
+    FROM ranked_neuron_of(of_facts(definitions, relation_facts(of_fact))) AS ranked
     JOIN place
         ON place.definition = ranked.definition AND place.run = ranked.run AND place.fact = ranked.fact
         AND place.language = ranked.language
@@ -50,7 +51,7 @@ cases AS (
     FROM cell
     JOIN (SELECT unnest(definitions) AS d) AS chosen ON chosen.d.definition = cell.definition
     CROSS JOIN (SELECT unnest([false, true]) AS other_relations) AS controls
-    WHERE cell.languages > 1
+    WHERE cell.languages > 1 AND (of_fact IS NULL OR cell.fact = of_fact AND NOT controls.other_relations)
     GROUP BY
         cell.definition, cell.run, cell.world, cell.relation, cell.fact, cell.fact_number, controls.other_relations
 ),
@@ -91,7 +92,7 @@ trial AS MATERIALIZED (
         cell.turn, cases.asked_languages, cases.languages,
         CASE WHEN cell.slot < 64 THEN 1::BIGINT << (cell.slot - 1) ELSE 0 END AS bit
     FROM (
-        SELECT draw + 1 AS draw, cell, partner, other_relations FROM exchange_draw_of(definitions, draws)
+        SELECT draw + 1 AS draw, cell, partner, other_relations FROM exchange_draw_of(definitions, draws, of_fact := of_fact)
         UNION ALL
         SELECT 0 AS draw, cell, cell AS partner, unnest([false, true]) AS other_relations FROM cell WHERE languages > 1
     ) AS d
@@ -236,7 +237,7 @@ ordered AS (
 -- Benjamini and Hochberg: the smallest of the scaled values of this p and all larger ones.
 SELECT
     definition, run, relation, fact, control, observed, in_exchanged_facts, ordered.draws, short_draws, p_exchange,
-    CASE WHEN p_exchange IS NOT NULL THEN least(1.0, min(scaled) OVER (
+    CASE WHEN p_exchange IS NOT NULL AND of_fact IS NULL THEN least(1.0, min(scaled) OVER (
         PARTITION BY definition, run, control ORDER BY p_exchange DESC RANGE UNBOUNDED PRECEDING
     )) END AS q,
     reason
@@ -257,9 +258,9 @@ JOIN fact_name ON fact_name.fact = found.fact;
 
 CREATE OR REPLACE MACRO likn_exchange_at(
     tau := 0.2, tau_by_language := MAP {}, share := 0.5, min_languages := NULL, normalization := 'none',
-    least := NULL, known := false, draws := NULL, across_scripts := false
+    least := NULL, known := false, draws := NULL, across_scripts := false, of_fact := NULL
 ) AS TABLE
 FROM likn_exchange_of(thresholds(
     tau := tau, tau_by_language := tau_by_language, share := share,
     min_languages := min_languages, normalization := normalization, least := least, known := known
-), draws, across_scripts);
+), draws, across_scripts, of_fact := of_fact);

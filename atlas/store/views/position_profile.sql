@@ -12,7 +12,7 @@ CREATE OR REPLACE MACRO definition_at_positions() AS (
             (
                 SELECT list(run.run) FROM run
                 WHERE run.model = meant.model AND run.method = meant.method AND run.twin_of IS NULL
-            ) AS sources
+            ) AS sources, NULL::BIGINT[] AS facts
         FROM run_in_use AS meant JOIN definition USING (definition)
     ) AS d
 );

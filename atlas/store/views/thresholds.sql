@@ -29,5 +29,6 @@ CREATE OR REPLACE MACRO thresholds(
     known: known::BOOLEAN,
     replace: replace::VARCHAR,
     run: NULL::BIGINT,
-    sources: NULL::BIGINT[]
+    sources: NULL::BIGINT[],
+    facts: NULL::BIGINT[]
 }];

@@ -1,0 +1,71 @@
+"""What evidence views say where there is next to nothing: no p where nothing can be exchanged, and the reason."""
+
+import pytest
+from store.world import FLOOR, Probed, World
+
+from atlas.errors import StoreError
+
+TOO_FEW = "too few facts to exchange"
+SCORES = (1.0, 0.6, *(0.0,) * 9, 0.3)
+
+
+def _world(relations, codes, unusable=()):
+    """One prompt of every fact in each language, all with the same neurons."""
+    status = {code: "unspellable" if code in unusable else "ok" for code in codes}
+    return World(
+        relations,
+        tuple(Probed(fact, code, 0, status[code], SCORES) for fact in range(len(relations)) for code in codes),
+    )
+
+
+def _rows(writer, view, run):
+    return writer.sql(f"FROM {view}() WHERE run = $run ORDER BY ALL", {"run": run}).to_pylist()
+
+
+@pytest.mark.parametrize(
+    ("relations", "languages", "too_few"),
+    [
+        (("P1",), ("en", "fr"), {"same relation", "other relations"}),
+        (("P1", "P1", "P1"), ("en", "fr"), {"other relations"}),
+        (("P1", "P1", "P2", "P2"), ("en", "fr", "zh"), {"same relation", "other relations"}),
+        (("P1", "P2", "P2", "P2"), ("en", "fr"), {"same relation"}),
+    ],
+)
+def test_facts_that_cannot_be_exchanged_have_no_p_and_a_reason(relations, languages, too_few, holding):
+    with holding(_world(relations, languages)) as (writer, run):
+        found = [row for row in _rows(writer, "likn_exchange_at", run) if row["relation"] == "P1"]
+        (control, *_) = [row for row in _rows(writer, "likn_control_at", run) if row["relation"] == "P1"]
+    assert {row["control"] for row in found if row["p_exchange"] is None} == too_few
+    for row in found:
+        lacks = row["control"] in too_few
+        assert (row["reason"], row["q"] is None, row["draws"] == 0) == (TOO_FEW if lacks else None, lacks, lacks)
+    assert (control["p_exchange"] is None) == (control["q"] is None) == ("same relation" in too_few)
+    assert (control["p_exchange_other"] is None) == ("other relations" in too_few)
+
+
+@pytest.mark.parametrize("unusable", [(), ("fr",)])
+def test_one_language_has_no_likn_and_nothing_to_compare(unusable, holding):
+    with holding(_world(("P1",) * 4, ("en", *unusable), unusable)) as (writer, run):
+        for view in ("likn_at", "likn_exchange_at", "likn_control_at", "language_overlap_at"):
+            assert _rows(writer, view, run) == [], view
+        warned = writer.sql("SELECT DISTINCT warning FROM usage_warning WHERE run = $run", {"run": run})["warning"]
+        assert "single language" in warned.to_pylist()
+        assert len(_rows(writer, "knowledge_neuron_at", run)) == 4 * 3
+
+
+def test_a_language_without_usable_prompts_changes_nothing_of_the_others(holding):
+    rows = []
+    for codes in (("en", "fr"), ("en", "fr", "zh")):
+        with holding(_world(("P1",) * 4, codes, ("zh",))) as (writer, run):
+            views = ("likn_exchange_at", "likn_control_at", "language_overlap_at")
+            rows.append([{**row, "run": 0} for view in views for row in _rows(writer, view, run)])
+    assert rows[0] == rows[1] != []
+
+
+def test_a_least_below_what_is_stored_asks_for_nothing_more(holding):
+    with holding(_world(("P1",) * 2, ("en", "fr"))) as (writer, _):
+        of = "SELECT fact, language, layer, neuron FROM knowledge_neuron_at(least := {}) ORDER BY ALL"
+        found = [writer.sql(of.format(least)).to_pylist() for least in (0, 1e-30, -1)]
+        assert found[0] == found[1] == found[2] != []
+        with pytest.raises(StoreError, match=f"below {FLOOR}, the floor of run"):
+            writer.sql(f"FROM knowledge_neuron_at(tau := {FLOOR / 2}, least := 0)")

@@ -1,6 +1,7 @@
 """The `atlas` command line: registers the commands and turns every outcome into an exit code."""
 
 import os
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -16,6 +17,13 @@ from . import diagnostics, interrupts, streams
 from .exits import ExitCode
 from .options import HELP, bounded
 
+_WORDS = {
+    r"Input should be greater than or equal to (\S+)": r"give a number of at least \1",
+    r"Input should be less than or equal to (\S+)": r"give a number of at most \1",
+    r"Input should be a valid integer\b.*": "give a whole number",
+    r"Input should be a valid number\b.*": "give a number",
+}
+"""What options of numbers refuse, as pydantic says it, and as we do."""
 _KEYBOARD_INTERRUPT = 130  # what Typer makes of Ctrl-C
 
 COMMANDS = (
@@ -136,7 +144,10 @@ def _interrupted() -> ExitCode:
 def _wrong_usage(problem: typer.TyperException) -> ExitCode:
     context = getattr(problem, "ctx", None)
     path = context.command_path if context else "atlas"
-    diagnostics.error(problem.format_message(), f"`{path} --help` lists the options")
+    said = problem.format_message()
+    for theirs, ours in _WORDS.items():
+        said = re.sub(theirs, ours, said)
+    diagnostics.error(said, f"`{path} --help` lists the options")
     return ExitCode.USAGE
 
 

@@ -150,6 +150,16 @@ def edit(
         raise typer.Exit(ExitCode.FAILED)
 
 
+EDITS = """
+SELECT summary.* REPLACE (
+    names.subject AS subject, names.relation_name AS relation, names.object AS old_object
+)
+FROM edit_summary AS summary JOIN edit USING (edit) JOIN fact_name AS names ON names.fact = edit.fact
+ORDER BY summary.created, edit
+"""
+"""What `edit list` shows: the edits, with the names of their facts."""
+
+
 @app.command("list", context_settings=HELP)
 @bounded
 @writing
@@ -158,7 +168,7 @@ def list_(db: Db = DEFAULT_DB, to: Destination = STDOUT) -> None:
     import atlas
 
     with atlas.open(db) as opened:
-        to.write(opened.sql("FROM edit_summary"), COLUMNS, spare=SPARE)
+        to.write(opened.sql(EDITS), COLUMNS, spare=SPARE)
 
 
 @app.command(context_settings=HELP)

@@ -49,7 +49,8 @@ def neurons(
     method: RunMethod = None,
     definition: Definition = IN_USE,
     tau: Annotated[
-        float | None, typer.Option(help="Share of a prompt's largest score, in place of the definition's.")
+        float | None,
+        typer.Option(min=0, max=1, help="Share of a prompt's largest score, in place of the definition's."),
     ] = None,
     hooks: Annotated[
         Package | None, typer.Option(help="Write where they are as JSON for this package, to cut or change them there.")

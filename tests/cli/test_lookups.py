@@ -232,3 +232,18 @@ def test_a_lookup_says_which_run_it_took_and_another_may_be_chosen(built, shell,
     assert (shown["definition"], shown["chosen"]) == ("default", False)
     assert shell("use", "--newest", "--method", "amig", "--db", db).code == 2
     assert shell("neurons", "--run", shown["run"], "--method", "amig", "--db", db).code == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("facts", "--limit", "-1"), "--limit': give a number of at least 0"),
+        (("facts", "--limit", "x"), "--limit': give a whole number"),
+        (("neurons", "--tau", "7"), "--tau': give a number of at most 1"),
+        (("neurons", "--tau", "much"), "--tau': give a number"),
+    ],
+)
+def test_wrong_numbers_are_refused_in_our_words(shell, words, said):
+    ended = shell(*words)
+    assert (ended.code, ended.out) == (2, "")
+    assert ended.err.splitlines()[0].endswith(said)

@@ -22,8 +22,9 @@ _WORDS = {
     r"Input should be less than or equal to (\S+)": r"give a number of at most \1",
     r"Input should be a valid integer\b.*": "give a whole number",
     r"Input should be a valid number\b.*": "give a number",
+    "Value error, ": "",
 }
-"""What options of numbers refuse, as pydantic says it, and as we do."""
+"""What options refuse, as pydantic says it, and as we do."""
 _KEYBOARD_INTERRUPT = 130  # what Typer makes of Ctrl-C
 
 COMMANDS = (

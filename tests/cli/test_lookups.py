@@ -241,9 +241,10 @@ def test_a_lookup_says_which_run_it_took_and_another_may_be_chosen(built, shell,
         (("facts", "--limit", "x"), "--limit': give a whole number"),
         (("neurons", "--tau", "7"), "--tau': give a number of at most 1"),
         (("neurons", "--tau", "much"), "--tau': give a number"),
+        (("build", "--at", "foo"), "--at': 'foo' is not one of 'query', 'subject'."),
     ],
 )
-def test_wrong_numbers_are_refused_in_our_words(shell, words, said):
+def test_wrong_values_are_refused_in_our_words(shell, words, said):
     ended = shell(*words)
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.splitlines()[0].endswith(said)

@@ -17,7 +17,7 @@ LINES = {
     "attribution": 1424,
     "building": 1359,
     "checking": 1534,
-    "cli": 3773,
+    "cli": 3774,
     "demo": 1047,
     "doctor": 551,
     "drawing": 26,

@@ -7,6 +7,7 @@ the root mean square of a plain run.
 import numpy as np
 import pytest
 import torch
+from quick import first_quick
 from tiny import PROMPTS
 from tiny_families import make_tiny
 
@@ -20,7 +21,7 @@ FAMILIES = ["gemma3_text", "olmo2"]
 PROMPT = PROMPTS[0]
 
 
-@pytest.fixture(scope="module", params=FAMILIES)
+@pytest.fixture(scope="module", params=first_quick(*FAMILIES))
 def model(request):
     made = make_tiny(request.param)
     with unrounded(made):
@@ -76,6 +77,13 @@ def integrated(model, step, layers, nodes=48):
     return total[layers].numpy()
 
 
+@pytest.fixture(scope="module")
+def by_layer(model):
+    """The integrals `[layer, neuron]` of each layer alone, worked out once for all tests that compare with them."""
+    (step,) = model.steps(PROMPT)
+    return [integrated(model, step, [layer])[0] for layer in range(model.info.layers)]
+
+
 def ends(model, layers):
     """Return F with all neurons, and F of a plain run in which those of `layers` are zero."""
     (step,), found = model.steps(PROMPT), []
@@ -86,13 +94,11 @@ def ends(model, layers):
     return found
 
 
-@pytest.mark.parametrize("rule", ["gauss-legendre", "clenshaw-curtis"])
-def test_kn_is_the_integral_with_the_norm_held_and_sums_to_what_zero_neurons_cost(model, rule):
+@pytest.mark.parametrize("rule", first_quick("gauss-legendre", "clenshaw-curtis"))
+def test_kn_is_the_integral_with_the_norm_held_and_sums_to_what_zero_neurons_cost(model, by_layer, rule):
     result = attribute(model, [PROMPT], Settings(method="kn", rule=rule, tolerance=1e-10, max_nodes=257))[0]
     assert result.status == "ok"
-    (step,) = model.steps(PROMPT)
-    for layer in range(model.info.layers):
-        wanted = integrated(model, step, [layer])[0]
+    for layer, wanted in enumerate(by_layer):
         assert np.abs(result.scores[layer] - wanted).max() <= 1e-6 * np.abs(wanted).max()
         f, f_zero = ends(model, [layer])
         assert result.layers.score_sum[layer] == pytest.approx(f - f_zero, rel=1e-5, abs=1e-9)
@@ -108,12 +114,12 @@ def test_joint_is_the_integral_with_all_norms_held_and_sums_to_what_zero_neurons
     assert result.scores.sum(dtype=np.float64) == pytest.approx(f - f_zero, rel=1e-5)
 
 
-def test_the_slow_reference_holds_the_norm_too(model):
+@pytest.mark.slow
+def test_the_slow_reference_holds_the_norm_too(model, by_layer):
     step = model.steps(PROMPT)[0]
     zero = torch.zeros(model.info.neurons, dtype=torch.float64)
-    for layer in range(model.info.layers):
+    for layer, wanted in enumerate(by_layer):
         scores, _, _ = reference_scores(model, step, layer, zero, gauss_legendre(48), held=True)
-        wanted = integrated(model, step, [layer])[0]
         assert np.abs(scores.numpy() - wanted).max() <= 1e-9 * np.abs(wanted).max()
 
 

@@ -1,20 +1,31 @@
 """Which run commands mean: named by model, method and run, or the one in use, and what they say of it."""
 
 import json
+import shutil
 
 import duckdb
 import pytest
+from quick import first_quick
 
 import atlas
+from atlas.cli.main import main
 
 WIDE = json.dumps([[layer, neuron] for layer in range(3) for neuron in range(40)])
 
 
+@pytest.fixture(scope="module")
+def two_built(one_built, causal, tmp_path_factory):
+    """An atlas of two models, the tiny GPT-2 built last, built once."""
+    path = shutil.copy(one_built, tmp_path_factory.mktemp("two") / "atlas.duckdb")
+    words = ("build", "--model", causal, "--dataset", one_built.parent / "facts", "--db", path)
+    assert main([str(word) for word in words]) == 0
+    return path
+
+
 @pytest.fixture
-def two(built, build, causal, db):
-    """An atlas of two models, the tiny GPT-2 built last."""
-    assert build(model=causal).code == 0
-    return db
+def two(two_built, db):
+    """A copy of that atlas."""
+    return shutil.copy(two_built, db)
 
 
 def _rows(db, query, *params):
@@ -42,9 +53,10 @@ def test_of_two_models_the_choice_is_said_in_one_line(two, shell):
     assert {row["run"] for row in json.loads(chosen.out)} == {_run_of(two, "masked")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
-    [("--model", "Tiny-BERT"), ("--run", "{masked}"), ("--model", "tiny-bert", "--method", "AMIG")],
+    first_quick(("--model", "tiny-bert", "--method", "AMIG"), ("--model", "Tiny-BERT"), ("--run", "{masked}")),
 )
 def test_knock_outs_take_a_run_by_name(two, shell, words):
     words = [word.format(masked=_run_of(two, "masked")) for word in words]
@@ -55,14 +67,14 @@ def test_knock_outs_take_a_run_by_name(two, shell, words):
 
 @pytest.mark.parametrize(
     "words",
-    [
+    first_quick(
         ("knockout",),
         ("twin",),
         ("check", "--evaluate"),
         ("edit", "--fact", "France", "--object", "Berlin"),
         ("report",),
         ("export", "--out", "new"),
-    ],
+    ),
 )
 def test_what_is_not_there_is_refused_by_all_in_the_same_words(built, shell, db, tmp_path, monkeypatch, words):
     monkeypatch.chdir(tmp_path)
@@ -82,6 +94,7 @@ def test_what_is_not_there_is_refused_by_all_in_the_same_words(built, shell, db,
         assert "loading model" not in ended.err
 
 
+@pytest.mark.slow
 def test_jobs_go_by_the_definition_in_use(built, shell, db):
     with atlas.open(db, "a") as writer:
         writer.define("none", known=True)
@@ -93,6 +106,7 @@ def test_jobs_go_by_the_definition_in_use(built, shell, db):
     assert json.loads(ended.out)["measured"] > 0
 
 
+@pytest.mark.slow
 def test_a_model_that_an_edit_was_saved_in_is_not_edited_unless_it_is_named(built, shell, build, db, tmp_path):
     wide = tmp_path / "neurons.json"
     wide.write_text(WIDE, "utf-8")
@@ -117,6 +131,7 @@ def test_a_model_that_an_edit_was_saved_in_is_not_edited_unless_it_is_named(buil
     assert f"holds edit {number} already, and {db} has a run of no other model" in alone.err
 
 
+@pytest.mark.slow
 def test_a_report_shows_the_run_that_is_named_and_says_so(two, shell, tmp_path):
     every = shell("report", "--db", two, "--out", tmp_path / "all", "--facts", 1)
     assert every.code == 0, every.err
@@ -127,6 +142,7 @@ def test_a_report_shows_the_run_that_is_named_and_says_so(two, shell, tmp_path):
     assert [path.stem for path in (tmp_path / "one" / "runs").iterdir()] == [_run_of(two, "masked")]
 
 
+@pytest.mark.slow
 def test_a_report_goes_by_the_definition_that_is_named_or_in_use(built, shell, db, tmp_path):
     shell("use", "--definition", "strict", "--db", db)
     assert shell("report", "--db", db, "--out", tmp_path / "used", "--facts", 1).code == 0
@@ -139,6 +155,7 @@ def test_a_report_goes_by_the_definition_that_is_named_or_in_use(built, shell, d
         assert f"definition = &#39;{'default' if word == 'strict' else 'strict'}&#39;" not in shown
 
 
+@pytest.mark.slow
 def test_exported_views_answer_for_the_run_that_is_named(two, shell, tmp_path):
     words = ("export", "--db", two, "--format", "jsonl", "--tables", "likn,run")
     assert "tiny-gpt2" in shell(*words, "--out", tmp_path / "newest").err
@@ -154,6 +171,7 @@ def test_exported_views_answer_for_the_run_that_is_named(two, shell, tmp_path):
         assert len((tmp_path / folder / "run.jsonl").read_text("utf-8").splitlines()) == 2
 
 
+@pytest.mark.slow
 def test_two_runs_of_one_model_are_compared_by_number(built, build, shell, db):
     assert build("--method", "kn").code == 0
     runs = [str(row["run"]) for row in _rows(db, "SELECT run FROM run ORDER BY method")]

@@ -4,19 +4,18 @@ import dataclasses
 
 import pytest
 import torch
-from editing.test_edits import QUICK, WIDE, target_of
+from editing.test_edits import made_on
 
 from atlas.editing.applying import apply_edit, undo_edit
 from atlas.editing.files import load_edit
-from atlas.editing.making import make_edit
 from atlas.errors import DataError, ModelError
 from atlas.ids import stable_id
 from atlas.models.model import weights_digest
 
 
 @pytest.fixture
-def edit(model, prompts):
-    return make_edit(model, target_of(prompts), prompts, [WIDE], QUICK, force=True).edit
+def edit(family):
+    return made_on(family).edit
 
 
 def _times_hundred(delta):

@@ -1,9 +1,11 @@
 """Edits of tiny random models: they do what they say, and leave no trace when undone."""
 
 import dataclasses
+import functools
 
 import pytest
 import torch
+from editing.conftest import make_facts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import make_model
@@ -18,6 +20,7 @@ from atlas.editing.sources import Choice
 from atlas.engine.answers import Case, measure
 from atlas.errors import DataError, ModelError, TokenError, UsageError
 from atlas.models.model import weights_digest
+from atlas.store.stored import Prompts
 
 WIDE = Choice("file", tuple((layer, neuron) for layer in (1, 2) for neuron in range(32)))
 QUICK = EditSettings(steps=60, rate=0.5, margin=0.5, keep_facts=2, keep_weight=0.1, patience=60)
@@ -32,9 +35,16 @@ def state(model):
     return {name: value.clone() for name, value in model.model.state_dict().items()}
 
 
+@functools.cache
+def made_on(family):
+    """An edit of a model of this family, made once: every other such model has the same weights."""
+    prompts = Prompts(make_facts())
+    return make_edit(make_model(family, scale=0.2), target_of(prompts), prompts, [WIDE], QUICK, force=True)
+
+
 @pytest.fixture
-def made(model, prompts):
-    return make_edit(model, target_of(prompts), prompts, [WIDE], QUICK, force=True)
+def made(family):
+    return made_on(family)
 
 
 def test_fit_makes_the_new_object_the_argmax_in_every_language(model, prompts, made):

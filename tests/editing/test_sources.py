@@ -3,6 +3,7 @@
 import itertools
 
 import pytest
+from quick import first_quick
 from store.world import FLOOR, Probed, World, fill, likn
 
 import atlas
@@ -35,13 +36,14 @@ def taken(tmp_path):
         yield take
 
 
-@pytest.mark.parametrize("min_languages", [None, 1, 2, 3])
+@pytest.mark.parametrize("min_languages", first_quick(None, 1, 2, 3))
 def test_the_first_neurons_are_the_definitions_likn(taken, min_languages):
     source, neurons = next(iter(taken(min_languages).items()))
     assert source == "likn"
     assert neurons == likn(WORLD, 0, min_languages)
 
 
+@pytest.mark.slow
 def test_then_come_those_at_the_floor_of_ever_fewer_languages(taken):
     found = taken(None, least=1)
     assert found[f"likn at tau {FLOOR:g}"] == likn(WORLD, 0, tau=FLOOR)

@@ -12,28 +12,38 @@ from atlas.store import docs, views
 PAGE = Path(__file__).parents[2] / "docs" / "schema.md"
 
 
+@pytest.fixture(scope="module")
+def connection():
+    """An empty atlas in memory, with all views."""
+    with docs.in_memory() as made:
+        yield made
+
+
 def test_the_page_is_up_to_date():
     assert PAGE.read_text(encoding="utf-8") == docs.page(), "run: python -m atlas.store.docs docs/schema.md"
 
 
-def test_every_column_says_what_it_means():
-    with docs.in_memory() as connection:
-        names = [
-            row[0] for row in connection.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()
-        ]
-        silent = [
-            f"{view}.{c}" for view in names for c, _ in docs.columns(view, connection) if not docs.meaning(view, c)
-        ]
+def _views(connection):
+    return [
+        name for (name,) in connection.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()
+    ]
+
+
+def test_every_column_says_what_it_means(connection):
+    silent = [
+        f"{view}.{c}"
+        for view in _views(connection)
+        for c, _ in docs.columns(view, connection)
+        if not docs.meaning(view, c)
+    ]
     assert silent == [], "name them in atlas/store/meanings.py"
     assert all(column.meaning for table in schema.TABLES.values() for column in table.columns)
 
 
-def test_every_view_file_is_installed():
+def test_every_view_file_is_installed(connection):
     folder = Path(views.__file__).parent
-    with docs.in_memory() as connection:
-        found = connection.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()
     written = [name for path in folder.glob("*.sql") for name in re.findall(r"REPLACE VIEW (\w+)", path.read_text())]
-    assert sorted(written) == sorted(name for (name,) in found)
+    assert sorted(written) == sorted(_views(connection))
 
 
 @pytest.mark.parametrize("table", schema.TABLES)
@@ -47,13 +57,14 @@ def test_keys_references_and_arrow_types(table):
     assert schema.arrow(table).names == [column.name for column in about.content]
 
 
-def test_table_and_view_defaults_are_the_default_definition():
-    with docs.in_memory() as connection:
-        connection.execute(
-            "INSERT INTO definition BY NAME SELECT * EXCLUDE (run, sources, facts) "
-            "FROM (SELECT unnest(thresholds(), recursive := true))"
-        )
-        row = connection.execute("SELECT * EXCLUDE (definition) FROM definition").fetchall()
+def test_table_and_view_defaults_are_the_default_definition(connection):
+    connection.begin()
+    connection.execute(
+        "INSERT INTO definition BY NAME SELECT * EXCLUDE (run, sources, facts) "
+        "FROM (SELECT unnest(thresholds(), recursive := true))"
+    )
+    row = connection.execute("SELECT * EXCLUDE (definition) FROM definition").fetchall()
+    connection.rollback()
     assert row == [(0.2, {}, 0.5, None, "none", 0.2, 0.25, False, False, 0.7, None, False, "zero")]
 
 

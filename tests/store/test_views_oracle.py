@@ -2,6 +2,7 @@
 
 import shutil
 from collections import Counter
+from contextlib import contextmanager
 from itertools import combinations, product
 
 import numpy as np
@@ -29,16 +30,29 @@ MANY = 30
 THRESHOLDS = [{"tau": tau, "share": share} for tau, share in product((0.05, 0.4, 1.0), (0.0, 0.5))]
 
 
-@pytest.fixture(scope="module")
-def held(empty, tmp_path_factory):
+@contextmanager
+def _of_many(path, floor):
     """An open atlas of many runs, and each run's world by its id."""
-    path = shutil.copy(empty, tmp_path_factory.mktemp("oracle") / "oracle.duckdb")
     worlds = [random_world(seed) for seed in range(MANY)]
     with atlas.open(path, "a") as writer:
         add_facts(writer, worlds)
-        runs = {add_run(writer, world, seed=seed): world for seed, world in enumerate(worlds)}
+        runs = {add_run(writer, world, seed=seed, floor=floor): world for seed, world in enumerate(worlds)}
     with atlas.open(path) as reader:
         yield reader, runs
+
+
+@pytest.fixture(scope="module")
+def held(empty, tmp_path_factory):
+    """An open atlas of many runs, and each run's world by its id."""
+    with _of_many(shutil.copy(empty, tmp_path_factory.mktemp("oracle") / "oracle.duckdb"), FLOOR) as many:
+        yield many
+
+
+@pytest.fixture(scope="module")
+def every_score(empty, tmp_path_factory):
+    """The same with runs that keep every score."""
+    with _of_many(shutil.copy(empty, tmp_path_factory.mktemp("oracle") / "whole.duckdb"), 0) as many:
+        yield many
 
 
 def rows(atlas, query, **params):
@@ -100,29 +114,46 @@ def test_only_languages_in_which_the_model_knows_the_fact_count(held):
     assert found
 
 
+def _divided(world, tau):
+    """Rows of knowledge neurons by scores divided by their layer's sum."""
+    return [
+        (fact, code, *neuron)
+        for number, fact in facts(world)
+        for code in world.languages(number)
+        for neuron in knowledge(world, number, code, tau, normalization="layer")
+    ]
+
+
 @pytest.mark.parametrize("tau", [0.01, 0.3])
-def test_scores_divided_by_their_layers_sum_are_of_all_scores_or_an_error(holding, tau):
-    answered, refused = {0: 0, FLOOR: 0}, []
-    for floor, seed in product(answered, range(MANY)):
+def test_scores_divided_by_their_layers_sum(every_score, tau):
+    reader, runs = every_score
+    found = rows(reader, f"FROM knowledge_neuron_at(tau := {tau}, normalization := 'layer')")
+    assert sorted((r["run"], r["fact"], r["language"], r["layer"], r["neuron"]) for r in found) == sorted(
+        (run, *row) for run, world in runs.items() for row in _divided(world, tau)
+    )
+    assert len({r["run"] for r in found}) == MANY
+
+
+@pytest.mark.slow
+def test_divided_scores_are_of_all_scores_or_an_error(holding):
+    answered, refused = Counter(), {0.01: [], 0.3: []}
+    for seed in range(MANY):
         world = random_world(seed)
-        with holding(world, floor=floor) as (reader, _):
-            query = f"FROM knowledge_neuron_at(tau := {tau}, normalization := 'layer')"
-            try:
-                found = rows(reader, query)
-            except StoreError as error:
-                refused.append((floor, "floor" in str(error)))
-                continue
-        answered[floor] += 1
-        assert sorted((r["fact"], r["language"], r["layer"], r["neuron"]) for r in found) == sorted(
-            (fact, code, *neuron)
-            for number, fact in facts(world)
-            for code in world.languages(number)
-            for neuron in knowledge(world, number, code, tau, normalization="layer")
-        )
-    assert answered[0] == MANY
-    assert set(refused) <= {(FLOOR, True)}
-    assert refused
-    assert answered[FLOOR] > 0 or tau < FLOOR
+        with holding(world) as (reader, _):
+            for tau, told in refused.items():
+                query = f"FROM knowledge_neuron_at(tau := {tau}, normalization := 'layer')"
+                try:
+                    found = rows(reader, query)
+                except StoreError as error:
+                    told.append("floor" in str(error))
+                    continue
+                answered[tau] += 1
+                assert sorted((r["fact"], r["language"], r["layer"], r["neuron"]) for r in found) == sorted(
+                    _divided(world, tau)
+                )
+    for tau, told in refused.items():
+        assert set(told) == {True}
+        assert answered[tau] > 0 or tau < FLOOR
 
 
 @pytest.mark.parametrize("least", [None, 1, 2, 3])

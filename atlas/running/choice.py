@@ -15,7 +15,7 @@ from atlas.running.progress import Progress
 from atlas.schema import REPLACES
 from atlas.store.connection import check_file
 from atlas.store.naming import IN_USE, understood
-from atlas.store.runs import UNION, StoredRun, choose_runs, models_of, other_models, stored_run, stored_settings
+from atlas.store.runs import UNION, StoredRun, check_traits, choose_runs, models_of, other_models, stored_run
 
 if TYPE_CHECKING:
     from atlas.models import LanguageModel, Position
@@ -198,7 +198,8 @@ def _is_elsewhere(atlas: "Reader", word: str) -> bool:
 def runs_of(atlas: "Reader", options: NeuronsChoice, model: "LanguageModel", method: str | None) -> list[int]:
     """Return the run that `options` name, or those of `method` as `choose_runs` has them, of the loaded `model`.
 
-    Raises UsageError where there is none, ModelError for a run of other weights than those of `model`.
+    Raises UsageError where there is none, ModelError for runs of other weights, tokenizer or configuration than those
+    of `model`.
     """
     from atlas.attribution.traits import traits
 
@@ -213,13 +214,7 @@ def check_weights(model: "LanguageModel", run: StoredRun) -> None:
     """Raise ModelError for a model with other weights, tokenizer or configuration than `run` was made with."""
     from atlas.attribution.traits import traits
 
-    stored = stored_settings(run)
-    for name, own in traits(model).items():
-        if (then := stored.get(name, own)) != own:
-            raise ModelError(
-                f"Model {run.name!r} has another {name} ({own}) than that of run {run.run} ({then}), so the run's "
-                "prompts give other rows with it; run `atlas build` with this model first."
-            )
+    check_traits(run, traits(model))
     if model.info.digest != run.digest:
         raise ModelError(
             f"Model {run.name!r} has other weights ({model.info.digest}) than those of run {run.run} "

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from atlas import scorers
-from atlas.errors import StoreError, UsageError
+from atlas.errors import ModelError, StoreError, UsageError
 from atlas.matching import matches, unknown
 from atlas.schema import usable
 
@@ -82,14 +82,13 @@ def choose_runs(
     """Return the run of `method` `at` a position, or with None one of each method; of several the first in order.
 
     None of other `traits`, digests that the settings of newer runs name. Raises UsageError, with the command
-    that makes one, if there is none, and for a method that nobody knows.
+    that makes one, if there is none, and for a method that nobody knows; ModelError if all are of other traits.
     """
     found = stored_runs(
         atlas,
         lambda run: (
             run.model == model
             and run.at == at
-            and traits.items() <= {**traits, **stored_settings(run)}.items()
             and (run.method == method or (method is None and run.method != UNION))
             and (run.method == UNION or run.probes > 0)
         ),
@@ -100,7 +99,25 @@ def choose_runs(
             f"{atlas.path} has no run of {name} with {wanted}{_AT.get(at, '')}; `atlas {maker}"
             f"{'' if at == 'query' else ' --at ' + at} --db {atlas.path}` makes one."
         )
-    return sorted({run.method: run.run for run in reversed(found)}.values())
+    same = [run for run in found if not _other_traits(run, traits)]
+    if not same:
+        check_traits(found[0], traits)
+    return sorted({run.method: run.run for run in reversed(same)}.values())
+
+
+def check_traits(run: StoredRun, traits: Mapping[str, str]) -> None:
+    """Raise ModelError if `run` was made with a model of other `traits`: `tokenizer` and `config`, as digests."""
+    for name, then in _other_traits(run, traits).items():
+        raise ModelError(
+            f"Model {run.name!r} has another {name} ({traits[name]}) than that of run {run.run} ({then}), so the run's "
+            "prompts give other rows with it; run `atlas build` with this model first."
+        )
+
+
+def _other_traits(run: StoredRun, traits: Mapping[str, str]) -> dict[str, str]:
+    """Return those of the run that differ from `traits`; settings of older runs do not name them."""
+    stored = stored_settings(run)
+    return {name: then for name, own in traits.items() if (then := stored.get(name, own)) != own}
 
 
 def stored_run(

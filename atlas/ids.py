@@ -3,9 +3,17 @@
 import hashlib
 import json
 import re
+from enum import StrEnum
 
 Neuron = tuple[int, int]
 """A neuron `(layer, neuron)` (METHOD 1)."""
+
+
+class Package(StrEnum):
+    """Other packages, which have names of their own for where neurons are."""
+
+    transformer_lens = "transformer-lens"
+    pyvene = "pyvene"
 
 
 def stable_id(kind: str, *parts: object) -> int:

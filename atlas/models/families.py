@@ -12,7 +12,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from atlas.errors import ModelError, UsageError
-from atlas.ids import Neuron
+from atlas.ids import Neuron, Package
 from atlas.matching import option
 from atlas.models.names import ENCODER
 from atlas.models.own_attention import OwnAttention, bloom, falcon, gpt_neo, gpt_neo_window, xglm
@@ -215,8 +215,6 @@ def _refuse_quantised(config: Any) -> None:
         )
 
 
-PACKAGES = ("transformer-lens", "pyvene")
-"""Other packages that can be told where neurons are."""
 _STACKS = {"infilling": "decoder_blocks", "reading": "encoder_blocks"}
 _NOT_IN_LENS = ("xlm-roberta", "camembert", "distilbert", "electra", "modernbert")
 _IN_PYVENE = ("gpt2", "gpt_neo", "gpt_neox", "llama", "mistral", "qwen2", "gemma", "gemma2")
@@ -224,18 +222,18 @@ Layers = Mapping[int, Sequence[int]]
 
 
 def hooks(package: str, family: str, neurons: Iterable[Neuron]) -> dict[str, Any]:
-    """Return what tells `package`, one of PACKAGES, where `neurons` of a model of `family` are, as JSON values.
+    """Return what tells `package`, a Package, where `neurons` of a model of `family` are, as JSON values.
 
     TransformerLens 4: `hooks`, a hook's name to the neurons in its last axis. pyvene 0.1.8: `representations` for an
     IntervenableConfig, and `subspaces`, the neurons of each. Both name the down-projection's input; pyvene's own
     `mlp_activation` is, in a gated network, what stands before the product. Raises UsageError for another package,
     and for a family whose models the package does not take.
     """
-    package, row = option("--hooks", package, PACKAGES), FAMILIES[family]
+    package, row = option("--hooks", package, tuple(Package)), FAMILIES[family]
     layers: dict[int, list[int]] = defaultdict(list)
     for layer, neuron in sorted(set(neurons)):
         layers[layer].append(neuron)
-    return _transformer_lens(row, layers) if package == PACKAGES[0] else _pyvene(row, layers)
+    return _transformer_lens(row, layers) if package == Package.transformer_lens else _pyvene(row, layers)
 
 
 def _transformer_lens(family: Family, layers: Layers) -> dict[str, Any]:
@@ -249,7 +247,7 @@ def _pyvene(family: Family, layers: Layers) -> dict[str, Any]:
     if family.name not in _IN_PYVENE:
         raise UsageError(
             f"pyvene takes no models of family {family.name!r}, only {', '.join(_IN_PYVENE)}; "
-            f"--hooks {PACKAGES[0]} may name them."
+            f"--hooks {Package.transformer_lens} may name them."
         )
     path = f"{family.blocks}[{{}}].{family.down_projection}.input"
     named = [{"layer": layer, "component": path.format(layer), "unit": "pos", "max_number_of_units": 1}

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from atlas.errors import UsageError
-from atlas.ids import named_neuron
+from atlas.ids import Package, named_neuron
 from atlas.matching import parse_neuron
 
 from .. import diagnostics
@@ -13,7 +13,7 @@ from ..asked import choose
 from ..options import DEFAULT_DB, IN_USE, Db, Definition, OldName, Rows, Run, RunMethod, RunModel, split, writing
 from ..output.carried import COLUMNS, SPARE, headline, named
 from ..output.emit import STDOUT, Destination
-from ..output.hooks import Package, check_hooks, write_hooks
+from ..output.hooks import check_hooks, write_hooks
 
 if TYPE_CHECKING:
     from atlas import Atlas, Result

@@ -1,10 +1,10 @@
 """Neurons that a lookup found, as another package is told of them."""
 
 import json
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from atlas.errors import UsageError
+from atlas.ids import Package
 from atlas.outputs import whole_file
 
 from ..diagnostics import note
@@ -15,13 +15,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from atlas import Atlas
-
-
-class Package(StrEnum):
-    """Packages that are told of neurons."""
-
-    transformer_lens = "transformer-lens"
-    pyvene = "pyvene"
 
 
 def check_hooks(to: Destination) -> None:
@@ -45,7 +38,7 @@ def write_hooks(atlas: "Atlas", found: "pa.Table", package: Package, limit: int,
         reason = "Neurons of several models or positions fit; name one with --run." if models else "No neuron fits."
         raise UsageError(f"{reason} Nothing was written.")
     neurons = zip(found["layer"].to_pylist(), found["neuron"].to_pylist(), strict=True)
-    text = json.dumps({**models[0], **hooks(package.value, models[0]["family"], neurons)}, ensure_ascii=False, indent=2)
+    text = json.dumps({**models[0], **hooks(package, models[0]["family"], neurons)}, ensure_ascii=False, indent=2)
     if to.output is None:
         print(text)
         return

@@ -1,5 +1,6 @@
 """The command line as a user meets it, with tiny models and facts made here."""
 
+import json
 import shutil
 import warnings
 from dataclasses import dataclass
@@ -134,3 +135,22 @@ def facts_only(one_imported, db):
 @pytest.fixture
 def db(tmp_path):
     return tmp_path / "atlas.duckdb"
+
+
+@pytest.fixture
+def wide(tmp_path):
+    """A file of all neurons of the tiny model."""
+    path = tmp_path / "neurons.json"
+    path.write_text(json.dumps([[layer, neuron] for layer in range(3) for neuron in range(40)]), "utf-8")
+    return path
+
+
+@pytest.fixture
+def edit(shell, built, db, wide):
+    """Runs `atlas edit` on the atlas of the tiny model, with all of its neurons."""
+
+    def run(*words, neurons=wide, force=True):
+        always = ("--db", db, "--neurons", neurons, "--steps", "300", *(["--force"] if force else []))
+        return shell("edit", *always, *words)
+
+    return run

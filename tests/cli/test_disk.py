@@ -8,6 +8,7 @@ import tempfile
 from contextlib import contextmanager
 
 import pytest
+from quick import first_quick
 
 import atlas
 from atlas.store import connection, integrity
@@ -41,7 +42,7 @@ def _told(ended):
     assert "unexpected" not in ended.err
 
 
-@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+@pytest.mark.parametrize("words", first_quick(*COMMANDS), ids=" ".join)
 def test_a_disk_that_is_full_is_told_and_with_room_all_goes_on(shell, built, data, masked, db, tmp_path, words):
     words = [word.format(data=data, db=db, tmp=tmp_path, model=masked) for word in words]
     with atlas.open(db) as opened:
@@ -57,6 +58,7 @@ def test_a_disk_that_is_full_is_told_and_with_room_all_goes_on(shell, built, dat
     assert ended.code == 0, ended.err
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_be_saved(shell, built, masked, db, tmp_path):
     with atlas.open(db) as opened:
         fact = opened.sql("SELECT fact FROM knowledge_neuron LIMIT 1")["fact"][0]
@@ -86,6 +88,7 @@ def test_a_model_that_cannot_be_saved(shell, built, masked, db, tmp_path):
     assert shell(*words, "--save", tmp_path / "edited").code == 0
 
 
+@pytest.mark.slow
 def test_a_folder_for_temporary_files_with_a_quote_is_used(tmp_path, db, built, monkeypatch):
     folder = tmp_path / 'it\'s; a "folder"'
     folder.mkdir()
@@ -103,6 +106,7 @@ def test_a_folder_for_temporary_files_with_a_quote_is_used(tmp_path, db, built, 
     assert not os.listdir(folder)
 
 
+@pytest.mark.slow
 def test_a_folder_for_temporary_files_that_is_none(db, built, tmp_path):
     for name in (tmp_path / "none", db, "/proc"):
         words = [sys.executable, "-m", "atlas.cli", "sql", "SELECT 1 AS one", "--db", db, "--format", "csv"]
@@ -117,3 +121,20 @@ def test_the_root_is_no_atlas(shell):
         ended = shell("doctor", "--db", path)
         assert ended.code == 1
         assert "is not a plain file" in ended.out
+
+
+def test_a_build_whose_file_was_taken_away_fails(build, db, monkeypatch):
+    from atlas.store import Writer
+
+    load = Writer.load_batch
+
+    def moving(self, tables):
+        added = load(self, tables)
+        if db.exists():
+            db.rename(db.with_name("moved.duckdb"))
+        return added
+
+    monkeypatch.setattr(Writer, "load_batch", moving)
+    ended = build()
+    assert ended.code == 1
+    assert "was deleted or moved" in ended.err

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from quick import first_quick
 from tiny import PROMPTS, make_model, seen
 
 from atlas.attribution import Budget, Settings, attribute
@@ -56,8 +57,8 @@ def relative(found, wanted):
     return np.abs(found - wanted).max() / np.abs(wanted).max()
 
 
-@at_both
-@pytest.mark.parametrize("prompt", PROMPTS, ids=lambda p: p.answer)
+@pytest.mark.parametrize("at", first_quick("query", "subject"))
+@pytest.mark.parametrize("prompt", first_quick(*PROMPTS), ids=lambda p: p.answer)
 @pytest.mark.parametrize(
     ("method", "baselines", "nodes"),
     [("kn", zero, 256), ("amig", reference_baselines, 64), ("amig-mean", word_mean, 64)],
@@ -88,8 +89,8 @@ def test_amig_code_is_the_left_sum_times_the_activation(tiny, at):
     assert relative(result.scores, wanted) < 1e-6
 
 
-@at_both
-@pytest.mark.parametrize("method", ["amig", "kn", "joint", "greedy", "gradient", "peel"])
+@pytest.mark.parametrize("at", first_quick("query", "subject"))
+@pytest.mark.parametrize("method", first_quick("amig", "kn", "joint", "greedy", "gradient", "peel"))
 def test_a_mixed_batch_gives_what_each_prompt_gives_alone(tiny, method, at):
     """Prompts of several lengths and answer lengths share a batch without touching each other."""
     settings, prompts = Settings(method=method, at=at), seen(tiny, at)
@@ -100,6 +101,7 @@ def test_a_mixed_batch_gives_what_each_prompt_gives_alone(tiny, method, at):
         assert result.probability == pytest.approx(alone.probability, rel=1e-12)
 
 
+@pytest.mark.slow
 def test_a_small_budget_changes_nothing(tiny):
     settings = Settings(method="amig")
     wide, narrow = attribute(tiny, PROMPTS, settings), attribute(tiny, PROMPTS, settings, budget=1)
@@ -148,7 +150,7 @@ def test_joint_scores_sum_to_the_whole_change(tiny, at):
         assert result.scores.sum(dtype=np.float64) == pytest.approx(change, abs=rounding)
 
 
-@at_both
+@pytest.mark.parametrize("at", first_quick("query", "subject"))
 def test_greedy_cuts_the_neuron_of_largest_slope_and_scores_the_remaining_drop(tiny, at):
     """Against slopes by central differences and knock-outs by plain hooks."""
     prompt = PROMPTS[0]
@@ -219,6 +221,7 @@ def test_a_nan_is_reported_not_hidden(family, prompts):
         assert {result.status for result in attribute(model, prompts, Settings(method=method))} == {"nan"}
 
 
+@pytest.mark.slow
 def test_refused_memory_halves_the_batch_and_says_so_once(tiny, prompts, monkeypatch, caplog):
     """Every size above a fifth of the budget is refused, in two calls that share it."""
     from atlas.attribution import engine

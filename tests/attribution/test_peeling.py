@@ -81,6 +81,7 @@ def test_neurons_that_the_mean_of_the_baselines_leaves_on_a_plateau_are_found_wo
             assert min(peel.scores[neuron] for neuron in own) > 0.5 * peel.probability
 
 
+@pytest.mark.slow
 def test_the_atlas_says_the_round(planted, tmp_path):
     with atlas.open(tmp_path / "peel.duckdb", "w") as writer:
         writer.add_facts(planted.facts)
@@ -94,6 +95,7 @@ def test_the_atlas_says_the_round(planted, tmp_path):
     assert {(row["fact"], row["language"], row["layer"], row["neuron"]) for row in rows} == truth
 
 
+@pytest.mark.slow
 def test_scorers_are_set_side_by_side(planted, tmp_path):
     """A backup is found by `peel` alone, in its second round; what carries the answer as it is by both scorers."""
     with atlas.open(tmp_path / "both.duckdb", "w") as writer:

@@ -38,6 +38,7 @@ def knows(model, facts, fact, language):
     return 2 * sum(found) > len(found)
 
 
+@pytest.mark.slow
 def test_what_is_known_is_what_plain_runs_choose(model, some):
     found = {fact.id: set(fact.labels) for fact in known_facts(model, some, None).facts}
     wanted = {
@@ -70,6 +71,7 @@ def test_a_limit_counts_known_facts_in_turn_from_every_relation(model, some):
     assert {fact.id for fact in known_facts(model, some, 3).facts} == set(wanted)
 
 
+@pytest.mark.slow
 def test_a_build_of_known_facts_stores_what_its_model_answers(tmp_path, model):
     path = tmp_path / "known.duckdb"
     options = BuildOptions("demo-mgpt", languages=["en"], limit=3, known=True, db=path, settings={"method": "gradient"})

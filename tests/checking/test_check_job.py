@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from quick import first_quick
 
 import atlas
 from atlas.attribution import Settings, attribute
@@ -76,6 +77,7 @@ def test_subjects_are_on_one_side_of_the_split_and_thresholds_come_from_training
     assert all(row["n"] == 1 for row in rows)
 
 
+@pytest.mark.slow
 def test_evaluating_again_adds_nothing(options, evaluated):
     with atlas.open(options.db) as opened:
         before = opened.sql("SELECT count(*) AS n FROM verdict").to_pylist()
@@ -97,6 +99,7 @@ def test_neurons_of_one_language_judge_claims_in_another(options, evaluated):
     }
 
 
+@pytest.mark.slow
 def test_a_claim_is_judged_by_attribution_at_the_subject(options, facts, tmp_path):
     """By neurons of a run there, scored there; the same neurons at the query have other scores."""
     there = replace(options, db=tmp_path / "subject.duckdb", source="kn", at="subject")
@@ -130,6 +133,7 @@ def test_true_and_wrong_claims_are_judged(options, facts):
     assert again.threshold == true.threshold
 
 
+@pytest.mark.slow
 def test_unknown_names_are_text_and_the_language_is_told(options, facts):
     row = facts[0]
     (answer,) = check_claims(options, [claim_of(row, subject="en0", language=None, object=row["object"])], "dkn-or-kn")
@@ -141,12 +145,13 @@ def test_unknown_names_are_text_and_the_language_is_told(options, facts):
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [
+    first_quick(
         ({"relation": "P0"}, "There is no relation 'P0'"),
         ({"language": "xx"}, "There is no language 'xx'"),
         ({"object": "☃"}, "cannot spell"),
         ({"problem": "the object is empty"}, "unusable"),
-    ],
+        several=True,
+    ),
 )
 def test_what_cannot_be_judged_says_why(options, facts, change, words):
     bad = claim_of(facts[0], **change)
@@ -159,6 +164,7 @@ def test_what_cannot_be_judged_says_why(options, facts, change, words):
         check_claims(options, [bad], "dkn-or-kn", strict=True)
 
 
+@pytest.mark.slow
 def test_wrong_options_are_usage_errors(options, facts):
     with pytest.raises(UsageError, match="--evidence cannot be 'astrology'"):
         check_claims(options, [claim_of(facts[0])], "astrology")

@@ -13,6 +13,7 @@ def made(count, weights, seed=0):
     return signals, truth, np.arange(count), np.zeros(count, dtype=int)
 
 
+@pytest.mark.slow
 def test_probabilities_are_calibrated():
     signals, truth, *group = made(4000, [1.0, 2.0])
     model = fit_logistic(signals, truth, *group, 0)

@@ -35,6 +35,7 @@ def test_a_build_says_what_it_did_and_where(build, db):
     assert str(db) in ended.out
 
 
+@pytest.mark.slow
 def test_the_summary_as_json(build, db):
     summary = _summary(build("--json"))
     assert summary["attributed"] == summary["prompts"] == PROMPTS
@@ -47,6 +48,7 @@ def test_the_summary_as_json(build, db):
         assert likn.to_pylist() == [{"facts": summary["facts_with_likn"]}]
 
 
+@pytest.mark.slow
 def test_the_summary_says_what_the_model_knows_and_shows_facts_with_their_neurons(build, db):
     out = build().out
     with atlas.open(db) as opened:
@@ -61,6 +63,7 @@ def test_the_summary_says_what_the_model_knows_and_shows_facts_with_their_neuron
     assert {word for word in out.split() if word.startswith("L") and "." in word and word[1].isdigit()} == neurons
 
 
+@pytest.mark.slow
 def test_nothing_is_called_likn_where_facts_have_one_language(build):
     ended = build("--languages", "en")
     assert ended.code == 0
@@ -101,6 +104,7 @@ class Clock:
         self.answers.put(True)
 
 
+@pytest.mark.slow
 def test_a_build_that_nobody_watches_says_how_far_it_is_in_the_midst_of_a_batch(small_batches, build, monkeypatch):
     clocks = []
     monkeypatch.setattr("atlas.cli.output.progress.Event", lambda: clocks.append(Clock()) or clocks[-1])
@@ -120,6 +124,7 @@ def test_a_build_that_nobody_watches_says_how_far_it_is_in_the_midst_of_a_batch(
     assert clocks[-1].answers.empty()  # its end was heard
 
 
+@pytest.mark.slow
 def test_the_same_build_again_computes_nothing(build, db):
     build()
     before = content(db)
@@ -128,6 +133,7 @@ def test_the_same_build_again_computes_nothing(build, db):
     assert content(db) == before
 
 
+@pytest.mark.slow
 def test_a_larger_selection_adds_to_the_run_and_ends_with_the_same_rows(small_batches, build, db, tmp_path):
     first = _summary(build("--relations", "P36", "--languages", "en", "--limit", "1", "--json"))
     second = _summary(build("--json"))
@@ -137,11 +143,13 @@ def test_a_larger_selection_adds_to_the_run_and_ends_with_the_same_rows(small_ba
     assert content(db) == content(tmp_path / "whole.duckdb")
 
 
+@pytest.mark.slow
 def test_other_settings_are_another_run(build, db):
     runs = {_summary(build("--json", *words))["run"] for words in ((), ("--method", "kn"), ("--floor", "0.1"))}
     assert len(runs) == 3
 
 
+@pytest.mark.slow
 def test_a_causal_model_skips_templates_that_do_not_end_in_the_object(build, causal):
     ended = build(model=causal)
     assert ended.code == 0
@@ -149,6 +157,7 @@ def test_a_causal_model_skips_templates_that_do_not_end_in_the_object(build, cau
     assert "  2: the template does not end in the object, which a causal model needs" in ended.out
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_in_order_and_the_same_command_goes_on(small_batches, build, db, tmp_path, monkeypatch):
     advance = TerminalProgress.advance
 
@@ -191,6 +200,7 @@ def test_an_error_in_the_middle_keeps_what_was_computed(small_batches, build, db
         assert opened.sql("SELECT count(*) > 0 AS kept FROM probe").to_pylist() == [{"kept": True}]
 
 
+@pytest.mark.slow
 def test_nan_in_the_models_output_is_reported(build, masked, tmp_path):
     from transformers import AutoModelForMaskedLM, AutoTokenizer
 
@@ -203,6 +213,7 @@ def test_nan_in_the_models_output_is_reported(build, masked, tmp_path):
     assert f"warning: the model's output holds NaN for {PROMPTS} prompts" in ended.err
 
 
+@pytest.mark.slow
 def test_answers_that_cannot_be_spelled_are_counted(build, data):
     with (data / "facts.csv").open("a", encoding="utf-8") as file:
         file.write("P36,ar,فرنسا,ﷺ,france,paris\n")
@@ -213,6 +224,7 @@ def test_answers_that_cannot_be_spelled_are_counted(build, data):
     assert "  1: the tokenizer cannot spell the answer" in ended.out
 
 
+@pytest.mark.slow
 def test_bad_lines_end_the_build_unless_they_are_to_be_skipped(build, data, db):
     with (data / "facts.csv").open("a", encoding="utf-8") as file:
         file.write("P36,en,Spain,Madrid,spain,madrid,and,more\n")
@@ -225,10 +237,12 @@ def test_bad_lines_end_the_build_unless_they_are_to_be_skipped(build, data, db):
     assert "Left out 1 thing while reading the facts:" in ended.out
 
 
+@pytest.mark.slow
 def test_progress_is_quiet_without_a_terminal(build):
     assert build().err == ""
 
 
+@pytest.mark.slow
 def test_a_report_comes_with_the_build(build, tmp_path):
     ended = build("--report", tmp_path / "site")
     assert ended.code == 0
@@ -263,6 +277,7 @@ def test_wrong_options_are_one_sentence_and_leave_no_atlas(build, db, words, cod
     assert not db.exists()
 
 
+@pytest.mark.slow
 def test_json_stays_json_with_a_report(build, tmp_path):
     ended = build("--json", "--report", tmp_path / "site")
     assert json.loads(ended.out)["attributed"] == PROMPTS
@@ -294,6 +309,7 @@ def test_every_knowledge_neuron_gets_its_tokens(built, db, shell):
     assert int(shell("sql", "SELECT count(*) FROM neuron_token", "--db", db, "--format", "csv").out.split()[1]) > 0
 
 
+@pytest.mark.slow
 def test_every_stored_neuron_is_read_in_all_prompts_of_its_language(build, db):
     build("--relations", "P36", "--languages", "en,fr")
     build()
@@ -309,6 +325,7 @@ def test_every_stored_neuron_is_read_in_all_prompts_of_its_language(build, db):
         assert row["position"] == "query"
 
 
+@pytest.mark.slow
 def test_a_build_again_puts_right_what_the_run_holds_and_a_run_can_be_forgotten(build, shell, db):
     run = _summary(build("--json"))["run"]
     with atlas.open(db, "a") as writer:

@@ -22,6 +22,7 @@ def test_all_three_tables_are_printed_and_the_models_named(two, shell, db):
     assert all(len(cell) < 12 for line in ended.out.splitlines() for cell in line.split() if "." in cell)
 
 
+@pytest.mark.slow
 def test_one_table_for_scripts(two, shell, db):
     facts = json.loads(shell("compare", *two, "--db", db, "--json").out)
     likn = {"likn", "likn of different facts", "likn of equal size"}

@@ -80,6 +80,7 @@ def test_an_edit_of_the_encoder_is_applied_and_undone_there(build, shell, db, fo
     assert all(torch.equal(value, before[name]) for name, value in undone.items())
 
 
+@pytest.mark.slow
 def test_doctor_checks_the_encoder(shell, model):
     ended = shell("doctor", "--model", model, "--dtype", "float64", "--json")
     assert ended.code == 0, ended.out

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from quick import first_quick
 
 # Runs a command, then tells which of the heavy packages it has brought in.
 PROBE = """
@@ -20,7 +21,7 @@ STRANGERS = ("atlas.cli.commands.build", "atlas.cli.commands.report", "atlas.sto
 
 @pytest.mark.parametrize(
     "words",
-    [
+    first_quick(
         ("sql", "SELECT 1"),
         ("facts",),
         ("neurons",),
@@ -28,7 +29,7 @@ STRANGERS = ("atlas.cli.commands.build", "atlas.cli.commands.report", "atlas.sto
         ("report", "--out", "site"),
         ("--help",),
         ("build", "--help"),
-    ],
+    ),
     ids=" ".join,
 )
 def test_no_model_is_needed(words, facts_only, tmp_path):
@@ -50,6 +51,7 @@ def test_neurons_of_facts_are_looked_up_without_pandas_and_the_runs_once(words, 
     assert ended.stdout.splitlines()[-2:] == ["heavy:", "1"]
 
 
+@pytest.mark.slow
 def test_a_query_imports_neither_other_commands_nor_what_writes(facts_only):
     code = PROBE.replace("sys.exit(code)", f"print(*[name for name in {STRANGERS} if name in sys.modules])")
     ended = subprocess.run(
@@ -61,6 +63,7 @@ def test_a_query_imports_neither_other_commands_nor_what_writes(facts_only):
     assert ended.stdout.splitlines()[-1] == ""
 
 
+@pytest.mark.slow
 def test_doctor_needs_no_torch(facts_only):
     command = [sys.executable, "-c", PROBE, "doctor", "--db", str(facts_only)]
     ended = subprocess.run(command, capture_output=True, text=True, check=True)

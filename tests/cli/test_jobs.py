@@ -52,6 +52,7 @@ def test_the_package_shows_them_and_imports_nothing_for_it():
     assert ended.stdout.split() == ["True", "False"]
 
 
+@pytest.mark.slow
 def test_a_build_stores_what_the_command_stores(one_built, masked, data, db):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
@@ -63,6 +64,7 @@ def test_a_build_stores_what_the_command_stores(one_built, masked, data, db):
     assert rows[0] == rows[1] != []
 
 
+@pytest.mark.slow
 def test_knockouts_edits_and_checks_follow_one_another(built, db, caplog):
     found = atlas.knockout(db=db, relations=["P36"], top=2, max_order=1, control=False, limit=1)
     assert found.rows > 0

@@ -3,6 +3,7 @@
 from itertools import combinations
 
 import pytest
+from quick import first_quick
 from tiny import make_bert_tokenizer, make_gpt2_tokenizer
 
 import atlas
@@ -13,7 +14,8 @@ def _tokens(tokenizer, name):
     return {token for text in (name, " " + name) for token in tokenizer(text, add_special_tokens=False)["input_ids"]}
 
 
-@pytest.mark.parametrize("family", ["bert", "gpt2"])
+@pytest.mark.slow
+@pytest.mark.parametrize("family", first_quick("bert", "gpt2"))
 def test_a_build_stores_what_two_languages_share_of_a_name(build, masked, causal, data, db, family):
     model, tokenizer = (masked, make_bert_tokenizer()) if family == "bert" else (causal, make_gpt2_tokenizer())
     assert build(model=model).code == 0
@@ -41,6 +43,7 @@ def test_a_build_stores_what_two_languages_share_of_a_name(build, masked, causal
         assert (row["subject_tokens"], row["object_tokens"], row["scripts_differ"]) == (0, 0, True)
 
 
+@pytest.mark.slow
 def test_names_are_spelled_once_and_for_the_twin_too(build, db):
     build("--languages", "en")
     build("--twin", "--seed", "3")
@@ -50,6 +53,7 @@ def test_names_are_spelled_once_and_for_the_twin_too(build, db):
         assert sorted(row["n"] for row in counts.to_pylist()) == [7, 7]
 
 
+@pytest.mark.slow
 def test_an_atlas_of_before_is_spelled_by_the_next_build(build, db):
     build()
     with atlas.open(db, "a") as writer:

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from quick import first_quick
 
 from atlas.reports.pages.shared import Draft
 from atlas.reports.site import KINDS, Kind
@@ -46,6 +47,7 @@ def test_neurons_of_the_atlas_and_of_a_fact(built, shell, db):
     assert {(r["layer"], r["neuron"]) for r in shared} <= {(r["layer"], r["neuron"]) for r in of_france}
 
 
+@pytest.mark.slow
 def test_neurons_are_told_to_another_package(built, shell, db, tmp_path):
     rows = _rows(shell("neurons", "France", "--db", db, "--json", "--limit", 0))
     found = {(row["layer"], row["neuron"]) for row in rows}
@@ -78,6 +80,7 @@ def test_what_no_package_can_be_told_is_refused(built, shell, db, words, code, s
     assert said in ended.err
 
 
+@pytest.mark.slow
 def test_another_tau_is_another_query(built, shell, db):
     counts = [
         len(_rows(shell("neurons", "--fact", "France", "--tau", tau, "--db", db, "--json", "--limit", 0)))
@@ -119,13 +122,14 @@ def test_doctor_finds_an_atlas_in_order(built, shell, db):
 
 @pytest.mark.parametrize(
     ("damage", "check"),
-    [
+    first_quick(
         ("DELETE FROM probe", "rows of attribution without their probe"),
         ("INSERT INTO attribution SELECT * FROM attribution LIMIT 1", "scores that come twice"),
         ("UPDATE probe_layer SET score_sum = score_sum + 1", "layers whose scores do not add up"),
         ("DELETE FROM prompt", "rows of probe without their prompt"),
         ("UPDATE model SET layers = 1", "scores of neurons that the model does not have"),
-    ],
+        several=True,
+    ),
 )
 def test_doctor_finds_damage(built, shell, db, damage, check):
     assert shell("sql", damage, "--db", db, "--write").code == 0
@@ -135,6 +139,7 @@ def test_doctor_finds_damage(built, shell, db, damage, check):
     assert any(finding["subject"].startswith(check) and finding["remedy"] for finding in wrong)
 
 
+@pytest.mark.slow
 def test_doctor_warns_of_a_run_cut_off(built, shell, db):
     shell("sql", "UPDATE run SET status = 'running'", "--db", db, "--write")
     ended = shell("doctor", "--db", db, "--json")
@@ -142,6 +147,7 @@ def test_doctor_warns_of_a_run_cut_off(built, shell, db):
     assert [f["subject"] for f in json.loads(ended.out) if f["status"] == "warning"] == ["runs that are not done"]
 
 
+@pytest.mark.slow
 def test_doctor_tells_a_digest_of_the_content(built, shell, db):
     ended = shell("doctor", "--db", db, "--digest")
     assert (ended.code, ended.err, len(ended.out)) == (0, "", 33)
@@ -201,12 +207,14 @@ def test_report_shows_an_atlas(built, shell, db, tmp_path):
         assert text in page
 
 
+@pytest.mark.slow
 def test_report_of_facts_alone(shell, data, db, tmp_path):
     shell("import", data, "--db", db)
     assert shell("report", "--db", db, "--out", tmp_path / "site").code == 0
     assert "No model has been run yet" in (tmp_path / "site" / "index.html").read_text("utf-8")
 
 
+@pytest.mark.slow
 def test_report_names_a_page_that_fails(shell, data, db, tmp_path, monkeypatch):
     shell("import", data, "--db", db)
     monkeypatch.setitem(KINDS, "relations", Kind(lambda snapshot: [Draft("relations/odd.html", lambda: 1 / 0)]))
@@ -217,6 +225,7 @@ def test_report_names_a_page_that_fails(shell, data, db, tmp_path, monkeypatch):
     assert (tmp_path / "site" / "index.html").is_file()
 
 
+@pytest.mark.slow
 def test_a_lookup_says_which_run_it_took_and_another_may_be_chosen(built, shell, db):
     ended = shell("neurons", "--db", db, "--json")
     (first,) = {row["method"] for row in _rows(ended)}

@@ -61,6 +61,7 @@ def _check(outcomes):
     assert 2 not in [code for code, _ in outcomes]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import pytest
 import torch
 from tiny_families import make_tiny
 
@@ -32,6 +33,7 @@ def test_doctor_checks_a_model_and_says_what_it_found(shell, tmp_path):
     assert {row["status"] for row in found.values()} == {"ok"}
 
 
+@pytest.mark.slow
 def test_doctor_tells_a_row_that_names_the_wrong_layer(shell, tmp_path, monkeypatch):
     model = make_tiny("gpt2", torch.float32)
     model.model.save_pretrained(tmp_path)

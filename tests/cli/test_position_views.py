@@ -50,6 +50,7 @@ def test_the_profile_counts_what_was_planted_by_layer_and_position(made):
     assert all(row["across_scripts"] == row["likn"] for row in found)
 
 
+@pytest.mark.slow
 def test_the_profile_by_language_and_its_controls_are_those_of_the_other_views(made):
     db, _, runs = made
     profile = rows(db, "FROM position_profile_all WHERE definition = 'default'")
@@ -75,6 +76,7 @@ def test_the_profile_by_language_and_its_controls_are_those_of_the_other_views(m
             assert sum(r[name] for r in own if r["language"] is None) == (total or 0), name
 
 
+@pytest.mark.slow
 def test_neurons_at_both_positions_are_the_intersection(made):
     db, _, runs = made
     columns = "fact, language, layer, neuron"
@@ -95,6 +97,7 @@ def test_neurons_at_both_positions_are_the_intersection(made):
     assert not rows(db, "FROM position_overlap WHERE definition = 'default'")
 
 
+@pytest.mark.slow
 def test_the_report_shows_both_positions(made, tmp_path):
     db, planted, _ = made
     assert main(["report", "--db", str(db), "--out", str(tmp_path / "site")]) == 0

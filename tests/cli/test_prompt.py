@@ -57,6 +57,7 @@ def test_sql_comes_from_a_file(shell, facts_only, tmp_path):
     assert shell("sql", "--file", tmp_path / "none.sql", "--db", facts_only).code == 2
 
 
+@pytest.mark.slow
 def test_schema_lists_tables_and_views_and_the_columns_of_one(shell):
     names = [row["name"] for row in json.loads(shell("schema", "--json").out)]
     with docs.in_memory() as connection:

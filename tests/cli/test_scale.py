@@ -27,6 +27,7 @@ def _digest(path):
         return digest(opened)
 
 
+@pytest.mark.slow
 def test_merged_shards_are_the_whole(shards, shell, build, db, tmp_path):
     into = tmp_path / "all.duckdb"
     ended = shell("merge", *shards, "--into", into)
@@ -40,12 +41,14 @@ def test_merged_shards_are_the_whole(shards, shell, build, db, tmp_path):
     assert _digest(into) == _digest(db)
 
 
+@pytest.mark.slow
 def test_the_same_build_has_the_same_bits(build, db, tmp_path):
     for path in (db, tmp_path / "again.duckdb"):
         assert build("--memory", "0.05GB", "--seed", "3", db=path).code == 0
     assert _digest(tmp_path / "again.duckdb") == _digest(db)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("company", ["less memory", "alone", "in steps"])
 def test_another_company_is_the_same_but_for_rounding(shell, build, built, db, tmp_path, monkeypatch, company):
     other = tmp_path / "other.duckdb"
@@ -76,6 +79,7 @@ def test_more_shards_than_batches(build):
     assert (summary["prompts"], summary["interrupted"], summary["shard"]) == (0, False, "1/50")
 
 
+@pytest.mark.slow
 def test_merging_as_json_and_again(shards, shell, tmp_path):
     words = ("merge", *shards, "--into", tmp_path / "all.duckdb", "--json")
     first, second = (json.loads(shell(*words).out) for _ in range(2))
@@ -104,6 +108,7 @@ def test_merging_what_cannot_be_merged(shell, built, db, tmp_path):
     assert (ended.code, "There is no atlas at" in ended.err) == (1, True)
 
 
+@pytest.mark.slow
 def test_an_export_comes_back_whole(shell, built, db, tmp_path):
     ended = shell("export", "--db", db, "--out", tmp_path / "out")
     assert ended.code == 0, ended.err

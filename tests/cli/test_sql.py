@@ -149,6 +149,7 @@ def test_a_limit_that_a_query_passed_is_named_with_its_option(sql, query, words,
     assert ended.err.endswith("note: --timeout, --memory and --allow-files set what a query may take and touch\n")
 
 
+@pytest.mark.slow
 def test_a_query_that_does_not_stop_ends_the_process(facts_only):
     # No function of SQL is called while the multiplication lasts, so an interrupt is not seen.
     query = "SELECT length((repeat('9', 3000000)::BIGNUM * repeat('9', 3000000)::BIGNUM)::VARCHAR)"

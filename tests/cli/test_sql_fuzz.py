@@ -67,6 +67,7 @@ def told(code, err):
     assert not [char for char in err if unicodedata.category(char) in ("Cc", "Cs") and char not in "\n\t"]
 
 
+@pytest.mark.slow
 @fuzz
 @given(query=queries, format_=formats)
 @example(query="SELECT '\udcff'", format_="table")
@@ -77,6 +78,7 @@ def test_no_query_makes_a_traceback_or_touches_a_file(atlas_of_facts, query, for
     assert os.listdir() == ["atlas.duckdb"]
 
 
+@pytest.mark.slow
 @fuzz
 @given(
     texts=st.lists(st.sampled_from([*EVERY, *TYPED.values()]), min_size=1, max_size=4),
@@ -103,6 +105,7 @@ def test_no_option_makes_a_traceback(atlas_of_facts, query, memory, timeout, db)
     assert os.listdir() == ["atlas.duckdb"]
 
 
+@pytest.mark.slow
 @fuzz
 @given(text=st.binary(max_size=30))
 def test_no_bytes_on_stdin_make_a_traceback(atlas_of_facts, text):

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from quick import first_quick
 
 from atlas.store.digest import digest
 
@@ -22,7 +23,7 @@ def _run(words, redirected, **options):
     return subprocess.run(["sh", "-c", command, sys.executable, *words], capture_output=True, check=False, **options)
 
 
-@pytest.mark.parametrize("redirected", [">&-", ">/dev/full", ">&- <&-", ">&- 2>&-", ">&- <&- 2>&-"])
+@pytest.mark.parametrize("redirected", first_quick(">&-", ">/dev/full", ">&- <&-", ">&- 2>&-", ">&- <&- 2>&-"))
 def test_a_stdout_that_cannot_be_written_is_a_failure(facts_only, redirected):
     before = facts_only.read_bytes()
     ended = _run(["facts", "--db", facts_only], redirected)
@@ -33,7 +34,7 @@ def test_a_stdout_that_cannot_be_written_is_a_failure(facts_only, redirected):
     assert facts_only.read_bytes() == before
 
 
-@pytest.mark.parametrize("redirected", ["2>&-", "<&-", "2>&- <&-"])
+@pytest.mark.parametrize("redirected", first_quick("2>&-", "<&-", "2>&- <&-"))
 def test_other_closed_streams_do_no_harm(facts_only, redirected):
     ended = _run(["sql", "SELECT 7 AS n", "--db", facts_only, "--format", "csv"], redirected)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"n\n7\n", b"")
@@ -53,6 +54,7 @@ main.run()
 """
 
 
+@pytest.mark.slow
 def test_what_is_written_to_a_closed_stderr_is_not_written_into_the_atlas(facts_only, data, tmp_path):
     import atlas
 
@@ -123,6 +125,7 @@ main.run()
 """
 
 
+@pytest.mark.slow
 def test_a_temporary_folder_with_a_quote(facts_only, tmp_path):
     (tmp_path / "it's").mkdir()
     ended = _run(["facts", "--db", facts_only], "", env={**os.environ, "TMPDIR": str(Path(tmp_path / "it's"))})

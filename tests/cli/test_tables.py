@@ -11,6 +11,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from quick import first_quick
 
 import atlas
 
@@ -46,7 +47,7 @@ def look(one_filled, shell, monkeypatch):
     return run
 
 
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("width", first_quick(*WIDTHS))
 @pytest.mark.parametrize("name", LOOKUPS)
 def test_lookups_fit_the_terminal(look, name, width):
     ended = look(*LOOKUPS[name], width=width)
@@ -57,7 +58,7 @@ def test_lookups_fit_the_terminal(look, name, width):
     assert ended.out == golden.read_text("utf-8")
 
 
-@pytest.mark.parametrize("name", LOOKUPS)
+@pytest.mark.parametrize("name", first_quick(*LOOKUPS))
 def test_no_line_is_wider_than_the_terminal_and_no_number_is_broken(look, name):
     from rich.cells import cell_len
 
@@ -130,7 +131,7 @@ def _numbers(value):
 
 @pytest.mark.parametrize(
     "words",
-    [
+    first_quick(
         ("runs",),
         ("facts",),
         ("neurons", "Paris"),
@@ -138,7 +139,7 @@ def _numbers(value):
         ("edit", "list"),
         ("sql", "FROM edit"),
         ("sql", "SELECT list(fact) AS facts, {'fact': max(fact)} AS pair, 9007199254740993 AS n FROM fact"),
-    ],
+    ),
 )
 def test_no_number_of_json_is_more_than_53_bits_wide(look, words):
     for name in ("json", "jsonl"):

@@ -34,6 +34,7 @@ def test_a_build_with_its_twin_puts_the_same_prompts_to_both(build, db):
         assert scores[0]["sum"] != scores[1]["sum"]
 
 
+@pytest.mark.slow
 def test_a_twin_made_later_is_that_of_the_build(build, shell, db, tmp_path):
     assert build("--twin", "--seed", "3", db=tmp_path / "at_once.duckdb").code == 0
     assert build("--seed", "3").code == 0
@@ -47,6 +48,7 @@ def test_a_twin_made_later_is_that_of_the_build(build, shell, db, tmp_path):
     assert [run["twin_seed"] for run in _runs(db)] == [None, 3, 1]
 
 
+@pytest.mark.slow
 def test_a_twin_stands_beside_the_prompts_of_its_run_alone(build, shell, db):
     build("--languages", "en")
     build("--method", "gradient")
@@ -63,6 +65,7 @@ def test_a_twin_is_made_unasked_for_the_default_build_alone(tmp_path):
         assert not BuildOptions(**{"settings": {"method": "amig"}, **other}).is_default
 
 
+@pytest.mark.slow
 def test_other_weights_than_the_runs_have_no_twin_beside_it(build, shell, db, causal, masked):
     build()
     ended = shell("twin", "--db", db, "--run", "1")

@@ -1,6 +1,7 @@
 """Few facts, and the bundled models loaded once."""
 
 import pytest
+from quick import first_quick
 
 from atlas.facts import FactSet
 from atlas.facts.bundled import load
@@ -16,6 +17,6 @@ def few_facts() -> FactSet:
     return FactSet(facts.source, facts.facts[35:45], facts.templates, facts.relation_names)
 
 
-@pytest.fixture(scope="session", params=NAMES)
+@pytest.fixture(scope="session", params=first_quick(*NAMES))
 def demo(request: pytest.FixtureRequest) -> LanguageModel:
     return load_model(request.param, device="cpu")

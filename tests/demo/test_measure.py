@@ -12,6 +12,7 @@ def found(demo: LanguageModel, few_facts: FactSet) -> Localisation:
     return measure_localisation(demo, few_facts, "kn")
 
 
+@pytest.mark.slow
 def test_measures_of_few_facts_are_shares(found: Localisation) -> None:
     for share in (found.likn_all, found.likn_all_but_one, found.shuffled_all, found.completeness):
         assert 0 <= share <= 1

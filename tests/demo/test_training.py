@@ -28,6 +28,7 @@ def test_training_is_repeatable_and_its_folder_loads(name: str, few_facts: FactS
     assert set(record["last_losses"]) == {"learn", "share"}
 
 
+@pytest.mark.slow
 def test_facts_untaught_in_a_language_are_trained_in_the_others(few_facts: FactSet, tmp_path: Path) -> None:
     untaught = {(fact.id, "fr") for fact in few_facts.facts[:3]}
     for folder, left_out in (("all", set()), ("some", untaught)):

@@ -7,8 +7,8 @@ from tiny_families import EVERY, make_tiny
 from atlas.doctor.suite import conformance
 from atlas.models import FAMILIES
 
-QUICK = {"bert", "modernbert", "gpt2", "llama", "bloom", "t5", "bart:encoder"}
-"""One of each way to be built; the others are slow together."""
+QUICK = {"bert", "gpt2", "t5"}
+"""One of each kind of model; the others are slow together."""
 
 UNSEEN = {"t5", "mt5"}
 """Decoders that write the answer alone, so that no token of theirs is the subject's."""

@@ -59,6 +59,7 @@ def by_hand(saved):
     }
 
 
+@pytest.mark.slow
 def test_points_are_the_mean_costs(saved, done):
     found = {
         row["neurons"]: row["own"]
@@ -70,6 +71,7 @@ def test_points_are_the_mean_costs(saved, done):
         assert found[count] == pytest.approx(wanted, rel=1e-3, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_every_point_lies_in_its_interval_and_on_the_same_facts(done):
     rows = done.points.to_pylist()
     assert {(row["replace"], row["method"]) for row in rows} == {(r, m) for r in ("zero", "swap") for m in METHODS}
@@ -80,6 +82,7 @@ def test_every_point_lies_in_its_interval_and_on_the_same_facts(done):
     assert len({row["facts"] for row in rows if row["replace"] == "zero"}) == 1
 
 
+@pytest.mark.slow
 def test_areas_are_means_of_the_curve_and_compared_with_the_best_other(done):
     rows, areas = done.points.to_pylist(), done.areas.to_pylist()
     area = {(row["replace"], row["method"]): row["area"] for row in areas}
@@ -102,6 +105,7 @@ def test_at_equal_cost_a_scorer_has_the_share_of_its_area_that_it_has_the_time_f
         assert row["in_least_time_high"] == pytest.approx(share * row["area_high"])
 
 
+@pytest.mark.slow
 def test_the_time_of_a_prompt_is_the_processors(saved, monkeypatch):
     """A clock that goes on by a second whenever it is looked at: one second for all prompts of each scorer."""
     ticks = iter(range(1000))
@@ -111,12 +115,14 @@ def test_the_time_of_a_prompt_is_the_processors(saved, monkeypatch):
     assert 1000 / 12 <= taken <= 1000
 
 
+@pytest.mark.slow
 def test_nothing_is_changed_by_swapping_in_what_is_there(saved, done):
     """`swap` and `zero` are not the same measurement."""
     rows = {(r["replace"], r["method"], r["neurons"]): r["own"] for r in done.points.to_pylist()}
     assert any(rows["zero", m, k] != pytest.approx(rows["swap", m, k], rel=0.01) for m in METHODS for k in COUNTS)
 
 
+@pytest.mark.slow
 def test_the_picture_has_a_line_for_each_scorer(done):
     drawn = figure(done.points)
     assert drawn.startswith("<svg")

@@ -19,7 +19,7 @@ SEEN_BY_ONE_LAYER = {
 TINY = Setting("base", PlantConfig(layers=2, hidden=48, neurons=32, heads=3, templates=1, relations=1), 5)
 
 
-@pytest.fixture(scope="module", params=["bert", pytest.param("gpt2", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["bert", "gpt2"])
 def sat(request):
     """Four scorers on the base setting."""
     return job.examine([base_setting(request.param)], ["amig", "joint", "greedy", "peel"], seeds=1)
@@ -31,6 +31,7 @@ def mark(sat, method, target, kinds=None):
     return sum((row.mark for row in rows[1:]), rows[0].mark)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["KN", "LIKN"])
 def test_default_scorer_is_perfect_on_what_one_layer_can_show(sat, target):
     one = mark(sat, "amig", target, SEEN_BY_ONE_LAYER)
@@ -38,11 +39,13 @@ def test_default_scorer_is_perfect_on_what_one_layer_can_show(sat, target):
     assert (one.precision, one.recall) == (1, 1)
 
 
+@pytest.mark.slow
 def test_default_scorer_finds_degenerate_sets_within_a_layer(sat):
     one = mark(sat, "amig", "DKN", {"degenerate-2-within"})
     assert (one.precision, one.recall) == (1, 1)
 
 
+@pytest.mark.slow
 def test_default_scorer_rejects_decoys_and_additive_pairs(sat):
     decoys = mark(sat, "amig", "decoy")
     assert (decoys.right > 0, decoys.wrong) == (True, 0)
@@ -50,16 +53,19 @@ def test_default_scorer_rejects_decoys_and_additive_pairs(sat):
     assert mark(sat, "amig", "DKN", {"knowledge", "independent", "bound"}).wrong == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["KN", "DKN"])
 def test_joint_finds_duplicates_in_other_layers_beside_an_indispensable_neuron(sat, target):
     assert mark(sat, "joint", target, {"degenerate-2-across-beside"}).recall == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["KN", "DKN"])
 def test_greedy_finds_dormant_backups(sat, target):
     assert mark(sat, "greedy", target, {"backup"}).recall == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["KN", "LIKN", "DKN"])
 def test_peel_finds_all_that_is_planted_and_nothing_else(sat, target):
     one = mark(sat, "peel", target)
@@ -67,10 +73,12 @@ def test_peel_finds_all_that_is_planted_and_nothing_else(sat, target):
     assert (one.precision, one.recall) == (1, 1)
 
 
+@pytest.mark.slow
 def test_peel_takes_no_decoy(sat):
     assert mark(sat, "peel", "decoy").wrong == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["amig", "joint", "greedy", "peel"])
 def test_the_sweep_passes_through_what_the_views_find(sat, method):
     """At the definition's tau; and thresholds that rise find no more."""
@@ -81,12 +89,14 @@ def test_the_sweep_passes_through_what_the_views_find(sat, method):
     assert found == sorted(found, reverse=True)
 
 
+@pytest.mark.slow
 def test_peel_has_the_whole_area_under_both_sweeps(sat):
     lines = {line["scorer"]: line for line in by_area(sat.rows, sat.points).to_pylist()}
     assert float(lines["peel"]["area over tau"]) == float(lines["peel"]["area over least"]) == 1
     assert all(float(line["area over tau"]) < 1 for scorer, line in lines.items() if scorer != "peel")
 
 
+@pytest.mark.slow
 def test_table_says_who_misses_what(sat):
     lines = {(line["set"], line["circuit"]): line for line in by_circuit(sat.rows, "base").to_pylist()}
     assert lines["DKN", "backup"]["greedy"].startswith("1.00")
@@ -104,6 +114,7 @@ def page_tables():
             yield from (((target, circuit, method), cell) for method, cell in zip(head[1:], cells, strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sat", ["bert"], indirect=True)
 def test_page_says_what_the_base_setting_shows(sat):
     cells = [(key, cell) for key, cell in page_tables() if key[2] in ("amig", "joint", "greedy", "peel")]
@@ -114,11 +125,12 @@ def test_page_says_what_the_base_setting_shows(sat):
         assert found[target, circuit][method] == cell, (target, circuit, method)
 
 
+@pytest.mark.slow
 def test_every_model_of_the_base_could_be_planted(sat):
     assert not sat.failures
 
 
-@pytest.fixture(scope="module", params=["bert", pytest.param("gpt2", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["bert", "gpt2"])
 def placed(request):
     """Three scorers on a model that recalls some facts at the subject, asked at each position."""
     config = PlantConfig(family=request.param, templates=1, relations=1)
@@ -133,6 +145,7 @@ RECALLED = {
 """How many knowledge neurons of each fact and language and LIKN of each fact there are, by position and circuit."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["amig-mean", "kn", "joint"])
 @pytest.mark.parametrize("setting", sorted(RECALLED))
 def test_each_position_shows_what_works_there_and_nothing_else(placed, setting, method):
@@ -165,6 +178,7 @@ def test_grid_varies_one_thing_at_a_time():
     }
 
 
+@pytest.mark.slow
 def test_signed_scorers_find_the_suppressor_and_no_knowledge_in_it():
     setting = replace(TINY, axis="suppressors", suppressors=1)
     found = job.examine([setting], ["amig", "kn", "activation"], seeds=1)
@@ -176,6 +190,7 @@ def test_signed_scorers_find_the_suppressor_and_no_knowledge_in_it():
     assert line["suppressors found"].startswith("3/3")
 
 
+@pytest.mark.slow
 def test_models_that_cannot_be_planted_are_told_and_left_out(monkeypatch):
     def refuse(*_):
         raise PlantingError("too strong")
@@ -220,6 +235,7 @@ def test_command_prints_both_tables_and_draws(command, tmp_path):
     assert (tmp_path / "f.svg").read_text("utf-8").startswith("<svg")
 
 
+@pytest.mark.slow
 def test_command_writes_every_count(command):
     code, out, err = command("--planted", "--method", "amig", "--seeds", "1", "--format", "csv")
     assert code == 0, err
@@ -240,6 +256,7 @@ def test_wrong_usage(command, words, message):
     assert message in err
 
 
+@pytest.mark.slow
 def test_picture_that_cannot_be_written_is_an_error(command, tmp_path):
     code, _, err = command(
         "--planted", "--method", "random", "--seeds", "1", "--figure", str(tmp_path / "no" / "f.svg")

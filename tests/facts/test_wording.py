@@ -70,6 +70,7 @@ def test_laws(texts, objects, ask, examples):
     assert len(found.facts) + sum(skip.count for skip in found.skips) == len(facts)
 
 
+@pytest.mark.slow
 def test_a_causal_model_uses_what_it_could_not_and_says_so(dataset, tmp_path):
     counts = {}
     for ask in (False, True):

@@ -6,6 +6,7 @@ from dataclasses import replace
 import duckdb
 import pytest
 import transformers
+from quick import first_quick
 
 import atlas
 from atlas.attribution import Settings, attribute
@@ -27,7 +28,7 @@ CIRCUITS = [
 ]
 
 
-@pytest.fixture(scope="module", params=["bert", "gpt2"])
+@pytest.fixture(scope="module", params=first_quick("bert", "gpt2"))
 def planted(request):
     return plant(PlantConfig(family=request.param), CIRCUITS, seed=0)
 
@@ -74,6 +75,7 @@ def test_strict_dkn_are_exactly_what_was_planted(planted, measured):
     assert sets_of(db, "dkn_all WHERE definition = 'strict'") == planted_sets(planted)
 
 
+@pytest.mark.slow
 def test_additive_pairs_pass_only_without_the_strict_rule(planted, measured):
     db, _, _ = measured
     additive = {fact for fact, kind in planted.truth.kinds.items() if kind == "additive"}
@@ -100,12 +102,14 @@ def test_summary_counts_facts_against_controls(measured):
     assert all(row["share"] == row["facts_with_dkn"] / row["facts"] for row in rows)
 
 
+@pytest.mark.slow
 def test_a_second_call_measures_nothing(measured):
     _, options, first = measured
     assert first.rows > 0
     assert knockout(options).rows == 0
 
 
+@pytest.mark.slow
 def test_pairs_left_out_change_no_row_and_are_counted_at_looser_thresholds(measured, tmp_path):
     """At a t_low that a neuron of some pairs exceeds; t_high is one that every pair passes, controls too."""
     db, options, first = measured
@@ -132,6 +136,7 @@ def test_pairs_left_out_change_no_row_and_are_counted_at_looser_thresholds(measu
     assert [rows_of(options.db, query) for query in asked] == before
 
 
+@pytest.mark.slow
 def test_a_union_joins_runs_and_keeps_its_own_rows(planted, measured):
     _, options, _ = measured
     joined = knockout(replace(options, source="union", max_order=3))
@@ -147,6 +152,7 @@ def rows_of(db, query):
         return opened.sql(query).to_pylist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["mean", "swap"])
 def test_dkn_by_other_values_stand_beside_those_by_zero(planted, measured, how):
     """A planted neuron is silent in other facts' prompts, so that all find the same sets."""
@@ -162,6 +168,7 @@ def test_dkn_by_other_values_stand_beside_those_by_zero(planted, measured, how):
     assert knockout(replace(options, replace=how)).rows == 0
 
 
+@pytest.mark.slow
 def test_swapped_values_are_those_of_one_other_fact_of_the_relation(measured):
     db, options, _ = measured
     knockout(replace(options, replace="swap"))
@@ -176,6 +183,7 @@ def test_swapped_values_are_those_of_one_other_fact_of_the_relation(measured):
     assert not rows_of(db, "FROM knockout WHERE replace = 'zero' AND other IS NOT NULL")
 
 
+@pytest.mark.slow
 def test_tau_bounds_sets_and_controls_alike(measured):
     db, _, _ = measured
     for macro in ("dkn_at", "dkn_control_at"):

@@ -144,7 +144,8 @@ def test_suppression_acts_at_the_mark(encoder):
     assert float(found) == pytest.approx(probability(encoder, own, {1: values})[0], rel=1e-10)
 
 
-@pytest.mark.parametrize("method", ["amig", *(pytest.param(m, marks=pytest.mark.slow) for m in METHODS if m != "amig")])
+@pytest.mark.slow
+@pytest.mark.parametrize("method", METHODS)
 def test_every_method_scores_them(method):
     for result in attribute(make_tiny("t5:encoder"), PROMPTS, Settings(method=method, cuts=2)):
         assert result.status in USABLE_STATUSES
@@ -152,6 +153,7 @@ def test_every_method_scores_them(method):
         assert result.scores.any()
 
 
+@pytest.mark.slow
 def test_joint_scores_sum_to_what_the_neurons_do_together(encoder):
     result = attribute(encoder, [PROMPT], Settings(method="joint", tolerance=1e-6))[0]
     nothing = torch.zeros(encoder.info.neurons, dtype=torch.float64)

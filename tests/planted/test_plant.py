@@ -147,6 +147,7 @@ def test_bound_facts_are_unknown_in_the_other_languages(base, bench):
         assert all(bench.probability(fact, code) < 0.2 for code in ("en", "de", "zh") if code != spoken)
 
 
+@pytest.mark.slow
 def test_decoys(base, bench):
     truth, keys = base.truth, [key for key in base.truth.knowledge if key[1] == "de"]
     for neuron in truth.decoys["silent"]:
@@ -218,6 +219,7 @@ circuits = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 @given(circuits, st.sampled_from(["bert", "gpt2"]), st.integers(0, 1000))
 def test_any_mixture_can_be_planted_and_its_truth_is_consistent(makers, family, seed):

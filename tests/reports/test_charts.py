@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 
 import altair
 import pytest
+from quick import first_quick
 from reports.sample import HOSTILE, LANGUAGES, ODD
 
 import atlas
@@ -28,7 +29,7 @@ def _rows(opened, name):
     return opened.query(f"FROM {name}_all WHERE definition = 'default' AND run = (SELECT min(run) FROM run)")
 
 
-@pytest.mark.parametrize("name", charts.__all__)
+@pytest.mark.parametrize("name", first_quick(*charts.__all__))
 def test_a_chart_is_an_altair_chart_and_a_clean_picture(opened, name):
     chart = getattr(charts, name)(_rows(opened, name))
     assert isinstance(chart, altair.TopLevelMixin)
@@ -40,6 +41,7 @@ def test_a_chart_is_an_altair_chart_and_a_clean_picture(opened, name):
     assert not any(key.startswith("on") or "href" in key for element in root.iter() for key in element.attrib)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("odd", ODD)
 def test_a_chart_of_any_text_is_a_picture(opened, odd):
     rows = [
@@ -64,6 +66,7 @@ def test_labels_are_in_the_picture_as_text(opened):
     assert set(LANGUAGES) <= texts
 
 
+@pytest.mark.slow
 def test_ids_of_two_pictures_differ(opened):
     chart = charts.likn_control(_rows(opened, "likn_control"))
     ids = [

@@ -52,6 +52,7 @@ def test_neuron_pages_are_those_of_knowledge_neurons(pages, opened):
     assert {address for address in pages if address.startswith("neurons/")} == wanted
 
 
+@pytest.mark.slow
 def test_two_models_by_one_scorer_stand_side_by_side(written, pages, opened):
     _, counts = written
     assert counts["comparisons"] == 1
@@ -128,6 +129,7 @@ def test_facts_of_several_scorers_say_where_they_agree(pages, opened):
         assert {"amig", "kn"} <= set(", ".join(row[table.head.index("found by")] for row in table.rows).split(", "))
 
 
+@pytest.mark.slow
 def test_the_sql_of_a_table_gives_its_rows(pages, opened):
     seen = set()
     for address, page in pages.items():
@@ -200,6 +202,7 @@ def test_the_overview_leads_with_what_was_found_beside_what_is_found_anyway(page
     assert first < text.index("relations")
 
 
+@pytest.mark.slow
 def test_a_selection_bounds_the_site(db, tmp_path):
     with atlas.open(db) as reader:
         counts = write(reader, tmp_path / "site", Selection(facts=2, relations=["P36"])).pages
@@ -251,6 +254,7 @@ def test_a_report_holds_any_name(db, tmp_path, odd):
         assert len(text) < limit, page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["facts", "neurons"])
 @pytest.mark.usefixtures("of_two_facts")
 def test_a_page_that_fails_is_named_and_the_others_are_written(db, tmp_path, monkeypatch, kind):
@@ -272,6 +276,7 @@ def test_a_page_that_fails_is_named_and_the_others_are_written(db, tmp_path, mon
     assert len(list((tmp_path / "site").rglob("*.html"))) == sum(written.pages.values())
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("of_two_facts")
 def test_a_kind_of_page_that_fails_leaves_the_others(db, tmp_path, monkeypatch):
     monkeypatch.setitem(sites.KINDS, "runs", Kind(lambda snapshot: [None][1], lambda snapshot: [lambda: {}["x"]]))
@@ -281,6 +286,7 @@ def test_a_kind_of_page_that_fails_leaves_the_others(db, tmp_path, monkeypatch):
     assert (written.pages["facts"], written.pages["overview"]) == (2, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("of_two_facts")
 def test_a_report_may_be_written_again_and_leaves_nothing_behind(db, site, tmp_path):
     folder = shutil.copytree(site, tmp_path / "site")
@@ -291,6 +297,7 @@ def test_a_report_may_be_written_again_and_leaves_nothing_behind(db, site, tmp_p
     assert (folder / "facts" / "mine.txt").read_text() == "kept"
 
 
+@pytest.mark.slow
 def test_a_report_leaves_the_opened_atlas_as_it_was(opened, tmp_path):
     query = "SELECT count(*) AS n FROM knowledge_neuron_at(tau := 0.9)"
     before = opened.sql(query)
@@ -299,6 +306,7 @@ def test_a_report_leaves_the_opened_atlas_as_it_was(opened, tmp_path):
     assert len(set(opened.sql("FROM likn_all")["definition"].to_pylist())) > 1
 
 
+@pytest.mark.slow
 def test_the_same_atlas_gives_the_same_bytes(db, site, tmp_path):
     with atlas.open(db) as reader:
         write(reader, tmp_path / "site")

@@ -69,6 +69,7 @@ def _edit_page(text):
     return EditPage(site, text, text, name, link, link, name, text, (figure,), (link,), (table,))
 
 
+@pytest.mark.slow
 @given(
     st.one_of(st.sampled_from(["</style><b>", "{{ 7*7 }}", "&amp;", "a\u202eb", "' onclick='"]), st.text(min_size=1))
 )

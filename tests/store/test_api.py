@@ -73,6 +73,7 @@ def test_filters(reader):
         reader.knowledge_neurons(language="xx")
 
 
+@pytest.mark.slow
 def test_thresholds_stand_in_for_those_of_the_definition(reader):
     def neurons(**thresholds):
         return {neuron for (neuron,) in found(reader.likn(fact="s0", run=reader.first, **thresholds), "neuron")}
@@ -94,6 +95,7 @@ def test_specificity(reader):
     assert "same_relation" not in reader.likn(specificity=False).table.column_names
 
 
+@pytest.mark.slow
 def test_a_result_can_be_had_again_from_its_sql(reader):
     for result in (reader.likn(fact="s0", tau=0.3), reader.likn(), reader.neurons(layer=0), reader.facts("s1")):
         assert reader.sql(result.sql, result.params).equals(result.to_arrow())
@@ -206,6 +208,7 @@ def test_public_names():
         atlas.nothing  # noqa: B018
 
 
+@pytest.mark.slow
 def test_a_run_in_use_is_asked_until_another_is_named(reader):
     (other,) = reader.sql("SELECT run FROM run WHERE method = 'kn'")["run"].to_pylist()
     assert reader.in_use.run == reader.first
@@ -226,6 +229,7 @@ def test_rows_carry_names(reader):
         assert found(result, "subject", "relation_name", "object") == named
 
 
+@pytest.mark.slow
 def test_a_choice_that_is_kept_is_that_of_every_client(reader, tmp_path):
     path = tmp_path / "kept.duckdb"
     path.write_bytes(reader.path.read_bytes())

@@ -2,6 +2,7 @@
 
 import pytest
 from hypothesis import given, settings
+from quick import first_quick
 from store.world import SAMPLE, World, batch, fill, worlds
 
 import atlas
@@ -30,7 +31,7 @@ def test_nothing_is_wrong_with_what_the_writer_wrote(holding, world):
 
 @pytest.mark.parametrize(
     ("damage", "name", "rows"),
-    [
+    first_quick(
         ("UPDATE run SET status = 'running'", "runs that are not done", 1),
         ("DELETE FROM fact", "rows of prompt without their fact", 2),
         ("DELETE FROM template", "rows of prompt without their template", 8),
@@ -55,7 +56,8 @@ def test_nothing_is_wrong_with_what_the_writer_wrote(holding, world):
             "prompts whose joint scores do not add up to what their completeness error says",
             8,
         ),
-    ],
+        several=True,
+    ),
 )
 def test_damage_is_found(writer, damage, name, rows):
     writer.sql(damage)
@@ -69,6 +71,7 @@ def test_a_result_shows_the_first_rows(writer):
     assert result.sample.to_pylist()[0]["status"] == "failed"
 
 
+@pytest.mark.slow
 @settings(settings.get_profile("store"), max_examples=5)
 @given(worlds())
 def test_the_digest_is_of_the_content_alone(holding, world):
@@ -87,6 +90,7 @@ def test_the_digest_counts_copies(writer):
     assert digest(writer) != one
 
 
+@pytest.mark.slow
 def test_batches_leave_the_scores_in_order(path):
     with atlas.open(path, "a") as writer:
         run = fill(writer, World(SAMPLE.relations, ()))

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from quick import first_quick
 from store.world import (
     LAYERS,
     MODEL,
@@ -120,7 +121,7 @@ def counts(cases, a, b):
     }  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=PAIRS, ids=str)
+@pytest.fixture(scope="module", params=first_quick(*PAIRS), ids=str)
 def compared(request, empty, tmp_path_factory):
     """The comparison of two random worlds, beside what they have in common."""
     path = shutil.copy(empty, tmp_path_factory.mktemp("pair") / "pair.duckdb")
@@ -191,6 +192,7 @@ def cut(run, world, costs, controls):
     return [to_table(run, world.prompt(probe).id, 0.5, trials) for probe in world.probes]
 
 
+@pytest.mark.slow
 def test_degenerate_sets_where_both_have_knockouts(path):
     a, b = hold(path, SAMPLE, flipped(SAMPLE))
     with atlas.open(path, "a") as writer:
@@ -209,6 +211,7 @@ def test_degenerate_sets_where_both_have_knockouts(path):
     assert [dkn[name] for name in ("neurons_a", "share_a", "neurons_b", "share_b", "depth_b")] == [2, 1, 0, 0, None]
 
 
+@pytest.mark.slow
 def test_runs_that_speak_for_the_models(path):
     a, b = hold(path, SAMPLE, SAMPLE)
     with atlas.open(path) as reader:
@@ -224,6 +227,7 @@ def test_runs_without_a_common_prompt(path):
         reader.compare("made", "deep")
 
 
+@pytest.mark.slow
 def test_what_cannot_be_compared_is_told(path):
     hold(path, SAMPLE, SAMPLE)
     with atlas.open(path, "a") as writer:

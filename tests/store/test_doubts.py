@@ -50,6 +50,7 @@ def test_what_the_model_does_not_know_is_counted(asked):
     assert asked(doubtful, facts=[3]) == []
 
 
+@pytest.mark.slow
 def test_neurons_of_the_twin_are_counted(asked):
     half = _world([OWN[0], OWN[1], *OWN[:1] * 4])
     (said,) = asked(_world(), half)

@@ -73,6 +73,7 @@ def test_a_loader_killed_at_any_step_loses_nothing(tmp_path, whole):
     assert probes(path) == len(WORLD.probes)
 
 
+@pytest.mark.slow
 def test_a_loader_killed_in_the_middle_loses_nothing(tmp_path, whole):
     path = tmp_path / "killed.duckdb"
     assert len(killed("load", path, 2)) == 2
@@ -86,6 +87,7 @@ def aged(path):
         opened.sql("UPDATE atlas_info SET value = 'other' WHERE key = 'views'")
 
 
+@pytest.mark.slow
 def test_an_upgrade_killed_half_way_keeps_all_rows(tmp_path, loaded, whole):
     path = Path(shutil.copy(loaded, tmp_path / "old.duckdb"))
     aged(path)
@@ -102,6 +104,7 @@ def ended(code, **options):
     return found.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1, *(pytest.param(size, marks=pytest.mark.slow) for size in (4096, 12_000))])
 def test_files_that_may_not_grow(tmp_path, whole, size):
     path = tmp_path / "full.duckdb"
@@ -136,6 +139,7 @@ def small_disk(tmp_path):
     subprocess.run(["umount", folder], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk(small_disk, whole):
     path = small_disk / "atlas.duckdb"
     atlas.open(path, "w").close()
@@ -186,6 +190,7 @@ def test_a_folder_that_may_not_be_written(shut_folder, whole):
     assert os.listdir(shut_folder) == ["atlas.duckdb"]
 
 
+@pytest.mark.slow
 def test_a_second_build_is_refused_and_does_no_harm(tmp_path, whole):
     path = tmp_path / "shared.duckdb"
     refused = []
@@ -203,6 +208,7 @@ except StoreError as error:
     assert sound(path) == whole
 
 
+@pytest.mark.slow
 def test_a_clock_that_goes_backwards(tmp_path, whole, monkeypatch):
     times = iter(datetime(2030 - number, 1, 1) for number in range(20))
     monkeypatch.setattr(writer, "_now", lambda: next(times))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from quick import first_quick
 from store.world import SAMPLE, fill
 
 import atlas
@@ -60,13 +61,14 @@ def empty_of(number, path):
     return path
 
 
-@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("number", first_quick(*NUMBERS))
 def test_migrations_from_every_schema_end_at_the_dictionary(tmp_path, number):
     path = empty_of(number, tmp_path / "old.duckdb")
     migrate.migrate(path)
     assert [found[:4] for found in columns(path)] == [column[:4] for column in DICTIONARY]
 
 
+@pytest.mark.slow
 def test_an_empty_atlas_of_the_first_schema_is_upgraded(tmp_path):
     path = empty_of(1, tmp_path / "old.duckdb")
     with duckdb.connect(path) as connection:
@@ -77,7 +79,7 @@ def test_an_empty_atlas_of_the_first_schema_is_upgraded(tmp_path):
         assert len(reader.definitions()) == 3
 
 
-@pytest.mark.parametrize("archived", sorted(ARCHIVE.glob("*.gz")), ids=lambda path: path.name)
+@pytest.mark.parametrize("archived", first_quick(*sorted(ARCHIVE.glob("*.gz"))), ids=lambda path: path.name)
 def test_an_archived_atlas_of_every_schema_is_upgraded_with_its_rows(tmp_path, archived):
     path = tmp_path / archived.stem
     path.write_bytes(gzip.decompress(archived.read_bytes()))
@@ -94,6 +96,7 @@ def test_every_schema_has_its_archive():
     assert [path.name for path in sorted(ARCHIVE.glob("*.gz"))] == [f"schema-{n:04}.duckdb.gz" for n in NUMBERS]
 
 
+@pytest.mark.slow
 def test_an_upgrade_keeps_all_rows(path):
     with atlas.open(path, "a") as writer:
         fill(writer, SAMPLE)

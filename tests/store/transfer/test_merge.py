@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from quick import first_quick
 from store.transfer.rows import change, digest_of, wrong_scores
 
 import atlas
@@ -24,7 +25,7 @@ def _parts(world, count, seed=1):
     return [sorted(numbers[part::count]) for part in range(count)]
 
 
-@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("count", first_quick(3, 1))
 def test_parts_make_the_whole(into, whole, full, part, world, count):
     parts = [part(f"{n}.duckdb", numbers) for n, numbers in enumerate(_parts(world, count))]
     done = _merge(into, *parts)
@@ -36,17 +37,20 @@ def test_parts_make_the_whole(into, whole, full, part, world, count):
     assert last.added["knockout"] == last.added["claim"] == last.added["neuron_token"] == 1
 
 
+@pytest.mark.slow
 def test_an_atlas_that_is_not_there_is_made(tmp_path, whole):
     _merge(tmp_path / "new.duckdb", whole)
     assert digest_of(tmp_path / "new.duckdb") == digest_of(whole)
 
 
+@pytest.mark.slow
 def test_a_second_time_adds_nothing(into, full):
     for united in _merge(into, full("a.duckdb"), full("b.duckdb"))[1:] + _merge(into, full("a.duckdb")):
         assert not any(united.added.values())
     assert digest_of(into) == digest_of(full("a.duckdb"))
 
 
+@pytest.mark.slow
 def test_parts_may_overlap(into, part, world):
     every = range(len(world.probes))
     parts = [part("a.duckdb", every[::2]), part("b.duckdb", every[::3]), part("c.duckdb", every[::-1])]
@@ -71,7 +75,7 @@ CONFLICTS = {
 }
 
 
-@pytest.mark.parametrize("statement", CONFLICTS)
+@pytest.mark.parametrize("statement", first_quick(*CONFLICTS))
 def test_what_disagrees_is_refused_whole_and_said(full, statement):
     into, other = full("all.duckdb"), full("other.duckdb")
     change(other, statement, "INSERT INTO language VALUES ('xx', 'Other', false)")
@@ -85,12 +89,16 @@ def test_what_disagrees_is_refused_whole_and_said(full, statement):
         assert not opened.sql("FROM language WHERE language = 'xx'").num_rows
 
 
-@pytest.mark.parametrize(("table", "statement"), [
-    ("attribution", "UPDATE attribution SET score = score * (1 + 4e-6)"),
-    ("probe_layer", "UPDATE probe_layer SET f = f * (1 + 4e-5)"),
-    ("knockout", "UPDATE knockout SET after = after * (1 - 4e-5)"),
-    ("probe", "UPDATE probe SET max_score = max_score * (1 + 4e-6)"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("table", "statement"),
+    first_quick(
+        ("attribution", "UPDATE attribution SET score = score * (1 + 4e-6)"),
+        ("probe_layer", "UPDATE probe_layer SET f = f * (1 + 4e-5)"),
+        ("knockout", "UPDATE knockout SET after = after * (1 - 4e-5)"),
+        ("probe", "UPDATE probe SET max_score = max_score * (1 + 4e-6)"),
+        several=True,
+    ),
+)
 def test_what_is_rounded_otherwise_stays_and_is_counted(full, table, statement):
     into, other = full("all.duckdb"), full("other.duckdb")
     before = digest_of(into)
@@ -100,13 +108,17 @@ def test_what_is_rounded_otherwise_stays_and_is_counted(full, table, statement):
     assert 3e-6 < united.rounding[table] < 5e-5
 
 
-@pytest.mark.parametrize("statement", [
-    "UPDATE attribution SET score = score * (1 + 3e-5)",
-    "UPDATE attribution SET score = score * 'nan'::FLOAT",
-    "UPDATE probe_layer SET f = f * (1 + 4e-4)",
-    "UPDATE probe SET max_score = max_score * (1 + 3e-5)",
-    "UPDATE probe SET rank = rank + 1",
-])  # fmt: skip
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "statement",
+    first_quick(
+        "UPDATE attribution SET score = score * (1 + 3e-5)",
+        "UPDATE attribution SET score = score * 'nan'::FLOAT",
+        "UPDATE probe_layer SET f = f * (1 + 4e-4)",
+        "UPDATE probe SET max_score = max_score * (1 + 3e-5)",
+        "UPDATE probe SET rank = rank + 1",
+    ),
+)
 def test_what_is_more_than_rounding_is_refused_by_name(full, statement):
     into, other = full("all.duckdb"), full("other.duckdb")
     with atlas.open(into) as opened:
@@ -128,7 +140,8 @@ def _at_the_floor(path, share):
     return f"DELETE FROM attribution WHERE {where}"
 
 
-@pytest.mark.parametrize("lacking", ["mine", "theirs"])
+@pytest.mark.slow
+@pytest.mark.parametrize("lacking", first_quick("mine", "theirs"))
 def test_a_score_that_rounding_took_below_the_floor(full, lacking):
     into, other = full("all.duckdb"), full("other.duckdb")
     for path in (into, other):
@@ -139,6 +152,7 @@ def test_a_score_that_rounding_took_below_the_floor(full, lacking):
     assert (digest_of(into), united.rounded["attribution"]) == (before, 1)
 
 
+@pytest.mark.slow
 def test_a_score_that_is_lacking_above_the_floor(full):
     into, other = full("all.duckdb"), full("other.duckdb")
     for path in (into, other):
@@ -147,6 +161,7 @@ def test_a_score_that_is_lacking_above_the_floor(full):
         _merge(into, change(other, taken))
 
 
+@pytest.mark.slow
 def test_sources_before_the_refused_one_stay(into, full):
     first, second = full("a.duckdb"), change(full("b.duckdb"), "UPDATE run SET settings = '{}'")
     with pytest.raises(StoreError):
@@ -154,6 +169,7 @@ def test_sources_before_the_refused_one_stay(into, full):
     assert digest_of(into) == digest_of(first)
 
 
+@pytest.mark.slow
 def test_names_that_differ_stay_and_are_counted(into, full):
     first = full("a.duckdb")
     second = change(full("b.duckdb"), "UPDATE model SET name = 'other'", "UPDATE relation SET name = relation || '!'")
@@ -164,9 +180,13 @@ def test_names_that_differ_stay_and_are_counted(into, full):
     assert digest_of(into) == digest_of(first)
 
 
-@pytest.mark.parametrize(("mine", "theirs", "then"), [
-    ("done", "done", "done"), ("done", "failed", "failed"), ("interrupted", "done", "interrupted"),
-])  # fmt: skip
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("mine", "theirs", "then"),
+    first_quick(
+        ("done", "done", "done"), ("done", "failed", "failed"), ("interrupted", "done", "interrupted"), several=True
+    ),
+)
 def test_a_run_is_done_where_all_of_it_is(into, full, mine, theirs, then):
     first = change(full("a.duckdb"), f"UPDATE run SET status = '{mine}', started = '2026-01-02'")
     second = change(full("b.duckdb"), f"UPDATE run SET status = '{theirs}', started = '2026-01-01'")
@@ -176,6 +196,7 @@ def test_a_run_is_done_where_all_of_it_is(into, full, mine, theirs, then):
     assert rows == [{"status": then, "started": "2026-01-01 00:00:00"}]
 
 
+@pytest.mark.slow
 def test_sources_that_cannot_be_merged(tmp_path, full):
     first, into = full("a.duckdb"), tmp_path / "new.duckdb"
     text = tmp_path / "text.txt"
@@ -189,6 +210,7 @@ def test_sources_that_cannot_be_merged(tmp_path, full):
         _merge(first, first)
 
 
+@pytest.mark.slow
 def test_a_source_that_is_being_written_is_refused(into, full):
     source = full("a.duckdb")
     code = f"import atlas, sys; w = atlas.open({str(source)!r}, 'a'); print('held', flush=True); sys.stdin.read()"

@@ -119,6 +119,7 @@ def test_a_claim_is_judged_by_attribution_at_the_subject(options, facts, tmp_pat
     assert answer.score != pytest.approx(float(at_query.scores[places].mean()), rel=1e-2)
 
 
+@pytest.mark.slow
 def test_true_and_wrong_claims_are_judged(options, facts):
     row = next(row for row in facts if row["split"] == "train")
     other = next(r["object"] for r in facts if r["language"] == row["language"] and r["object"] != row["object"])

@@ -110,6 +110,7 @@ def test_an_upgrade_keeps_all_rows(path):
     assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
+@pytest.mark.slow
 def test_an_interrupted_upgrade_leaves_the_atlas_as_it_was(path, monkeypatch):
     with atlas.open(path, "a") as writer:
         fill(writer, SAMPLE)
@@ -128,6 +129,7 @@ def test_an_interrupted_upgrade_leaves_the_atlas_as_it_was(path, monkeypatch):
     assert upgrading.upgrade(path).views
 
 
+@pytest.mark.slow
 def test_what_a_killed_upgrade_left_behind_does_no_harm(path):
     age(path)
     path.with_name(f".{path.name}.upgrade").write_bytes(b"half of a copy")

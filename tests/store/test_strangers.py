@@ -8,6 +8,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from quick import first_quick
 from store.transfer.rows import change, digest_of
 from store.world import SAMPLE, fill
 
@@ -50,7 +51,7 @@ def _kill(path):
     assert path.with_name(f"{path.name}.wal").exists()
 
 
-@pytest.mark.parametrize("mode", ["r", "a"])
+@pytest.mark.parametrize("mode", first_quick("r", "a"))
 @pytest.mark.parametrize("same", [True, False])
 def test_the_log_of_another_file_is_never_replayed(filled, empty, tmp_path, mode, same):
     path = tmp_path / "other" / "atlas.duckdb"
@@ -132,7 +133,7 @@ def lying(sample, tmp_path_factory):
     return found, mended, [finding for finding in examine(path) if finding.status == "wrong"]
 
 
-@pytest.mark.parametrize("lie", LIES)
+@pytest.mark.parametrize("lie", first_quick(*LIES))
 def test_doctor_compares_what_is_there_and_upgrade_puts_it_right(lying, lie):
     found, mended, wrong = lying
     assert found[LIES[lie]].status == "wrong"
@@ -146,6 +147,7 @@ def test_nothing_else_is_mended(lying):
     assert sorted(mended) == sorted(LIES.values())
 
 
+@pytest.mark.slow
 def test_thresholds_that_someone_gave_a_shipped_definition_are_kept_and_named(filled):
     for tau, name in ((0.3, "default-kept"), (0.4, "default-kept2")):
         change(filled, f"UPDATE definition SET tau = {tau} WHERE definition = 'default'")
@@ -199,7 +201,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("wrong", first_quick(*WRONG))
 def test_rows_that_an_atlas_cannot_hold_are_not_merged(filled, empty, tmp_path, wrong):
     change(filled, wrong)
     into = Path(shutil.copy(empty, tmp_path / "mine.duckdb"))
@@ -217,7 +219,9 @@ def test_rows_that_an_atlas_cannot_hold_are_not_imported(filled, tmp_path, wrong
         import_parquet(tmp_path / "out", tmp_path / "mine.duckdb")
 
 
-@pytest.mark.parametrize("left", ["attribution", "probe_layer", "prompt", "model", "fact_label,template,language"])
+@pytest.mark.parametrize(
+    "left", first_quick("attribution", "probe_layer", "prompt", "model", "fact_label,template,language")
+)
 def test_a_partial_export_is_not_taken_for_a_whole_one(filled, tmp_path, left):
     from atlas.store.transfer.exporting import TABLES
 

@@ -5,6 +5,7 @@ from collections import Counter
 from itertools import combinations
 
 import pytest
+from quick import first_quick
 from store.world import Probed, World, fill
 
 import atlas
@@ -47,7 +48,7 @@ def measured(request, path):
         yield writer, by_fact
 
 
-@pytest.mark.parametrize(("tau", "low"), [(0.2, 0.2), (0.2, 0.4), (0.45, 0.4), (0.2, 0.07)])
+@pytest.mark.parametrize(("tau", "low"), first_quick((0.2, 0.2), (0.2, 0.4), (0.45, 0.4), (0.2, 0.07), several=True))
 def test_sets_that_were_not_tried_are_counted(measured, tau, low):
     opened, by_fact = measured
     known = [n for n, score in zip([*NEURONS, (2, 1)], (1.0, 0.6, 0.5, 0.4, 0.3), strict=True) if score > tau]

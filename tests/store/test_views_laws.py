@@ -43,6 +43,7 @@ def test_sets_shrink_as_tau_grows(holding, world, low, high):
     assert few_likn <= many_likn
 
 
+@pytest.mark.slow
 @few
 @given(worlds())
 def test_sets_shrink_as_share_and_min_languages_grow(holding, world):
@@ -53,6 +54,7 @@ def test_sets_shrink_as_share_and_min_languages_grow(holding, world):
     assert languages[2] <= languages[1] <= languages[0]
 
 
+@pytest.mark.slow
 @few
 @given(worlds())
 def test_likn_lies_inside_each_languages_set(holding, world):
@@ -81,6 +83,7 @@ def many(empty, tmp_path_factory):
     return opened
 
 
+@pytest.mark.slow
 def test_row_order_is_nothing(many):
     def shuffled(values):
         return random.Random(0).sample(found := list(values), len(found))
@@ -91,6 +94,7 @@ def test_row_order_is_nothing(many):
             assert rows(one, query) == rows(other, query), view
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("tau", "normalization"), [(0.1, "layer"), (0.3, "none")])
 def test_a_view_is_its_macro_at_the_same_thresholds(many, tau, normalization):
     with many() as writer:
@@ -105,6 +109,7 @@ def test_a_view_is_its_macro_at_the_same_thresholds(many, tau, normalization):
             assert by_view, view
 
 
+@pytest.mark.slow
 def test_macros_without_arguments_are_the_default_definition(many):
     with many() as writer:
         for view in VIEWS:
@@ -116,6 +121,7 @@ def test_macros_without_arguments_are_the_default_definition(many):
             assert by_view, view
 
 
+@pytest.mark.slow
 @few
 @given(worlds())
 def test_tau_of_a_language_stands_in_for_tau(holding, world):
@@ -127,6 +133,7 @@ def test_tau_of_a_language_stands_in_for_tau(holding, world):
     assert mixed == {n for n in low if n[0] != "en"} | {n for n in high if n[0] == "en"}
 
 
+@pytest.mark.slow
 @few
 @given(worlds())
 def test_control_sets_are_no_larger_than_the_facts_own(holding, world):

@@ -49,6 +49,7 @@ def test_what_is_loaded_is_what_was_given(writer):
     assert writer.done_prompts(run) == {SAMPLE.prompt(probe).id for probe in SAMPLE.probes}
 
 
+@pytest.mark.slow
 @settings(settings.get_profile("store"), max_examples=10)
 @given(worlds())
 def test_batches_that_overlap_load_each_prompt_once(holding, world):

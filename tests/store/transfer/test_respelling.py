@@ -80,6 +80,7 @@ def test_what_is_merged_is_what_was_built_in_one_spelling(made, world):
     assert wrong_scores(into) == []
 
 
+@pytest.mark.slow
 def test_languages_that_are_two_stay_two(made, world):
     every = range(len(world.probes))
     into = made("into.duckdb", "zh-Hant", every, rest=False)
@@ -89,6 +90,7 @@ def test_languages_that_are_two_stay_two(made, world):
         assert {"zh", "zh-Hant"} <= set(opened.sql("SELECT language FROM language")["language"].to_pylist())
 
 
+@pytest.mark.slow
 def test_an_atlas_that_has_both_spellings_keeps_both(made, world):
     every = range(len(world.probes))
     both = made("both.duckdb", "zh", every, rest=False)

@@ -20,7 +20,7 @@ COMMANDS: dict[str, Sequence[str]] = {
     'atlas sql "select 1"': ("sql", "select 1", "--db", "{db}"),
     "atlas facts": ("facts", "--db", "{db}"),
     "atlas neurons": ("neurons", "--db", "{db}"),
-    "atlas neurons --fact Paris": ("neurons", "--fact", "{fact}", "--db", "{db}"),
+    "atlas neurons --fact Paris": ("neurons", "--fact", "Paris", "--db", "{db}"),
     "atlas neurons L3.486": ("neurons", "L3.486", "--db", "{db}"),
 }
 RUN = "from atlas.cli.main import run; run()"
@@ -43,10 +43,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("db", type=Path, help="an atlas of `atlas build`")
     parser.add_argument("--runs", type=int, default=5, help="runs of each command, of which the least counts")
-    parser.add_argument("--fact", default="Paris", help="a subject or object of it, in place of Paris")
     options = parser.parse_args()
     rows = [
-        (name, least(RUN, [word.format(db=options.db, fact=options.fact) for word in words], options.runs))
+        (name, least(RUN, [word.format(db=options.db) for word in words], options.runs))
         for name, words in COMMANDS.items()
     ]
     with tempfile.TemporaryDirectory() as folder:

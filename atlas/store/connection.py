@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 
 from atlas import schema
-from atlas.errors import LimitError, LockedError, StoreError, VersionError
+from atlas.errors import LimitError, LockedError, StoreError, VersionError, lacks_memory
 
 FORMAT = "neuron-atlas"
 STORAGE_VERSION = "v1.4.0"
@@ -195,7 +195,7 @@ def translate(error: duckdb.Error, path: Path) -> StoreError:
         )
     if "database file with version number" in text:
         return VersionError(f"{path} was written by a newer DuckDB; upgrade it: pip install --upgrade duckdb.")
-    if is_shortage(error):
+    if lacks_memory(error):
         return LimitError(f"There is not enough memory to open {path} ({first_line(text)}); free some, then try again.")
     if isinstance(error, duckdb.IOException) and not is_damage(error):
         return StoreError(f"{path} cannot be opened: {first_line(text)}; check the disk and the file's permissions.")
@@ -216,11 +216,6 @@ def named(name: str) -> str:
 def is_damage(error: Exception) -> bool:
     """Return whether DuckDB complains of bytes in the file that are not those that it wrote."""
     return "Corrupt database file" in str(error)
-
-
-def is_shortage(error: Exception) -> bool:
-    """Return whether DuckDB complains that it got no memory, from its limit or from the system."""
-    return isinstance(error, duckdb.OutOfMemoryException) or "Out of Memory Error" in str(error)
 
 
 def first_line(text: str) -> str:

@@ -10,9 +10,9 @@ from pathlib import Path
 import duckdb
 
 from atlas import schema
-from atlas.errors import LimitError, StoreError
+from atlas.errors import LimitError, StoreError, lacks_memory
 from atlas.store import docs, template, views
-from atlas.store.connection import FORMAT, SHUT, STORAGE_VERSION, check_path, first_line, is_shortage, quoted
+from atlas.store.connection import FORMAT, SHUT, STORAGE_VERSION, check_path, first_line, quoted
 
 _MIGRATIONS = str(resources.files("atlas.migrations"))
 
@@ -32,7 +32,7 @@ def create(path: Path, storage: str = STORAGE_VERSION) -> None:
     except FileExistsError:
         raise StoreError(f"{path} was made by another process meanwhile; open it to add to it.") from None
     except (OSError, duckdb.Error) as error:
-        if is_shortage(error):
+        if lacks_memory(error):
             raise LimitError(f"There is not enough memory to make {path}; free some, then try again.") from error
         raise StoreError(
             f"{path} cannot be made: {first_line(str(error))}; check that its folder is there, writable, and has room."

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import duckdb
 
-from atlas.errors import LimitError, StoreError
+from atlas.errors import LimitError, StoreError, lacks_memory
 from atlas.store import statements
 from atlas.store.clock import Clock, within
-from atlas.store.connection import first_line, is_damage, is_shortage, translate, whole_message
+from atlas.store.connection import first_line, is_damage, translate, whole_message
 from atlas.store.result import Params, Result, names_apart
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ class Reader:
         """Return DuckDB's complaint about a query as one sentence."""
         if isinstance(error, duckdb.InterruptException) or "INTERRUPT Error" in str(error):
             return StoreError(f"The query of {self.path} was stopped.")
-        if is_shortage(error):
+        if lacks_memory(error):
             return LimitError(
                 f"The query of {self.path} needs more memory than its limit ({first_line(str(error))}); "
                 "ask for less, or raise the memory limit."

@@ -40,7 +40,7 @@ LINES = {
     "schema": 460,
     "scorers": 59,
     "statistics": 130,
-    "store": 4814,
+    "store": 4809,
     "study": 667,
     "templates": 1,
 }

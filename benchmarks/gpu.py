@@ -1,4 +1,4 @@
-"""The whole table of a GPU in under ten minutes: seconds a prompt and peak memory, by scorer, model and number type.
+"""The table of a GPU, no row begun after eight minutes: seconds a prompt and peak memory, by scorer, model and type.
 
     python -m benchmarks.gpu                          # where there is a GPU
     python -m benchmarks.gpu --device cpu --quick     # the same on small models, to try it

@@ -49,7 +49,8 @@ def _page(sections: Sequence[Measured], missing: Sequence[str]) -> str:
     parts = [HEAD, f"Machine: {'; '.join(machines)}.\n"]
     if not any("NVIDIA" in machine for machine in machines):
         parts.append(
-            "Nothing here was measured on a GPU. `python -m benchmarks.gpu` prints one's table in under ten minutes:\n"
+            "Nothing here was measured on a GPU. `python -m benchmarks.gpu` prints one's table,\n"
+            "no row begun after eight minutes:\n"
             "`kn`, `amig-mean`, `amig` and knock-outs in float32 and bfloat16, with peak memory.\n"
         )
     if missing:

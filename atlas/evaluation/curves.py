@@ -1,7 +1,7 @@
-"""What cutting the first k neurons of each scorer costs, as curves: scorers judged where no truth is known."""
+"""What cutting and injecting the first k neurons of each scorer does, as curves, where no truth is known."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import process_time
 from typing import TYPE_CHECKING
 
@@ -13,9 +13,9 @@ import atlas
 from atlas import scorers
 from atlas.errors import UsageError
 from atlas.evaluation import interventions
-from atlas.evaluation.interventions import Ranking
+from atlas.evaluation.interventions import Intervention, Ranking
 from atlas.evaluation.job import EvaluateOptions, Job
-from atlas.facts import Prompt
+from atlas.facts import Fact, Prompt
 from atlas.running.progress import Progress
 from atlas.statistics import REPLICATES, draws
 from atlas.store.connection import check_file
@@ -23,26 +23,32 @@ from atlas.store.naming import understood
 from atlas.store.runs import stored_run
 
 if TYPE_CHECKING:
-    from atlas.engine.answers import Case
+    from atlas.engine.answers import Case, Measured
     from atlas.engine.replacing import Replacing
+    from atlas.evaluation.injecting import Injection
 
 COUNTS = (1, 2, 5, 10, 20)
 """Neurons that are cut, best first."""
 REPLACES = ("zero", "swap")
+INJECT = "inject"
+"""What the columns `replace` say where neurons are not cut but their values put into another fact's prompts."""
 TIMED = 12
 """Prompts that the cost of scoring is timed on."""
+LEAST_ODDS = 1e-16
+"""What 1 - p is taken for where it is less, as the views do."""
 Costs = NDArray[np.float64]
-"""What cutting costs, `[fact, scorer, count]`."""
+"""What cutting costs, or by how much injecting raises the log-odds, `[fact, scorer, count]`."""
 
 
 @dataclass(frozen=True)
 class Curves:
     """Curves of every scorer and replacement, the areas under them, and how many facts have neurons in every language.
 
-    `unequal` says in how many facts and languages some scorer has fewer neurons than the largest count: there all are
-    cut at the fewest. `areas` has the area at equal numbers of neurons, `milliseconds`, processor time that scoring a
-    prompt takes, and `in_least_time`, the area at equal cost: as many facts as can be scored in the time of the
-    cheapest scorer that is no control, and nothing for the others.
+    Those of `inject` are rises in log-odds, the others shares of the probability lost. `unequal` says in how many facts
+    and languages some scorer has fewer neurons than the largest count: there all are cut at the fewest. `areas` has the
+    area at equal numbers of neurons, `milliseconds`, processor time that scoring a prompt takes, and `in_least_time`,
+    the area at equal cost: as many facts as can be scored in the time of the cheapest scorer that is no control, and
+    nothing for the others.
     """
 
     points: pa.Table
@@ -56,7 +62,9 @@ def curves(options: EvaluateOptions, progress: Progress | None = None) -> Curves
 
     The cost is that of METHOD 3, `1 - mean(after) / mean(before)` over the prompts of a language, then the mean over
     languages; intervals are over facts. Neurons become zero, and their value for another fact of the relation (METHOD
-    4). Scores that a run lacks are computed first. Raises UsageError where no fact can be evaluated.
+    4). Their own values are put into the prompts of another fact of the relation, the receiver (METHOD 4, *inject*):
+    what counts is the rise in log-odds of the fact's object there, and beside it of the receiver's. Scores that a run
+    lacks are computed first. Raises UsageError where no fact can be evaluated.
     """
     check_file(options.db)
     with atlas.open(options.db, "a") as writer:
@@ -85,18 +93,20 @@ def _measured(job: Job, rankings: Mapping[str, Ranking], facts: Sequence[int], s
     points: list[dict[str, object]] = []
     areas: list[dict[str, object]] = []
     taken = _milliseconds(job, rankings)
-    for replace in REPLACES:
-        own, others = _costs(job, replace, rankings, facts, seed)
-        points += _points(replace, list(rankings), own, others, seed)
-        areas += _areas(replace, taken, own, seed)
+    for action in (*REPLACES, INJECT):
+        found = _rises(job, rankings, facts, seed) if action == INJECT else _costs(job, action, rankings, facts, seed)
+        if len(found):
+            own, others = found.swapaxes(0, 1)
+            points += _points(action, list(rankings), own, others, seed)
+            areas += _areas(action, taken, own, seed)
     unequal = _unequal(rankings, facts, job.languages)
     return Curves(pa.Table.from_pylist(points), pa.Table.from_pylist(areas), len(facts), unequal)
 
 
-def _costs(
-    job: Job, replace: str, rankings: Mapping[str, Ranking], facts: Sequence[int], seed: int
-) -> tuple[Costs, Costs]:
-    """Return what cutting costs the facts' own and others' answers; facts without either are left out."""
+def _costs(job: Job, replace: str, rankings: Mapping[str, Ranking], facts: Sequence[int], seed: int) -> Costs:
+    """Return what cutting costs the facts' own and others' answers, `[fact, side, scorer, count]`; facts without either
+    are left out. Raises UsageError where that leaves none.
+    """
     from atlas.engine.answers import usable
     from atlas.engine.replacing import replacing
 
@@ -113,8 +123,61 @@ def _costs(
             job.progress.advance(1)
     if not costs:
         raise UsageError("No fact has another of its relation and an unrelated one to compare; take more facts.")
-    own, others = np.array(costs).swapaxes(0, 1)
-    return own, others
+    return np.array(costs)
+
+
+def _rises(job: Job, rankings: Mapping[str, Ranking], facts: Sequence[int], seed: int) -> Costs:
+    """Return by how much values put in raise the fact's and the receiver's object, `[fact, side, scorer, count]`.
+
+    The receiver is another fact of the relation with another object, of all that the atlas holds; facts without one
+    are left out.
+    """
+    job.progress.step("putting values into other facts' prompts")
+    rises = []
+    with job.progress.counting(len(facts), "facts"):
+        for fact in facts:
+            receiver = interventions.partner_of(job.prompts.facts[fact], job.held.facts, seed)
+            if receiver is not None:
+                rises += _rise(job, rankings, fact, receiver)
+            job.progress.advance(1)
+    return np.array(rises)
+
+
+def _rise(job: Job, rankings: Mapping[str, Ranking], fact: int, receiver: Fact) -> list[Costs]:
+    """Return the rises of a fact as a list of one `[side, scorer, count]`, of none if no prompts share a template."""
+    from atlas.engine.answers import usable
+    from atlas.evaluation.injecting import injections
+
+    at, found = job.options.at, []
+    own = {fact: job.own[fact], receiver.id: usable(job.model, job.prompts.of(receiver, job.languages), at)}
+    for code in job.languages:
+        put = list(injections(job.model, _first(rankings, fact, code), {fact: receiver}, own, at))
+        if put:
+            sides = (put, [replace(one, prompt=one.receiver) for one in put])
+            rises = [_raised(job, side).reshape(len(rankings), len(COUNTS), -1).mean(2) for side in sides]
+            found.append(np.array(rises))
+    return [np.mean(found, axis=0)] if found else []
+
+
+def _first(rankings: Mapping[str, Ranking], fact: int, code: str) -> Iterator[Intervention]:
+    """Yield the first neurons of each scorer, count by count, as many of each scorer."""
+    lists = {method: table[fact, code] for method, table in rankings.items()}
+    fewest = min(map(len, lists.values()))
+    for method, neurons in lists.items():
+        for count in COUNTS:
+            yield Intervention(0, fact, (code,), method, tuple(sorted(neurons[: min(count, fewest)])), (code,))
+
+
+def _raised(job: Job, wanted: Sequence["Injection"]) -> Costs:
+    """Return by how much the log-odds of what each injection asks for rise, `[injection]`."""
+    from atlas.evaluation.injecting import put_in
+
+    found = put_in(job.model, wanted, job.budget, job.options.at)
+    return np.array([_log_odds(after) - _log_odds(before) for before, after in found])
+
+
+def _log_odds(said: "Measured") -> float:
+    return said.log_probability - float(np.log(max(-np.expm1(said.log_probability), LEAST_ODDS)))
 
 
 def _cost(
@@ -143,13 +206,9 @@ def _cases(
 
     values = source.values(prompts) if source else [None] * len(prompts)
     for prompt, own in zip(prompts, values, strict=True):
-        lists = [table[fact, prompt.language] for table in rankings.values()]
-        fewest = min(map(len, lists))
-        for neurons in lists:
-            for count in COUNTS:
-                cut = tuple(sorted(neurons[: min(count, fewest)]))
-                layers, index = zip(*cut, strict=True)
-                yield Case(prompt, cut, 0.0, None if own is None else own[:, list(layers), list(index)])
+        for one in _first(rankings, fact, prompt.language):
+            layers, index = zip(*one.neurons, strict=True)
+            yield Case(prompt, one.neurons, 0.0, None if own is None else own[:, list(layers), list(index)])
 
 
 def _unequal(rankings: Mapping[str, Ranking], facts: Iterable[int], languages: Iterable[str]) -> int:
@@ -168,7 +227,7 @@ def _points(replace: str, methods: Sequence[str], own: Costs, others: Costs, see
 
 
 def _areas(replace: str, taken: Mapping[str, float], own: Costs, seed: int) -> Iterator[dict[str, object]]:
-    """Yield the area under each curve, the mean cost over the counts, by how much it exceeds the best other one, and
+    """Yield the area under each curve, its mean over the counts, by how much it exceeds the best other one, and
     what of it is had in the time of the cheapest; `taken` are milliseconds by scorer.
     """
     drawn, methods = _drawn(own, seed).mean(2), list(taken)

@@ -48,7 +48,7 @@ class Chosen:
 
     def receive(self, fact: Fact, facts: Sequence[Fact], third: Fact, seed: int) -> None:
         """Draw the receiver of a fact among `facts`; not `third`, whose neurons are the control."""
-        receiver = _partner(fact, [o for o in facts if o.id != third.id], seed)
+        receiver = partner_of(fact, [o for o in facts if o.id != third.id], seed)
         if receiver is None:
             self.left_out.setdefault(NO_RECEIVER, []).append(fact)
         else:
@@ -87,7 +87,7 @@ def localisation(
     """
     chosen = Chosen()
     for fact in facts:
-        partner = _partner(fact, facts, seed)
+        partner = partner_of(fact, facts, seed)
         if partner is None:
             chosen.left_out.setdefault(NO_PARTNER, []).append(fact)
             continue
@@ -118,7 +118,7 @@ def cross_lingual(
     """
     chosen = Chosen()
     for fact in facts:
-        partner = _partner(fact, [o for o in facts if likn.get(o.id)], seed)
+        partner = partner_of(fact, [o for o in facts if likn.get(o.id)], seed)
         if partner is None or not likn.get(fact.id):
             reason = NO_PARTNER if likn.get(fact.id) else NO_LIKN
             chosen.left_out.setdefault(reason, []).append(fact)
@@ -179,7 +179,7 @@ def _intervention(
     return Intervention(run, fact.id, languages, source, tuple(sorted(set(neurons))), measured)
 
 
-def _partner(fact: Fact, facts: Sequence[Fact], seed: int) -> Fact | None:
+def partner_of(fact: Fact, facts: Sequence[Fact], seed: int) -> Fact | None:
     """Return another fact of the relation with another object; None if there is none."""
     others = [o for o in facts if o.relation == fact.relation and o.object != fact.object]
     return one_of(others, "twin", seed, fact.id) if others else None

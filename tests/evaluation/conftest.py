@@ -35,20 +35,29 @@ def facts():
 
 
 @pytest.fixture(scope="module")
-def saved(tmp_path_factory, facts):
+def saved(tmp_path_factory, facts, stored):
     """A folder with a tiny model, and an atlas of a run on it."""
+    tiny = make_model("bert", "float32")
+    return stored(tmp_path_factory.mktemp("evaluation"), tiny.model, tiny.tokenizer, facts)
+
+
+@pytest.fixture(scope="session")
+def stored():
+    """Put a model and an atlas of a run on it into a folder, and return the folder."""
+    return _stored
+
+
+def _stored(folder, model, tokenizer, facts):
     from atlas.attribution import Settings, attribute
     from atlas.attribution.identity import identity
     from atlas.attribution.rows import to_tables
     from atlas.models import load_model
 
-    tmp_path = tmp_path_factory.mktemp("evaluation")
-    tiny = make_model("bert", "float32")
-    tiny.model.save_pretrained(tmp_path / "model")
-    tiny.tokenizer.save_pretrained(tmp_path / "model")
-    model = load_model(str(tmp_path / "model"))
+    model.save_pretrained(folder / "model")
+    tokenizer.save_pretrained(folder / "model")
+    model = load_model(str(folder / "model"))
     settings = Settings(method="kn", floor=0.01)
-    with atlas.open(tmp_path / "a.duckdb", "w") as writer:
+    with atlas.open(folder / "a.duckdb", "w") as writer:
         writer.add_facts(facts)
         writer.add_prompts(facts.prompts())
         run = writer.start_run(
@@ -57,4 +66,4 @@ def saved(tmp_path_factory, facts):
         )  # fmt: skip
         writer.load_batch(to_tables(run, attribute(model, list(facts.prompts()), settings), settings.floor))
         writer.finish_run(run)
-    return tmp_path
+    return folder

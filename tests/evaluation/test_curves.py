@@ -1,4 +1,4 @@
-"""The curves of `atlas evaluate --curve`, against costs worked out by hooks and the ranking read by hand."""
+"""The curves of `atlas evaluate --curve`: costs worked out by hooks, the ranking read by hand, and planted neurons."""
 
 import numpy as np
 import pytest
@@ -12,6 +12,7 @@ from atlas.evaluation.job import EvaluateOptions
 from atlas.models import load_model
 from atlas.models.readout import features_of_ids, token_probability
 from atlas.models.scaling import suppress
+from atlas.planted import Circuit, PlantConfig, plant
 from atlas.store.stored import Prompts, stored_facts
 
 METHODS = ("kn", "gradient", "random")
@@ -74,11 +75,12 @@ def test_points_are_the_mean_costs(saved, done):
 @pytest.mark.slow
 def test_every_point_lies_in_its_interval_and_on_the_same_facts(done):
     rows = done.points.to_pylist()
-    assert {(row["replace"], row["method"]) for row in rows} == {(r, m) for r in ("zero", "swap") for m in METHODS}
+    actions = ("zero", "swap", "inject")
+    assert {(row["replace"], row["method"]) for row in rows} == {(r, m) for r in actions for m in METHODS}
     for row in rows:
         for side in ("own", "others"):
             assert row[f"{side}_low"] - 1e-9 <= row[side] <= row[f"{side}_high"] + 1e-9
-            assert row[side] <= 1
+            assert row["replace"] == "inject" or row[side] <= 1
     assert len({row["facts"] for row in rows if row["replace"] == "zero"}) == 1
 
 
@@ -113,6 +115,20 @@ def test_the_time_of_a_prompt_is_the_processors(saved, monkeypatch):
     found = curves(EvaluateOptions(db=saved / "a.duckdb", methods=("kn", "random"), languages=("en",), limit=2))
     (taken,) = set(found.areas["milliseconds"].to_pylist())
     assert 1000 / 12 <= taken <= 1000
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2"])
+def test_injecting_the_planted_neuron_raises_the_object_and_random_ones_do_not(family, tmp_path, stored):
+    """One neuron for each language carries each fact: the first of `kn` is enough, and more add nothing."""
+    planted = plant(PlantConfig(family=family), [Circuit("knowledge", fact) for fact in range(4)], seed=0)
+    folder = stored(tmp_path, planted.model, planted.tokenizer, planted.facts)
+    found = curves(EvaluateOptions(db=folder / "a.duckdb", methods=("kn", "random"), languages=("en",)))
+    rises = {(r["method"], r["neurons"]): r for r in found.points.to_pylist() if r["replace"] == "inject"}
+    assert rises["kn", 1]["facts"] == 4
+    assert rises["kn", 1]["own_low"] > 1
+    assert rises["kn", 1]["others"] < 0
+    assert rises["kn", 20]["own"] == pytest.approx(rises["kn", 1]["own"], rel=0.2)
+    assert abs(rises["random", 20]["own"]) < 0.1
 
 
 @pytest.mark.slow

@@ -41,7 +41,7 @@ def evaluate(
     ] = 40,
     neurons: Annotated[int, typer.Option(min=1, help="Neurons of each scorer in the localisation table.")] = 10,
     curve: Annotated[
-        bool, typer.Option("--curve", help="Cut the first 1, 2, 5, 10 and 20 neurons instead, as curves with areas.")
+        bool, typer.Option("--curve", help="Cut and inject the first 1, 2, 5, 10 and 20 neurons, as curves.")
     ] = False,
     likn_method: Annotated[
         str, typer.Option(help="Scorer whose LIKN the cross-lingual table takes.")
@@ -68,8 +68,8 @@ def evaluate(
     The first table compares the scorers at equal numbers of neurons, the second measures neurons of one language in
     another, of two together, and LIKN, all on the same facts. To inject is to put the neurons' values into the same
     template filled with another fact, and to ask for this fact's object. Scores that the atlas lacks are computed
-    first. With `--curve`: what cutting the first neurons of each scorer costs its own and unrelated facts, by how many
-    are cut.
+    first. With `--curve`: what cutting the first neurons of each scorer costs its own and unrelated facts, and what
+    injecting them raises, by how many they are.
     """
     if planted:
         diagnostics.note("`atlas evaluate --planted` is `atlas exam` now")

@@ -1,5 +1,6 @@
 """A picture of the curves: what cutting and injecting the first neurons of each scorer does, with intervals."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -19,24 +20,31 @@ def figure(points: "pa.Table") -> str:
     import altair as alt
     import vl_convert
 
-    values = list(_values(points))
-    base = alt.Chart(alt.Data(values=values)).encode(  # type: ignore[no-untyped-call]
-        x=alt.X("neurons:Q", title="neurons", scale=alt.Scale(type="log"), axis=alt.Axis(values=[1, 2, 5, 10, 20])),
-        color=alt.Color("method:N", title="scorer", sort=list(dict.fromkeys(points["method"].to_pylist()))),
+    rows = points.to_pylist()
+    done = {name: [row for row in rows if row["replace"] == name] for name in ROWS}
+    panels = [_panels(own, name) for name, own in done.items() if own]
+    picture = alt.vconcat(*panels).configure(background="white").configure_legend(symbolOpacity=1)
+    return str(vl_convert.vegalite_to_svg(picture.to_dict()))
+
+
+def _panels(rows: Sequence[Mapping[str, Any]], name: str) -> Any:
+    """Return the row of a replacement, both sides on one scale."""
+    import altair as alt
+
+    counts, scorers = ([*dict.fromkeys(row[key] for row in rows)] for key in ("neurons", "method"))
+    scale = alt.Scale(type="log", nice=False)
+    base = alt.Chart(alt.Data(values=list(_values(rows)))).encode(  # type: ignore[no-untyped-call]
+        x=alt.X("neurons:Q", title="neurons", scale=scale, axis=alt.Axis(values=counts)),
+        color=alt.Color("method:N", title="scorer", sort=scorers),
     )
-    cost = alt.Y("cost:Q", title=None)
     band = base.mark_area(opacity=0.12).encode(y=alt.Y("low:Q"), y2="high:Q")
-    panel = (band + base.mark_line(point=True).encode(y=cost)).properties(width=260, height=200)
-    picture = panel.facet(
-        row=alt.Row("replace:N", title=None, sort=list(ROWS.values())), column=alt.Column("side:N", title=None)
-    )
-    shown = picture.resolve_scale(y="independent").configure(background="white")
-    return str(vl_convert.vegalite_to_svg(shown.to_dict()))
+    line = base.mark_line(point=True).encode(y=alt.Y("value:Q", title=ROWS[name]))
+    sides = alt.Column("side:N", title=None, sort=list(SIDES.values()))
+    return (band + line).properties(width=260, height=200).facet(column=sides)
 
 
-def _values(points: "pa.Table") -> Any:
-    for row in points.to_pylist():
+def _values(rows: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    for row in rows:
         for side, title in SIDES.items():
-            place = {"replace": ROWS[row["replace"]], "side": title}
-            numbers = {"cost": row[side], "low": row[f"{side}_low"], "high": row[f"{side}_high"]}
-            yield {"method": row["method"], "neurons": row["neurons"], **place, **numbers}
+            numbers = {"value": row[side], "low": row[f"{side}_low"], "high": row[f"{side}_high"]}
+            yield {"method": row["method"], "neurons": row["neurons"], "side": title, **numbers}

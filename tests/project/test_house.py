@@ -24,7 +24,7 @@ LINES = {
     "editing": 2111,
     "engine": 1483,
     "errors": 61,
-    "evaluation": 917,
+    "evaluation": 993,
     "exam": 792,
     "facts": 2310,
     "ids": 34,

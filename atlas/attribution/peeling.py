@@ -70,15 +70,14 @@ def rounds(model: LanguageModel, batch: StepBatch, settings: Settings, budget: i
     steps = torch.arange(len(batch.steps), device=model.device)
     keep = torch.ones(len(steps), model.info.layers, model.info.neurons, device=model.device)
     whole: Tensor | None = None
-    for _ in range(ROUNDS):
+    for left in reversed(range(ROUNDS)):
         with changed(model, _zeroed(keep[steps])):
             one = _round(model, batch.select(steps), steps, settings, budget)
             if whole is None:
                 one, whole = _word_by_word(model, batch, one, settings, budget), one.found.f[:, 0]
         yield one
         keep[steps] = keep[steps].masked_fill(one.carrying, 0)
-        steps = _going_on(model, batch, steps[one.carrying.flatten(1).any(1)], keep, whole)
-        if not len(steps):
+        if not left or not len(steps := _going_on(model, batch, steps[one.carrying.flatten(1).any(1)], keep, whole)):
             break
 
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _OPEN: weakref.WeakSet[Reader] = weakref.WeakSet()
 _BATCH = 100_000
 _NOT_WRITTEN = ("Could not write", "Could not flush", "Could not sync", "No space left", "File too large")
+_SIGNALLED = "Query interrupted"
+"""What DuckDB says in place of the KeyboardInterrupt of a signal that it saw while a query ran."""
 _FILES_ARE_SHUT = "disabled by configuration"
 
 
@@ -115,6 +117,10 @@ class Reader:
             return table.rename_columns(names_apart(table.column_names))
         except duckdb.Error as error:
             raise self._failed(error) from error
+        except RuntimeError as error:
+            if str(error) == _SIGNALLED:
+                raise KeyboardInterrupt from error
+            raise
 
     def stream(
         self, query: str, params: Params = (), *, rows: int = 100_000, first: str | None = None

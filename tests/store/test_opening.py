@@ -205,6 +205,16 @@ def test_a_query_can_be_stopped(path):
         thread.join()
 
 
+def test_ctrl_c_within_a_query_is_an_interrupt(path, monkeypatch):
+    def signalled(*_):
+        raise RuntimeError("Query interrupted")  # as DuckDB says it
+
+    with atlas.open(path) as reader:
+        monkeypatch.setattr("atlas.store.reader._relation", signalled)
+        with pytest.raises(KeyboardInterrupt):
+            reader.sql("SELECT 1")
+
+
 def test_a_read_only_folder_is_readable(path):
     path.parent.chmod(0o555)
     path.chmod(0o444)

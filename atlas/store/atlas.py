@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any, Literal, Self
 
+from atlas.errors import UsageError
 from atlas.store import comparison, naming, queries
 from atlas.store.comparison import Comparison
 from atlas.store.queries import Filter
@@ -119,7 +120,11 @@ class Atlas(Reader):
         definition: str | None = None,
         limit: int | None = None,
     ) -> Result:
-        """Return the view `neuron_summary`: in how many facts and languages each neuron is a knowledge neuron."""
+        """Return the view `neuron_summary`: in how many facts and languages each neuron is a knowledge neuron.
+
+        Raises UsageError for a layer or neuron that no model of the atlas has.
+        """
+        self._check_place(layer, neuron)
         wanted = Filter()
         for column, value in (("layer", layer), ("neuron", neuron), ("run", self._meant(run))):
             wanted.equal(column, value)
@@ -185,7 +190,9 @@ class Atlas(Reader):
         """Return which neuron carries which fact: the languages in which it is a knowledge neuron, and what it writes.
 
         `likn` says whether the fact has it as a language-independent one; `of_languages` are those with usable prompts.
+        Raises UsageError for a layer or neuron that no model of the atlas has.
         """
+        self._check_place(layer, neuron)
         wanted = self._facts(fact, relation, run=self._meant(run))
         wanted.equal("layer", layer)
         wanted.equal("neuron", neuron)
@@ -213,6 +220,14 @@ class Atlas(Reader):
         prompt is usable in both.
         """
         return comparison.compare(self, a, b, method=method, definition=self._by(definition))
+
+    def _check_place(self, layer: int | None, neuron: int | None) -> None:
+        if layer is None and neuron is None:
+            return
+        (most,) = self.sql("SELECT max(layers) AS layers, max(neurons) AS neurons FROM model").to_pylist()
+        for what, given, count in (("layer", layer, most["layers"]), ("neuron", neuron, most["neurons"])):
+            if given is not None and count is not None and not 0 <= given < count:
+                raise UsageError(f"No model of {self.path} has {what} {given}: they go from 0 to {count - 1}.")
 
     def _facts(self, fact: int | str | None, relation: Names, **equal: object) -> Filter:
         """Return the filter for `fact`, `relation` and columns with one value; raises UsageError for unknown ones."""

@@ -50,6 +50,8 @@ ANYWHERE = ("evaluate", "knockout", "check --evaluate")
         ("neurons --definition strcit", "did you mean strict?"),
         ("neurons Frnace", "did you mean France?"),
         ("neurons --neuron L3", "'L3' is no neuron: write L3.486"),
+        ("neurons L99.1", "has layer 99: they go from 0 to"),
+        ("neurons --neuron 9999", "has neuron 9999: they go from 0 to"),
         ("facts --relations captial", "did you mean capital?"),
         ("compare tiny-brt other", "did you mean"),
         *((f"{command} --relations P99", "There is no relation 'P99'") for command in ANYWHERE),

@@ -390,8 +390,8 @@ _ALL = (
         Column("relation_share", "DOUBLE", "share of the largest count of facts that a relation DKN must exceed",
                source="METHOD 3"),
         Column("least", "DOUBLE", "share of the answer's mean probability that a knowledge neuron's score must exceed; "
-               "NULL for the scorer's own: 0.00006 for amig, 0.05 for peel, 0 for the others", source="METHOD 3b",
-               nullable=True),
+               "NULL for the scorer's own: 0.00006 for amig, and a twentieth of the prompt's largest score in absolute "
+               "value where that is below zero, 0.05 for peel, 0 for the others", source="METHOD 3b", nullable=True),
         Column("known", "BOOLEAN", "true to count a fact only in languages where the model knows it: the answer's "
                "first token is its own choice in more than half of the usable prompts", source="METHOD 3b"),
         Column("replace", "VARCHAR", "which knock-outs its DKNs are of: those where a cut neuron becomes zero, mean or "

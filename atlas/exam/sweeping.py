@@ -136,13 +136,12 @@ def _numbers(models: Sequence[Mapping[str, Mark]], weights: np.ndarray) -> dict[
 _PASSING = """
 WITH score AS (
     SELECT
-        prompt.fact, prompt.language, a.layer, a.neuron, a.score / probe.max_score AS of_largest,
-        a.score / probe.mean_probability AS of_answer, own_least(run.method) AS own
+        asked.fact, asked.language, a.layer, a.neuron, a.score / probe.max_score AS of_largest,
+        a.score / probe.mean_probability AS of_answer, a.score > asked.lowest_score AS above_noise
     FROM attribution AS a
-    JOIN probe ON probe.run = a.run AND probe.prompt = a.prompt
-    JOIN prompt ON prompt.prompt = a.prompt
-    JOIN run ON run.run = a.run
-    WHERE a.run = $run AND a.score > 0 AND usable(probe.status)
+    JOIN probe ON probe.place = a.place
+    JOIN usable_probe_of(thresholds()) AS asked ON asked.place = a.place
+    WHERE a.run = $run AND a.score > 0
 ),
 probed AS (
     SELECT prompt.fact, prompt.language, count(*) AS usable
@@ -152,7 +151,7 @@ probed AS (
 )
 SELECT
     score.fact, score.language, score.layer, score.neuron, any_value(probed.usable) AS usable,
-    list(CASE WHEN of_answer > own THEN of_largest ELSE 0 END) AS tau,
+    list(CASE WHEN above_noise THEN of_largest ELSE 0 END) AS tau,
     list(CASE WHEN of_largest > $tau THEN of_answer ELSE 0 END) AS least
 FROM score JOIN probed ON probed.fact = score.fact AND probed.language = score.language
 GROUP BY score.fact, score.language, score.layer, score.neuron

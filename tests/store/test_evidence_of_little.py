@@ -1,9 +1,13 @@
 """What evidence views say where there is next to nothing: no p where nothing can be exchanged, and the reason."""
 
-import pytest
-from store.world import FLOOR, Probed, World
+from itertools import product
 
+import pytest
+from store.world import FLOOR, Probed, World, add_facts, batch
+
+import atlas
 from atlas.errors import StoreError
+from atlas.ids import stable_id
 
 TOO_FEW = "too few facts to exchange"
 SCORES = (1.0, 0.6, *(0.0,) * 9, 0.3)
@@ -69,3 +73,21 @@ def test_a_least_below_what_is_stored_asks_for_nothing_more(holding):
         assert found[0] == found[1] == found[2] != []
         with pytest.raises(StoreError, match=f"below {FLOOR}, the floor of run"):
             writer.sql(f"FROM knowledge_neuron_at(tau := {FLOOR / 2}, least := 0)")
+
+
+@pytest.mark.parametrize("normalization", ["none", "layer"])
+def test_what_is_far_below_the_score_against_the_answer_is_noise_of_amig(normalization, path):
+    # 0.01 speaks for the answer; against it 0.1, of which 0.05 is less, or 0.3, of which it is more.
+    worlds = {c: World(("P1",), (Probed(0, "en", 0, "ok", (0.01, *(0.0,) * 10, -c)),)) for c in (0.1, 0.3)}
+    with atlas.open(path, "a") as writer:
+        add_facts(writer, worlds.values())
+        for (against, world), method in product(worlds.items(), ("amig", "kn")):
+            about = {"settings": {"floor": FLOOR}, "seed": int(10 * against), "versions": {}}
+            run = writer.start_run(model=stable_id("model", "made"), method=method, **about)
+            writer.load_batch(batch(world, run))
+            for least, noise in ((None, method == "amig" and against == 0.3), (0.00006, False)):
+                rows = writer.sql(
+                    "FROM knowledge_neuron_at(least := $least, normalization := $by) WHERE run = $run",
+                    {"least": least, "by": normalization, "run": run},
+                ).to_pylist()
+                assert [(row["layer"], row["neuron"]) for row in rows] == ([] if noise else [(0, 0)])

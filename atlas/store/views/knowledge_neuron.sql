@@ -7,20 +7,34 @@
 -- (docs/evidence.md): what a definition's `least` is where it is NULL.
 CREATE OR REPLACE MACRO own_least(method) AS CASE method WHEN 'amig' THEN 0.00006 WHEN 'peel' THEN 0.05 ELSE 0.0 END;
 
+-- Where the largest score of a prompt in absolute value is below zero, scores below this share of it are noise as well.
+CREATE OR REPLACE MACRO own_part(method) AS CASE method WHEN 'amig' THEN 0.05 ELSE 0.0 END;
+
 -- The usable probes, each with the score that it asks for under each definition.
 CREATE OR REPLACE MACRO usable_probe_of(definitions) AS TABLE
-WITH usable AS (
+WITH usable AS NOT MATERIALIZED (
     SELECT probe.run, prompt.fact, prompt.language, probe.place, probe.max_score, probe.mean_probability AS probability
     FROM probe JOIN prompt USING (prompt)
     WHERE usable(probe.status)
 ),
+-- Joined to attribution here, and by run and fact too, so that what is asked of reaches the scan.
+against AS (
+    SELECT usable.run, usable.fact, usable.place, own_part(any_value(run.method)) * max(-a.score) AS part
+    FROM usable
+    JOIN run ON run.run = usable.run AND own_part(run.method) > 0
+    JOIN attribution AS a ON a.place = usable.place AND a.score < 0 AND a.score < -usable.max_score
+    GROUP BY usable.run, usable.fact, usable.place
+),
 asked AS (
     SELECT
         usable.*, chosen.floor, chosen.method, chosen.d,
-        coalesce(chosen.d.tau_by_language[usable.language], chosen.d.tau) AS tau
+        coalesce(chosen.d.tau_by_language[usable.language], chosen.d.tau) AS tau, against.part
     FROM usable
     JOIN asked_fact_of(definitions) AS meant ON meant.fact = usable.fact
     JOIN asked_run_of(definitions) AS chosen ON chosen.run = usable.run AND chosen.d.definition = meant.definition
+    LEFT JOIN against
+        ON against.run = usable.run AND against.fact = usable.fact AND against.place = usable.place
+        AND chosen.d.least IS NULL
 )
 SELECT
     asked.d.definition AS definition, asked.run, asked.fact, asked.language, asked.place, asked.max_score,
@@ -32,7 +46,9 @@ SELECT
         ))
         ELSE asked.tau
     END AS share_of_largest,
-    coalesce(asked.d.least, own_least(asked.method)) * coalesce(asked.probability, 0) AS lowest_score
+    greatest(
+        coalesce(asked.d.least, own_least(asked.method)) * coalesce(asked.probability, 0), coalesce(asked.part, 0)
+    ) AS lowest_score
 FROM asked;
 
 -- Positive scores above tau times the prompt's largest (Eq. 6-7), and above `least` times the answer's mean

@@ -14,7 +14,7 @@ LONG_MODULES = {"atlas.schema"}
 LINES = {
     "__main__": 6,
     "atlas": 40,
-    "attribution": 1424,
+    "attribution": 1423,
     "building": 1359,
     "checking": 1534,
     "cli": 3767,
@@ -25,7 +25,7 @@ LINES = {
     "engine": 1483,
     "errors": 61,
     "evaluation": 993,
-    "exam": 792,
+    "exam": 791,
     "facts": 2310,
     "ids": 34,
     "jobs": 281,
@@ -40,7 +40,7 @@ LINES = {
     "schema": 460,
     "scorers": 59,
     "statistics": 130,
-    "store": 4809,
+    "store": 4832,
     "study": 667,
     "templates": 1,
 }

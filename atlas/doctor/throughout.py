@@ -11,7 +11,8 @@ from torch.overrides import TorchFunctionMode
 
 from atlas.models import LanguageModel
 
-_SOFTMAX = (functional.softmax, torch.softmax, Tensor.softmax)
+_SOFTMAX = {functional.softmax, torch.softmax, Tensor.softmax}
+_CASTING = {Tensor.float, Tensor.to, *_SOFTMAX}
 
 
 def unrounded(model: LanguageModel) -> AbstractContextManager[Any]:
@@ -31,12 +32,9 @@ class _Unrounded(TorchFunctionMode):
     ) -> Any:
         """Run `func` without its cast, if it has one."""
         named = dict(kwargs or {})
-        if args and isinstance(args[0], Tensor) and args[0].dtype == torch.float64:
-            if func is Tensor.float:
+        if func in _CASTING and args and isinstance(args[0], Tensor) and args[0].dtype == torch.float64:
+            args = tuple(value for value in args if value is not torch.float32)
+            named = {name: value for name, value in named.items() if value is not torch.float32}
+            if func not in _SOFTMAX and len(args) == 1 and not named:
                 return args[0]
-            if func is Tensor.to or func in _SOFTMAX:
-                args = tuple(value for value in args if value is not torch.float32)
-                named = {name: value for name, value in named.items() if value is not torch.float32}
-                if func is Tensor.to and len(args) == 1 and not named:
-                    return args[0]
         return func(*args, **named)

@@ -15,10 +15,11 @@ HOSTILE = "<script>alert(1)</script>"
 QUOTES = "\"'); DROP TABLE fact; --"
 PATH = "../../../etc/passwd"
 BIDI = "\u202egnp.exe\u2066"
+LONG = 300_000
 ODD = (
     "nul\x00 esc\x1b[31m del\x7f \ufffe",
     "line\u2028end\u202e \U0001f468\u200d\U0001f469\U0001f1e9",
-    "x" * 1_000_000,
+    "x" * LONG,
 )
 """Texts that XML, scripts or the renderer of charts cannot take as they are."""
 

@@ -286,7 +286,8 @@ def evidence(path: Path) -> Table:
     with atlas.open(path, memory_limit=MEMORY, threads=THREADS) as opened:
         fact = opened.sql("SELECT fact FROM fact ORDER BY fact LIMIT 1 OFFSET 1000")["fact"][0].as_py()
         of_one, of_all = f"FROM likn_exchange_at(of_fact := {fact})", "FROM likn_exchange_at()"
-        rows = [(query, *_timed(opened, query).read) for query in (of_one, of_all)]
+        controls = "FROM likn_control_at()", "FROM language_overlap_at()"
+        rows = [(query, *_timed(opened, query).read) for query in (of_one, of_all, *controls)]
     return Table("Exchanged facts", ("query", *CLOCK), rows)
 
 

@@ -131,32 +131,53 @@ SELECT
     (ordered.code & 268435455)::UINTEGER AS neuron, ordered.in_set, ordered.nth
 FROM ordered JOIN asked ON asked.cell = ordered.cell AND ordered.nth <= asked.most;
 
+-- The macros that end in `_from` take the names of what a query has gathered already, as `ranked_neuron_of` and
+-- `set_size_of` give it, so that one that asks several things of the same neurons reads the scores once.
+CREATE OR REPLACE MACRO set_size_from(ranked, definitions) AS TABLE
+SELECT l.definition, l.run, l.fact, l.language, coalesce(sizes.size, 0)::INTEGER AS size
+FROM counted_language_of(definitions) AS l
+LEFT JOIN (
+    SELECT definition, run, fact, language, count(*) AS size
+    FROM query_table(ranked)
+    WHERE in_set
+    GROUP BY definition, run, fact, language
+) AS sizes
+    ON sizes.definition = l.definition AND sizes.run = l.run
+    AND sizes.fact = l.fact AND sizes.language = l.language;
+
 -- The partner's highest-scoring neurons in that language, as many as the fact itself has, or all that are stored.
-CREATE OR REPLACE MACRO borrowed_neuron_of(definitions, by_slot) AS TABLE
+CREATE OR REPLACE MACRO borrowed_neuron_from(ranked, size, by_slot) AS TABLE
 SELECT own.definition, own.run, own.fact, own.language, partner.control, borrowed.layer, borrowed.neuron
-FROM set_size_of(definitions) AS own
+FROM query_table(size) AS own
 JOIN partner_of(by_slot) AS partner
     ON partner.run = own.run AND partner.fact = own.fact AND partner.language = own.language
-JOIN ranked_neuron_of(definitions) AS borrowed
+JOIN query_table(ranked) AS borrowed
     ON borrowed.definition = own.definition AND borrowed.run = own.run AND borrowed.fact = partner.partner
     AND borrowed.language = own.language AND borrowed.nth <= own.size;
 
 -- Both sides of a comparison with different facts, at the same sizes (METHOD 3): what each partner lends, and as `own` the
 -- fact's knowledge neurons in that language, its best where its partner has fewer stored scores than it has neurons.
-CREATE OR REPLACE MACRO even_neuron_of(definitions, by_slot) AS TABLE
-WITH lent AS MATERIALIZED (FROM borrowed_neuron_of(definitions, by_slot))
+CREATE OR REPLACE MACRO even_neuron_from(ranked, size, by_slot) AS TABLE
+WITH lent AS MATERIALIZED (FROM borrowed_neuron_from(ranked, size, by_slot))
 SELECT *, false AS own FROM lent
 UNION ALL
 SELECT best.definition, best.run, best.fact, best.language, given.control, best.layer, best.neuron, true AS own
-FROM (
-    SELECT
-        *, row_number() OVER (PARTITION BY definition, run, fact, language ORDER BY score DESC, layer, neuron) AS nth
-    FROM knowledge_neuron_of(definitions)
-) AS best
+FROM query_table(ranked) AS best
 JOIN (
     SELECT definition, run, fact, language, control, count(*) AS size
     FROM lent
     GROUP BY definition, run, fact, language, control
 ) AS given
     ON given.definition = best.definition AND given.run = best.run AND given.fact = best.fact
-    AND given.language = best.language AND best.nth <= given.size;
+    AND given.language = best.language AND best.nth <= given.size
+WHERE best.in_set;
+
+CREATE OR REPLACE MACRO borrowed_neuron_of(definitions, by_slot) AS TABLE
+WITH best_neuron AS MATERIALIZED (FROM ranked_neuron_of(definitions)),
+best_size AS (FROM set_size_from('best_neuron', definitions))
+FROM borrowed_neuron_from('best_neuron', 'best_size', by_slot);
+
+CREATE OR REPLACE MACRO even_neuron_of(definitions, by_slot) AS TABLE
+WITH best_neuron AS MATERIALIZED (FROM ranked_neuron_of(definitions)),
+best_size AS (FROM set_size_from('best_neuron', definitions))
+FROM even_neuron_from('best_neuron', 'best_size', by_slot);

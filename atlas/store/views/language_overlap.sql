@@ -8,7 +8,7 @@
 -- another fact of its relation, its best neurons, equally many, the next one round the ring in every draw. Where another
 -- fact has fewer stored neurons, the fact's own set is cut to as many, and the draw counted in `short_draws`. `draws` NULL
 -- is 99, fewer where facts are many, 19 at least; never more than there are other facts.
-CREATE OR REPLACE MACRO overlap_exchange_of(definitions, draws) AS TABLE
+CREATE OR REPLACE MACRO overlap_exchange_from(best, size, draws) AS TABLE
 WITH budget AS (
     SELECT least(
         coalesce(draws, greatest(19, least(99, 60000 // greatest(held.number, 1)))), held.most - 1
@@ -16,132 +16,152 @@ WITH budget AS (
     FROM (SELECT count(DISTINCT (run, fact)) AS number, coalesce(max(facts), 1) AS most FROM fact_order) AS held
 ),
 step AS (SELECT unnest(range(1, 1 + (SELECT n_draws FROM budget))) AS draw),
-partner AS (
-    SELECT own.run, own.fact, own.language, step.draw, other.fact AS partner
-    FROM fact_order AS own
-    CROSS JOIN step
-    JOIN fact_order AS other
-        ON other.run = own.run AND other.language = own.language AND other.relation = own.relation
-        AND other.nth = (own.nth + ring_step(step.draw, own.facts)) % own.facts
-),
-size AS MATERIALIZED (FROM set_size_of(definitions)),
-pair AS (
-    SELECT a.definition, a.run, a.fact, a.language AS language_a, b.language AS language_b
-    FROM size AS a
-    JOIN size AS b ON b.definition = a.definition AND b.run = a.run AND b.fact = a.fact AND b.language > a.language
-    JOIN fact_order AS place ON place.run = b.run AND place.fact = b.fact AND place.language = b.language
-    WHERE a.size + b.size > 0 AND place.facts > 1
-),
-own AS MATERIALIZED (
+tongue AS (SELECT language, row_number() OVER (ORDER BY language) AS tongue FROM language),
+-- A fact in a language, by number; `size` is NULL where it does not count there, and so can only lend.
+cell AS MATERIALIZED (
     SELECT
-        definition, run, fact, language, layer, neuron,
-        row_number() OVER (PARTITION BY definition, run, fact, language ORDER BY score DESC, layer, neuron) AS nth
-    FROM knowledge_neuron_of(definitions)
+        every.definition, every.run, every.fact, tongue.tongue, own.size, place.relation, place.nth, place.facts,
+        row_number() OVER () AS cell, dense_rank() OVER (ORDER BY every.definition, every.run, every.fact) AS number,
+        dense_rank() OVER (ORDER BY every.definition, every.run, place.relation) AS ring,
+        dense_rank() OVER (ORDER BY every.definition, every.run) AS world
+    FROM (
+        SELECT definition, run, fact, language FROM query_table(size)
+        UNION
+        SELECT definition, run, fact, language FROM query_table(best)
+    ) AS every
+    JOIN tongue ON tongue.language = every.language
+    JOIN fact_order AS place
+        ON place.run = every.run AND place.fact = every.fact AND place.language = every.language
+    LEFT JOIN query_table(size) AS own
+        ON own.definition = every.definition AND own.run = every.run AND own.fact = every.fact
+        AND own.language = every.language
 ),
-ranked AS MATERIALIZED (
-    SELECT ranked.*
-    FROM ranked_neuron_of(definitions) AS ranked
-    JOIN (
-        SELECT definition, run, language, max(size) AS size FROM size GROUP BY definition, run, language
-    ) AS largest
-        ON largest.definition = ranked.definition AND largest.run = ranked.run
-        AND largest.language = ranked.language AND ranked.nth <= largest.size
+world AS (SELECT DISTINCT world, definition, run FROM cell),
+pair AS (
+    SELECT a.number, a.world, a.tongue AS tongue_a, b.tongue AS tongue_b, b.cell
+    FROM cell AS a
+    JOIN cell AS b ON b.number = a.number AND b.tongue > a.tongue
+    WHERE a.size + b.size > 0 AND b.facts > 1
+),
+neuron AS MATERIALIZED (
+    SELECT cell.cell, cell.number, cell.ring, cell.tongue, neuron_code(own.layer, own.neuron) AS code, own.nth, own.in_set
+    FROM query_table(best) AS own
+    JOIN tongue ON tongue.language = own.language
+    JOIN cell
+        ON cell.definition = own.definition AND cell.run = own.run AND cell.fact = own.fact
+        AND cell.tongue = tongue.tongue
+),
+-- The languages of each of a fact's neurons; sets of languages are few, so they go by number.
+holder AS MATERIALIZED (
+    SELECT (number << 40) + code AS key, list_sort(list(tongue)) AS tongues
+    FROM neuron
+    WHERE in_set
+    GROUP BY key
+),
+spoken AS MATERIALIZED (
+    SELECT tongues, row_number() OVER () AS combination FROM (SELECT DISTINCT tongues FROM holder)
+),
+held AS MATERIALIZED (
+    SELECT holder.key, spoken.combination FROM holder JOIN spoken ON spoken.tongues = holder.tongues
 ),
 -- What each partner lends; where its stored scores end, fewer neurons than the fact has.
 loan AS MATERIALIZED (
     SELECT
-        size.definition, size.run, size.fact, size.language, partner.draw, partner.partner, size.size,
-        least(size.size, coalesce(stored.size, 0)) AS lent
-    FROM size
-    JOIN partner ON partner.run = size.run AND partner.fact = size.fact AND partner.language = size.language
-    LEFT JOIN (
-        SELECT definition, run, fact, language, count(*) AS size FROM ranked GROUP BY definition, run, fact, language
-    ) AS stored
-        ON stored.definition = size.definition AND stored.run = size.run AND stored.fact = partner.partner
-        AND stored.language = size.language
+        own.cell, own.number, own.world, own.tongue, step.draw, other.cell AS partner, own.size,
+        least(own.size, coalesce(stored.size, 0)) AS lent
+    FROM cell AS own
+    CROSS JOIN step
+    JOIN cell AS other
+        ON other.ring = own.ring AND other.tongue = own.tongue
+        AND other.nth = (own.nth + ring_step(step.draw, own.facts)) % own.facts
+    LEFT JOIN (SELECT cell, count(*) AS size FROM neuron GROUP BY cell) AS stored ON stored.cell = other.cell
+    WHERE own.size IS NOT NULL
+),
+-- Of a partner's neurons those alone matter that a fact of its relation has.
+lender AS (
+    SELECT neuron.cell, neuron.code, neuron.nth
+    FROM neuron SEMI JOIN (FROM neuron WHERE in_set) AS own ON own.ring = neuron.ring AND own.code = neuron.code
 ),
 lent AS (
-    SELECT loan.definition, loan.run, loan.fact, loan.language, loan.draw, ranked.layer, ranked.neuron
-    FROM loan
-    JOIN ranked
-        ON ranked.definition = loan.definition AND ranked.run = loan.run AND ranked.fact = loan.partner
-        AND ranked.language = loan.language AND ranked.nth <= loan.lent
+    SELECT loan.world, loan.tongue, loan.draw, (loan.number << 40) + lender.code AS key
+    FROM loan JOIN lender ON lender.cell = loan.partner AND lender.nth <= loan.lent
     UNION ALL
-    SELECT definition, run, fact, language, 0 AS draw, layer, neuron FROM own
+    SELECT cell.world, cell.tongue, 0 AS draw, (cell.number << 40) + own.code AS key
+    FROM neuron AS own JOIN cell ON cell.cell = own.cell
+    WHERE own.in_set AND cell.facts > 1
     UNION ALL
     -- The fact's own neurons that a draw leaves out: by a negative number, as they are of its own sets.
-    SELECT loan.definition, loan.run, loan.fact, loan.language, -loan.draw AS draw, own.layer, own.neuron
-    FROM loan
-    JOIN own
-        ON own.definition = loan.definition AND own.run = loan.run AND own.fact = loan.fact
-        AND own.language = loan.language AND own.nth > loan.lent
+    SELECT loan.world, loan.tongue, -loan.draw AS draw, (loan.number << 40) + own.code AS key
+    FROM loan JOIN neuron AS own ON own.cell = loan.cell AND own.in_set AND own.nth > loan.lent
     WHERE loan.lent < loan.size
 ),
 short AS (
-    SELECT DISTINCT pair.definition, pair.run, pair.language_a, pair.language_b, loan.draw
-    FROM pair
-    JOIN loan
-        ON loan.definition = pair.definition AND loan.run = pair.run AND loan.fact = pair.fact
-        AND loan.language = pair.language_b
+    SELECT DISTINCT pair.world, pair.tongue_a, pair.tongue_b, loan.draw
+    FROM pair JOIN loan ON loan.cell = pair.cell
     WHERE loan.lent < loan.size
 ),
 counted AS (
-    SELECT
-        pair.definition, pair.run, pair.language_a, pair.language_b, lent.draw, count(*) AS n
-    FROM pair
-    JOIN own
-        ON own.definition = pair.definition AND own.run = pair.run AND own.fact = pair.fact
-        AND own.language = pair.language_a
-    JOIN lent
-        ON lent.definition = pair.definition AND lent.run = pair.run AND lent.fact = pair.fact
-        AND lent.language = pair.language_b AND lent.layer = own.layer AND lent.neuron = own.neuron
-    GROUP BY pair.definition, pair.run, pair.language_a, pair.language_b, lent.draw
+    SELECT each.world, each.tongue_a, each.tongue_b, each.draw, sum(each.n) AS n
+    FROM (
+        SELECT met.world, unnest(spoken.tongues) AS tongue_a, met.tongue AS tongue_b, met.draw, met.n
+        FROM (
+            SELECT lent.world, lent.tongue, lent.draw, held.combination, count(*) AS n
+            FROM lent JOIN held ON held.key = lent.key
+            GROUP BY lent.world, lent.tongue, lent.draw, held.combination
+        ) AS met
+        JOIN spoken ON spoken.combination = met.combination
+    ) AS each
+    WHERE each.tongue_a < each.tongue_b
+    GROUP BY each.world, each.tongue_a, each.tongue_b, each.draw
 ),
 tested AS (
     SELECT
-        asked.definition, asked.run, asked.language_a, asked.language_b,
+        asked.world, asked.tongue_a, asked.tongue_b,
         sum(coalesce(counted.n, 0)) / (any_value(asked.facts) * count(*)) AS in_exchanged_facts,
         (1 + count(*) FILTER (coalesce(counted.n, 0) >= coalesce(seen.n, 0) - coalesce(cut.n, 0))) / (1 + count(*))
             AS p_exchange,
         count(*) AS n_draws, count(short.draw) AS short_draws
     FROM (
-        SELECT definition, run, language_a, language_b, count(*) AS facts
-        FROM pair
-        GROUP BY definition, run, language_a, language_b
+        SELECT world, tongue_a, tongue_b, count(*) AS facts FROM pair GROUP BY world, tongue_a, tongue_b
     ) AS asked
     CROSS JOIN step
     LEFT JOIN counted
-        ON counted.definition = asked.definition AND counted.run = asked.run AND counted.draw = step.draw
-        AND counted.language_a = asked.language_a AND counted.language_b = asked.language_b
+        ON counted.world = asked.world AND counted.draw = step.draw
+        AND counted.tongue_a = asked.tongue_a AND counted.tongue_b = asked.tongue_b
     LEFT JOIN counted AS cut
-        ON cut.definition = asked.definition AND cut.run = asked.run AND cut.draw = -step.draw
-        AND cut.language_a = asked.language_a AND cut.language_b = asked.language_b
+        ON cut.world = asked.world AND cut.draw = -step.draw
+        AND cut.tongue_a = asked.tongue_a AND cut.tongue_b = asked.tongue_b
     LEFT JOIN counted AS seen
-        ON seen.definition = asked.definition AND seen.run = asked.run AND seen.draw = 0
-        AND seen.language_a = asked.language_a AND seen.language_b = asked.language_b
+        ON seen.world = asked.world AND seen.draw = 0
+        AND seen.tongue_a = asked.tongue_a AND seen.tongue_b = asked.tongue_b
     LEFT JOIN short
-        ON short.definition = asked.definition AND short.run = asked.run AND short.draw = step.draw
-        AND short.language_a = asked.language_a AND short.language_b = asked.language_b
-    GROUP BY asked.definition, asked.run, asked.language_a, asked.language_b
+        ON short.world = asked.world AND short.draw = step.draw
+        AND short.tongue_a = asked.tongue_a AND short.tongue_b = asked.tongue_b
+    GROUP BY asked.world, asked.tongue_a, asked.tongue_b
 ),
 ordered AS (
     SELECT
-        *, p_exchange * count(*) OVER (PARTITION BY definition, run)
-        / count(*) OVER (PARTITION BY definition, run ORDER BY p_exchange RANGE UNBOUNDED PRECEDING) AS scaled
+        *, p_exchange * count(*) OVER (PARTITION BY world)
+        / count(*) OVER (PARTITION BY world ORDER BY p_exchange RANGE UNBOUNDED PRECEDING) AS scaled
     FROM tested
 )
 -- Benjamini and Hochberg, over the pairs of languages.
 SELECT
-    definition, run, language_a, language_b, in_exchanged_facts, p_exchange, n_draws, short_draws,
-    least(1.0, min(scaled) OVER (
-        PARTITION BY definition, run ORDER BY p_exchange DESC RANGE UNBOUNDED PRECEDING
+    world.definition, world.run, a.language AS language_a, b.language AS language_b, o.in_exchanged_facts, o.p_exchange,
+    o.n_draws, o.short_draws,
+    least(1.0, min(o.scaled) OVER (
+        PARTITION BY o.world ORDER BY o.p_exchange DESC RANGE UNBOUNDED PRECEDING
     )) AS q
-FROM ordered;
+FROM ordered AS o
+JOIN world ON world.world = o.world
+JOIN tongue AS a ON a.tongue = o.tongue_a
+JOIN tongue AS b ON b.tongue = o.tongue_b;
 
 CREATE OR REPLACE MACRO language_overlap_of(definitions, draws) AS TABLE
-WITH size AS MATERIALIZED (FROM set_size_of(definitions)),
-own_neuron AS MATERIALIZED (FROM knowledge_neuron_of(definitions)),
-even AS MATERIALIZED (FROM even_neuron_of(definitions, false)),
+WITH best_neuron AS MATERIALIZED (FROM ranked_neuron_of(definitions)),
+size AS MATERIALIZED (FROM set_size_from('best_neuron', definitions)),
+own_neuron AS MATERIALIZED (FROM best_neuron WHERE in_set),
+even AS MATERIALIZED (FROM even_neuron_from('best_neuron', 'size', false)),
 twin_neuron AS MATERIALIZED (FROM knowledge_neuron_of(twin_definitions(definitions))),
 both_languages AS (
     SELECT
@@ -255,7 +275,7 @@ FROM (
     FROM fact_pair
     GROUP BY definition, run, language_a, language_b
 ) AS found
-LEFT JOIN overlap_exchange_of(definitions, draws) AS exchanged
+LEFT JOIN overlap_exchange_from('best_neuron', 'size', draws) AS exchanged
     ON exchanged.definition = found.definition AND exchanged.run = found.run
     AND exchanged.language_a = found.language_a AND exchanged.language_b = found.language_b;
 

@@ -22,12 +22,18 @@ GROUP BY chosen.d.definition, twin.run, asked.fact;
 -- across scripts, and those of the run's untrained twin (METHOD 3b). Of one fact all but `q` and exchanged facts of other
 -- relations, which need all facts.
 CREATE OR REPLACE MACRO likn_control_of(definitions, draws, of_fact := NULL) AS TABLE
-WITH narrowed AS MATERIALIZED (SELECT of_facts(definitions, partner_facts(of_fact)) AS asked),
+WITH narrowed AS MATERIALIZED (
+    SELECT of_facts(definitions, CASE
+        WHEN of_fact IS NOT NULL THEN list_concat(relation_facts(of_fact), partner_facts(of_fact))
+    END) AS asked
+),
+best_neuron AS MATERIALIZED (FROM ranked_neuron_of((SELECT asked FROM narrowed))),
+best_size AS MATERIALIZED (FROM set_size_from('best_neuron', (SELECT asked FROM narrowed))),
 sizes AS (
     SELECT
         own.definition, own.run, own.fact, list(own.size ORDER BY own.language) AS sizes,
         count(*)::INTEGER AS of_languages
-    FROM set_size_of((SELECT asked FROM narrowed)) AS own
+    FROM best_size AS own
     GROUP BY own.definition, own.run, own.fact
 ),
 asked AS (
@@ -57,7 +63,7 @@ even_count AS (
         SELECT
             definition, run, fact, control, layer, neuron,
             count(*) FILTER (NOT own) AS lent, count(*) FILTER (own) AS own
-        FROM even_neuron_of((SELECT asked FROM narrowed), true)
+        FROM even_neuron_from('best_neuron', 'best_size', true)
         GROUP BY definition, run, fact, control, layer, neuron
     ) AS even
     JOIN asked ON asked.definition = even.definition AND asked.run = even.run AND asked.fact = even.fact
@@ -72,7 +78,7 @@ control AS (
     FROM (
         SELECT
             own.definition, own.run, own.fact, partner.control, count(*) AS n_languages, sum(own.size) AS size
-        FROM set_size_of((SELECT asked FROM narrowed)) AS own
+        FROM best_size AS own
         JOIN partner_of(true) AS partner
             ON partner.run = own.run AND partner.fact = own.fact AND partner.language = own.language
         GROUP BY own.definition, own.run, own.fact, partner.control
@@ -84,11 +90,33 @@ control AS (
         ON even_count.definition = partners.definition AND even_count.run = partners.run
         AND even_count.fact = partners.fact AND even_count.control = partners.control
 ),
+likn AS (
+    SELECT own.definition, own.run, own.fact, own.layer, own.neuron
+    FROM best_neuron AS own
+    JOIN asked ON asked.definition = own.definition AND asked.run = own.run AND asked.fact = own.fact
+    WHERE own.in_set
+    GROUP BY own.definition, own.run, own.fact, own.layer, own.neuron
+    HAVING count(*) >= any_value(asked.least_languages)
+),
+spoken AS (
+    SELECT own.definition, own.run, own.fact, list(own.language) AS languages
+    FROM best_neuron AS own
+    JOIN likn
+        ON likn.definition = own.definition AND likn.run = own.run AND likn.fact = own.fact
+        AND likn.layer = own.layer AND likn.neuron = own.neuron
+    WHERE own.in_set
+    GROUP BY own.definition, own.run, own.fact, own.layer, own.neuron
+),
 observed AS (
     SELECT
         definition, run, fact, count(*) AS observed,
-        CASE WHEN bool_and(across_scripts IS NOT NULL) THEN count(*) FILTER (across_scripts) END AS across_scripts
-    FROM likn_spelled_of((SELECT asked FROM narrowed))
+        CASE WHEN bool_and(apart IS NOT NULL) THEN count(*) FILTER (apart) END AS across_scripts
+    FROM (
+        SELECT spoken.*, spelled_apart(spelling.names, list_sort(spoken.languages)) AS apart
+        FROM spoken
+        JOIN run ON run.run = spoken.run
+        LEFT JOIN fact_spelling AS spelling ON spelling.model = run.model AND spelling.fact = spoken.fact
+    ) AS spelled
     GROUP BY definition, run, fact
 ),
 exchanged AS (
@@ -100,7 +128,7 @@ exchanged AS (
         any_value(e.draws) FILTER (e.control = 'same relation') AS n_draws,
         any_value(e.p_exchange) FILTER (e.control = 'other relations') AS p_exchange_other,
         any_value(e.q) FILTER (e.control = 'other relations') AS q_other
-    FROM likn_exchange_of(definitions, draws, false, of_fact := of_fact) AS e
+    FROM likn_exchange_from('best_neuron', definitions, draws, false, of_fact := of_fact) AS e
     GROUP BY e.definition, e.run, e.fact
 ),
 even AS (

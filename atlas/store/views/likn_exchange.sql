@@ -15,7 +15,7 @@ len(list_filter(coalesce(masks, []), lambda mask: mask & bits = mask)) > 0;
 
 -- A `trial` is a draw of a case, a fact under a control; the trial of number 0 has the fact's own sets. `turn` orders a
 -- fact's languages, the smallest set first.
-CREATE OR REPLACE MACRO likn_exchange_of(definitions, draws, apart, of_fact := NULL) AS TABLE
+CREATE OR REPLACE MACRO likn_exchange_from(best, definitions, draws, apart, of_fact := NULL) AS TABLE
 WITH place AS MATERIALIZED (
     SELECT
         *, dense_rank() OVER (ORDER BY definition, run, fact) AS fact_number,
@@ -27,7 +27,7 @@ WITH place AS MATERIALIZED (
 ),
 neuron AS MATERIALIZED (
     SELECT place.cell, neuron_code(ranked.layer, ranked.neuron) AS code, ranked.nth, ranked.in_set
-    FROM ranked_neuron_of(of_facts(definitions, relation_facts(of_fact))) AS ranked
+    FROM query_table(best) AS ranked
     JOIN place
         ON place.definition = ranked.definition AND place.run = ranked.run AND place.fact = ranked.fact
         AND place.language = ranked.language
@@ -242,6 +242,10 @@ SELECT
     )) END AS q,
     reason
 FROM ordered;
+
+CREATE OR REPLACE MACRO likn_exchange_of(definitions, draws, apart, of_fact := NULL) AS TABLE
+WITH best_neuron AS (FROM ranked_neuron_of(of_facts(definitions, relation_facts(of_fact))))
+FROM likn_exchange_from('best_neuron', definitions, draws, apart, of_fact := of_fact);
 
 CREATE OR REPLACE VIEW likn_exchange_all AS
 FROM likn_exchange_of(every_definition(), NULL, false);

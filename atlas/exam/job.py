@@ -89,6 +89,8 @@ def _prepare_worker() -> None:
     import torch
 
     torch.set_num_threads(1)
+    # DuckDB takes a spawned process for an interactive one and writes progress, where only results belong.
+    os.dup2(2, 1)
     # torch and DuckDB's bindings report each other's objects as leaks when the interpreter is taken down.
     Finalize(None, os._exit, args=(0,), exitpriority=-1)
 

@@ -159,8 +159,6 @@ def _lock(connection: duckdb.DuckDBPyConnection, path: Path, limits: Limits) -> 
     """Let a connection keep to `limits` for good; raises LockedError if the file is open here under others."""
     # A second connection of this process shares the first one's instance, whose settings are locked.
     if _setting(connection, "lock_configuration") is not True:
-        # Where no script runs, as in processes that multiprocessing spawns, DuckDB writes progress to stdout.
-        connection.execute("SET enable_progress_bar = false")
         connection.execute("SET temp_directory = ?", [_spill_folder()])
         connection.execute("SET max_temp_directory_size = ?", [f"{_most_spilled()}B"])
         if limits.paths:

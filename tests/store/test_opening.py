@@ -138,16 +138,6 @@ def holder(path):
         process.stdin.close()
 
 
-def test_no_progress_is_written_to_stdout_where_no_script_runs(path):
-    """DuckDB takes such a process for an interactive one, and long queries of `atlas exam` ran in some."""
-    code = f"import atlas; print(atlas.open({str(path)!r}).sql({_SHOWN!r})['value'].to_pylist())"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "['false']\n"
-
-
-_SHOWN = "SELECT value FROM duckdb_settings() WHERE name = 'enable_progress_bar'"
-
-
 @pytest.mark.parametrize("mode", ["r", "a"])
 def test_a_second_writer_is_told_who_holds_the_atlas(path, holder, mode):
     with pytest.raises(LockedError, match=f"is held by process {holder.pid} "):

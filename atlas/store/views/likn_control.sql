@@ -90,33 +90,11 @@ control AS (
         ON even_count.definition = partners.definition AND even_count.run = partners.run
         AND even_count.fact = partners.fact AND even_count.control = partners.control
 ),
-likn AS (
-    SELECT own.definition, own.run, own.fact, own.layer, own.neuron
-    FROM best_neuron AS own
-    JOIN asked ON asked.definition = own.definition AND asked.run = own.run AND asked.fact = own.fact
-    WHERE own.in_set
-    GROUP BY own.definition, own.run, own.fact, own.layer, own.neuron
-    HAVING count(*) >= any_value(asked.least_languages)
-),
-spoken AS (
-    SELECT own.definition, own.run, own.fact, list(own.language) AS languages
-    FROM best_neuron AS own
-    JOIN likn
-        ON likn.definition = own.definition AND likn.run = own.run AND likn.fact = own.fact
-        AND likn.layer = own.layer AND likn.neuron = own.neuron
-    WHERE own.in_set
-    GROUP BY own.definition, own.run, own.fact, own.layer, own.neuron
-),
 observed AS (
     SELECT
         definition, run, fact, count(*) AS observed,
-        CASE WHEN bool_and(apart IS NOT NULL) THEN count(*) FILTER (apart) END AS across_scripts
-    FROM (
-        SELECT spoken.*, spelled_apart(spelling.names, list_sort(spoken.languages)) AS apart
-        FROM spoken
-        JOIN run ON run.run = spoken.run
-        LEFT JOIN fact_spelling AS spelling ON spelling.model = run.model AND spelling.fact = spoken.fact
-    ) AS spelled
+        CASE WHEN bool_and(across_scripts IS NOT NULL) THEN count(*) FILTER (across_scripts) END AS across_scripts
+    FROM likn_spelled_of((SELECT asked FROM narrowed))
     GROUP BY definition, run, fact
 ),
 exchanged AS (

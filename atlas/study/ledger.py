@@ -22,13 +22,18 @@ class Ledger:
 
     @classmethod
     def of(cls, folder: Path, asked: Mapping[str, Any]) -> "Ledger":
-        """Open the ledger of `folder` or begin one; UsageError for a folder of another study or of anything else."""
+        """Open the ledger of `folder` or begin one; UsageError for a folder of another study or of anything else.
+
+        One that lies there alone with nothing done, as a wrong option leaves it, is begun anew.
+        """
         path, wanted = folder / NAME, json.loads(json.dumps(asked))
         if not path.exists():
             outputs.check_empty(folder, "--out")
             folder.mkdir(parents=True, exist_ok=True)
-            return cls(folder, wanted, {})
+            return cls(folder, wanted, {})._written()
         before, done = _read(path)
+        if not done and list(folder.iterdir()) == [path]:
+            return cls(folder, wanted, {})._written()
         if other := sorted(name for name in {*before, *wanted} if before.get(name) != wanted.get(name)):
             raise UsageError(
                 f"{folder} holds a study that was asked otherwise ({', '.join(other)}); name a new folder with --out."
@@ -38,9 +43,13 @@ class Ledger:
     def add(self, step: str, found: dict[str, Any]) -> None:
         """Note what a step gave, and write the file."""
         self.done[step] = found
+        self._written()
+
+    def _written(self) -> "Ledger":
         text = json.dumps({"asked": self.asked, "done": self.done}, ensure_ascii=False, indent=1)
         with outputs.whole_file(self.folder / NAME, "--out", ours=True) as part:
             part.write_text(text + "\n", "utf-8")
+        return self
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:

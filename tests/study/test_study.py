@@ -3,13 +3,17 @@
 import json
 import re
 import shutil
+import signal
+from dataclasses import replace
 
 import pytest
 
 import atlas
 from atlas.cli.main import main
+from atlas.errors import AtlasError
+from atlas.running.progress import Progress
 from atlas.study.claims import CLAIMS
-from atlas.study.job import Study, StudyOptions
+from atlas.study.job import Study, StudyOptions, study
 from atlas.study.page import Section, markdown, write
 
 WORDS = (
@@ -99,6 +103,29 @@ def test_the_same_command_goes_on_where_it_was_and_another_is_refused(folder, ca
     again = json.loads((folder / "study.json").read_text("utf-8"))["done"]["edit random"]
     assert again["asked"] == edited["asked"]
     assert _rows((folder / "study.md").read_text("utf-8"), "Edits") == _rows(before[1].decode(), "Edits")
+
+
+class _StopsAtOnce(Progress):
+    """A user who stops the job before its first prompt."""
+
+    def start(self, total, done, things):
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_study_that_is_stopped_in_its_build_goes_on(tmp_path):
+    options = StudyOptions("demo-mgpt", threads=1, out=tmp_path / "out", languages=("en",), relations=("P36",), limit=2,
+                           methods=("gradient",), replaces=(), edits=0)  # fmt: skip
+    stopped = study(options, _StopsAtOnce())
+    assert (stopped.left[0], stopped.done) == ("build", {})
+    assert "build" in study(options).done
+
+
+def test_a_study_whose_model_cannot_be_had_leaves_its_folder_to_the_next(tmp_path):
+    wrong = StudyOptions("no-such-model", out=tmp_path / "out")
+    with pytest.raises(AtlasError, match="no-such-model"):
+        study(wrong)
+    with pytest.raises(AtlasError, match="another"):
+        study(replace(wrong, model="another"))
 
 
 def test_a_folder_of_anything_else_is_refused(tmp_path, capfd):

@@ -105,12 +105,17 @@ def measure_edits(db: Path, name: str, count: int, most_controls: int, seed: int
 
 
 def random_requests(facts: Sequence[Fact], count: int, seed: int) -> list[Request]:
-    """Return edits of `count` random facts: another object of the relation, in `LANGUAGES` of the fact's languages."""
+    """Return edits of `count` random facts: another object of the relation, in `LANGUAGES` of the fact's languages.
+
+    Facts whose relation has no other object are left out.
+    """
     generator = np.random.default_rng(stable_id("benchmark-editing", seed))
+    objects = {fact.relation: {f.object for f in facts if f.relation == fact.relation} for fact in facts}
+    facts = [fact for fact in facts if len(objects[fact.relation]) > 1]
     requests = []
     for place in generator.permutation(len(facts))[:count]:
         fact = facts[place]
-        others = sorted({f.object for f in facts if f.relation == fact.relation} - {fact.object})
+        others = sorted(objects[fact.relation] - {fact.object})
         languages = generator.permutation(sorted(fact.labels))[:LANGUAGES].tolist()
         requests.append(Request(str(fact.id), str(generator.choice(others)), languages=tuple(sorted(languages))))
     return requests

@@ -7,7 +7,7 @@ A path is straight in what the neurons write, too, as the down-projection is aff
 and its transpose once to the mean gradient with respect to what they wrote.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -19,14 +19,16 @@ from atlas.attribution.quadrature import Rule, Scores, first_rule, integrate
 from atlas.attribution.settings import Settings
 from atlas.engine.batches import StepBatch, sequence_bytes
 from atlas.engine.pauses import pause
-from atlas.engine.replay import Entry, replay
-from atlas.engine.tracing import Trace, neurons_at, trace
+from atlas.engine.replay import Entry, neurons_from, replay
+from atlas.engine.tracing import Trace, trace
 from atlas.errors import ModelError
 from atlas.models import LanguageModel, Step
-from atlas.models.hooks import running
 from atlas.models.norms import held_norm
-from atlas.models.readout import chunks, token_probability
+from atlas.models.readout import token_probability
 from atlas.models.tokens import SEPARATOR
+
+STARTS = 8
+"""Places of a causal model's sequence from which on those with a word replaced run, at most so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,40 +43,48 @@ class Baselines:
     held: bool = False
 
 
-def zero_baselines(model: LanguageModel, batch: StepBatch, _: int) -> Baselines:
+def zero_baselines(record: Trace, steps: Sequence[Step], _: int) -> Baselines:
     """Return the zero vector as every step's baseline (Dai et al. 2022).
 
     A norm behind the down-projection makes a jump of the path from there, as neurons shrunk to a thousandth come out of
     it as large as ever. So it is held.
     """
-    shape = (len(batch.steps), model.info.layers, model.info.neurons)
-    zeros = torch.zeros(shape, dtype=model.dtype, device=model.device)
-    return Baselines(zeros, torch.arange(len(batch.steps), device=model.device), held=bool(model.family.norm))
+    zeros = torch.zeros_like(record.neurons)
+    return Baselines(zeros, torch.arange(len(steps), device=zeros.device), held=bool(record.model.family.norm))
 
 
-def word_baselines(model: LanguageModel, batch: StepBatch, rows: int, *, every_token: bool = False) -> Baselines:
+def word_baselines(record: Trace, steps: Sequence[Step], rows: int, *, every_token: bool = False) -> Baselines:
     """Return one baseline per word: the query with that word's tokens replaced by the filler (Chen et al., Eq. 3).
 
     The neurons are read where the steps have them, at the filler if it took that place. If `every_token`, each token is
-    a word, special ones too. At most `rows` sequences run together.
+    a word, special ones too. At most `rows` sequences run together, in a causal model from the word on.
     """
-    words = [_every_token(model, step) if every_token else step.words for step in batch.steps]
+    model = record.model
+    words = [_every_token(model, step) if every_token else step.words for step in steps]
     owner = torch.tensor([i for i, group in enumerate(words) for _ in group], device=model.device)
-    ids = batch.ids[owner]
+    ids = record.ids[owner]
     for row, positions in enumerate(word for group in words for word in group):
         ids[row, list(positions)] = model.filler
-    columns = (ids, batch.query[owner], batch.at[owner])
-    parts = []
-    for part in chunks(len(ids), 1, rows):
-        with running(rows=owner[part]):
-            parts.append(neurons_at(model, *(column[part] for column in columns))[0])
-    return Baselines(torch.cat(parts), owner)
+    neurons = record.neurons.new_empty(len(ids), *record.neurons.shape[1:])
+    for first, part in _by_first_token([min(word) for group in words for word in group], record, rows):
+        neurons[part] = neurons_from(record, first, ids[part], owner[part])
+    return Baselines(neurons, owner)
 
 
-def mean_baselines(model: LanguageModel, batch: StepBatch, rows: int, *, every_token: bool) -> Baselines:
+def _by_first_token(firsts: Sequence[int], record: Trace, rows: int) -> Iterator[tuple[int, Tensor]]:
+    """Yield the rows that may run together, `rows` at most, with the token from which on the first of them differs."""
+    width = max(1, record.ids.shape[1] // STARTS) if record.model.kind == "causal" else record.ids.shape[1]
+    parts = torch.tensor([first // width for first in firsts], device=record.ids.device)
+    for part in parts.unique().tolist():
+        for places in (parts == part).nonzero()[:, 0].split(rows):
+            yield part * width, places
+
+
+def mean_baselines(record: Trace, steps: Sequence[Step], rows: int, *, every_token: bool) -> Baselines:
     """Return one baseline per step: the mean over its words, or over all tokens, special ones too, if `every_token`."""
-    single, steps = word_baselines(model, batch, rows, every_token=every_token), len(batch.steps)
-    return Baselines(_mean(single.neurons, single.owner, steps), torch.arange(steps, device=model.device))
+    single = word_baselines(record, steps, rows, every_token=every_token)
+    mean = _mean(single.neurons, single.owner, len(steps))
+    return Baselines(mean, torch.arange(len(steps), device=mean.device))
 
 
 def _every_token(model: LanguageModel, step: Step) -> tuple[tuple[int], ...]:
@@ -83,7 +93,7 @@ def _every_token(model: LanguageModel, step: Step) -> tuple[tuple[int], ...]:
     return tuple((i,) for i, token in enumerate(seen) if token != SEPARATOR)
 
 
-BASELINES: dict[str, Callable[[LanguageModel, StepBatch, int], Baselines]] = {
+BASELINES: dict[str, Callable[[Trace, Sequence[Step], int], Baselines]] = {
     "amig": word_baselines,
     "amig-mean": partial(mean_baselines, every_token=False),
     "amig-code": partial(mean_baselines, every_token=True),
@@ -99,8 +109,8 @@ def along_paths(model: LanguageModel, batch: StepBatch, settings: Settings, budg
     if settings.method == "amig" and not all(step.words for step in batch.steps):
         raise ModelError("A prompt has no word to make a baseline of; use a template with text, or --method kn.")
     rows = max(1, budget // sequence_bytes(model, batch.ids.shape[1]))
-    baselines = BASELINES[settings.method](model, batch, 4 * rows)
     record = trace(model, batch)
+    baselines = BASELINES[settings.method](record, batch.steps, 4 * rows)
     integral = _Integral(record, baselines, settings.method != "amig-code", rows, budget)
     paths = integral.ends(first_rule(settings).nested)
     largest = partial(_largest, owner=baselines.owner, steps=len(batch.steps))

@@ -18,9 +18,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from atlas.engine.tracing import Block, Cross, Trace, put_at, take
+from atlas.engine.tracing import Block, Cross, Trace, neurons_at, neurons_kept, put_at, take
 from atlas.models.hooks import Call, Rule, attending, forwards, itself, running
-from atlas.models.readout import at_query, features_of_hidden, token_probability
+from atlas.models.readout import at_query, embedded, features_of_hidden, token_probability
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,23 @@ def rerun(record: Trace, start: int) -> Tensor:
             rule = (lambda _: known) if as_known else _among_all(record, last, hidden, owner)
             hidden = call_block(record, last, take(hidden, query), owner, rule, query)
         return features_of_hidden(record.model, hidden, record.ids)
+
+
+@torch.no_grad()
+def neurons_from(record: Trace, first: int, ids: Tensor, owner: Tensor) -> Tensor:
+    """Return the neurons, `[row, layer, neuron]`, of sequences `ids` `[row, token]` that are rows `owner` of the trace
+    but for tokens from `first` on, at these rows' position; of a causal model only the tokens between run.
+    """
+    if record.model.kind != "causal":
+        with running(rows=owner):
+            return neurons_at(record.model, ids, record.query[owner], record.at[owner])[0]
+    at = record.at[owner] - first
+    window = torch.arange(first, first + max(0, int(at.max())) + 1, device=ids.device).expand(len(ids), -1)
+    hidden = take(embedded(record.model, ids), window)
+    with attending(record.model), neurons_kept(record.model, at.clamp_min(0)) as seen:
+        for layer, block in enumerate(record.blocks):
+            hidden = call_block(record, layer, hidden, owner, partial(_after_recorded, block, owner, window), window)
+    return torch.where(at[:, None, None] < 0, record.neurons[owner], torch.stack(seen, dim=1))
 
 
 @torch.no_grad()

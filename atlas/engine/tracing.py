@@ -130,16 +130,23 @@ def neurons_at(model: LanguageModel, ids: Tensor, query: Tensor, at: Tensor) -> 
 
     And what the output matrix receives at `query` [batch], `[batch, hidden]`.
     """
+    with neurons_kept(model, at) as seen:
+        features = features_of_ids(model, ids, query, at)
+    return torch.stack(seen, dim=1), features
+
+
+@contextmanager
+def neurons_kept(model: LanguageModel, at: Tensor) -> Iterator[list[Tensor]]:
+    """Keep the neurons `at` `[batch]` of what runs inside the block, `[batch, neuron]` for each layer in turn."""
     seen: list[Tensor] = []
-    rows = torch.arange(len(ids), device=ids.device)
+    rows = torch.arange(len(at), device=at.device)
 
     def keep(neurons: Tensor) -> Tensor:
         seen.append(neurons[rows, at])
         return neurons
 
     with neurons_replaced(model, dict.fromkeys(range(model.info.layers), keep)):
-        features = features_of_ids(model, ids, query, at)
-    return torch.stack(seen, dim=1), features
+        yield seen
 
 
 def _keep_attention(record: Trace, call: Call) -> Tensor:

@@ -34,6 +34,19 @@ def at_query(query: Tensor, tokens: int) -> Tensor:
     return torch.arange(tokens, device=query.device) == query[:, None]
 
 
+def embedded(model: LanguageModel, ids: Tensor) -> Tensor:
+    """Return what the first block gets for `ids`, `[batch, token, hidden]`: the model with its blocks passed over."""
+    seen: list[Tensor] = []
+
+    def over(hidden: Tensor, *_: Any, **__: Any) -> Any:
+        seen.append(hidden)
+        return (hidden, None, None) if model.family.in_tuple else hidden
+
+    with forwards(dict.fromkeys(model.blocks, over)):
+        features_of_ids(model, ids, ids.new_zeros(len(ids)))
+    return seen[0]
+
+
 def features_of_hidden(model: LanguageModel, hidden: Tensor, ids: Tensor) -> Tensor:
     """Apply the head to the last block's output `[copy, 1, hidden]`: the model with its blocks short-circuited.
 

@@ -13,6 +13,7 @@ from atlas.attribution.paths import mean_baselines, word_baselines
 from atlas.attribution.quadrature import both_ends, gauss_legendre, left_riemann
 from atlas.attribution.reference import reference_baselines, reference_neurons, reference_scores
 from atlas.engine.batches import StepBatch
+from atlas.engine.tracing import trace
 from atlas.facts.bundled import load
 from atlas.models import load_model
 
@@ -197,9 +198,9 @@ def test_word_baselines_follow_the_paper(tiny, at):
     for prompt in seen(tiny, at):
         for step in tiny.steps(prompt, at):
             batch = StepBatch.of(tiny, [step])
-            found = word_baselines(tiny, batch, rows=3).neurons
+            found = word_baselines(trace(tiny, batch), batch.steps, rows=3).neurons
             assert torch.allclose(found, torch.stack(reference_baselines(tiny, step)), atol=1e-12)
-            mean = mean_baselines(tiny, batch, 100, every_token=False).neurons[0]
+            mean = mean_baselines(trace(tiny, batch), batch.steps, 100, every_token=False).neurons[0]
             assert torch.allclose(mean, found.mean(0), atol=1e-12)
 
 

@@ -178,7 +178,8 @@ def test_the_baseline_of_all_tokens_leaves_the_decoders_alone(encoder):
         for handle in handles:
             handle.remove()
     wanted = torch.stack(seen).unflatten(0, (len(read), -1)).mean(0)
-    found = mean_baselines(encoder, StepBatch.of(encoder, [step]), 100, every_token=True).neurons[0]
+    record = trace(encoder, StepBatch.of(encoder, [step]))
+    found = mean_baselines(record, [step], 100, every_token=True).neurons[0]
     assert torch.allclose(found, wanted, atol=1e-12)
 
 

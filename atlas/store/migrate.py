@@ -85,18 +85,26 @@ def migrate(path: Path, target: str = "head") -> None:
         raise duckdb.Error(str(error)) from error
 
 
-def finish(path: Path) -> None:
-    """Give the file at `path` what is made from code: comments, views, what it says of itself."""
-    with duckdb.connect(path, config=dict(SHUT)) as connection:
-        connection.begin()
-        for table in schema.TABLES.values():
-            connection.execute(f"COMMENT ON TABLE {table.name} IS {quoted(table.meaning)}")
-            for column in table.columns:
-                connection.execute(f'COMMENT ON COLUMN {table.name}."{column.name}" IS {quoted(column.meaning)}')
-        views.install(connection)
-        docs.describe(connection)
+def finish(path: Path, kept: Path | None = None) -> None:
+    """Give the file at `path` what is made from code, from the template `kept` if there is one: comments, views."""
+    with duckdb.connect(path, config=SHUT | {"enable_external_access": kept is not None}) as connection:
+        if kept is None:
+            connection.begin()
+            views.install(connection)
+            docs.describe(connection)
+        else:
+            template.give_code(kept, connection)
+            views.record(connection)
+        _comment(connection)
         connection.commit()
         connection.execute("CHECKPOINT")
+
+
+def _comment(connection: duckdb.DuckDBPyConnection) -> None:
+    for table in schema.TABLES.values():
+        connection.execute(f"COMMENT ON TABLE {table.name} IS {quoted(table.meaning)}")
+        for column in table.columns:
+            connection.execute(f'COMMENT ON COLUMN {table.name}."{column.name}" IS {quoted(column.meaning)}')
 
 
 def _say_what_it_is(path: Path, storage: str) -> None:

@@ -1,9 +1,10 @@
-"""A new atlas from a template: DuckDB takes a second and a half to bind the views, and copies bound ones at once.
+"""Atlases from a template: DuckDB takes two seconds to bind and describe the views, and copies bound ones at once.
 
-The template is an atlas without rows that this version made before, in a folder that its user alone can reach:
-`neuron-atlas/templates` within `$NEURON_ATLAS_CACHE`, `$XDG_CACHE_HOME` or `~/.cache`. Its name holds a digest of all
-that it is made of and one of its bytes; where either differs, or the folder is another's, it is as if there were none.
-An empty `$NEURON_ATLAS_CACHE` keeps none; the folder may be deleted at any time.
+A new atlas is a copy of all of it, and one that is upgraded gets its views and macros. The template is an atlas without
+rows that this version made before, in a folder that its user alone can reach: `neuron-atlas/templates` within
+`$NEURON_ATLAS_CACHE`, `$XDG_CACHE_HOME` or `~/.cache`. Its name holds a digest of all that it is made of and one of its
+bytes; where either differs, or the folder is another's, it is as if there were none. An empty `$NEURON_ATLAS_CACHE`
+keeps none; the folder may be deleted at any time.
 """
 
 import hashlib
@@ -46,6 +47,26 @@ def copy(template: Path, path: Path, storage: str) -> None:
         connection.execute(f"COPY FROM DATABASE template TO {named(name)}")
         connection.execute("DETACH template")
         connection.execute("CHECKPOINT")
+
+
+def give_code(template: Path, connection: duckdb.DuckDBPyConnection) -> None:
+    """Put views and macros of `template`, comments too, in place of those of their names in the open file's catalog.
+
+    Begins a transaction, which the caller commits; the file reaches no other any more.
+    """
+    ((own,),) = connection.execute("SELECT current_database()").fetchall()
+    whole, code = f"{own}_template", f"{own}_code"  # no name of its own
+    connection.execute(f"ATTACH {quoted(str(template))} AS {named(whole)} (READ_ONLY)")
+    connection.execute(f"ATTACH ':memory:' AS {named(code)}")
+    connection.execute(f"COPY FROM DATABASE {named(whole)} TO {named(code)} (SCHEMA)")
+    connection.execute(f"DETACH {named(whole)}")
+    connection.execute("SET enable_external_access = false")
+    for (name,) in connection.execute(_TABLES, [code]).fetchall():
+        connection.execute(f"DROP TABLE {named(code)}.{named(name)}")
+    connection.begin()
+    for kind, name in connection.execute(_CODE, {"code": code}).fetchall():
+        connection.execute(f"DROP {kind} IF EXISTS {named(name)}")
+    connection.execute(f"COPY FROM DATABASE {named(code)} TO {named(own)} (SCHEMA)")
 
 
 def keep(path: Path, storage: str) -> None:
@@ -117,3 +138,13 @@ def _key(storage: str) -> str:
 
 def _digest(data: bytes) -> str:
     return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
+_TABLES = "SELECT table_name FROM duckdb_tables() WHERE database_name = ?"
+_CODE = """
+SELECT 'VIEW', view_name FROM duckdb_views() WHERE database_name = $code AND NOT internal
+UNION ALL
+SELECT DISTINCT kind, function_name FROM duckdb_functions(), unnest(['MACRO', 'MACRO TABLE']) AS dropped(kind)
+WHERE database_name = $code AND NOT internal
+"""
+"""What to drop: a macro of a name may be of either kind."""

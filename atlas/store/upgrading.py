@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from atlas import schema
 from atlas.errors import StoreError, VersionError
-from atlas.store import structure, views
+from atlas.store import structure, template, views
 from atlas.store.connection import (
     SHUT,
     STORAGE_VERSION,
@@ -81,10 +81,12 @@ def _mended(copy: Path, path: Path) -> Sequence[Difference]:
     """Make the file at `copy` what this version makes, and return what was not so; `path` is what messages name."""
     migrate(copy)
     found = _differing(copy)
+    with Reader(copy, open_file(copy, read_only=True, limits=Limits())) as opened:
+        kept = template.found(structure.storage_of(opened))
     _refuse([each for each in found if not each.mended], path)
     with duckdb.connect(copy, config=dict(SHUT)) as connection:
         found = _mend(connection, found)
-    finish(copy)
+    finish(copy, kept)
     _refuse(_differing(copy), path)
     return tuple(found)
 

@@ -40,7 +40,7 @@ LINES = {
     "schema": 460,
     "scorers": 59,
     "statistics": 130,
-    "store": 4830,
+    "store": 4876,
     "study": 676,
     "templates": 1,
 }

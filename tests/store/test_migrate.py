@@ -121,7 +121,7 @@ def test_an_interrupted_upgrade_leaves_the_atlas_as_it_was(path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(views, "install", interrupted)
+        patch.setattr(views, "record", interrupted)
         with pytest.raises(KeyboardInterrupt):
             upgrading.upgrade(path)
     assert path.read_bytes() == before

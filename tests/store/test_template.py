@@ -1,14 +1,17 @@
 """New atlases from a template: the same content, another database, and no template that is not this user's own."""
 
+import gzip
 import os
 import shutil
+from contextlib import ExitStack
+from pathlib import Path
 
 import duckdb
 import pytest
 
 import atlas
 from atlas.errors import StoreError
-from atlas.store import migrate, structure, template
+from atlas.store import migrate, structure, template, upgrading, views
 from atlas.store.connection import STORAGE_VERSION
 from atlas.store.template import copy  # the one that tests replace
 
@@ -53,6 +56,31 @@ def test_a_copy_holds_what_a_new_atlas_does_and_refuses_its_log(tmp_path):
         shutil.copy(f"{anew}.wal", f"{copied}.wal")
     with pytest.raises(StoreError, match="is not the log of"):
         atlas.open(copied, "a")
+
+
+@pytest.mark.slow
+def test_an_upgrade_with_a_template_makes_what_one_without_does(tmp_path, folder, monkeypatch):
+    archived = gzip.decompress((Path(__file__).parent / "archive" / "schema-0009.duckdb.gz").read_bytes())
+    paths = [tmp_path / "alone" / "template.duckdb", tmp_path / "code.duckdb", tmp_path / "template.duckdb"]
+    for path in paths:
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(archived)
+        with duckdb.connect(path) as connection:
+            connection.execute("CREATE VIEW of_mine AS SELECT 1 AS one")
+            connection.execute("CREATE OR REPLACE MACRO usable(status) AS TABLE SELECT status")
+    monkeypatch.setattr(upgrading.template, "found", lambda _: None)
+    upgrading.upgrade(paths[0])
+    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(views, "install", None)
+        for path in paths[1:]:
+            upgrading.upgrade(path)
+    with ExitStack() as stack:
+        made = [stack.enter_context(atlas.open(path)) for path in paths]
+        for other in made[1:]:
+            assert structure.code_of(other) == structure.code_of(made[0])
+            for query in (COMMENTS, OF_VIEWS, CONSTRAINTS, *ROWS, "FROM likn_all ORDER BY ALL"):
+                assert other.sql(query).to_pylist() == made[0].sql(query).to_pylist() != []
 
 
 def test_the_second_atlas_is_made_from_the_first(tmp_path, folder, made):

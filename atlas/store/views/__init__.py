@@ -52,6 +52,11 @@ def install(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the views and macros of this version in the open file and record their digest."""
     for statements in (MACROS, *map(text, order())):
         connection.execute(statements)
+    record(connection)
+
+
+def record(connection: duckdb.DuckDBPyConnection) -> None:
+    """Say in the open file that its views are those of this version."""
     connection.execute("DELETE FROM atlas_info WHERE key = 'views'")
     connection.execute("INSERT INTO atlas_info VALUES ('views', ?)", [digest()])
 

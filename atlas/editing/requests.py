@@ -43,7 +43,7 @@ class Target:
 
     def asked(self, prompt: Prompt) -> Prompt:
         """Return the prompt with the new object as its answer."""
-        label = Label(prompt.fact.labels[prompt.language].subject, self.labels[prompt.language])
+        label = Label(prompt.label.subject, self.labels[prompt.language])
         fact = Fact(prompt.fact.relation, prompt.fact.subject, self.object, {prompt.language: label})
         return Prompt(fact, prompt.template)
 

@@ -26,7 +26,7 @@ def label_tokens(model: LanguageModel, prompts: Iterable[Prompt]) -> "pa.Table":
 
     found: dict[tuple[int, str], tuple[set[int], set[int], set[str]]] = defaultdict(lambda: (set(), set(), set()))
     for prompt in prompts:
-        label = prompt.fact.labels[prompt.language]
+        label = prompt.label
         try:
             subject, answer = _tokens(model, prompt, label.subject)
         except TokenError:
@@ -66,10 +66,9 @@ def _tokens(model: LanguageModel, prompt: Prompt, subject: str) -> tuple[set[int
     after = "" if model.kind == "causal" else prompt.after
     spelling = spell(model.tokenizer, prompt.before, prompt.answer, after)
     answer = range(spelling.start, spelling.stop)
-    text = prompt.before + prompt.answer + after
-    places = [found.span() for found in re.finditer(re.escape(subject), text)] if subject.strip() else []
+    places = [found.span() for found in re.finditer(re.escape(subject), spelling.text)] if subject.strip() else []
     inside = [
-        i for i, (a, b) in enumerate(spelling.piece.spans)
+        i for i, (a, b) in enumerate(spelling.spans)
         if i not in answer and any(a < end and b > begin for begin, end in places)
     ]  # fmt: skip
     return {spelling.ids[i] for i in inside}, {spelling.ids[i] for i in answer}

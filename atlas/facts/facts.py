@@ -76,8 +76,7 @@ class Prompt:
     @cached_property
     def id(self) -> int:
         """Content hash of fact, template and the labels in this language."""
-        label = self.fact.labels[self.language]
-        return stable_id("prompt", self.fact.id, self.template.id, label.subject, label.object)
+        return stable_id("prompt", self.fact.id, self.template.id, self.label.subject, self.label.object)
 
     @property
     def language(self) -> str:
@@ -85,28 +84,39 @@ class Prompt:
         return self.template.language
 
     @property
+    def label(self) -> Label:
+        """What subject and object are called in the prompt's language, as written."""
+        return self.fact.labels[self.template.language]
+
+    @property
     def answer(self) -> str:
         """The object's label in the prompt's language, as written."""
-        return self.fact.labels[self.language].object
+        return self.label.object
+
+    @property
+    def around(self) -> tuple[str, str]:
+        """The text before the object's place and the text after it, with the subject filled in."""
+        before, _, after = self.template.text.partition(OBJECT)
+        return before.replace(SUBJECT, self.label.subject), after.replace(SUBJECT, self.label.subject)
 
     @property
     def before(self) -> str:
         """The text before the object's place, with the subject filled in."""
-        return self._fill(self.template.text.partition(OBJECT)[0])
+        return self.around[0]
 
     @property
     def after(self) -> str:
         """The text after the object's place, with the subject filled in."""
-        return self._fill(self.template.text.partition(OBJECT)[2])
+        return self.around[1]
 
     @property
     def subject_places(self) -> list[tuple[int, int]]:
         """Where the subject stands in `before + answer + after`, `[begin, end)`, without white space around it."""
-        subject = self.fact.labels[self.language].subject
+        subject = self.label.subject
         begin, width = len(subject) - len(subject.lstrip()), len(subject.strip())
         before, _, after = self.template.text.partition(OBJECT)
         starts = [
-            start + len(self._fill(part[: found.start()])) + begin
+            start + len(part[: found.start()].replace(SUBJECT, subject)) + begin
             for start, part in ((0, before), (len(self.before) + len(self.answer), after))
             for found in re.finditer(re.escape(SUBJECT), part)
         ]
@@ -115,10 +125,7 @@ class Prompt:
     @property
     def text(self) -> str:
         """The template with the subject filled in and the object's place open."""
-        return f"{self.before}{OBJECT}{self.after}"
-
-    def _fill(self, part: str) -> str:
-        return part.replace(SUBJECT, self.fact.labels[self.language].subject)
+        return OBJECT.join(self.around)
 
 
 @dataclass(frozen=True, slots=True)

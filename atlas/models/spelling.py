@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from tokenizers import Tokenizer, models
+from tokenizers import Encoding, Tokenizer, models
 
 from atlas.errors import TokenError, lacks_memory
 from atlas.facts.reading.texts import UNSPACED
@@ -38,14 +38,13 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Spelling:
+class Spelling(Piece):
     """A filled prompt in tokens, the answer's `[start, stop)` and its place `[begin, end)` in the text.
 
     `unknown` are the ids that stand for what the vocabulary lacks, `text` is what is spelt.
     """
 
     text: str
-    piece: Piece
     unknown: frozenset[int | None]
     start: int
     stop: int
@@ -53,24 +52,16 @@ class Spelling:
     end: int
 
     @property
-    def ids(self) -> list[int]:
-        """The tokens."""
-        return self.piece.ids
-
-    @property
-    def words(self) -> list[int | None]:
-        """The word of each token, None for special ones."""
-        return self.piece.words
-
-    @property
-    def answer_known(self) -> bool:
-        """True if known tokens stand for all of the answer."""
-        tokens = self.ids[self.start : self.stop]
-        return bool(tokens) and self.unknown.isdisjoint(tokens) and not self._missed_inside
+    def lacking(self) -> tuple[int, int]:
+        """The number of unknown tokens and of missed characters, of the answer and beside it."""
+        tokens = [i for i, word in enumerate(self.words) if word is not None and self.ids[i] in self.unknown]
+        answer = sum(self.start <= i < self.stop for i in tokens)
+        answer += sum(_touch(span, self.begin, self.end) for span in self.missed)
+        return answer, len(tokens) + len(self.missed) - answer
 
     def known(self, begin: int, end: int) -> bool:
         """Return whether a known token stands for some of the text from `begin` to `end`."""
-        tokens = zip(self.ids, self.words, self.piece.spans, strict=True)
+        tokens = zip(self.ids, self.words, self.spans, strict=True)
         return any(w is not None and _touch(s, begin, end) and i not in self.unknown for i, w, s in tokens)
 
     def last_token(self, begin: int, end: int) -> tuple[int | None, bool]:
@@ -80,7 +71,7 @@ class Spelling:
         """
         tokens = [
             (place, span)
-            for place, (word, span) in enumerate(zip(self.words, self.piece.spans, strict=True))
+            for place, (word, span) in enumerate(zip(self.words, self.spans, strict=True))
             if word is not None and _touch(span, begin, end)
         ]
         outside = "".join(self.text[min(a, begin) : begin] + self.text[end : max(b, end)] for _, (a, b) in tokens)
@@ -88,19 +79,8 @@ class Spelling:
 
     def from_character(self, start: int) -> "Spelling":
         """Return it with no words before the text's character `start`: what stands there is no part of the query."""
-        words = [None if span[1] <= start else word for word, span in zip(self.words, self.piece.spans, strict=True)]
-        return replace(self, piece=replace(self.piece, words=words))
-
-    @property
-    def unknown_outside(self) -> int:
-        """The number of unknown tokens and of missed characters beside the answer."""
-        places = (i for i in range(len(self.ids)) if not self.start <= i < self.stop and self.words[i] is not None)
-        tokens = sum(self.ids[i] in self.unknown for i in places)
-        return tokens + len(self.piece.missed) - self._missed_inside
-
-    @property
-    def _missed_inside(self) -> int:
-        return sum(_touch(span, self.begin, self.end) for span in self.piece.missed)
+        words = [None if span[1] <= start else word for word, span in zip(self.words, self.spans, strict=True)]
+        return replace(self, words=words)
 
 
 def spell(tokenizer: Any, before: str, answer: str, after: str) -> Spelling:
@@ -112,27 +92,39 @@ def spell(tokenizer: Any, before: str, answer: str, after: str) -> Spelling:
     text = before + answer + after
     begin, end = len(prefix), len(before) + len(answer)
     inside = _inside(tokenizer)
-    opening, closing = inside.around(tokenizer, text)
     piece = inside.own(tokenizer, text)
-    places = [i for i, (a, b) in enumerate(piece.spans) if _touch((a, b), begin, end)]
+    places = [i for i, span in enumerate(piece.spans) if _touch(span, begin, end)]
     if places and all(begin <= piece.spans[i][0] and piece.spans[i][1] <= end for i in places):
         start, stop = places[0], places[-1] + 1
     else:
-        piece, start, stop = _apart(inside, tokenizer, text, begin, end)
-    whole = _special(opening) + piece + _special(closing)
-    shift = len(opening)
+        piece, start, stop = _apart(inside, tokenizer, piece, text, begin, end)
     unknown = inside.unknown | {tokenizer.unk_token_id}
-    return Spelling(text, whole, unknown, start + shift, stop + shift, begin, end)
+    return Spelling(piece.ids, piece.words, piece.spans, piece.missed, text, unknown, start, stop, begin, end)
 
 
-def _apart(inside: "_Inside", tokenizer: Any, text: str, begin: int, end: int) -> tuple[Piece, int, int]:
-    """Spell a prompt in three pieces, where a token would otherwise reach across the answer's edge."""
-    piece, ends = _NOTHING, []
+def _apart(inside: "_Inside", tokenizer: Any, whole: Piece, text: str, begin: int, end: int) -> tuple[Piece, int, int]:
+    """Spell a prompt in three pieces, where a token would otherwise reach across the answer's edge.
+
+    The special tokens around it are those of the text as a `whole`.
+    """
+    opening, _, closing = _parted(whole)
+    piece, ends = opening, []
     for start, stop in ((0, begin), (begin, end), (end, len(text))):
-        part = inside.own(tokenizer, text[:stop]) if start == 0 else inside.going_on(text[start:stop])
+        part = _parted(inside.own(tokenizer, text[:stop]))[1] if start == 0 else inside.going_on(text[start:stop])
         piece += _moved(part, start)
         ends.append(len(piece.ids))
-    return piece, ends[0], ends[1]
+    return piece + closing, ends[0], ends[1]
+
+
+def _parted(piece: Piece) -> tuple[Piece, Piece, Piece]:
+    """Return the special tokens before a piece's first word, what stands between, and those after its last word."""
+    places = [i for i, word in enumerate(piece.words) if word is not None]
+    first, last = (places[0], places[-1] + 1) if places else (len(piece.ids), len(piece.ids))
+    opening, inner, closing = (
+        Piece(piece.ids[part], piece.words[part], piece.spans[part], [])
+        for part in (slice(first), slice(first, last), slice(last, None))
+    )
+    return opening, replace(inner, missed=piece.missed), closing
 
 
 def _moved(piece: Piece, by: int) -> Piece:
@@ -140,21 +132,14 @@ def _moved(piece: Piece, by: int) -> Piece:
     return Piece(piece.ids, piece.words, spans, missed)
 
 
-def _special(ids: Sequence[int]) -> Piece:
-    return Piece(list(ids), [None] * len(ids), [(0, 0)] * len(ids), [])
-
-
-_NOTHING = _special(())
-
-
 def _touch(span: tuple[int, int], begin: int, end: int) -> bool:
     return span[0] < end and span[1] > begin
 
 
-def _asked(encode: Any, text: str) -> Any:
+def _asked(encode: Any, text: str, **options: bool) -> Any:
     """Return what `encode` gives; the library's tokenizers know one exception, whatever went wrong."""
     try:
-        return encode()
+        return encode(text, **options)
     except Exception as error:
         if lacks_memory(error):
             raise
@@ -178,27 +163,12 @@ class _Inside:
         number = None if model.unk_token is None else model.token_to_id(model.unk_token)
         return frozenset() if number is None else frozenset({number})
 
-    def around(self, tokenizer: Any, text: str) -> tuple[list[int], list[int]]:
-        """Return the special tokens that the tokenizer's own template puts before and after `text`."""
-        if self._mark is None:
-            found = _asked(lambda: tokenizer(text, return_special_tokens_mask=True, split_special_tokens=True), text)
-            ids, special = found["input_ids"], found["special_tokens_mask"]
-        else:
-            self._same.post_processor = self._backend.post_processor
-            ids, special = (encoded := self._same.encode(text)).ids, encoded.special_tokens_mask
-        first = next((i for i, mark in enumerate(special) if not mark), len(ids))
-        last = next((i for i in range(len(ids), first, -1) if not special[i - 1]), first)
-        return list(ids[:first]), list(ids[last:])
-
     def own(self, tokenizer: Any, text: str) -> Piece:
-        """Tokenise a text as the tokenizer does."""
-        if self._mark is not None:
-            return self._piece(self._same, text)
-        encoded = _asked(
-            lambda: tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=True),
-            text,
-        )
-        return self._checked(encoded["input_ids"], encoded.word_ids(), encoded["offset_mapping"], text)
+        """Tokenise a text as the tokenizer does, with the special tokens that its own template puts around it."""
+        if self._mark is None:
+            return self._checked(_asked(tokenizer, text, split_special_tokens=True).encodings[0], text)
+        self._same.post_processor = self._backend.post_processor
+        return self._checked(_asked(self._same.encode, text), text)
 
     def going_on(self, text: str) -> Piece:
         """Tokenise a text that other text stands right before: nothing is put before its first word."""
@@ -207,15 +177,13 @@ class _Inside:
 
     def _piece(self, core: Tokenizer, text: str) -> Piece:
         if not text:
-            return _NOTHING
-        encoded = _asked(lambda: core.encode(text, add_special_tokens=False), text)
-        return self._checked(encoded.ids, encoded.word_ids, encoded.offsets, text)
+            return Piece([], [], [], [])
+        return self._checked(_asked(core.encode, text, add_special_tokens=False), text)
 
-    def _checked(
-        self, ids: Sequence[int], words: Sequence[int | None], spans: Sequence[tuple[int, int]], text: str
-    ) -> Piece:
+    def _checked(self, encoded: Encoding, text: str) -> Piece:
         """Return the piece without the marks for what no token stands for, which are `missed`."""
-        numbers = _words(words, spans, text)
+        ids, spans = encoded.ids, encoded.offsets
+        numbers = _words(encoded.word_ids, spans, text)
         kept = [i for i, token in enumerate(ids) if token != self._mark]
         covered = {place for a, b in spans for place in range(a, b)}
         lost = [(i, i + 1) for i, char in enumerate(text) if i not in covered and not self._nothing(char)]

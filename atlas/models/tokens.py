@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from atlas.errors import ModelError, TokenError
-from atlas.facts import Prompt
+from atlas.facts import Label, Prompt
 from atlas.models.families import TWO_STACKS, Kind
 from atlas.models.spelling import Spelling, spell
 
@@ -82,16 +82,16 @@ def prompt_steps(
         )
     if kind in TWO_STACKS:
         set_language(tokenizer, prompt.language)
-    after = "" if kind == "causal" else prompt.after
-    spelling = spell(tokenizer, prompt.before, prompt.answer, after)
-    _check(spelling, prompt, after, max_tokens, rows)
+    before, after = prompt.around
+    spelling = spell(tokenizer, before, prompt.label.object, "" if kind == "causal" else after)
+    _check(spelling, prompt.label, max_tokens, rows)
     build = _BUILDERS[kind]
     # Examples are lines before the last; no template of a source has one.
-    example = prompt.before.rfind("\n")
+    example = before.rfind("\n")
     query = spelling if example < 0 else spelling.from_character(example + 1)
     steps = (build(tokenizer, query, position) for position in range(spelling.start, spelling.stop))
     subject = None if at == "query" else _subject(tokenizer, kind, spelling, prompt)
-    return [replace(step, unknown=spelling.unknown_outside, subject=subject) for step in steps]
+    return [replace(step, unknown=spelling.lacking[1], subject=subject) for step in steps]
 
 
 def filler_id(tokenizer: Any, kind: Kind) -> int:
@@ -147,13 +147,13 @@ def set_language(tokenizer: Any, language: str) -> None:
         tokenizer.src_lang = codes[0]
 
 
-def _check(spelling: Spelling, prompt: Prompt, after: str, max_tokens: int, rows: int | None) -> None:
+def _check(spelling: Spelling, label: Label, max_tokens: int, rows: int | None) -> None:
     """Raise TokenError or TooLongError for what the model cannot be asked."""
-    if not prompt.answer.strip() or not spelling.answer_known:
+    if not label.object.strip() or spelling.start == spelling.stop or spelling.lacking[0]:
         raise TokenError(
-            f"The tokenizer cannot spell the answer {prompt.answer!r}; leave the fact out or use another model."
+            f"The tokenizer cannot spell the answer {label.object!r}; leave the fact out or use another model."
         )
-    subject, text = prompt.fact.labels[prompt.language].subject, prompt.before + prompt.answer + after
+    subject, text = label.subject, spelling.text
     for found in re.finditer(re.escape(subject), text) if subject.strip() else ():
         if not spelling.known(*found.span()):
             raise TokenError(

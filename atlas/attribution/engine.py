@@ -18,7 +18,7 @@ from atlas.attribution.settings import Settings
 from atlas.engine.batches import Budget, StepBatch, sequence_bytes, steps_of
 from atlas.facts import Prompt
 from atlas.models import LanguageModel, Step
-from atlas.models.readout import token_names, token_ranks
+from atlas.models.readout import token_ranks
 
 _OTHERS = {"peel": peel}
 MOST_STEPS = 64
@@ -110,7 +110,7 @@ def _gather(
     model: LanguageModel, prompt: Prompt, steps: Sequence[Step], results: Sequence[_Columns], settings: Settings
 ) -> PromptAttribution:
     """Return a prompt's record: the mean of its steps' scores, the product of their probabilities (METHOD 1)."""
-    tokens = tuple(token_names(model, [step.target for step in steps]))
+    tokens = tuple(model.tokenizer.convert_ids_to_tokens([step.target for step in steps]))
     *measured, rounds, ranks, best = zip(*results, strict=True)
     every, f, f_baseline, error, score_error, nodes, converged = map(np.stack, measured)
     scores, probabilities = every.mean(0), f[:, 0].astype(np.float64)
@@ -127,7 +127,7 @@ def _gather(
         probability=float(probabilities.prod()),
         mean_probability=float(np.exp(np.log(np.maximum(probabilities, np.finfo(float).tiny)).mean())),
         rank=int(ranks[0]),
-        prediction=token_names(model, [int(best[0])])[0],
+        prediction=model.tokenizer.convert_ids_to_tokens(int(best[0])),
         prediction_text=model.tokenizer.decode([int(best[0])]).strip(),
         unknown=steps[0].unknown,
         tokens=tokens,

@@ -123,7 +123,8 @@ class Budget:
             return size
         if size is None and model.device.type == "cuda":
             size = torch.cuda.get_device_properties(model.device).total_memory // 2
-        return cls(size or min(max(LEAST_BYTES, model.bytes), MOST_BYTES))
+        weights = sum(parameter.numel() * parameter.itemsize for parameter in model.model.parameters())
+        return cls(size or min(max(LEAST_BYTES, weights), MOST_BYTES))
 
     def through(self, rest: Sequence[T], work: Callable[[Sequence[T], int], Sequence[R]]) -> Iterator[tuple[T, R]]:
         """Yield each of `rest` with its result: `work(rest, bytes)` returns those of as many of the first as fit.

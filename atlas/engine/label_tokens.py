@@ -10,7 +10,6 @@ from atlas import schema
 from atlas.errors import ModelError, TokenError
 from atlas.facts import Prompt
 from atlas.models.model import LanguageModel
-from atlas.models.readout import token_names
 from atlas.models.spelling import spell
 
 if TYPE_CHECKING:
@@ -55,7 +54,8 @@ def answer_tokens(model: LanguageModel, prompts: Iterable[Prompt]) -> list[tuple
     found: list[tuple[str, ...] | None] = []
     for prompt in prompts:
         try:
-            found.append(tuple(token_names(model, [step.target for step in model.steps(prompt)])))
+            targets = [step.target for step in model.steps(prompt)]
+            found.append(tuple(model.tokenizer.convert_ids_to_tokens(targets)))
         except ModelError:
             found.append(None)
     return found

@@ -13,14 +13,15 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from operator import methodcaller
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from atlas.engine.tracing import Block, Cross, Trace, neurons_at, neurons_kept, put_at, take
-from atlas.models.hooks import Call, Rule, attending, forwards, itself, running
-from atlas.models.readout import at_query, embedded, features_of_hidden, token_probability
+from atlas.models.hooks import Call, Rule, attending, forwards, given, running
+from atlas.models.readout import embedded, features_of_hidden, token_probability
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +56,11 @@ def rerun(record: Trace, start: int) -> Tensor:
     hidden, last = record.blocks[start].hidden, len(record.blocks) - 1
     with attending(record.model):
         for layer in range(start, last + record.model.reads):
-            hidden = call_block(record, layer, hidden, owner, itself)
+            hidden = call_block(record, layer, hidden, owner, Call.attend)
         if not record.model.reads:
             known, query = record.blocks[last].attended, record.query[:, None]
             as_known = start == last and not record.apart
-            rule = (lambda _: known) if as_known else _among_all(record, last, hidden, owner)
+            rule = partial(given, known) if as_known else _among_all(record, last, hidden, owner)
             hidden = call_block(record, last, take(hidden, query), owner, rule, query)
         return features_of_hidden(record.model, hidden, record.ids)
 
@@ -167,8 +168,8 @@ def finish_block(
         )
     out = written[:, 0] if flat else written
     # A copy, as some blocks add to it in place.
-    with forwards({gives or record.model.down_projection(layer): lambda _: out.clone()}):
-        return call_block(record, layer, hidden, owner, lambda _: attended, record.at[owner][:, None])
+    with forwards({gives or record.model.down_projection(layer): partial(given, out.clone())}):
+        return call_block(record, layer, hidden, owner, partial(given, attended), record.at[owner][:, None])
 
 
 def _as_recorded(record: Trace, layer: int, fresh: Tensor) -> dict[nn.Module, Callable[[Tensor], Tensor]]:
@@ -197,7 +198,7 @@ def run_copies(
     the rest of one. `watch` is given the rule of the copies' attention and returns the one to follow.
     """
     kept, window = (None if places is None else places[owner] for places in (record.kept(layer), record.window))
-    rule: Rule = itself
+    rule: Rule = Call.attend
     if kept is not None and window is not None and kept.shape[1] == hidden.shape[1]:
         rule = partial(_after_recorded, record.blocks[layer], owner, window)
     elif kept is not None:
@@ -208,7 +209,7 @@ def run_copies(
 
 def _after_recorded(block: Block, owner: Tensor, window: Tensor, call: Call) -> Tensor:
     """The rule of a causal copy: its own keys and values at `window` `[copy, token]`, of those recorded."""
-    return call.attend(*_among_recorded(block, owner, window, call), call.mask)
+    return call.attend(*_among_recorded(block, owner, window, call))
 
 
 def _among_recorded(block: Block, owner: Tensor, window: Tensor, call: Call) -> tuple[Tensor, Tensor]:
@@ -225,7 +226,7 @@ def _among_all(record: Trace, layer: int, hidden: Tensor, owner: Tensor, window:
     """Return the rule of the query alone: block `layer`'s keys and values of all tokens.
 
     Those of `hidden` are the tokens at `window` `[copy, token]`, or all. The block is run up to its attention and left
-    from there; no code of the models' own stops so early.
+    from there; no code of the models' own stops so early. Nobody asks for its queries: zeros stand for them.
     """
     found: list[Call] = []
 
@@ -234,18 +235,13 @@ def _among_all(record: Trace, layer: int, hidden: Tensor, owner: Tensor, window:
         raise _Stopped
 
     projections = record.model.projections[layer]
-    unasked = {projections[0]: _nothing} if len(projections) > 1 else {}
+    unasked = {projections[0]: torch.zeros_like} if len(projections) > 1 else {}
     with forwards(unasked), suppress(_Stopped):
         call_block(record, layer, hidden, owner, stop, window)
     key, value = found[0].key, found[0].value
     if window is not None:
         key, value = _among_recorded(record.blocks[layer], owner, window, found[0])
-    return lambda call: call.attend(key, value, call.mask)
-
-
-def _nothing(hidden: Tensor) -> Tensor:
-    """Stand in for a projection to queries that nobody asks for: as many zeros, none of them stored."""
-    return hidden.new_zeros(()).expand_as(hidden)
+    return methodcaller("attend", key, value)
 
 
 class _Stopped(Exception):  # noqa: N818
@@ -260,9 +256,10 @@ def call_block(
     Its attention follows `rule`, but a decoder's to its encoder goes to the recorded keys and values.
     """
     cross = record.blocks[layer].cross
-    at = record.at[owner]
-    place = at_query(at, hidden.shape[1]) if places is None else places == at[:, None]
-    with running(place, rule if cross is None else partial(_crossing, cross, owner, rule), owner):
+    tokens = torch.arange(hidden.shape[1], device=hidden.device) if places is None else places
+    with running(
+        tokens == record.at[owner, None], rule if cross is None else partial(_crossing, cross, owner, rule), owner
+    ):
         out = record.model.blocks[layer](hidden, **_fitted(record, layer, owner, places))
     result: Tensor = out[0] if isinstance(out, tuple) else out
     return result
@@ -273,7 +270,7 @@ def _crossing(cross: Cross, owner: Tensor, rule: Rule, call: Call) -> Tensor:
         return rule(call)
     if not len(cross.key):
         return cross.attended[owner]
-    return call.attend(cross.key[owner], cross.value[owner], call.mask)
+    return call.attend(cross.key[owner], cross.value[owner])
 
 
 def _fitted(record: Trace, layer: int, owner: Tensor, places: Tensor | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from atlas.engine.batches import StepBatch
-from atlas.models.hooks import Call, attending, itself, neurons_replaced
+from atlas.models.hooks import Call, attending, neurons_replaced
 from atlas.models.model import LanguageModel
 from atlas.models.readout import features_of_ids
 
@@ -93,15 +93,10 @@ class Trace:
 
     def given(self, layer: int) -> Tensor:
         """Return what block `layer` gave for the tokens that copies keep behind it, `[batch, token, hidden]`."""
-        kept, every = self.kept(layer), self.received(layer + 1)
+        kept, later = self.kept(layer), self.blocks[layer + 1 :]
+        every = later[0].hidden if later else self.final
+        assert every is not None
         return every if kept is None else take(every, kept)
-
-    def received(self, layer: int) -> Tensor:
-        """Return what block `layer` received, `[batch, token, hidden]`; past the last one, what that one gave."""
-        if layer < len(self.blocks):
-            return self.blocks[layer].hidden
-        assert self.final is not None
-        return self.final
 
 
 def put_at(around: Tensor, place: Tensor, new: Tensor) -> Tensor:
@@ -151,7 +146,7 @@ def neurons_kept(model: LanguageModel, at: Tensor) -> Iterator[list[Tensor]]:
 
 def _keep_attention(record: Trace, call: Call) -> Tensor:
     """The rule of the traced run: attend as usual and keep keys, values and the result at the neurons' position."""
-    out = itself(call)
+    out = call.attend()
     if not record.blocks or record.final is not None:  # the other stack's
         return out
     block = record.blocks[-1]

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from atlas import schema
 from atlas.models.model import LanguageModel
-from atlas.models.readout import LOGIT_BYTES, of_tokens, output_matrix, token_names
+from atlas.models.readout import LOGIT_BYTES, of_tokens, output_matrix
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,7 +47,7 @@ def neuron_tokens(model: LanguageModel, layer: int, neurons: Sequence[int], top:
                             "neuron": neuron,
                             "direction": direction,
                             "rank": rank,
-                            "token": token_names(model, [token])[0],
+                            "token": model.tokenizer.convert_ids_to_tokens(token),
                             "score": sign * value,
                             "text": model.tokenizer.decode([token]),
                         }

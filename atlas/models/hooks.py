@@ -82,25 +82,24 @@ class Call:
     softcap: float | None
     cross: bool = False
 
-    def attend(self, key: Tensor, value: Tensor, mask: Tensor | None) -> Tensor:
-        """Return softmax(query key^T) value, `[batch, head, token, size]`, over the given keys and values."""
+    def attend(self, key: Tensor | None = None, value: Tensor | None = None) -> Tensor:
+        """Return softmax(query key^T) value, `[batch, head, token, size]`, over other keys and values than its own.
+
+        Without arguments it is the plain rule: attend to the sequence's own.
+        """
+        key, value = self.key if key is None else key, self.value if value is None else value
         groups = self.query.shape[1] // key.shape[1]
         if groups > 1:
             key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
         logits = torch.matmul(self.query * self.scaling, key.transpose(2, 3))
         if self.softcap is not None:
             logits = torch.tanh(logits / self.softcap) * self.softcap
-        if mask is not None:
-            logits = logits + mask
+        if self.mask is not None:
+            logits = logits + self.mask
         return torch.matmul(torch.softmax(logits, dim=-1).to(value.dtype), value)
 
 
 Rule = Callable[[Call], Tensor]
-
-
-def itself(call: Call) -> Tensor:
-    """The plain rule: attend to the sequence's own keys and values."""
-    return call.attend(call.key, call.value, call.mask)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +109,7 @@ class Run:
     `rows` [batch] says which row of a change of neurons each sequence follows; None: its own.
     """
 
-    rule: Rule = itself
+    rule: Rule = Call.attend
     query: Tensor | None = None
     rows: Tensor | None = None
 
@@ -119,9 +118,8 @@ _PLAIN = Run()
 _run: ContextVar[Run] = ContextVar("run", default=_PLAIN)
 
 
-def now() -> Run:
-    """Return what is run now."""
-    return _run.get()
+now = _run.get
+"""Returns what is run now."""
 
 
 @contextmanager
@@ -140,7 +138,7 @@ def running(query: Tensor | None = None, rule: Rule | None = None, rows: Tensor 
 
 
 @contextmanager
-def attending(model: Network, rule: Rule = itself) -> Iterator[None]:
+def attending(model: Network, rule: Rule = Call.attend) -> Iterator[None]:
     """Let every attention layer of `model` follow a rule inside the block: `rule`, or what `running` says there."""
     configs = model.attention_configs
     before = [config._attn_implementation for config in configs]
@@ -168,6 +166,11 @@ def forwards(replaced: Mapping[nn.Module, Callable[..., Any]]) -> Iterator[None]
                 del module.forward
             else:
                 module.forward = own
+
+
+def given(known: Any, *_: Any, **__: Any) -> Any:
+    """Stand in for a module, or follow a rule, whose result is `known`: give that, whatever is asked."""
+    return known
 
 
 @contextmanager

@@ -108,11 +108,6 @@ class LanguageModel:
         """The number type of the weights."""
         return next(self.model.parameters()).dtype
 
-    @property
-    def bytes(self) -> int:
-        """What the weights take, in bytes."""
-        return sum(parameter.numel() * parameter.itemsize for parameter in self.model.parameters())
-
     @cached_property
     def max_tokens(self) -> int:
         """The longest input, in tokens."""

@@ -3,7 +3,6 @@
 The probability and its gradient are computed without keeping the vocabulary's activations.
 """
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -11,10 +10,12 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor
 
-from atlas.models.hooks import forwards, running
+from atlas.models.hooks import forwards, given, running
 from atlas.models.model import LanguageModel
 
 LOGIT_BYTES = 1 << 27
+_TILE = {False: (1024, 1 << 11), True: (8192, 1 << 14)}
+"""Rows and tokens of a tile: what stays in a processor's cache, or, if True, what fills a GPU."""
 
 
 def features_of_ids(model: LanguageModel, ids: Tensor, query: Tensor, at: Tensor | None = None) -> Tensor:
@@ -23,15 +24,10 @@ def features_of_ids(model: LanguageModel, ids: Tensor, query: Tensor, at: Tensor
     Interventions act on the neurons `at` [batch], by default at the query.
     """
     seen: list[Tensor] = []
-    place = at_query(query if at is None else at, model.width(ids))
-    with forwards({model.head: partial(_caught, seen)}), running(place):
+    places = torch.arange(model.width(ids), device=ids.device) == (query if at is None else at)[:, None]
+    with forwards({model.head: partial(_caught, seen)}), running(places):
         model.run(ids)
     return model.at_answer(seen[0], query)
-
-
-def at_query(query: Tensor, tokens: int) -> Tensor:
-    """Return True at the position `query` [batch] of each row, `[batch, token]`."""
-    return torch.arange(tokens, device=query.device) == query[:, None]
 
 
 def embedded(model: LanguageModel, ids: Tensor) -> Tensor:
@@ -55,7 +51,7 @@ def features_of_hidden(model: LanguageModel, hidden: Tensor, ids: Tensor) -> Ten
     if not model.reads:
         ids = hidden.new_zeros(hidden.shape[:2], dtype=torch.long)
     result = (hidden, None, None) if model.family.in_tuple else hidden
-    with forwards(dict.fromkeys(model.blocks, lambda *_, **__: result)):
+    with forwards(dict.fromkeys(model.blocks, partial(given, result))):
         return features_of_ids(model, ids, ids.new_zeros(len(ids)))
 
 
@@ -99,12 +95,6 @@ def of_tokens(model: LanguageModel, logits: Tensor) -> Tensor:
 _nameless: WeakKeyDictionary[LanguageModel, Tensor | None] = WeakKeyDictionary()
 
 
-def token_names(model: LanguageModel, ids: Sequence[int]) -> list[str]:
-    """Return each token as the tokenizer writes it: a name that no other has."""
-    names: list[str] = model.tokenizer.convert_ids_to_tokens(list(ids))
-    return names
-
-
 def output_matrix(model: LanguageModel) -> tuple[Tensor, Tensor | None, float | None]:
     """Return the output embedding `[vocabulary, hidden]`, its bias and the soft limit of the logits."""
     head = model.head
@@ -138,7 +128,7 @@ class TokenProbability(torch.autograd.Function):
         wide = torch.promote_types(features.dtype, torch.float32)
         probability = torch.empty(len(features), dtype=wide, device=features.device)
         gradient = torch.empty_like(features) if ctx.needs_input_grad[0] else None
-        for rows in chunks(len(features), 1, _tile(features)[0]):
+        for rows in chunks(len(features), 1, _TILE[features.is_cuda][0]):
             own, towards = _of_target(features[rows], target[rows], *head)
             peak, total, pull = _over_vocabulary(features[rows], *head, pulled=gradient is not None)
             probability[rows] = torch.exp(own - peak) / total
@@ -191,7 +181,7 @@ def _over_vocabulary(
     peak = torch.full((len(features),), -torch.inf, dtype=wide, device=features.device)
     total = torch.zeros_like(peak)
     pull = torch.zeros(features.shape if pulled else (len(features), 0), dtype=peak.dtype, device=peak.device)
-    for tokens in chunks(len(weight), 1, _tile(features)[1]):
+    for tokens in chunks(len(weight), 1, _TILE[features.is_cuda][1]):
         share = token_logits(features, weight[tokens], None if bias is None else bias[tokens], cap)
         slope = None if cap is None or not pulled else _slope(share, cap)
         higher = torch.maximum(peak, share.amax(1))
@@ -207,8 +197,3 @@ def _over_vocabulary(
 def _slope(logit: Tensor, cap: float) -> Tensor:
     """Return the derivative of the softly limited logit."""
     return 1 - (logit / cap) ** 2
-
-
-def _tile(features: Tensor) -> tuple[int, int]:
-    """Return rows and tokens of a tile: what stays in a processor's cache, or what fills a GPU."""
-    return (8192, 1 << 14) if features.is_cuda else (1024, 1 << 11)

@@ -301,6 +301,8 @@ def _probability(model, step, gate, cut=(), gates=None):
 
 @pytest.mark.parametrize(("weights", "expected"), [(1 << 20, 384 << 20), (1 << 30, 1 << 30), (1 << 40, 2 << 30)])
 def test_the_default_budget_is_what_the_weights_take_within_bounds(weights, expected):
-    model = SimpleNamespace(device=torch.device("cpu"), bytes=weights)
+    model = torch.nn.Module()
+    model.weight = torch.nn.Parameter(torch.empty(weights, dtype=torch.uint8, device="meta"), requires_grad=False)
+    model = SimpleNamespace(device=torch.device("cpu"), model=model)
     assert Budget.of(model).bytes == expected
     assert Budget.of(model, 5).bytes == 5

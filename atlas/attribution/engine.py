@@ -12,7 +12,7 @@ from torch import Tensor
 from atlas.attribution.gated import by_gates
 from atlas.attribution.paths import BASELINES, along_paths
 from atlas.attribution.peeling import peel
-from atlas.attribution.quadrature import FAR, FIXED, RESOLVED, ROUNDING, Scores
+from atlas.attribution.quadrature import FAR, RESOLVED, ROUNDING, Scores, finer_rule, first_rule
 from atlas.attribution.results import LayerRecord, PromptAttribution
 from atlas.attribution.settings import Settings
 from atlas.engine.batches import Budget, StepBatch, sequence_bytes, steps_of
@@ -48,9 +48,7 @@ def attribute(
     """
     settings = settings or Settings()
     steps, unusable = steps_of(model, prompts, settings.at)
-    flat = sorted(
-        ((i, step) for i, group in enumerate(steps) for step in group), key=lambda pair: _likeness(model, pair[1])
-    )
+    flat = sorted(((i, step) for i, group in enumerate(steps) for step in group), key=partial(_likeness, model))
     found: dict[int, list[_Columns]] = {}
     for (index, _), columns in Budget.of(model, budget).through(flat, partial(_first_batch, model, settings)):
         found.setdefault(index, []).append(columns)
@@ -71,8 +69,9 @@ def score_steps(model: LanguageModel, batch: StepBatch, settings: Settings, budg
     return score(model, batch, settings, budget)
 
 
-def _likeness(model: LanguageModel, step: Step) -> tuple[int, ...]:
+def _likeness(model: LanguageModel, numbered: tuple[int, Step]) -> tuple[int, ...]:
     """Return what steps are ordered by: their shape, and before it how far the query is where that is the work."""
+    _, step = numbered
     return step.shape if model.two_way else (step.query - step.at, *step.shape)
 
 
@@ -149,7 +148,7 @@ def _missed(layers: LayerRecord, largest: float, settings: Settings, rounding: f
 
     A rule of fixed size is taken as it is.
     """
-    if settings.rule_in_use in FIXED:
+    if finer_rule(first_rule(settings)) is None:
         return "not_converged"
     allowed, known = FAR * settings.tolerance, ROUNDING * rounding * layers.f
     change = np.maximum(np.abs(layers.f - layers.f_baseline), RESOLVED * layers.f)

@@ -11,8 +11,7 @@ from atlas.attribution.nested import Asked
 from atlas.attribution.quadrature import Rule, Scores, integrate
 from atlas.attribution.settings import Settings
 from atlas.engine.answers import probability
-from atlas.engine.batches import StepBatch, sequence_bytes
-from atlas.engine.pauses import pause
+from atlas.engine.batches import StepBatch, pause, sequence_bytes
 from atlas.engine.tracing import neurons_at
 from atlas.ids import stable_id
 from atlas.models import LanguageModel

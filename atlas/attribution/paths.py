@@ -17,8 +17,7 @@ from torch import Tensor
 from atlas.attribution.nested import Asked, gradients_at_values
 from atlas.attribution.quadrature import Rule, Scores, first_rule, integrate
 from atlas.attribution.settings import Settings
-from atlas.engine.batches import StepBatch, sequence_bytes
-from atlas.engine.pauses import pause
+from atlas.engine.batches import StepBatch, pause, sequence_bytes
 from atlas.engine.replay import Entry, neurons_from, replay
 from atlas.engine.tracing import Trace, trace
 from atlas.errors import ModelError
@@ -165,10 +164,12 @@ class _Integral:
             self.at_values = gradients_at_values(record, self.rows, held=self.baselines.held)
             self.asked = Asked(units, record.features.new_empty(len(units), 1, record.model.info.hidden))
         for places, entries in self._entered(units, (0.0,), self.budget * (1 if nested else 8)):
-            values, gradients = _differentiated(record, entries) if nested else (_replayed(record, entries), None)
-            start[units[places].unbind(1)] = values[:, 0]
-            if gradients is not None:
+            if nested:
+                values, gradients = _differentiated(record, entries)
                 self.asked.gradients[places] = torch.cat(list(gradients.values()))
+            else:
+                values = replay(record, entries)
+            start[units[places].unbind(1)] = values.view(-1)
         return Scores.unfinished(f[:, None].expand_as(start), start, neurons)
 
     def __call__(self, rule: Rule, units: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
@@ -217,12 +218,6 @@ class _Integral:
             order = torch.argsort(part[:, 1], stable=True)
             yield start + order, _entries(self.record, self.baselines, part[order], nodes)
             start += len(part)
-
-
-@torch.no_grad()
-def _replayed(record: Trace, entries: dict[int, Entry]) -> Tensor:
-    """Return F of the entries' copies, `[unit, node]`."""
-    return replay(record, entries).view(-1, next(iter(entries.values())).written.shape[1])
 
 
 def _differentiated(record: Trace, entries: dict[int, Entry]) -> tuple[Tensor, dict[int, Tensor]]:

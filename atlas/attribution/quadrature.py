@@ -97,8 +97,8 @@ START_NODES = {
 
 
 def first_rule(settings: Settings) -> Rule:
-    """Return the rule that the settings ask for first."""
-    name = settings.rule_in_use
+    """Return the rule that the settings ask for first; `amig-code` has its own."""
+    name = "left-20" if settings.method == "amig-code" else settings.rule
     if name in FIXED:
         return FIXED[name](20)
     if name not in START_NODES:

@@ -36,8 +36,3 @@ class Settings(BaseModel):
     floor: float = Field(0.05, ge=0, lt=1, description="scores below this share of the prompt's maximum are not stored")
     cuts: int = Field(20, ge=1, description="neurons that `greedy` cuts")
     seed: int = Field(0, ge=-(1 << 63), lt=1 << 63)
-
-    @property
-    def rule_in_use(self) -> str:
-        """The rule by name; `amig-code` has its own."""
-        return "left-20" if self.method == "amig-code" else self.rule

@@ -1,14 +1,18 @@
-"""Prompts as batches: their steps, what becomes of those without, what runs together, and in how much memory."""
+"""Prompts as batches: their steps, what becomes of those without, what runs together, in how much memory.
+
+And where long work may be broken off: between batches and between parts of one, if whoever called it says so.
+"""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-from atlas.engine.pauses import pause
 from atlas.errors import TokenError
 from atlas.facts import Prompt
 from atlas.models import LanguageModel, NoSubjectError, NotFinalError, Position, Step, TooLongError
@@ -28,6 +32,28 @@ ROWS = 128
 """Sequences that run together at most."""
 R = TypeVar("R")
 T = TypeVar("T")
+
+_check: ContextVar[Callable[[], None] | None] = ContextVar("check", default=None)
+
+
+class BrokenOffError(Exception):
+    """Raised at a pause to leave a batch unfinished."""
+
+
+@contextmanager
+def pausing(check: Callable[[], None]) -> Iterator[None]:
+    """Call `check` at every pause inside the block; what it raises ends the work."""
+    token = _check.set(check)
+    try:
+        yield
+    finally:
+        _check.reset(token)
+
+
+def pause() -> None:
+    """Let whoever called the work break it off here; called between parts of some seconds each."""
+    if check := _check.get():
+        check()
 
 
 def steps_of(

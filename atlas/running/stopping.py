@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from time import monotonic
 from types import FrameType
 
-from atlas.engine.pauses import BrokenOffError
+from atlas.engine.batches import BrokenOffError
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

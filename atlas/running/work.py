@@ -7,7 +7,7 @@ from itertools import takewhile
 from time import monotonic
 from typing import Generic, TypeVar
 
-from atlas.engine.pauses import BrokenOffError, pausing
+from atlas.engine.batches import BrokenOffError, pausing
 from atlas.facts import Prompt
 from atlas.running.progress import Progress
 from atlas.running.stopping import Stop

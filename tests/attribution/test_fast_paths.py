@@ -134,7 +134,7 @@ def test_a_trace_keeps_the_neurons_of_a_plain_run(tiny, at):
 @pytest.mark.parametrize("biased", [True, False])
 def test_probability_in_tiles_equals_softmax(monkeypatch, cap, biased):
     """Value and gradient, with tiles that cut rows and tokens, and logits large enough to overflow an exponential."""
-    monkeypatch.setattr(readout, "_tile", lambda _: (3, 5))
+    monkeypatch.setattr(readout, "_TILE", {False: (3, 5)})
     generator = torch.Generator().manual_seed(0)
     features = (100 * torch.randn(7, 4, dtype=torch.float64, generator=generator)).requires_grad_()
     weight = torch.randn(23, 4, dtype=torch.float64, generator=generator)

@@ -7,6 +7,8 @@ from statistics import median
 
 from project.source import ROOT, circle, modules, own_imports, room, tree
 
+from benchmarks.calls import functions_of_one_prompt
+
 LONG_MODULES = {"atlas.schema"}
 """The column dictionary, which is one long table."""
 
@@ -14,7 +16,7 @@ LONG_MODULES = {"atlas.schema"}
 LINES = {
     "__main__": 6,
     "atlas": 40,
-    "attribution": 1433,
+    "attribution": 1421,
     "building": 1359,
     "checking": 1534,
     "cli": 3767,
@@ -22,7 +24,7 @@ LINES = {
     "doctor": 549,
     "drawing": 26,
     "editing": 2111,
-    "engine": 1506,
+    "engine": 1494,
     "errors": 61,
     "evaluation": 993,
     "exam": 793,
@@ -32,7 +34,7 @@ LINES = {
     "knockouts": 761,
     "matching": 157,
     "migrations": 495,
-    "models": 2554,
+    "models": 2537,
     "outputs": 246,
     "planted": 1501,
     "reports": 3296,
@@ -108,3 +110,9 @@ def test_a_neuron_is_named_once():
 def test_usable_statuses_are_listed_once_in_python_and_once_in_sql():
     files = (*modules().values(), *(ROOT / "atlas").rglob("*.sql"))
     assert len(_places(r"'ok', *'not_converged'|\"ok\", *\"not_converged\"", *files)) <= 2
+
+
+def test_one_prompt_passes_through_few_files_and_functions():
+    found = functions_of_one_prompt("demo-mbert", "amig")
+    assert len(found) <= 12
+    assert sum(map(len, found.values())) <= 115

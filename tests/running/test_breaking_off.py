@@ -9,7 +9,7 @@ from tiny import PROMPTS, make_model
 from atlas.attribution import METHODS, Settings, attribute
 from atlas.building.plan import make_plan
 from atlas.engine.answers import Case, measure
-from atlas.engine.pauses import BrokenOffError, pause, pausing
+from atlas.engine.batches import BrokenOffError, pause, pausing
 from atlas.running import stopping
 from atlas.running.progress import Progress
 from atlas.running.stopping import Stop, orderly_stop

@@ -1,5 +1,6 @@
 """Fixtures shared by all tests."""
 
+import gc
 import os
 import shutil
 from pathlib import Path
@@ -16,6 +17,17 @@ from atlas.store import template
 # A busy machine is no failure.
 settings.register_profile("atlas", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("atlas")
+
+
+def pytest_collection():
+    """What is collected stays until the end: the collector of garbage need not look through it meanwhile."""
+    gc.disable()
+
+
+def pytest_collection_finish():
+    """From here on it works, but for that."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session", autouse=True)

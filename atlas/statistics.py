@@ -68,18 +68,18 @@ def measure(judged: Judged, seed: int, replicates: int = REPLICATES) -> dict[str
     return {name: _interval(values) for name, values in (rates | {"auroc": area}).items()}
 
 
-def auroc_difference(one: Judged, other: Judged, seed: int, replicates: int = REPLICATES) -> Interval:
+def auroc_difference(one: Judged, other: Judged, seed: int) -> Interval:
     """Return AUROC of `one` less that of `other` on the same claims, with a paired interval over subjects."""
-    weights = draws(one.subject, seed, replicates)
+    weights = draws(one.subject, seed, REPLICATES)
     return _interval(weighted_auroc(one, weights) - weighted_auroc(other, weights))
 
 
-def mean_interval(values: Sequence[float], seed: int, replicates: int = REPLICATES) -> Interval:
+def mean_interval(values: Sequence[float], seed: int) -> Interval:
     """Return the mean of `values` with its interval over them; a single one has none."""
     every = np.asarray(values, dtype=np.float64)
     if len(every) < 2:
         return Interval(float(every.mean()), np.nan, np.nan)
-    return _interval(draws(np.arange(len(every)), seed, replicates) @ every / len(every))
+    return _interval(draws(np.arange(len(every)), seed, REPLICATES) @ every / len(every))
 
 
 def draws(subject: NDArray[np.int64], seed: int, replicates: int) -> Floats:

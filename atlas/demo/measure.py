@@ -70,7 +70,7 @@ def measure_knowledge(model: LanguageModel, facts: FactSet, *, held_out: bool) -
     return Knowledge(fmean(most), fmean(each.argmax for each in found), fmean(each.probability for each in found))
 
 
-def measure_localisation(model: LanguageModel, facts: FactSet, method: str, seed: int = 0) -> Localisation:
+def measure_localisation(model: LanguageModel, facts: FactSet, method: str) -> Localisation:
     """Attribute every trained prompt with `method` and measure the knowledge neurons that follow."""
     prompts = usable(model, list(facts.prompts(held_out=False)))
     with TemporaryDirectory() as folder, atlas.open(Path(folder) / "demo.duckdb", "w") as writer:
@@ -78,7 +78,7 @@ def measure_localisation(model: LanguageModel, facts: FactSet, method: str, seed
         fill_run(writer, model, [prompts], Settings(method=method))
         found = _find(writer, model.info.layers)
     before = measure(model, [Case(prompt) for prompt in prompts])
-    rng = random.Random(seed)
+    rng = random.Random(0)
     strangers = [_stranger(prompt.fact, facts.facts, rng) for prompt in prompts]
     own = _cost(model, prompts, before, [found.neurons.get((p.fact.id, p.language), ()) for p in prompts])
     away = zip(strangers, prompts, strict=True)

@@ -99,10 +99,10 @@ class Collector:
             raise DataError(f"{place}: {cause}; mend the line, or leave such lines out with --skip-bad.")
         self.skip(place, f"bad line: {cause}")
 
-    def skip(self, place: Place, reason: str, count: int = 1) -> None:
+    def skip(self, place: Place, reason: str) -> None:
         """Count what is left out for a reason other than a bad line; files and reasons are counted apart."""
         entry = self._skips.setdefault((place.path, reason), [place.line, 0])
-        entry[1] += count
+        entry[1] += 1
 
     def add_fact(
         self,

@@ -18,7 +18,7 @@ from atlas.store.opening import open
 from atlas.store.reader import Reader
 from atlas.store.runs import run_in_use, stored_run
 from atlas.store.transfer.card import CARD, card
-from atlas.store.transfer.manifest import NAME, File, Manifest, checksum, read, text_checksum
+from atlas.store.transfer.manifest import NAME, File, Manifest, read, text_checksum
 
 Format = Literal["parquet", "csv", "jsonl"]
 
@@ -66,7 +66,7 @@ def _made(folder: Path) -> set[Path]:
     """Return the files of the export in a folder; its card only if nobody changed it."""
     found = read(folder)
     own = folder / CARD
-    whole = own.is_file() and not own.is_symlink() and checksum(own) == found.card
+    whole = own.is_file() and not own.is_symlink() and outputs.digest_of(own) == found.card
     return {folder / NAME, *(folder / file.path for file in found.files), *([own] if whole else ())}
 
 
@@ -120,7 +120,7 @@ def _file(
     path = folder / inside
     path.parent.mkdir(exist_ok=True)
     count = _carry(opened.stream(rows, first=asked), path, format_)
-    return File(inside, name, count, path.stat().st_size, checksum(path))
+    return File(inside, name, count, path.stat().st_size, outputs.digest_of(path))
 
 
 def _carry(rows: pa.RecordBatchReader, path: Path, format_: Format) -> int:

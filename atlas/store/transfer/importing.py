@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from atlas import schema
+from atlas import outputs, schema
 from atlas.errors import StoreError
 from atlas.store.connection import Limits
 from atlas.store.transfer import manifest
@@ -43,7 +43,7 @@ def _check(found: Manifest, folder: Path) -> None:
 
 
 def _check_file(path: Path, file: File) -> None:
-    if not path.is_file() or manifest.checksum(path) != file.sha256:
+    if not path.is_file() or outputs.digest_of(path) != file.sha256:
         raise StoreError(f"{path} is missing or not what was exported; export it again.")
     if file.table in schema.TABLES and _rows(path) != file.rows:
         raise StoreError(f"{path} has another number of rows than {manifest.NAME} says; export it again.")

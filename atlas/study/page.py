@@ -10,7 +10,7 @@ from atlas.reports.cells import shown
 from atlas.reports.context import Cell, Column, Site, StudyPage, Table
 from atlas.reports.rendering import render
 from atlas.store.digest import digest
-from atlas.study.claims import RULE, Finding
+from atlas.study.claims import GATHERED, RULE, Finding
 from atlas.study.job import Study
 
 TITLE = "Do the paper's claims hold?"
@@ -31,6 +31,7 @@ def write(study: Study) -> tuple[Path, Path]:
     """Write `study.md` and `study.html` into the study's folder and return their paths."""
     folder = study.options.out
     with atlas.open(study.options.db, timeout=None) as opened:
+        opened.scratch(GATHERED, {"run": study.run})
         lines, sections = list(_about(study, opened)), list(_sections(study, opened))
     site = Site(study.options.db.name, atlas.__version__, root="", edits=False)
     page = StudyPage(site, TITLE, tuple(lines), tuple(map(_table, sections)))
@@ -131,7 +132,7 @@ SELECT
     count(*) AS facts, count(*) FILTER (observed > 0) AS facts_with_LIKN, avg(observed) AS LIKN,
     avg(in_exchanged_facts) AS in_exchanged_facts, avg(twin_likn) AS in_twin, avg(expected) AS even_draws,
     count(*) FILTER (q < 0.05) AS facts_of_q_below_005, avg(across_scripts) AS across_scripts
-FROM likn_control_of(definition_of('default', $run), NULL) WHERE run = $run
+FROM study_likn
 """),
     ("Pairs of languages", "Common knowledge neurons a fact, of the same and of exchanged facts, and of the twin.", """
 SELECT language_a, language_b, facts, overlap, jaccard, in_exchanged_facts, twin_overlap, p_exchange, q

@@ -97,14 +97,10 @@ GROUP BY effect.fact
 """
 
 
-GATHERED = """
-CREATE TEMP TABLE study_likn AS FROM likn_control_of(definition_of('default', $run), NULL) WHERE run = $run
-"""
+GATHERED = "CREATE TEMP TABLE study_likn AS FROM likn_control_of(definition_of('default', $run), NULL) WHERE run = $run"
 """LIKN of the study's run and their controls: what two claims and a table ask for, computed once."""
 _OWN = "source = 'top' AND effect.run = $run"
-_LIKN = """
-SELECT fact, observed AS own, {} AS control FROM study_likn
-"""
+_LIKN = "SELECT fact, observed AS own, {} AS control FROM study_likn"
 _EDITS = """
 SELECT
     edit.fact,

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import itemgetter
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from atlas.engine.batches import StepBatch, by_shape
-from atlas.engine.replay import joined_at_query, rerun
-from atlas.engine.tracing import Trace, trace
+from atlas.engine.replay import fitted, rerun
+from atlas.engine.tracing import Block, Cross, Trace, take, trace
 from atlas.facts import Prompt
 from atlas.models import LanguageModel, Step
 from atlas.models.readout import output_matrix, token_logits
@@ -84,3 +85,41 @@ def _batch(model: LanguageModel, group: Sequence[tuple[int, Step]]) -> TracedPro
         kept = torch.log_softmax(token_logits(record.features[change:], *output_matrix(model)), -1)
     rows = torch.arange(len(group), device=model.device)
     return TracedPrompts(record, rows[:change], rows[change:], kept)
+
+
+@torch.no_grad()
+def joined_at_query(records: Sequence[Trace]) -> Trace:
+    """Return one trace of the queries of all `records`, of any lengths, as sequences of one token.
+
+    Their neurons are at the query. It knows the last block alone, and serves `rerun` from there.
+    """
+    blocks = [record.blocks[-1] for record in records]
+    fitted = [fitted(r, -1, torch.arange(len(r.ids), device=r.ids.device), r.query[:, None]) for r in records]
+    block = Block(
+        hidden=torch.cat([take(block.hidden, r.query[:, None]) for block, r in zip(blocks, records, strict=True)]),
+        arguments={name: _join([arguments[name] for arguments in fitted]) for name in fitted[0]},
+        key=torch.empty(0),
+        value=torch.empty(0),
+        attended=torch.cat([block.attended for block in blocks]),
+        cross=_join_cross([block.cross for block in blocks]),
+    )
+    target = torch.cat([r.target for r in records])
+    ids, query = torch.zeros_like(target)[:, None], torch.zeros_like(target)
+    joined = Trace(records[0].model, ids, query, query, target, [block] * len(records[0].blocks))
+    joined.features = torch.cat([record.features for record in records])
+    return joined
+
+
+def _join(values: Sequence[Any]) -> Any:
+    """Join the same argument of several batches, cut to the query; a mask to one key, as nobody looks at it."""
+    if isinstance(values[0], tuple):
+        return tuple(_join(parts) for parts in zip(*values, strict=True))
+    if not isinstance(values[0], Tensor) or values[0].dim() < 2:
+        return values[0]
+    return torch.cat([value[..., :1] if value.dim() == 4 else value for value in values])
+
+
+def _join_cross(parts: Sequence[Cross | None]) -> Cross | None:
+    """Join what the queries got from their encoders; their keys, of many lengths, are left out."""
+    known = [part.attended for part in parts if part is not None]
+    return Cross(torch.empty(0), torch.empty(0), torch.cat(known)) if known else None

@@ -18,6 +18,8 @@ import torch
 from torch import Tensor
 
 from atlas.engine.batches import UNUSABLE, Budget, StepBatch, by_shape, fitting
+from atlas.engine.replay import resumed
+from atlas.engine.tracing import trace
 from atlas.facts import Prompt
 from atlas.ids import Neuron
 from atlas.models import LanguageModel, Position, Step
@@ -173,9 +175,30 @@ def _first(
     steps = [step for _, step in rest]
     steps = steps[: fitting(model, steps, budget)]
     batch = StepBatch.of(model, steps)
-    with changed(model, changes([place for place, _ in rest[: len(steps)]]), scope):
+    wanted = changes([place for place, _ in rest[: len(steps)]])
+    if wanted and scope == "query" and model.kind == "causal" and _pays(steps):
+        return read(_features_of_copies(model, steps, wanted), batch.target)
+    with changed(model, wanted, scope):
         features = features_of_ids(model, batch.ids, batch.query, batch.at)
     return read(features, batch.target)
+
+
+def _pays(steps: Sequence[Step]) -> bool:
+    """Return whether running equal steps once, and copies from their neurons on, is less than half of the tokens."""
+    behind = sum(step.query - step.at + 1 for step in steps)
+    return 2 * (behind + sum(len(step.ids) for step in set(steps))) <= sum(len(step.ids) for step in steps)
+
+
+def _features_of_copies(model: LanguageModel, steps: Sequence[Step], changes: Mapping[int, Change]) -> Tensor:
+    """Return what the output matrix receives for the queries of a causal model, `[step, hidden]`.
+
+    Each of the steps, many of which are equal, is run once as it is, and from the neurons' position on with its change.
+    """
+    rows = {step: row for row, step in enumerate(dict.fromkeys(steps))}
+    record = trace(model, StepBatch.of(model, list(rows)))
+    owner = torch.tensor([rows[step] for step in steps], device=model.device)
+    with changed(model, changes, copies=True):
+        return resumed(record, min(changes), owner)
 
 
 def _changes(model: LanguageModel, cases: Sequence[Case], places: Sequence[Place]) -> dict[int, Change]:

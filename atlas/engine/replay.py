@@ -9,7 +9,7 @@ from the record. A decoder is run as a causal model; what it gets from its encod
 masked model, its last block too for the whole sequence, as its decoder looks at all of it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -66,6 +66,21 @@ def rerun(record: Trace, start: int) -> Tensor:
 
 
 @torch.no_grad()
+def resumed(record: Trace, start: int, owner: Tensor) -> Tensor:
+    """Return what the output matrix receives for copies of the rows `owner`, `[copy, hidden]`, as the model is now.
+
+    What is changed, from block `start` on, is so at their position alone; for causal models, where what comes before it
+    is as recorded.
+    """
+    assert record.window is not None
+    hidden = take(record.blocks[start].hidden[owner], record.window[owner])
+    with attending(record.model):
+        for layer in range(start, len(record.blocks)):
+            hidden = run_copies(record, layer, hidden, owner)
+        return features_of_hidden(record.model, hidden, record.ids[owner])
+
+
+@torch.no_grad()
 def neurons_from(record: Trace, first: int, ids: Tensor, owner: Tensor) -> Tensor:
     """Return the neurons, `[row, layer, neuron]`, of sequences `ids` `[row, token]` that are rows `owner` of the trace
     but for tokens from `first` on, at these rows' position; of a causal model only the tokens between run.
@@ -80,44 +95,6 @@ def neurons_from(record: Trace, first: int, ids: Tensor, owner: Tensor) -> Tenso
         for layer, block in enumerate(record.blocks):
             hidden = call_block(record, layer, hidden, owner, partial(_after_recorded, block, owner, window), window)
     return torch.where(at[:, None, None] < 0, record.neurons[owner], torch.stack(seen, dim=1))
-
-
-@torch.no_grad()
-def joined_at_query(records: Sequence[Trace]) -> Trace:
-    """Return one trace of the queries of all `records`, of any lengths, as sequences of one token.
-
-    Their neurons are at the query. It knows the last block alone, and serves `rerun` from there.
-    """
-    blocks = [record.blocks[-1] for record in records]
-    fitted = [_fitted(r, -1, torch.arange(len(r.ids), device=r.ids.device), r.query[:, None]) for r in records]
-    block = Block(
-        hidden=torch.cat([take(block.hidden, r.query[:, None]) for block, r in zip(blocks, records, strict=True)]),
-        arguments={name: _join([arguments[name] for arguments in fitted]) for name in fitted[0]},
-        key=torch.empty(0),
-        value=torch.empty(0),
-        attended=torch.cat([block.attended for block in blocks]),
-        cross=_join_cross([block.cross for block in blocks]),
-    )
-    target = torch.cat([r.target for r in records])
-    ids, query = torch.zeros_like(target)[:, None], torch.zeros_like(target)
-    joined = Trace(records[0].model, ids, query, query, target, [block] * len(records[0].blocks))
-    joined.features = torch.cat([record.features for record in records])
-    return joined
-
-
-def _join(values: Sequence[Any]) -> Any:
-    """Join the same argument of several batches, cut to the query; a mask to one key, as nobody looks at it."""
-    if isinstance(values[0], tuple):
-        return tuple(_join(parts) for parts in zip(*values, strict=True))
-    if not isinstance(values[0], Tensor) or values[0].dim() < 2:
-        return values[0]
-    return torch.cat([value[..., :1] if value.dim() == 4 else value for value in values])
-
-
-def _join_cross(parts: Sequence[Cross | None]) -> Cross | None:
-    """Join what the queries got from their encoders; their keys, of many lengths, are left out."""
-    known = [part.attended for part in parts if part is not None]
-    return Cross(torch.empty(0), torch.empty(0), torch.cat(known)) if known else None
 
 
 def _through_blocks(record: Trace, entries: Mapping[int, Entry]) -> tuple[Tensor, Tensor]:
@@ -260,7 +237,7 @@ def call_block(
     with running(
         tokens == record.at[owner, None], rule if cross is None else partial(_crossing, cross, owner, rule), owner
     ):
-        out = record.model.blocks[layer](hidden, **_fitted(record, layer, owner, places))
+        out = record.model.blocks[layer](hidden, **fitted(record, layer, owner, places))
     result: Tensor = out[0] if isinstance(out, tuple) else out
     return result
 
@@ -273,7 +250,7 @@ def _crossing(cross: Cross, owner: Tensor, rule: Rule, call: Call) -> Tensor:
     return call.attend(cross.key[owner], cross.value[owner])
 
 
-def _fitted(record: Trace, layer: int, owner: Tensor, places: Tensor | None) -> dict[str, Any]:
+def fitted(record: Trace, layer: int, owner: Tensor, places: Tensor | None) -> dict[str, Any]:
     """Fit recorded arguments to copies: rows by owner, and those of `places` where a dimension runs over tokens.
 
     Of the encoder's output one token stays: its keys and values are recorded, so nobody looks at it.

@@ -41,9 +41,14 @@ class Change:
 
 
 @contextmanager
-def changed(model: Network, changes: Mapping[int, Change], scope: Scope = "query") -> Iterator[None]:
-    """Let the neurons of each layer in `changes` become what it says inside the block, at the queries or at `all`."""
-    with neurons_replaced(model, {layer: partial(_placed, change, scope) for layer, change in changes.items()}):
+def changed(
+    model: Network, changes: Mapping[int, Change], scope: Scope = "query", *, copies: bool = False
+) -> Iterator[None]:
+    """Let the neurons of each layer in `changes` become what it says inside the block, at the queries or at `all`.
+
+    Of `copies` each follows its own row of a change, whichever row of a trace it is a copy of.
+    """
+    with neurons_replaced(model, {layer: partial(_placed, change, scope, copies) for layer, change in changes.items()}):
         yield
 
 
@@ -108,7 +113,7 @@ def neurons_by_layer(model: Network, neurons: Iterable[Neuron]) -> Mapping[int, 
     return {layer: torch.tensor(sorted(index)) for layer, index in sorted(found.items())}
 
 
-def _placed(change: Change, scope: Scope, neurons: Tensor) -> Tensor:
+def _placed(change: Change, scope: Scope, copies: bool, neurons: Tensor) -> Tensor:
     """Return `neurons` `[row, token, neuron]` changed at the query positions of what runs, or at all."""
     places = neurons.new_ones(neurons.shape[:2]).bool() if scope == "all" else now().query
     if places is None:
@@ -117,6 +122,6 @@ def _placed(change: Change, scope: Scope, neurons: Tensor) -> Tensor:
         )
     row, token = places.nonzero(as_tuple=True)
     result = neurons.clone()
-    rows = now().rows
+    rows = None if copies else now().rows
     result[row, token] = change.of(neurons[row, token], row if rows is None else rows[row])
     return result

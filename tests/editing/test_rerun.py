@@ -4,8 +4,9 @@ import pytest
 import torch
 from tiny import PROMPTS
 
+from atlas.editing.problem import joined_at_query
 from atlas.engine.batches import StepBatch
-from atlas.engine.replay import joined_at_query, rerun
+from atlas.engine.replay import rerun
 from atlas.engine.tracing import trace
 from atlas.models.hooks import neurons_replaced
 from atlas.models.readout import features_of_ids

@@ -12,7 +12,7 @@ from torch import Tensor
 from atlas.attribution.gated import by_gates
 from atlas.attribution.paths import BASELINES, along_paths
 from atlas.attribution.peeling import peel
-from atlas.attribution.quadrature import FAR, RESOLVED, ROUNDING, Scores, finer_rule, first_rule
+from atlas.attribution.quadrature import FAR, FIXED, RESOLVED, ROUNDING, Scores, rule_in_use
 from atlas.attribution.results import LayerRecord, PromptAttribution
 from atlas.attribution.settings import Settings
 from atlas.engine.batches import Budget, StepBatch, sequence_bytes, steps_of
@@ -148,7 +148,7 @@ def _missed(layers: LayerRecord, largest: float, settings: Settings, rounding: f
 
     A rule of fixed size is taken as it is.
     """
-    if finer_rule(first_rule(settings)) is None:
+    if rule_in_use(settings) in FIXED:
         return "not_converged"
     allowed, known = FAR * settings.tolerance, ROUNDING * rounding * layers.f
     change = np.maximum(np.abs(layers.f - layers.f_baseline), RESOLVED * layers.f)

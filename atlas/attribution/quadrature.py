@@ -96,9 +96,14 @@ START_NODES = {
 """Nodes of the first rule of those that adapt: word baselines' paths are short, that of all layers together long."""
 
 
+def rule_in_use(settings: Settings) -> str:
+    """Return the rule by name; `amig-code` has its own."""
+    return "left-20" if settings.method == "amig-code" else settings.rule
+
+
 def first_rule(settings: Settings) -> Rule:
-    """Return the rule that the settings ask for first; `amig-code` has its own."""
-    name = "left-20" if settings.method == "amig-code" else settings.rule
+    """Return the rule that the settings ask for first."""
+    name = rule_in_use(settings)
     if name in FIXED:
         return FIXED[name](20)
     if name not in START_NODES:

@@ -94,10 +94,10 @@ def joined_at_query(records: Sequence[Trace]) -> Trace:
     Their neurons are at the query. It knows the last block alone, and serves `rerun` from there.
     """
     blocks = [record.blocks[-1] for record in records]
-    fitted = [fitted(r, -1, torch.arange(len(r.ids), device=r.ids.device), r.query[:, None]) for r in records]
+    alike = [fitted(r, -1, torch.arange(len(r.ids), device=r.ids.device), r.query[:, None]) for r in records]
     block = Block(
         hidden=torch.cat([take(block.hidden, r.query[:, None]) for block, r in zip(blocks, records, strict=True)]),
-        arguments={name: _join([arguments[name] for arguments in fitted]) for name in fitted[0]},
+        arguments={name: _join([arguments[name] for arguments in alike]) for name in alike[0]},
         key=torch.empty(0),
         value=torch.empty(0),
         attended=torch.cat([block.attended for block in blocks]),

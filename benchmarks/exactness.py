@@ -1,6 +1,6 @@
 """How far scores are from exact: the quadrature that a run would use against 256 Gauss-Legendre nodes, in float64.
 
-    python -m benchmarks.exactness [--prompts 125] [--methods kn,amig] [--rules gauss-legendre] [--models demo-mbert]
+    python -m benchmarks.exactness [--prompts 125] [--methods kn,amig] [--rules gauss-radau] [--models demo-mbert]
 
 On the two bundled models and on planted ones of both families. An error is that of a prompt's worst score, as a share
 of its largest. Half passes are those of a layer's copies, forward or backward: both for every node asked, and one
@@ -32,14 +32,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.exactness", description=__doc__)
     parser.add_argument("--prompts", type=int, default=125, help="prompts of each model")
     parser.add_argument("--methods", default="kn,amig")
-    parser.add_argument("--rules", default="gauss-legendre")
+    parser.add_argument("--rules", default="gauss-radau")
     parser.add_argument("--models", default="demo-mbert,demo-mgpt,planted bert,planted gpt2")
     options = parser.parse_args()
     print("| model | method | rule | prompts | not converged | % of layers within tolerance | worst error, % "
           f"| above 1 % | neurons that differ at tau {', '.join(map(str, TAUS))} | nodes | half passes |")  # fmt: skip
     for name, model, prompts in _models(options.models.split(","), options.prompts):
         for method in options.methods.split(","):
-            exact = attribute(model, prompts, Settings(method=method, nodes=NODES, max_nodes=NODES))
+            every = Settings(method=method, rule="gauss-legendre", nodes=NODES, max_nodes=NODES)
+            exact = attribute(model, prompts, every)
             for rule in options.rules.split(","):
                 found = attribute(model, prompts, Settings(method=method, rule=rule))
                 print(f"| {name} | `{method}` | {rule} | {_row(found, exact, method, rule)} |", flush=True)
@@ -90,7 +91,8 @@ def _half_passes(nodes: int, first: int, rule: str) -> int:
     """Return what a layer that ended with so many `nodes` took, from the `first` rule on."""
     if rule == "clenshaw-curtis":
         return 2 * (nodes - 1)  # the gradient at w is not the layer's own
-    return 1 + 2 * (2 * nodes - first)  # each finer rule starts over with twice the nodes
+    asked = 2 * nodes - first  # each finer rule starts over with twice the nodes
+    return 1 + 2 * (asked - (rule == "gauss-radau") * (1 + int(np.log2(nodes / first))))
 
 
 def _error(found: PromptAttribution, exact: PromptAttribution) -> float:

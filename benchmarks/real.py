@@ -17,7 +17,7 @@ import torch
 
 from atlas.attribution import PromptAttribution, Settings, attribute
 from atlas.attribution.engine import score_steps
-from atlas.attribution.quadrature import gauss_legendre
+from atlas.attribution.quadrature import gauss_radau
 from atlas.attribution.reference import reference_baselines, reference_scores
 from atlas.doctor.outcome import relative
 from atlas.doctor.throughout import unrounded
@@ -66,7 +66,7 @@ def exact(name: str, count: int) -> Table:
 
 
 def _difference(model: LanguageModel, step: Step, layers: Sequence[int], method: str) -> float:
-    rule, held = gauss_legendre(NODES), method == "kn"
+    rule, held = gauss_radau(NODES), method == "kn"
     settings = Settings(method=method, nodes=NODES, max_nodes=NODES)
     found, _ = score_steps(model, StepBatch.of(model, [step]), settings, BUDGET)
     zero = torch.zeros(model.info.layers, model.info.neurons, dtype=model.dtype)

@@ -61,10 +61,10 @@ def _joint(model: LanguageModel, batch: StepBatch, settings: Settings, rows: int
         yield torch.arange(len(units), device=units.device), slopes_at(units, nodes)
 
     def integral(rule: Rule, units: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        if rule.nested:
-            slopes = torch.cat([asked.at(rule, units, between), at_values[units[:, 0], None]], 1)
-        else:
-            slopes = slopes_at(units, rule.nodes)
+        inner = rule.nodes[: len(rule.nodes) - rule.ends_at_values]
+        slopes = asked.at(rule, units, between) if rule.nested else slopes_at(units, inner)
+        if rule.ends_at_values:
+            slopes = torch.cat([slopes, at_values[units[:, 0], None]], 1)
         tail = rule.tail or (torch.nan,) * len(rule.nodes)
         mean, last = (torch.einsum("n,snj->sj", slopes.new_tensor(w), slopes) for w in (rule.weights, tail))
         yield units, mean, last

@@ -9,16 +9,16 @@ and its transpose once to the mean gradient with respect to what they wrote.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 
 import torch
 from torch import Tensor
 
-from atlas.attribution.nested import Asked, gradients_at_values
+from atlas.attribution.nested import Asked
 from atlas.attribution.quadrature import Rule, Scores, first_rule, integrate
 from atlas.attribution.settings import Settings
 from atlas.engine.batches import StepBatch, pause, sequence_bytes
-from atlas.engine.replay import Entry, neurons_from, replay
+from atlas.engine.replay import Entry, gradients_at_values, neurons_from, replay
 from atlas.engine.tracing import Trace, trace
 from atlas.errors import ModelError
 from atlas.models import LanguageModel, Step
@@ -110,8 +110,8 @@ def along_paths(model: LanguageModel, batch: StepBatch, settings: Settings, budg
     rows = max(1, budget // sequence_bytes(model, batch.ids.shape[1]))
     record = trace(model, batch)
     baselines = BASELINES[settings.method](record, batch.steps, 4 * rows)
-    integral = _Integral(record, baselines, settings.method != "amig-code", rows, budget)
-    paths = integral.ends(first_rule(settings).nested)
+    integral = _Integral(record, baselines, settings.method != "amig-code", budget)
+    paths = integral.ends(first_rule(settings))
     largest = partial(_largest, owner=baselines.owner, steps=len(batch.steps))
     integrate(paths, integral, largest, settings, torch.finfo(model.dtype).eps)
     return _mean_over_paths(paths, baselines.owner, len(batch.steps)), record.features
@@ -143,28 +143,28 @@ def _mean(values: Tensor, owner: Tensor, steps: int) -> Tensor:
 class _Integral:
     """The integrals of units `[unit, (path, layer)]`: mean gradients times the way, w - w', or w if not `less`.
 
-    At most `rows` sequences, or copies of about `budget` bytes of activations, run together.
+    Copies of about `budget` bytes of activations run together.
     """
 
     record: Trace
     baselines: Baselines
     less: bool
-    rows: int
     budget: int
     asked: Asked = field(init=False)
     at_values: Tensor = field(init=False)  # [step, layer, neuron]
 
-    def ends(self, nested: bool) -> Scores:
-        """Return F at both ends of every path and layer, and no scores yet; keep the gradients there if `nested`."""
+    def ends(self, rule: Rule) -> Scores:
+        """Return F at both ends of every path and layer, no scores yet; keep the gradients there if `rule` has them."""
         record, (paths, layers, neurons) = self.record, self.baselines.neurons.shape
         f = token_probability(record.model, record.features, record.target)[self.baselines.owner]
         start = f.new_zeros(paths, layers)
         units = torch.ones_like(start, dtype=torch.bool).nonzero()
-        if nested:
-            self.at_values = gradients_at_values(record, self.rows, held=self.baselines.held)
+        if rule.ends_at_values:
+            self.at_values = gradients_at_values(record, held=self.baselines.held)
+        if rule.nested:
             self.asked = Asked(units, record.features.new_empty(len(units), 1, record.model.info.hidden))
-        for places, entries in self._entered(units, (0.0,), self.budget * (1 if nested else 8)):
-            if nested:
+        for places, entries in self._entered(units, (0.0,), self.budget * (1 if rule.nested else 8)):
+            if rule.nested:
                 values, gradients = _differentiated(record, entries)
                 self.asked.gradients[places] = torch.cat(list(gradients.values()))
             else:
@@ -173,51 +173,84 @@ class _Integral:
         return Scores.unfinished(f[:, None].expand_as(start), start, neurons)
 
     def __call__(self, rule: Rule, units: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Yield units, their integrals by `rule` and their last coefficients, both `[unit, neuron]`."""
-        found = self._nested(rule, units) if rule.nested else self._alone(rule, units)
-        for chosen, mean, tail in found:
-            path, layer = chosen.unbind(1)
-            way = self.record.neurons[self.baselines.owner[path], layer]
-            way = (way - self.baselines.neurons[path, layer] if self.less else way).to(mean.dtype)
-            yield chosen, mean * way, tail * way
+        """Yield units, their integrals by `rule` and their last coefficients, both `[unit, neuron]`.
 
-    def _nested(self, rule: Rule, units: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Ask at the nodes that were not asked before; yield units of a layer with weighted sums over all nodes."""
-        found = self.asked.at(rule, units, self._gradients)
-        for layer in units[:, 1].unique().tolist():
-            places = (units[:, 1] == layer).nonzero()[:, 0]
-            chosen = units[places]
-            at_values = self.at_values[self.baselines.owner[chosen[:, 0]], layer]
-            sums = [_pulled_back(self.record.model, layer, found[places], w[:-1]) for w in (rule.weights, rule.tail)]
-            ends = (rule.weights[-1], rule.tail[-1])
-            mean, tail = (total + end * at_values for total, end in zip(sums, ends, strict=True))
-            yield chosen, mean, tail
+        A nested rule asks at the nodes that were not asked before, others at every one; none at w.
+        """
+        inner = rule.nodes[: len(rule.nodes) - rule.ends_at_values]
+        weights = torch.tensor([rule.weights, rule.tail or (torch.nan,) * len(rule.nodes)], dtype=torch.float64)
+        every = torch.arange(len(units), device=units.device)
+        found = (
+            ((every, self.asked.at(rule, units, self._gradients)),) if rule.nested else self._gradients(units, inner)
+        )
+        for places, gradients in found:
+            for layer in units[places, 1].unique().tolist():
+                own = units[places, 1] == layer
+                yield self._weighted(units[places[own]], layer, gradients[own], weights)
+
+    def _weighted(self, units: Tensor, layer: int, gradients: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return units of a layer, and sums of their gradients `[unit, node, hidden]` by `weights` `[2, node]`, and of
+        that at w, if it has one, times the way.
+        """
+        path = units[:, 0]
+        owner = self.baselines.owner[path]
+        sums = _pulled_back(self.record.model, layer, gradients, weights[:, : gradients.shape[1]])
+        if weights.shape[1] > gradients.shape[1]:
+            sums = sums + weights[:, -1, None, None].to(sums) * self.at_values[owner, layer]
+        way = self.record.neurons[owner, layer]
+        way = (way - self.baselines.neurons[path, layer] if self.less else way).to(sums.dtype)
+        mean, tail = sums * way
+        return units, mean, tail
 
     def _gradients(self, units: Tensor, nodes: tuple[float, ...]) -> Iterator[tuple[Tensor, Tensor]]:
         for places, entries in self._entered(units, nodes, self.budget):
             yield places, torch.cat(list(_differentiated(self.record, entries)[1].values()))
 
-    def _alone(self, rule: Rule, units: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        """Ask at every node; yield units with weighted sums of what is differentiated together."""
-        model = self.record.model
-        for places, entries in self._entered(units, rule.nodes, self.budget):
-            _, layers = _differentiated(self.record, entries)
-            mean, tail = (
-                torch.cat([_pulled_back(model, layer, gradients, w) for layer, gradients in layers.items()])
-                for w in (rule.weights, rule.tail or (torch.nan,) * len(rule.nodes))
-            )
-            yield units[places], mean, tail
-
     def _entered(
         self, units: Tensor, nodes: tuple[float, ...], budget: int
     ) -> Iterator[tuple[Tensor, dict[int, Entry]]]:
-        """Cut units into parts of about `budget` bytes; yield their places, layer by layer, and copies at `nodes`."""
+        """Cut units into parts whose activations fit in `budget` bytes, one unit at least; yield the places of each,
+        layer by layer, and copies at `nodes`.
+        """
+        kept, work = _copy_bytes(self.record)
+        cost = (len(nodes) * (kept * (len(self.record.blocks) - units[:, 1]) + work)).cumsum(0)
         start = 0
-        for part in _parts(self.record, units, len(nodes), budget):
+        while start < len(units):
             pause()
-            order = torch.argsort(part[:, 1], stable=True)
-            yield start + order, _entries(self.record, self.baselines, part[order], nodes)
-            start += len(part)
+            before = cost[start - 1] if start else 0
+            stop = max(start + 1, int(torch.searchsorted(cost, before + budget, right=True)))
+            order = start + torch.argsort(units[start:stop, 1], stable=True)
+            yield order, self._entries(units[order], nodes)
+            start = stop
+
+    def _entries(self, units: Tensor, nodes: tuple[float, ...]) -> dict[int, Entry]:
+        """Return the copies of `units`, in the order of their layers, at `nodes`, by layer."""
+        column = torch.tensor(nodes, dtype=self.baselines.neurons.dtype, device=units.device)[:, None]
+        entries = {}
+        for layer in units[:, 1].unique().tolist():
+            path = units[units[:, 1] == layer][:, 0]
+            owner = self.baselines.owner[path]
+            start, end, held = self._written[layer]
+            start, end = start[path, None], end[owner, None]
+            entries[layer] = Entry(owner, start + column * (end - start), None if held is None else held[owner])
+        return entries
+
+    @cached_property
+    def _written(self) -> list[tuple[Tensor, Tensor, Tensor | None]]:
+        """What neurons write at w', `[path, hidden]`, and at w, `[step, hidden]`, layer by layer.
+
+        And at which factors a norm behind the down-projection is held, `[step, hidden]`.
+        """
+        found: list[tuple[Tensor, Tensor, Tensor | None]] = []
+        for layer in range(len(self.record.blocks)):
+            both = torch.cat([self.baselines.neurons[:, layer], self.record.neurons[:, layer]])
+            start, end = self.record.model.written(layer, both).split([len(self.baselines.owner), len(self.record.ids)])
+            if not self.baselines.held:
+                found.append((start, end, None))
+                continue
+            held = held_norm(self.record.model, layer, end)
+            found.append((start * held[self.baselines.owner], end * held, held))
+        return found
 
 
 def _differentiated(record: Trace, entries: dict[int, Entry]) -> tuple[Tensor, dict[int, Tensor]]:
@@ -235,43 +268,15 @@ def _differentiated(record: Trace, entries: dict[int, Entry]) -> tuple[Tensor, d
     return f.detach().view(-1, leaves[0].shape[1]), through
 
 
-def _pulled_back(model: LanguageModel, layer: int, gradients: Tensor, weights: tuple[float, ...]) -> Tensor:
-    """Return the weighted sum over the nodes of a layer's gradients `[unit, node, hidden]`, at the neurons.
+def _pulled_back(model: LanguageModel, layer: int, gradients: Tensor, weights: Tensor) -> Tensor:
+    """Return sums over the nodes of a layer's gradients `[unit, node, hidden]` by `weights` `[sum, node]`, at the
+    neurons: `[sum, unit, neuron]`.
 
     They are accumulated in float32 or more.
     """
     dtype = torch.promote_types(model.dtype, torch.float32)
-    column = torch.tensor(weights, dtype=dtype, device=gradients.device)
-    total = torch.einsum("n,unh->uh", column, gradients.to(dtype))
+    total = torch.einsum("sn,unh->suh", weights.to(gradients.device, dtype), gradients.to(dtype))
     return model.pulled_back(layer, total.to(model.dtype)).to(dtype)
-
-
-def _entries(record: Trace, baselines: Baselines, units: Tensor, nodes: tuple[float, ...]) -> dict[int, Entry]:
-    """Return the copies of `units`, in the order of their layers, at `nodes`, by layer."""
-    column = torch.tensor(nodes, dtype=baselines.neurons.dtype, device=units.device)[:, None]
-    entries = {}
-    for layer in units[:, 1].unique().tolist():
-        path = units[units[:, 1] == layer][:, 0]
-        owner = baselines.owner[path]
-        ends = torch.stack([baselines.neurons[path, layer], record.neurons[owner, layer]])
-        written = record.model.written(layer, ends)
-        held = held_norm(record.model, int(layer), written[1]) if baselines.held else None
-        start, end = (written if held is None else written * held)[:, :, None]
-        entries[int(layer)] = Entry(owner, start + column * (end - start), held)
-    return entries
-
-
-def _parts(record: Trace, units: Tensor, nodes: int, budget: int) -> Iterator[Tensor]:
-    """Cut `units` into runs whose copies' activations fit in `budget` bytes, one unit at least."""
-    kept, work = _copy_bytes(record)
-    cost = (nodes * (kept * (len(record.blocks) - units[:, 1]) + work)).tolist()
-    start, total = 0, 0
-    for index, size in enumerate(cost):
-        if total and total + size > budget:
-            yield units[start:index]
-            start, total = index, 0
-        total += size
-    yield units[start:]
 
 
 def _copy_bytes(record: Trace) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from functools import cache
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from atlas.attribution.settings import Settings
@@ -29,7 +30,9 @@ class Rule:
     `tail` are the weights, at the same nodes, of the last coefficient of the integrand, in the polynomials of the rule,
     that they can tell; empty for a rule that knows none. `missed` is by how many degrees the first coefficient that the
     integral misses lies beyond it, as a share of its own degree; `safety` raises the estimate of the error. The nodes
-    of a `nested` rule hold both ends, and those of the one that half as many intervals make.
+    of a `nested` rule hold both ends, and those of the one that half as many intervals make. The last one
+    of a rule that `ends_at_values` is 1: the gradient there is that at w, one for all paths and layers of a prompt.
+    `kind` gives the rule of its kind with so many nodes, None for a fixed one.
     """
 
     nodes: tuple[float, ...]
@@ -38,6 +41,8 @@ class Rule:
     missed: float = 0
     safety: float = 1
     nested: bool = False
+    ends_at_values: bool = False
+    kind: "Callable[[int], Rule] | None" = None
 
     def estimate(self, tail: Tensor, largest: Tensor) -> Tensor:
         """Return how far scores are from exact, about: of an integrand with such a last coefficient and largest score.
@@ -63,16 +68,41 @@ def clenshaw_curtis(count: int) -> Rule:
     moments = np.where(degrees % 2, 0, 1 / (1 - degrees.astype(float) ** 2 + degrees % 2))
     weights, tail = inner * (values @ (inner * moments)) * 2 / last, inner * values[-1] / last
     nodes = ((1 - values[1]) / 2).tolist()
-    return Rule(tuple(nodes), tuple(weights.tolist()), tuple(tail.tolist()), missed=2 / last, nested=True)
+    columns = tuple(nodes), tuple(weights.tolist()), tuple(tail.tolist())
+    return Rule(*columns, missed=2 / last, nested=True, ends_at_values=True, kind=clenshaw_curtis)
 
 
 @cache
 def gauss_legendre(count: int) -> Rule:
     """Return the Gauss-Legendre rule of `count` nodes, exact for polynomials up to degree `2 count - 1`."""
     nodes, weights = np.polynomial.legendre.leggauss(count)
-    last = (2 * count - 1) * np.polynomial.legendre.Legendre.basis(count - 1)(nodes)
-    missed = (count + 1) / max(1, count - 1)
-    return Rule(tuple((nodes + 1) / 2), tuple(weights / 2), tuple(last * weights / 2), missed, safety=4)
+    return _gauss(nodes, weights, (count + 1) / max(1, count - 1), gauss_legendre)
+
+
+@cache
+def gauss_radau(count: int) -> Rule:
+    """Return the Gauss-Radau rule of `count` nodes, the last at 1, exact for polynomials up to degree `2 count - 2`.
+
+    Its nodes are the eigenvalues of the recurrence of the Legendre polynomials, the last coefficient such that 1 is one
+    (Golub 1973, SIAM Review 15).
+    """
+    degrees = np.arange(1, count)
+    recurrence = np.diag(degrees / np.sqrt(4.0 * degrees**2 - 1), -1)
+    recurrence[-1, -1] = count / (2 * count - 1)
+    nodes = np.linalg.eigvalsh(recurrence)
+    nodes[-1] = 1
+    weights = (1 + nodes) / (count * np.polynomial.legendre.Legendre.basis(count - 1)(nodes)) ** 2
+    return _gauss(nodes, weights, count / max(1, count - 1), gauss_radau)
+
+
+def _gauss(
+    nodes: NDArray[np.float64], weights: NDArray[np.float64], missed: float, kind: Callable[[int], Rule]
+) -> Rule:
+    """Return a rule of nodes and weights on [-1, 1] that is exact to twice the degree of its last coefficient."""
+    last = (2 * len(nodes) - 1) * np.polynomial.legendre.Legendre.basis(len(nodes) - 1)(nodes)
+    nodes, weights = (nodes + 1) / 2, weights / 2
+    columns = tuple(nodes.tolist()), tuple(weights.tolist()), tuple((last * weights).tolist())
+    return Rule(*columns, missed=missed, safety=4, ends_at_values=bool(nodes[-1] == 1), kind=kind)
 
 
 @cache
@@ -89,11 +119,16 @@ def both_ends(count: int) -> Rule:
 
 FIXED = {"left-20": left_riemann, "peer-20": both_ends}
 """Rules of 20 nodes, used as they are."""
+KINDS = {"gauss-radau": gauss_radau, "gauss-legendre": gauss_legendre, "clenshaw-curtis": clenshaw_curtis}
+"""Rules that adapt, by name."""
 START_NODES = {
-    "clenshaw-curtis": {"amig": 2, "amig-mean": 3, "kn": 3, "joint": 5},
+    "gauss-radau": {"amig": 2, "amig-mean": 2, "kn": 4, "joint": 8},
     "gauss-legendre": {"amig": 2, "amig-mean": 2, "kn": 4, "joint": 8},
+    "clenshaw-curtis": {"amig": 2, "amig-mean": 3, "kn": 3, "joint": 5},
 }
 """Nodes of the first rule of those that adapt: word baselines' paths are short, that of all layers together long."""
+LEAST_NODES = {"gauss-radau": 2, "gauss-legendre": 1, "clenshaw-curtis": 2}
+"""Nodes of the first rule at least."""
 
 
 def rule_in_use(settings: Settings) -> str:
@@ -106,18 +141,14 @@ def first_rule(settings: Settings) -> Rule:
     name = rule_in_use(settings)
     if name in FIXED:
         return FIXED[name](20)
-    if name not in START_NODES:
-        raise UsageError(f"Quadrature rule {name!r} is not known; choose {', '.join((*START_NODES, *FIXED))}.")
-    if name == "gauss-legendre":
-        return gauss_legendre(settings.nodes or START_NODES[name][settings.method])
-    return clenshaw_curtis(max(2, settings.nodes or START_NODES[name][settings.method]))
+    if name not in KINDS:
+        raise UsageError(f"Quadrature rule {name!r} is not known; choose {', '.join((*KINDS, *FIXED))}.")
+    return KINDS[name](max(LEAST_NODES[name], settings.nodes or START_NODES[name][settings.method]))
 
 
 def finer_rule(rule: Rule) -> Rule | None:
-    """Return the rule of the same kind with half the steps, None of a fixed one."""
-    if rule.nested:
-        return clenshaw_curtis(2 * len(rule.nodes) - 1)
-    return gauss_legendre(2 * len(rule.nodes)) if rule.tail else None
+    """Return the rule of the same kind with twice the nodes, or half the steps if nested; None of a fixed one."""
+    return rule.kind(2 * len(rule.nodes) - rule.nested) if rule.kind else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +210,8 @@ def integrate(result: Scores, integral: Integral, largest: Largest, settings: Se
         excess, missed = _excess(result, largest(result.scores), settings.tolerance, rounding)
         result.converged[:] = excess <= 1
         stalled = torch.where(2 * missed > before, stalled + 1, 0)
-        possible = possible & ~((stalled > 1) & (missed > _beyond_help(len(rule.nodes), settings)))
+        doublings = int(math.log2(max(1, settings.max_nodes / len(rule.nodes))))
+        possible = possible & ~((stalled > 1) & (missed > 2.0**doublings * max(FAR, HOPELESS / settings.tolerance)))
         pending, before = possible & ~result.converged, missed
         finer = finer_rule(rule)
         rule = finer if finer and len(finer.nodes) <= settings.max_nodes else None
@@ -192,9 +224,3 @@ def _excess(result: Scores, largest: Tensor, tolerance: float, rounding: float) 
     sums = result.error.abs() / torch.maximum(tolerance * change.maximum(RESOLVED * result.f), least)
     scores = result.score_error / torch.maximum(tolerance * largest[:, None], least)
     return torch.fmax(sums, scores), sums
-
-
-def _beyond_help(nodes: int, settings: Settings) -> float:
-    """Return the excess from which on halving it at each doubling of `nodes` that is left would leave it too far."""
-    doublings = int(math.log2(max(1, settings.max_nodes / nodes)))
-    return max(FAR, HOPELESS / settings.tolerance) * 2.0**doublings

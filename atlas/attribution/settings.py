@@ -29,7 +29,7 @@ class Settings(BaseModel):
 
     method: Annotated[str, AfterValidator(_known)] = scorers.DEFAULT
     at: Position = Field("query", description="where the neurons are: the query, or the subject's last token")
-    rule: Literal["clenshaw-curtis", "gauss-legendre", "left-20", "peer-20"] = "gauss-legendre"
+    rule: Literal["gauss-radau", "gauss-legendre", "clenshaw-curtis", "left-20", "peer-20"] = "gauss-radau"
     tolerance: float = Field(0.01, gt=0, lt=1, description="completeness error allowed, as a share of |F(w) - F(w')|")
     nodes: int | None = Field(None, ge=1, le=MOST_NODES, description="nodes to start with; None takes the method's own")
     max_nodes: int = Field(128, ge=1, le=MOST_NODES, description="most nodes that a layer may take")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from atlas.attribution.engine import score_steps
-from atlas.attribution.quadrature import gauss_legendre
+from atlas.attribution.quadrature import gauss_legendre, gauss_radau
 from atlas.attribution.reference import reference_baselines, reference_cut, reference_neurons, reference_scores
 from atlas.attribution.settings import Settings
 from atlas.doctor.outcome import Outcome, relative, tolerance
@@ -83,7 +83,7 @@ def scored_without(model: LanguageModel, step: Step, layers: Sequence[int]) -> O
         found, _ = score_steps(model, batch, settings, BUDGET)
     with reference_cut(model, step, mask):
         baseline = torch.stack(reference_baselines(model, step)).mean(0)
-        own = [reference_scores(model, step, layer, baseline[layer], gauss_legendre(NODES))[0] for layer in layers]
+        own = [reference_scores(model, step, layer, baseline[layer], gauss_radau(NODES))[0] for layer in layers]
     error = relative(found.scores[1, list(layers)], torch.stack(own))
     return Outcome("scores, neurons cut", error, tolerance(model), "a neuron of each layer at zero, against hooks")
 
@@ -106,7 +106,7 @@ def _score_error(model: LanguageModel, step: Step, layers: Sequence[int], method
     baselines = [_zero(model)] if held else reference_baselines(model, step)
     wanted = []
     for layer in layers:
-        rule = gauss_legendre(NODES)
+        rule = gauss_radau(NODES)
         paths = [reference_scores(model, step, layer, own[layer], rule, held=held)[0] for own in baselines]
         wanted.append(torch.stack(paths).mean(0))
     return relative(found.scores[1, list(layers)], torch.stack(wanted))

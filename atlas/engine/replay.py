@@ -10,7 +10,7 @@ masked model, its last block too for the whole sequence, as its decoder looks at
 """
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from operator import methodcaller
@@ -20,7 +20,8 @@ import torch
 from torch import Tensor, nn
 
 from atlas.engine.tracing import Block, Cross, Trace, neurons_at, neurons_kept, put_at, take
-from atlas.models.hooks import Call, Rule, attending, forwards, given, running
+from atlas.models.hooks import Call, Rule, attending, forwards, given, neurons_replaced, now, running
+from atlas.models.norms import norms_held
 from atlas.models.readout import embedded, features_of_hidden, token_probability
 
 
@@ -65,12 +66,11 @@ def rerun(record: Trace, start: int) -> Tensor:
         return features_of_hidden(record.model, hidden, record.ids)
 
 
-@torch.no_grad()
 def resumed(record: Trace, start: int, owner: Tensor) -> Tensor:
     """Return what the output matrix receives for copies of the rows `owner`, `[copy, hidden]`, as the model is now.
 
     What is changed, from block `start` on, is so at their position alone; for causal models, where what comes before it
-    is as recorded.
+    is as recorded. Differentiable in whatever hooks put into those blocks.
     """
     assert record.window is not None
     hidden = take(record.blocks[start].hidden[owner], record.window[owner])
@@ -78,6 +78,29 @@ def resumed(record: Trace, start: int, owner: Tensor) -> Tensor:
         for layer in range(start, len(record.blocks)):
             hidden = run_copies(record, layer, hidden, owner)
         return features_of_hidden(record.model, hidden, record.ids[owner])
+
+
+def gradients_at_values(record: Trace, *, held: bool) -> Tensor:
+    """Return dF/dw of every layer at the values that its neurons have, `[step, layer, neuron]`, in float32 or more.
+
+    One run and one backward pass give it for all layers, and for all paths, which end there. `held`: a norm behind a
+    layer's down-projection takes no notice of what is added to its own neurons.
+    """
+    model, every = record.model, torch.arange(len(record.ids), device=record.ids.device)
+    added = torch.zeros_like(record.neurons).requires_grad_()
+    plus = {layer: partial(_plus, added[:, layer]) for layer in range(model.info.layers)}
+    with torch.enable_grad(), norms_held(model) if held else nullcontext(), neurons_replaced(model, plus):
+        features = rerun(record, 0) if record.window is None else resumed(record, 0, every)
+        f = token_probability(model, features, record.target)
+        (gradients,) = torch.autograd.grad(f.sum(), added)
+    return gradients.to(torch.promote_types(model.dtype, torch.float32))
+
+
+def _plus(added: Tensor, neurons: Tensor) -> Tensor:
+    """Return `neurons` `[row, token, neuron]` with `added` `[row, neuron]` where the run says that they are."""
+    query = now().query
+    assert query is not None
+    return neurons + query[..., None] * added[:, None]
 
 
 @torch.no_grad()

@@ -73,7 +73,10 @@ def build(
     ] = None,
     max_nodes: Annotated[int | None, typer.Option(help="Most nodes that a layer may take.")] = None,
     rule: Annotated[
-        str | None, typer.Option(help="clenshaw-curtis, gauss-legendre, left-20 or peer-20: how paths are integrated.")
+        str | None,
+        typer.Option(
+            help="gauss-radau, gauss-legendre, clenshaw-curtis, left-20 or peer-20: how paths are integrated."
+        ),
     ] = None,
     cuts: Annotated[int | None, typer.Option(help="Neurons that the method greedy cuts.")] = None,
     floor: Annotated[

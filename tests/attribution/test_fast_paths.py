@@ -9,7 +9,7 @@ from tiny import seen
 
 from atlas.attribution import Settings
 from atlas.attribution.engine import score_steps
-from atlas.attribution.quadrature import clenshaw_curtis, gauss_legendre
+from atlas.attribution.quadrature import clenshaw_curtis, gauss_legendre, gauss_radau
 from atlas.attribution.reference import reference_baselines, reference_neurons, reference_peel, reference_scores
 from atlas.engine.batches import StepBatch
 from atlas.engine.replay import Entry, replay
@@ -45,9 +45,9 @@ def word_mean(model, step):
 @pytest.mark.parametrize(
     ("method", "rules", "baselines", "nodes"),
     [
-        ("kn", ("gauss-legendre", "clenshaw-curtis"), zero, 192),
-        ("amig", ("gauss-legendre", "clenshaw-curtis"), reference_baselines, 64),
-        ("amig-mean", ("gauss-legendre",), word_mean, 32),
+        ("kn", ("gauss-radau", "gauss-legendre", "clenshaw-curtis"), zero, 192),
+        ("amig", ("gauss-radau", "gauss-legendre", "clenshaw-curtis"), reference_baselines, 64),
+        ("amig-mean", ("gauss-radau",), word_mean, 32),
     ],
 )
 def test_float64_scores_equal_brute_force_integration_to_1e_10(tiny, method, rules, baselines, nodes, at):
@@ -74,11 +74,10 @@ def test_float64_scores_equal_brute_force_integration_to_1e_10(tiny, method, rul
 
 @pytest.mark.parametrize("family", first_quick("bert", "gpt2"))
 @pytest.mark.parametrize("at", first_quick("query", "subject"))
-@pytest.mark.parametrize("rule", first_quick(gauss_legendre, clenshaw_curtis))
+@pytest.mark.parametrize("rule", first_quick(gauss_radau, gauss_legendre, clenshaw_curtis))
 def test_peel_is_what_cutting_by_hooks_and_attributing_again_gives(tiny, rule, at):
     """Credit and rounds, steps that go on for different numbers of rounds in one batch, in parts of any size."""
-    name = {clenshaw_curtis: "clenshaw-curtis", gauss_legendre: "gauss-legendre"}[rule]
-    settings, seen = Settings(method="peel", rule=name, nodes=3, max_nodes=3, at=at), set()
+    settings, seen = Settings(method="peel", rule=rule.__name__.replace("_", "-"), nodes=3, max_nodes=3, at=at), set()
     for batch, budget in zip(batches(tiny, at), (1 << 24, 1, 1 << 24, 1, 1), strict=False):
         found, _ = score_steps(tiny, batch, settings, budget)
         for row, step in enumerate(batch.steps):

@@ -19,7 +19,7 @@ def integrated(function, settings):
         nodes = torch.tensor(rule.nodes, dtype=torch.float64, requires_grad=True)
         asked.append(len(nodes))
         slopes = torch.autograd.grad(function(nodes).sum(), nodes)[0]
-        yield units, *((torch.tensor(w) @ slopes).view(1, 1) for w in (rule.weights, rule.tail))
+        yield units, *((slopes.new_tensor(w) @ slopes).view(1, 1) for w in (rule.weights, rule.tail))
 
     integrate(path, integral, lambda scores: scores.amax((1, 2)), settings, 1e-16)
     return path, asked

@@ -98,7 +98,9 @@ def probability(model, ids, layer, last, read, token, values):
 def test_scores_at_the_subject_equal_hand_written_hooks(family, case):
     model = make_model(family)
     scores, f, low = by_hand(model, *case)
-    found = attribute(model, [make_prompt(*case)], Settings(method="kn", nodes=2, max_nodes=2, at="subject"))[0]
+    found = attribute(
+        model, [make_prompt(*case)], Settings(method="kn", rule="gauss-legendre", nodes=2, max_nodes=2, at="subject")
+    )[0]
     assert torch.allclose(torch.tensor(found.scores, dtype=torch.float64), scores, rtol=1e-5, atol=1e-7 * scores.max())
     assert torch.allclose(torch.tensor(found.layers.f), f, rtol=1e-10, atol=0)
     assert torch.allclose(torch.tensor(found.layers.f_baseline), low, rtol=1e-10, atol=0)

@@ -14,6 +14,7 @@ from atlas.attribution.quadrature import (
     finer_rule,
     first_rule,
     gauss_legendre,
+    gauss_radau,
     integrate,
     left_riemann,
 )
@@ -23,7 +24,8 @@ from atlas.errors import UsageError
 
 @given(st.integers(1, 64))
 def test_weights_sum_to_one_and_nodes_lie_inside(count):
-    for rule in (gauss_legendre(count), left_riemann(count), both_ends(count + 1), clenshaw_curtis(count + 1)):
+    gauss = gauss_legendre(count), gauss_radau(count + 1)
+    for rule in (*gauss, left_riemann(count), both_ends(count + 1), clenshaw_curtis(count + 1)):
         assert sum(rule.weights) == pytest.approx(1)
         assert all(0 <= node <= 1 for node in rule.nodes)
 
@@ -36,10 +38,18 @@ def test_gauss_is_exact_to_degree_two_n_minus_one(count, data):
     assert found == pytest.approx(1 / (degree + 1), rel=1e-12)
 
 
-@given(st.integers(1, 12), st.integers(0, 2**32 - 1))
-def test_the_tail_is_the_last_legendre_coefficient_that_n_nodes_tell(count, seed):
+@given(st.integers(2, 12), st.data())
+def test_radau_is_exact_to_degree_two_n_minus_two_and_ends_at_one(count, data):
+    degree, rule = data.draw(st.integers(0, 2 * count - 2)), gauss_radau(count)
+    found = sum(w * x**degree for x, w in zip(rule.nodes, rule.weights, strict=True))
+    assert found == pytest.approx(1 / (degree + 1), rel=1e-12)
+    assert rule.ends_at_values
+
+
+@given(st.sampled_from([gauss_legendre, gauss_radau]), st.integers(2, 12), st.integers(0, 2**32 - 1))
+def test_the_tail_is_the_last_legendre_coefficient_that_n_nodes_tell(kind, count, seed):
     series = np.polynomial.legendre.Legendre(np.random.default_rng(seed).normal(size=count), domain=(0, 1))
-    rule = gauss_legendre(count)
+    rule = kind(count)
     found = sum(w * series(x) for x, w in zip(rule.nodes, rule.tail, strict=True))
     assert found == pytest.approx(series.coef[-1], rel=1e-9, abs=1e-9)
 
@@ -92,7 +102,7 @@ def test_a_node_is_asked_once_for_each_unit_that_stays(counts, data):
         before = set(chosen)
 
 
-@pytest.mark.parametrize("kind", ["gauss-legendre", "clenshaw-curtis"])
+@pytest.mark.parametrize("kind", ["gauss-radau", "gauss-legendre", "clenshaw-curtis"])
 def test_errors_that_cancel_in_the_sum_are_seen(kind):
     """Two neurons with the gradients 1 + x^5 and 1 - x^5: under any rule their sum is complete, each score is not."""
 
@@ -110,5 +120,5 @@ def test_errors_that_cancel_in_the_sum_are_seen(kind):
 
 
 def test_an_unknown_rule_names_the_known_ones():
-    with pytest.raises(UsageError, match="gauss-legendre, left-20, peer-20"):
+    with pytest.raises(UsageError, match="gauss-radau, gauss-legendre, clenshaw-curtis, left-20, peer-20"):
         first_rule(Settings.model_construct(method="kn", rule="simpson"))

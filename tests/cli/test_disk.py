@@ -61,7 +61,7 @@ def test_a_disk_that_is_full_is_told_and_with_room_all_goes_on(shell, built, dat
 @pytest.mark.slow
 def test_a_model_that_cannot_be_saved(shell, built, masked, db, tmp_path):
     with atlas.open(db) as opened:
-        fact = opened.sql("SELECT fact FROM knowledge_neuron LIMIT 1")["fact"][0]
+        fact = opened.sql("SELECT fact FROM fact WHERE subject = 'france'")["fact"][0]
     neurons = tmp_path / "neurons.json"
     neurons.write_text("[[0, 1], [1, 2]]")
     words = (

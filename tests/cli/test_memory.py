@@ -88,7 +88,7 @@ def test_memory_that_is_gone_is_told_and_nothing_is_half_done(built, data, db, t
 @pytest.mark.slow
 def test_memory_that_is_gone_while_a_model_is_saved(built, shell, masked, db, tmp_path):
     with atlas.open(db) as opened:
-        fact = opened.sql("SELECT fact FROM knowledge_neuron LIMIT 1")["fact"][0]
+        fact = opened.sql("SELECT fact FROM fact WHERE subject = 'france'")["fact"][0]
     neurons = tmp_path / "neurons.json"
     neurons.write_text("[[0, 1], [1, 2]]")
     words = ("edit", "--fact", fact, "--object", "Berlin", "--neurons", neurons, "--method", "kn", "--force")

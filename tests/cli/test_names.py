@@ -29,7 +29,7 @@ ANYWHERE = ("evaluate", "knockout", "check --evaluate")
         ("evaluate --method amgi", "--method cannot be 'amgi': did you mean amig?"),
         ("evaluate --likn-method amgi", "--likn-method cannot be 'amgi': did you mean amig?"),
         ("build --method amgi", "--method cannot be 'amgi': did you mean amig?"),
-        ("build --rule gauss", "did you mean gauss-legendre?"),
+        ("build --rule gauss", "did you mean gauss-radau?"),
         ("build --tolerance 3", "--tolerance cannot be 3.0: choose a number below 1.0"),
         ("build --model=", "--model is empty; name one, or leave the option out."),
         ("knockout --model=", "--model is empty"),

@@ -8,7 +8,7 @@ from tiny_families import ENCODERS, make_tiny
 from atlas.attribution import METHODS, Settings, attribute
 from atlas.attribution.engine import score_steps
 from atlas.attribution.paths import mean_baselines
-from atlas.attribution.quadrature import gauss_legendre
+from atlas.attribution.quadrature import gauss_radau
 from atlas.doctor.throughout import unrounded
 from atlas.editing.columns import index_of, shifting
 from atlas.editing.fitting import fit
@@ -101,7 +101,7 @@ def test_the_neurons_are_the_encoders_and_the_answer_the_decoders(encoder):
 @pytest.mark.parametrize("layer", [0, 1])
 def test_scores_are_slopes_by_finite_differences(encoder, layer):
     """Integrated with two nodes from zero, the neurons one by one."""
-    rule, step = gauss_legendre(2), len(asked(encoder)) - 1
+    rule, step = gauss_radau(2), len(asked(encoder)) - 1
     batch = StepBatch.of(encoder, encoder.steps(PROMPT)[step:])
     found = score_steps(encoder, batch, Settings(method="kn", nodes=2, max_nodes=2), 1 << 24)[0].scores[0, layer]
     value = probability(encoder, asked(encoder)[step])[1][layer]

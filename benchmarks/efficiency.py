@@ -11,7 +11,7 @@ from benchmarks.clock import flops_of, matrix_rate, timed
 from benchmarks.job import Job, mbert
 from benchmarks.tables import Table
 
-SETTINGS = Settings(method="kn", nodes=5, max_nodes=5)
+SETTINGS = Settings(method="kn", rule="gauss-legendre", nodes=5, max_nodes=5)
 DTYPES = (torch.float32, torch.bfloat16)
 BMLAMA17 = 115_464
 """Prompts of BMLAMA17 in all its languages."""

@@ -28,7 +28,7 @@ from benchmarks.tables import Table
 LAYERS = 4
 PROMPTS = 8
 WORDS = 20_000
-SAME = Settings(method="kn", nodes=rivals.STEPS, max_nodes=rivals.STEPS)
+SAME = Settings(method="kn", rule="gauss-legendre", nodes=rivals.STEPS, max_nodes=rivals.STEPS)
 PROBE = """
 import sys
 from pathlib import Path

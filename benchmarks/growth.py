@@ -18,7 +18,7 @@ from benchmarks.job import Job
 from benchmarks.models import make_prompt, real_prompts, word_tokenizer
 from benchmarks.tables import Table
 
-SETTINGS = Settings(method="kn", nodes=5, max_nodes=5)
+SETTINGS = Settings(method="kn", rule="gauss-legendre", nodes=5, max_nodes=5)
 ANSWER = "uno due tre quattro cinque sei"
 BUDGETS = (128, 256, 512, 1024, 2048)
 WORDS = "one two three four five six seven eight nine ten eleven twelve thirteen"

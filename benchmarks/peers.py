@@ -13,9 +13,11 @@ from benchmarks.tables import Cell, Table
 RIVALS = {"knowledge-neurons, 20 steps": rivals.knowledge_neurons, "captum, 20 Gauss nodes": rivals.captum}
 PATHS = {
     "atlas kn, the same 20 steps": Settings(method="kn", rule="peer-20"),
-    "atlas kn, 20 Gauss nodes": Settings(method="kn", nodes=20, max_nodes=20),
+    "atlas kn, 20 Gauss nodes": Settings(method="kn", rule="gauss-legendre", nodes=20, max_nodes=20),
     "atlas kn": Settings(method="kn"),
     "atlas amig": Settings(method="amig"),
+    "atlas kn, gauss-legendre": Settings(method="kn", rule="gauss-legendre"),
+    "atlas amig, gauss-legendre": Settings(method="amig", rule="gauss-legendre"),
     "atlas kn, clenshaw-curtis": Settings(method="kn", rule="clenshaw-curtis"),
     "atlas amig, clenshaw-curtis": Settings(method="amig", rule="clenshaw-curtis"),
 }
@@ -55,7 +57,7 @@ def causal(job: Job) -> list[Table]:
     model.model.to(job.device)
     sides = {
         "hook-based reference": each(rivals.reference, model),
-        "atlas": atlas_side(model, Settings(method="kn", nodes=20, max_nodes=20)),
+        "atlas": atlas_side(model, PATHS["atlas kn, 20 Gauss nodes"]),
     }
     (slow, wanted), (fast, scores) = alternate(sides, [prompts]).values()
     return [
@@ -71,7 +73,8 @@ def _exact(model: LanguageModel, prompts: Sequence[Prompt], nodes: int) -> list[
     """Return the zero-baseline scores by `nodes` nodes in float64."""
     dtype = model.dtype
     model.model.double()
-    exact = atlas_side(model, Settings(method="kn", nodes=nodes, max_nodes=nodes))(prompts)
+    every = Settings(method="kn", rule="gauss-legendre", nodes=nodes, max_nodes=nodes)
+    exact = atlas_side(model, every)(prompts)
     model.model.to(dtype)
     return exact
 

@@ -189,17 +189,20 @@ class _Integral:
                 yield self._weighted(units[places[own]], layer, gradients[own], weights)
 
     def _weighted(self, units: Tensor, layer: int, gradients: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return units of a layer, and sums of their gradients `[unit, node, hidden]` by `weights` `[2, node]`, and of
-        that at w, if it has one, times the way.
+        """Return units of a layer, and sums by `weights` `[2, node]` of their gradients `[unit, node, hidden]`, and of
+        that at w where there is one weight more, times the way.
+
+        They are accumulated in float32 or more.
         """
-        path = units[:, 0]
-        owner = self.baselines.owner[path]
-        sums = _pulled_back(self.record.model, layer, gradients, weights[:, : gradients.shape[1]])
+        (path, _), model = units.unbind(1), self.record.model
+        owner, inner = self.baselines.owner[path], weights[:, : gradients.shape[1]]
+        wide = torch.promote_types(model.dtype, torch.float32)
+        total = torch.einsum("sn,unh->suh", inner.to(gradients.device, wide), gradients.to(wide))
+        sums = model.pulled_back(layer, total.to(model.dtype)).to(wide)
         if weights.shape[1] > gradients.shape[1]:
             sums = sums + weights[:, -1, None, None].to(sums) * self.at_values[owner, layer]
         way = self.record.neurons[owner, layer]
-        way = (way - self.baselines.neurons[path, layer] if self.less else way).to(sums.dtype)
-        mean, tail = sums * way
+        mean, tail = sums * (way - self.baselines.neurons[path, layer] if self.less else way).to(wide)
         return units, mean, tail
 
     def _gradients(self, units: Tensor, nodes: tuple[float, ...]) -> Iterator[tuple[Tensor, Tensor]]:
@@ -266,17 +269,6 @@ def _differentiated(record: Trace, entries: dict[int, Entry]) -> tuple[Tensor, d
         for (layer, entry), gradient in zip(entries.items(), gradients, strict=True)
     }
     return f.detach().view(-1, leaves[0].shape[1]), through
-
-
-def _pulled_back(model: LanguageModel, layer: int, gradients: Tensor, weights: Tensor) -> Tensor:
-    """Return sums over the nodes of a layer's gradients `[unit, node, hidden]` by `weights` `[sum, node]`, at the
-    neurons: `[sum, unit, neuron]`.
-
-    They are accumulated in float32 or more.
-    """
-    dtype = torch.promote_types(model.dtype, torch.float32)
-    total = torch.einsum("sn,unh->suh", weights.to(gradients.device, dtype), gradients.to(dtype))
-    return model.pulled_back(layer, total.to(model.dtype)).to(dtype)
 
 
 def _copy_bytes(record: Trace) -> tuple[int, int]:

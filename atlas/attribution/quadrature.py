@@ -146,11 +146,6 @@ def first_rule(settings: Settings) -> Rule:
     return KINDS[name](max(LEAST_NODES[name], settings.nodes or START_NODES[name][settings.method]))
 
 
-def finer_rule(rule: Rule) -> Rule | None:
-    """Return the rule of the same kind with twice the nodes, or half the steps if nested; None of a fixed one."""
-    return rule.kind(2 * len(rule.nodes) - rule.nested) if rule.kind else None
-
-
 @dataclass(frozen=True, slots=True)
 class Scores:
     """Scores `[row, layer, neuron]`; F(w), F(w'), errors, nodes and converged, each `[row, layer]`.
@@ -213,7 +208,7 @@ def integrate(result: Scores, integral: Integral, largest: Largest, settings: Se
         doublings = int(math.log2(max(1, settings.max_nodes / len(rule.nodes))))
         possible = possible & ~((stalled > 1) & (missed > 2.0**doublings * max(FAR, HOPELESS / settings.tolerance)))
         pending, before = possible & ~result.converged, missed
-        finer = finer_rule(rule)
+        finer = rule.kind(2 * len(rule.nodes) - rule.nested) if rule.kind else None
         rule = finer if finer and len(finer.nodes) <= settings.max_nodes else None
 
 

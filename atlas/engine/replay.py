@@ -69,11 +69,11 @@ def rerun(record: Trace, start: int) -> Tensor:
 def resumed(record: Trace, start: int, owner: Tensor) -> Tensor:
     """Return what the output matrix receives for copies of the rows `owner`, `[copy, hidden]`, as the model is now.
 
-    What is changed, from block `start` on, is so at their position alone; for causal models, where what comes before it
-    is as recorded. Differentiable in whatever hooks put into those blocks.
+    What is changed, from block `start` on, is so at their position alone. In a causal model what comes before it is as
+    recorded. Differentiable in whatever hooks put into those blocks.
     """
-    assert record.window is not None
-    hidden = take(record.blocks[start].hidden[owner], record.window[owner])
+    hidden = record.blocks[start].hidden[owner]
+    hidden = hidden if record.window is None else take(hidden, record.window[owner])
     with attending(record.model):
         for layer in range(start, len(record.blocks)):
             hidden = run_copies(record, layer, hidden, owner)
@@ -90,8 +90,7 @@ def gradients_at_values(record: Trace, *, held: bool) -> Tensor:
     added = torch.zeros_like(record.neurons).requires_grad_()
     plus = {layer: partial(_plus, added[:, layer]) for layer in range(model.info.layers)}
     with torch.enable_grad(), norms_held(model) if held else nullcontext(), neurons_replaced(model, plus):
-        features = rerun(record, 0) if record.window is None else resumed(record, 0, every)
-        f = token_probability(model, features, record.target)
+        f = token_probability(model, resumed(record, 0, every), record.target)
         (gradients,) = torch.autograd.grad(f.sum(), added)
     return gradients.to(torch.promote_types(model.dtype, torch.float32))
 

@@ -54,7 +54,7 @@ class Trace:
     blocks: list[Block] = field(default_factory=list)
     features: Tensor = field(init=False)  # [batch, hidden], into the output matrix
     neurons: Tensor = field(init=False)  # [batch, layer, neuron], at their position
-    final: Tensor | None = None  # [batch, token, hidden], the last block's output
+    final: Tensor | None = None  # [batch, token, hidden], the last block's output, where a copy keeps it
 
     @cached_property
     def apart(self) -> bool:
@@ -177,7 +177,8 @@ def _recorded(record: Trace) -> Iterator[None]:
         record.final = out[0] if isinstance(out, tuple) else out
 
     with ExitStack() as stack:
-        stack.callback(record.model.blocks[-1].register_forward_hook(on_last).remove)
+        if record.model.reads or record.apart:
+            stack.callback(record.model.blocks[-1].register_forward_hook(on_last).remove)
         for layer, block in enumerate(record.model.blocks):
             stack.callback(block.register_forward_pre_hook(on_block, with_kwargs=True).remove)
             for module in record.model.projections[layer]:

@@ -25,6 +25,8 @@ SELECT table_name, column_name
 FROM duckdb_columns()
 SEMI JOIN (SELECT view_name AS table_name FROM duckdb_views() WHERE NOT internal) AS made USING (table_name)
 """
+# The binder's own record of a view: DESCRIBE would bind it again.
+_OF_VIEW = "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = ? ORDER BY column_index"
 _ENDS = {"low": "lower", "high": "upper"}
 
 _HEAD = f"""# Schema of an atlas
@@ -46,16 +48,17 @@ def page() -> str:
 
 def columns(view: str, connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
     """Return name and type of the columns of a view of the open file."""
-    return [(row[0], row[1]) for row in connection.execute(f"DESCRIBE {view}").fetchall()]
+    return connection.execute(_OF_VIEW, [view]).fetchall()
 
 
-def in_memory() -> duckdb.DuckDBPyConnection:
-    """Return an empty atlas without a file: tables of the dictionary and all views."""
+def in_memory(view: str | None = None) -> duckdb.DuckDBPyConnection:
+    """Return an empty atlas without a file: tables of the dictionary and all views, or `view` and what it reads."""
     connection = duckdb.connect()
     for table in schema.TABLES.values():
         spelled = ", ".join(f'"{column.name}" {column.type}' for column in table.columns)
         connection.execute(f"CREATE TABLE {table.name} ({spelled})")
-    views.install(connection)
+    for statements in views.needed(view):
+        connection.execute(statements)
     return connection
 
 
@@ -72,7 +75,7 @@ def described(name: str) -> list[dict[str, str]]:
     own = one_of("table or view", name, every)
     if own in schema.TABLES:
         return [{"column": c.name, "type": c.type, "meaning": _plain(c.meaning)} for c in schema.TABLES[own].columns]
-    with in_memory() as connection:
+    with in_memory(own) as connection:
         rows = columns(own, connection)
     return [{"column": column, "type": kind, "meaning": _plain(meaning(own, column))} for column, kind in rows]
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import duckdb
 import pytest
 
 import atlas
@@ -58,9 +59,9 @@ def test_sql_comes_from_a_file(shell, facts_only, tmp_path):
 
 
 @pytest.mark.slow
-def test_schema_lists_tables_and_views_and_the_columns_of_one(shell):
+def test_schema_lists_tables_and_views_and_the_columns_of_one(shell, one_imported):
     names = [row["name"] for row in json.loads(shell("schema", "--json").out)]
-    with docs.in_memory() as connection:
+    with duckdb.connect(one_imported, read_only=True) as connection:
         found = connection.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()
         columns = docs.columns("likn", connection)
     assert {*schema.TABLES} | {view for (view,) in found if not view.endswith("_all")} <= {*names}

@@ -42,7 +42,7 @@ LINES = {
     "schema": 460,
     "scorers": 59,
     "statistics": 130,
-    "store": 4870,
+    "store": 4889,
     "study": 676,
     "templates": 1,
 }

@@ -36,11 +36,27 @@ def text(name: str) -> str:
 @cache
 def order() -> tuple[str, ...]:
     """Return the names of the files, each after those whose views and macros it names."""
+    return tuple(TopologicalSorter({name: sorted(named) for name, named in _needs().items()}).static_order())
+
+
+def needed(view: str | None) -> list[str]:
+    """Return the SQL of the files that make `view` and all that it reads, in order; of all files where it is None."""
+    if view is None:
+        return [MACROS, *map(text, order())]
+    wanted: set[str] = set()
+    for name in reversed(order()):
+        if view in _MADE.findall(text(name)) or name in wanted:
+            wanted |= {name, *_needs()[name]}
+    return [MACROS, *(text(name) for name in order() if name in wanted)]
+
+
+@cache
+def _needs() -> dict[str, set[str]]:
+    """Return for each file those whose views and macros it names."""
     files = sorted(path.name for path in resources.files(__package__).iterdir() if path.name.endswith(".sql"))
     code = {name: _COMMENT.sub("", text(name)) for name in (file.removesuffix(".sql") for file in files)}
     maker = {made: name for name, sql in code.items() for made in _MADE.findall(sql)}
-    needs = {name: {maker[word] for word in _WORD.findall(sql) if word in maker} - {name} for name, sql in code.items()}
-    return tuple(TopologicalSorter({name: sorted(needed) for name, needed in needs.items()}).static_order())
+    return {name: {maker[word] for word in _WORD.findall(sql) if word in maker} - {name} for name, sql in code.items()}
 
 
 def digest() -> str:
@@ -50,7 +66,7 @@ def digest() -> str:
 
 def install(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the views and macros of this version in the open file and record their digest."""
-    for statements in (MACROS, *map(text, order())):
+    for statements in needed(None):
         connection.execute(statements)
     record(connection)
 

@@ -20,7 +20,7 @@ from atlas.facts import OBJECT, SUBJECT, Prompt
 from atlas.facts.reading import files, texts
 from atlas.facts.reading.texts import LineError
 from atlas.ids import stable_id
-from atlas.matching import option
+from atlas.matching import language_code, option
 from atlas.store.naming import understood
 from atlas.store.stored import Prompts, stored_facts
 
@@ -161,7 +161,8 @@ def _tidied(wording: Wording) -> Wording:
     if faults[0]:
         raise SkippedError(faults[0])
     kept = tuple(dict.fromkeys(text for text, fault in zip(templates, faults, strict=True) if not fault))
-    return Wording(texts.language(wording.language), texts.key(subject), kept, texts.key(old), new)
+    code = language_code(texts.language(wording.language))
+    return Wording(code, texts.key(subject), kept, texts.key(old), new)
 
 
 def _by_language(item: Mapping[str, Any], skipped: Counter[str]) -> Iterator[Wording]:

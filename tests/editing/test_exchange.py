@@ -5,7 +5,7 @@ import json
 from contextlib import suppress
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 import atlas
@@ -151,7 +151,14 @@ ASKED = st.builds(
 )  # fmt: skip
 
 
+SPELT_TWICE = [
+    {"subject": "S", "prompt": "What is S", "ground_truth": "a", "target_new": "b", "language": code}
+    for code in ("zh", "zh-Hans")
+]
+
+
 @given(st.lists(ASKED, min_size=1, max_size=5))
+@example(SPELT_TWICE)
 def test_what_convert_writes_is_read_and_what_it_drops_is_counted(tmp_path_factory, items):
     """Whatever relations, languages and quotes: edits and facts come back, one for each request not left out."""
     folder = tmp_path_factory.mktemp("convert")

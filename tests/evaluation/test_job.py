@@ -209,7 +209,9 @@ def test_suppressed_neurons_take_the_values_that_are_asked_for(done, facts, how)
     query = (
         "FROM intervention WHERE evaluation = ? AND action = 'suppress' ORDER BY hash(intervention, prompt) LIMIT 12"
     )
-    rule = replacing(model, how, list(prompts.values()), options.seed)
+    asked = "FROM probe JOIN run USING (run) WHERE run.method = 'kn' AND probe.status IN ('ok', 'not_converged')"
+    usable = [prompts[row["prompt"]] for row in rows(folder, asked)]
+    rule = replacing(model, how, usable, options.seed)
     for row in rows(folder, query, found.evaluation):
         prompt, neurons = prompts[row["prompt"]], list(zip(row["layers"], row["neurons"], strict=True))
         (values,) = rule.values([prompt])

@@ -23,7 +23,7 @@ LINES = {
     "demo": 1047,
     "doctor": 549,
     "drawing": 26,
-    "editing": 2150,
+    "editing": 2151,
     "engine": 1517,
     "errors": 61,
     "evaluation": 993,

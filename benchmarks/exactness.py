@@ -9,6 +9,7 @@ Of `amig` nodes are the most of any word's path.
 """
 
 import argparse
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.attribution import PromptAttribution, Settings, attribute
-from atlas.attribution.quadrature import RESOLVED, START_NODES
+from atlas.attribution.quadrature import KINDS, RESOLVED, START_NODES
 from atlas.attribution.results import LayerRecord
 from atlas.facts import Prompt, read
 from atlas.models import LanguageModel, load_model
@@ -91,8 +92,11 @@ def _half_passes(nodes: int, first: int, rule: str) -> int:
     """Return what a layer that ended with so many `nodes` took, from the `first` rule on."""
     if rule == "clenshaw-curtis":
         return 2 * (nodes - 1)  # the gradient at w is not the layer's own
-    asked = 2 * nodes - first  # each finer rule starts over with twice the nodes
-    return 1 + 2 * (asked - (rule == "gauss-radau") * (1 + int(np.log2(nodes / first))))
+    found, asked = KINDS[rule](first), 0
+    while len(found.nodes) <= nodes:  # each finer rule starts over
+        asked += len(found.nodes) - found.ends_at_values
+        found = KINDS[rule](math.ceil(found.growth * len(found.nodes)))
+    return 1 + 2 * asked
 
 
 def _error(found: PromptAttribution, exact: PromptAttribution) -> float:

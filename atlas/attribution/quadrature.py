@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,7 +33,8 @@ class Rule:
     integral misses lies beyond it, as a share of its own degree; `safety` raises the estimate of the error. The nodes
     of a `nested` rule hold both ends, and those of the one that half as many intervals make. The last one
     of a rule that `ends_at_values` is 1: the gradient there is that at w, one for all paths and layers of a prompt.
-    `kind` gives the rule of its kind with so many nodes, None for a fixed one.
+    `kind` gives the rule of its kind with so many nodes, None for a fixed one; the next finer one has `growth` times as
+    many, or intervals if nested.
     """
 
     nodes: tuple[float, ...]
@@ -43,6 +45,7 @@ class Rule:
     nested: bool = False
     ends_at_values: bool = False
     kind: "Callable[[int], Rule] | None" = None
+    growth: float = 2
 
     def estimate(self, tail: Tensor, largest: Tensor) -> Tensor:
         """Return how far scores are from exact, about: of an integrand with such a last coefficient and largest score.
@@ -76,7 +79,7 @@ def clenshaw_curtis(count: int) -> Rule:
 def gauss_legendre(count: int) -> Rule:
     """Return the Gauss-Legendre rule of `count` nodes, exact for polynomials up to degree `2 count - 1`."""
     nodes, weights = np.polynomial.legendre.leggauss(count)
-    return _gauss(nodes, weights, (count + 1) / max(1, count - 1), gauss_legendre)
+    return _gauss(nodes, weights, missed=(count + 1) / max(1, count - 1), kind=gauss_legendre)
 
 
 @cache
@@ -92,17 +95,15 @@ def gauss_radau(count: int) -> Rule:
     nodes = np.linalg.eigvalsh(recurrence)
     nodes[-1] = 1
     weights = (1 + nodes) / (count * np.polynomial.legendre.Legendre.basis(count - 1)(nodes)) ** 2
-    return _gauss(nodes, weights, count / max(1, count - 1), gauss_radau)
+    return _gauss(nodes, weights, missed=count / max(1, count - 1), ends_at_values=True, kind=gauss_radau, growth=1.5)
 
 
-def _gauss(
-    nodes: NDArray[np.float64], weights: NDArray[np.float64], missed: float, kind: Callable[[int], Rule]
-) -> Rule:
+def _gauss(nodes: NDArray[np.float64], weights: NDArray[np.float64], **more: Any) -> Rule:
     """Return a rule of nodes and weights on [-1, 1] that is exact to twice the degree of its last coefficient."""
     last = (2 * len(nodes) - 1) * np.polynomial.legendre.Legendre.basis(len(nodes) - 1)(nodes)
     nodes, weights = (nodes + 1) / 2, weights / 2
     columns = tuple(nodes.tolist()), tuple(weights.tolist()), tuple((last * weights).tolist())
-    return Rule(*columns, missed=missed, safety=4, ends_at_values=bool(nodes[-1] == 1), kind=kind)
+    return Rule(*columns, safety=4, **more)
 
 
 @cache
@@ -187,14 +188,14 @@ def integrate(result: Scores, integral: Integral, largest: Largest, settings: Se
 
     Units are integrated again with a finer rule while their completeness error is above the tolerance, as a share of
     F(w) - F(w'), or their score error is, as a share of the prompt's largest score: errors of neurons can cancel in
-    the sum. A unit is given up that finer rules cannot help: two in turn did not halve its completeness error, and
-    halving it with each that is left would leave it FAR above the tolerance, or above HOPELESS.
+    the sum. A unit is given up that finer rules cannot help: while the nodes doubled twice its completeness error never
+    fell as they grew, and falling so up to the most nodes would leave it FAR above the tolerance, or above HOPELESS.
 
     A fixed rule of the settings is used as it is, once; its score error is unknown. `rounding` is that of F.
     """
     rule: Rule | None = first_rule(settings)
     pending = possible = torch.isfinite(result.f)
-    before, stalled = torch.full_like(result.error, torch.inf), torch.zeros_like(result.nodes)
+    before, stalled = torch.full_like(result.error, torch.inf), torch.zeros_like(result.error)
     while rule and bool(pending.any()):
         for units, scores, tail in integral(rule, pending.nonzero()):
             at = units.unbind(1)
@@ -204,11 +205,12 @@ def integrate(result: Scores, integral: Integral, largest: Largest, settings: Se
             result.nodes[at] = len(rule.nodes)
         excess, missed = _excess(result, largest(result.scores), settings.tolerance, rounding)
         result.converged[:] = excess <= 1
-        stalled = torch.where(2 * missed > before, stalled + 1, 0)
-        doublings = int(math.log2(max(1, settings.max_nodes / len(rule.nodes))))
-        possible = possible & ~((stalled > 1) & (missed > 2.0**doublings * max(FAR, HOPELESS / settings.tolerance)))
+        stalled = torch.where(rule.growth * missed > before, stalled + math.log2(rule.growth), 0)
+        finer_rules = int(math.log(max(1, settings.max_nodes / len(rule.nodes)), rule.growth))
+        hopeless = missed > rule.growth**finer_rules * max(FAR, HOPELESS / settings.tolerance)
+        possible = possible & ~((stalled >= 2) & hopeless)
         pending, before = possible & ~result.converged, missed
-        finer = rule.kind(2 * len(rule.nodes) - rule.nested) if rule.kind else None
+        finer = rule.kind(math.ceil(rule.growth * (len(rule.nodes) - rule.nested)) + rule.nested) if rule.kind else None
         rule = finer if finer and len(finer.nodes) <= settings.max_nodes else None
 
 

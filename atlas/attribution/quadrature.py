@@ -210,8 +210,9 @@ def integrate(result: Scores, integral: Integral, largest: Largest, settings: Se
         hopeless = missed > rule.growth**finer_rules * max(FAR, HOPELESS / settings.tolerance)
         possible = possible & ~((stalled >= 2) & hopeless)
         pending, before = possible & ~result.converged, missed
-        finer = rule.kind(math.ceil(rule.growth * (len(rule.nodes) - rule.nested)) + rule.nested) if rule.kind else None
-        rule = finer if finer and len(finer.nodes) <= settings.max_nodes else None
+        count = math.ceil(rule.growth * (len(rule.nodes) - rule.nested)) + rule.nested
+        count = min(count, settings.max_nodes) if rule.growth < 2 else count  # what does not double ends there
+        rule = rule.kind(count) if rule.kind and len(rule.nodes) < count <= settings.max_nodes else None
 
 
 def _excess(result: Scores, largest: Tensor, tolerance: float, rounding: float) -> tuple[Tensor, Tensor]:

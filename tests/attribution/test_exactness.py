@@ -144,7 +144,7 @@ def test_the_cap_is_reported(tiny, prompts):
 @at_both
 def test_joint_scores_sum_to_the_whole_change(tiny, at):
     """The scores of all layers together sum to F(1) - F(0), F(0) by an independent run with all neurons zeroed."""
-    settings, prompts = Settings(method="joint", tolerance=1e-8, max_nodes=256, at=at), seen(tiny, at)
+    settings, prompts = Settings(method="joint", tolerance=1e-8, at=at), seen(tiny, at)
     for prompt, result in zip(prompts, attribute(tiny, prompts, settings), strict=True):
         steps = tiny.steps(prompt, at)
         change = np.mean([_probability(tiny, step, 1) - _probability(tiny, step, 0) for step in steps])

@@ -33,7 +33,7 @@ class Rule:
     integral misses lies beyond it, as a share of its own degree; `safety` raises the estimate of the error. The nodes
     of a `nested` rule hold both ends, and those of the one that half as many intervals make. The last one
     of a rule that `ends_at_values` is 1: the gradient there is that at w, one for all paths and layers of a prompt.
-    `kind` gives the rule of its kind with so many nodes; a finer one has `growth` times as many, or intervals if nested.
+    `kind` gives the rule of its kind with so many nodes; a finer has `growth` times as many, or intervals if nested.
     """
 
     nodes: tuple[float, ...]

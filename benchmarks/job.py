@@ -31,7 +31,7 @@ class Job:
     def of(cls, *, quick: bool) -> "Job":
         """Return the job for this machine."""
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return cls(device, 10 if quick else 100, 2 if quick else 4, quick)
+        return cls(device, 10 if quick else 100, 2 if quick else 10, quick)
 
 
 def mbert(

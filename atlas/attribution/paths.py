@@ -156,11 +156,12 @@ class _Integral:
     def ends(self, rule: Rule) -> Scores:
         """Return F at both ends of every path and layer, no scores yet; keep the gradients there if `rule` has them."""
         record, (paths, layers, neurons) = self.record, self.baselines.neurons.shape
-        f = token_probability(record.model, record.features, record.target)[self.baselines.owner]
+        if rule.ends_at_values:
+            f, self.at_values = gradients_at_values(record, held=self.baselines.held)
+        else:
+            f = token_probability(record.model, record.features, record.target)
         start = f.new_zeros(paths, layers)
         units = torch.ones_like(start, dtype=torch.bool).nonzero()
-        if rule.ends_at_values:
-            self.at_values = gradients_at_values(record, held=self.baselines.held)
         if rule.nested:
             self.asked = Asked(units, record.features.new_empty(len(units), 1, record.model.info.hidden))
         for places, entries in self._entered(units, (0.0,), self.budget * (1 if rule.nested else 8)):
@@ -170,7 +171,7 @@ class _Integral:
             else:
                 values = replay(record, entries)
             start[units[places].unbind(1)] = values.view(-1)
-        return Scores.unfinished(f[:, None].expand_as(start), start, neurons)
+        return Scores.unfinished(f[self.baselines.owner, None].expand_as(start), start, neurons)
 
     def __call__(self, rule: Rule, units: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield units, their integrals by `rule` and their last coefficients, both `[unit, neuron]`.

@@ -80,8 +80,8 @@ def resumed(record: Trace, start: int, owner: Tensor) -> Tensor:
         return features_of_hidden(record.model, hidden, record.ids[owner])
 
 
-def gradients_at_values(record: Trace, *, held: bool) -> Tensor:
-    """Return dF/dw of every layer at the values that its neurons have, `[step, layer, neuron]`, in float32 or more.
+def gradients_at_values(record: Trace, *, held: bool) -> tuple[Tensor, Tensor]:
+    """Return F(w) `[step]`, and dF/dw of every layer there, `[step, layer, neuron]`, in float32 or more.
 
     One run and one backward pass give it for all layers, and for all paths, which end there. `held`: a norm behind a
     layer's down-projection takes no notice of what is added to its own neurons.
@@ -92,7 +92,7 @@ def gradients_at_values(record: Trace, *, held: bool) -> Tensor:
     with torch.enable_grad(), norms_held(model) if held else nullcontext(), neurons_replaced(model, plus):
         f = token_probability(model, resumed(record, 0, every), record.target)
         (gradients,) = torch.autograd.grad(f.sum(), added)
-    return gradients.to(torch.promote_types(model.dtype, torch.float32))
+    return f.detach(), gradients.to(torch.promote_types(model.dtype, torch.float32))
 
 
 def _plus(added: Tensor, neurons: Tensor) -> Tensor:

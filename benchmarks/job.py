@@ -1,6 +1,6 @@
 """How much a benchmark measures, and on what."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -55,17 +55,22 @@ def each(run: Callable[[LanguageModel, Prompt], Scores], model: LanguageModel) -
     return lambda prompts: [run(model, prompt) for prompt in prompts]
 
 
-def alternate(sides: Mapping[str, Side], groups: Sequence[Sequence[Prompt]]) -> dict[str, tuple[float, list[Scores]]]:
-    """Give every group of prompts to each side in turn; return each side's seconds a prompt and its scores."""
+def alternate(
+    sides: Mapping[str, Side], groups: Sequence[Sequence[Prompt]], together: Collection[str] = ()
+) -> dict[str, tuple[float, list[Scores]]]:
+    """Give every group of prompts to each side in turn, to those `together` all groups' each time.
+
+    Returns each side's seconds a prompt, the mean over all turns, and its scores.
+    """
+    whole = [prompt for group in groups for prompt in group]
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     found: dict[str, list[Scores]] = {name: [] for name in sides}
     for group in groups:
         for name, side in sides.items():
-            spent, answers = timed(partial(side, group), repeats=1)
+            spent, answers = timed(partial(side, whole if name in together else group), repeats=1)
             seconds[name].append(spent)
             found[name] += answers
-    prompts = sum(map(len, groups))
-    return {name: (sum(seconds[name]) / prompts, found[name]) for name in sides}
+    return {name: (sum(seconds[name]) / len(found[name]), found[name]) for name in sides}
 
 
 def error(found: Sequence[Scores], exact: Sequence[Scores]) -> float:

@@ -20,7 +20,6 @@ from atlas.facts import Prompt
 from atlas.models import LanguageModel, Step
 from atlas.models.readout import token_ranks
 
-_OTHERS = {"peel": peel}
 MOST_STEPS = 64
 """How many steps run together at most."""
 FEW = 16
@@ -65,7 +64,7 @@ def score_steps(model: LanguageModel, batch: StepBatch, settings: Settings, budg
 
     Returns scores whose rows are the steps, and what the output matrix receives at their queries, `[step, hidden]`.
     """
-    score = _OTHERS.get(settings.method, along_paths if settings.method in BASELINES else by_gates)
+    score = peel if settings.method == "peel" else along_paths if settings.method in BASELINES else by_gates
     return score(model, batch, settings, budget)
 
 

@@ -77,3 +77,19 @@ def test_the_rows_and_the_summary_say_so(measured):
     (summary,) = opened.sql("FROM dkn_summary_at(t_low := 0.4)").to_pylist()
     assert (summary["untried_sets"], summary["untried_neurons"]) == (untried["sets"], untried["neurons"])
     assert summary["facts"] == 3, "two facts knocked out and one without a knowledge neuron"
+
+
+def test_ways_of_cutting_stand_beside_each_other_as_each_does_alone(measured):
+    opened, by_fact = measured
+    cost = by_fact[WORLD.fact(1).id]
+    rows = [(Trial(s), 1 - cost[s]) for s in searched(cost, NEURONS, 0.2)]
+    (run,) = opened.sql("SELECT run FROM run").column("run").to_pylist()
+    opened.load("knockout", to_table(run, WORLD.prompt(WORLD.probes[0]).id, 1.0, rows, "mean"))
+    alone = [
+        row
+        for how in ("zero", "mean", "swap")
+        for row in opened.sql(f"FROM dkn_summary_of(replaced(every_definition(), '{how}'))").to_pylist()
+    ]
+    beside = opened.sql("FROM dkn_by_replace_all").to_pylist()
+    assert sorted(beside, key=str) == sorted(alone, key=str)
+    assert {row["replace"] for row in beside} == {"zero", "mean"}

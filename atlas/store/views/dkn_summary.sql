@@ -94,11 +94,8 @@ FROM dkn_summary_of(thresholds(
 
 -- The same for every way of cutting that was measured, side by side: what a cut neuron becomes is `replace`.
 CREATE OR REPLACE MACRO dkn_by_replace_of(definitions) AS TABLE
-FROM dkn_summary_of(replaced(definitions, 'zero'))
-UNION ALL
-FROM dkn_summary_of(replaced(definitions, 'mean'))
-UNION ALL
-FROM dkn_summary_of(replaced(definitions, 'swap'));
+SELECT * REPLACE (definition[strpos(definition, ':') + 1:] AS definition)
+FROM dkn_summary_of(replaced_in_each_way(definitions));
 
 CREATE OR REPLACE VIEW dkn_by_replace_all AS
 FROM dkn_by_replace_of(every_definition());

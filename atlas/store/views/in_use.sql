@@ -74,6 +74,14 @@ CREATE OR REPLACE MACRO replaced(definitions, how) AS (
     ) AS d
 );
 
+-- Each definition once for every `replace`, which goes before its name: `mean:default`.
+CREATE OR REPLACE MACRO replaced_in_each_way(definitions) AS (
+    SELECT list(d) FROM (
+        SELECT * EXCLUDE (replace) REPLACE (how || ':' || definition AS definition) RENAME (how AS replace)
+        FROM (SELECT unnest(definitions, max_depth := 2)), unnest(['zero', 'mean', 'swap']) AS ways(how)
+    ) AS d
+);
+
 -- The same definitions, asked of some facts alone; of all where the list is NULL.
 CREATE OR REPLACE MACRO of_facts(definitions, asked_facts) AS (
     SELECT list(d) FROM (

@@ -213,18 +213,18 @@ class _Integral:
     def _entered(
         self, units: Tensor, nodes: tuple[float, ...], budget: int
     ) -> Iterator[tuple[Tensor, dict[int, Entry]]]:
-        """Cut units into parts whose activations fit in `budget` bytes, one unit at least; yield the places of each,
-        layer by layer, and copies at `nodes`.
+        """Cut units, layer by layer, into parts whose activations fit in `budget` bytes, one unit at least; yield the
+        places of each and copies at `nodes`. So all paths enter a layer together, where few make small products.
         """
         kept, work = _copy_bytes(self.record)
-        cost = (len(nodes) * (kept * (len(self.record.blocks) - units[:, 1]) + work)).cumsum(0)
+        order = torch.argsort(units[:, 1], stable=True)
+        cost = (len(nodes) * (kept * (len(self.record.blocks) - units[order, 1]) + work)).cumsum(0)
         start = 0
         while start < len(units):
             pause()
             before = cost[start - 1] if start else 0
             stop = max(start + 1, int(torch.searchsorted(cost, before + budget, right=True)))
-            order = start + torch.argsort(units[start:stop, 1], stable=True)
-            yield order, self._entries(units[order], nodes)
+            yield order[start:stop], self._entries(units[order[start:stop]], nodes)
             start = stop
 
     def _entries(self, units: Tensor, nodes: tuple[float, ...]) -> dict[int, Entry]:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from quick import first_quick
 from tiny import PROMPTS, make_prompt
 from tiny_families import SHAPES, make_tiny
 
@@ -12,13 +13,10 @@ from atlas.engine.batches import StepBatch
 from atlas.models import FAMILIES
 
 MASKED = [name for name in SHAPES if FAMILIES[name].kind == "masked"]
-QUICK = {"bert", "modernbert"}
 CASES = [("kn", "query"), ("amig", "subject"), ("amig-mean", "query"), ("amig-code", "query"), ("joint", "query")]
 
 
-@pytest.mark.parametrize(
-    "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in MASKED]
-)
+@pytest.mark.parametrize("name", first_quick(*MASKED))
 def test_steps_of_several_lengths_give_together_what_each_gives_alone(name):
     model = make_tiny(name)
     for method, at in CASES:

@@ -31,6 +31,7 @@ def both(build, shell, folder, db):
     return {json.loads(row["settings"]).get("at", "query"): int(row["run"]) for row in rows}
 
 
+@pytest.mark.slow
 def test_positions_are_runs_of_their_own(both, build, db):
     assert set(both) == {"query", "subject"}
     with atlas.open(db) as opened:

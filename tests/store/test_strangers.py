@@ -52,7 +52,7 @@ def _kill(path):
 
 
 @pytest.mark.parametrize("mode", first_quick("r", "a"))
-@pytest.mark.parametrize("same", [True, False])
+@pytest.mark.parametrize("same", first_quick(True, False))
 def test_the_log_of_another_file_is_never_replayed(filled, empty, tmp_path, mode, same):
     path = tmp_path / "other" / "atlas.duckdb"
     path.parent.mkdir()

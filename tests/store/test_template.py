@@ -41,6 +41,7 @@ def made(tmp_path, monkeypatch):
     return paths
 
 
+@pytest.mark.slow
 def test_a_copy_holds_what_a_new_atlas_does_and_refuses_its_log(tmp_path):
     anew, copied = tmp_path / "anew.duckdb", tmp_path / "it's a copy.duckdb"
     migrate._make_anew(anew, STORAGE_VERSION)

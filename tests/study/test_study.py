@@ -112,6 +112,7 @@ class _StopsAtOnce(Progress):
         signal.raise_signal(signal.SIGTERM)
 
 
+@pytest.mark.slow
 def test_a_study_that_is_stopped_in_its_build_goes_on(tmp_path):
     options = StudyOptions("demo-mgpt", threads=1, out=tmp_path / "out", languages=("en",), relations=("P36",), limit=2,
                            methods=("gradient",), replaces=(), edits=0)  # fmt: skip

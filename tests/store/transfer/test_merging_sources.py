@@ -69,6 +69,7 @@ def test_what_is_merged_is_what_was_built_under_one_sources_keys(made, world, ca
     assert wrong_scores(into) == []
 
 
+@pytest.mark.slow
 def test_in_any_order_all_is_there_once(made, world):
     every = range(len(world.probes))
     parts = {mark: every[place::3] for place, mark in enumerate("ABC")}

@@ -162,7 +162,8 @@ class _Integral:
         start = f.new_zeros(paths, layers)
         units = torch.ones_like(start, dtype=torch.bool).nonzero()
         first = rule.nodes[:1] if rule.nested and not rule.nodes[0] else ()  # w', which is asked anyway
-        self.asked = Asked(units, first, record.features.new_empty(len(units), len(first), record.model.info.hidden))
+        width = self._written[0][1].shape[1]
+        self.asked = Asked(units, first, record.features.new_empty(len(units), len(first), width))
         for places, entries in self._entered(units, (0.0,), self.budget * (1 if first else 8)):
             if first:
                 values, gradients = _differentiated(record, entries)

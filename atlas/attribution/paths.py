@@ -14,7 +14,8 @@ from functools import cached_property, partial
 import torch
 from torch import Tensor
 
-from atlas.attribution.quadrature import Asked, Rule, Scores, first_rule, integrate
+from atlas.attribution.nested import Asked
+from atlas.attribution.quadrature import Rule, Scores, first_rule, integrate
 from atlas.attribution.settings import Settings
 from atlas.engine.batches import StepBatch, pause, sequence_bytes
 from atlas.engine.replay import Entry, gradients_at_values, neurons_from, replay
@@ -161,11 +162,10 @@ class _Integral:
             f = token_probability(record.model, record.features, record.target)
         start = f.new_zeros(paths, layers)
         units = torch.ones_like(start, dtype=torch.bool).nonzero()
-        first = rule.nodes[:1] if rule.nested and not rule.nodes[0] else ()  # w', which is asked anyway
-        width = self._written[0][1].shape[1]
-        self.asked = Asked(units, first, record.features.new_empty(len(units), len(first), width))
-        for places, entries in self._entered(units, (0.0,), self.budget * (1 if first else 8)):
-            if first:
+        if rule.nested:
+            self.asked = Asked(units, record.features.new_empty(len(units), 1, record.model.info.hidden))
+        for places, entries in self._entered(units, (0.0,), self.budget * (1 if rule.nested else 8)):
+            if rule.nested:
                 values, gradients = _differentiated(record, entries)
                 self.asked.gradients[places] = torch.cat(list(gradients.values()))
             else:
@@ -181,8 +181,9 @@ class _Integral:
         inner = rule.nodes[: len(rule.nodes) - rule.ends_at_values]
         weights = torch.tensor([rule.weights, rule.tail or (torch.nan,) * len(rule.nodes)], dtype=torch.float64)
         every = torch.arange(len(units), device=units.device)
-        ask = self._gradients
-        found = [(every, self.asked.at(units, inner, ask))] if rule.nested else ask(units, inner)
+        found = (
+            ((every, self.asked.at(rule, units, self._gradients)),) if rule.nested else self._gradients(units, inner)
+        )
         for places, gradients in found:
             for layer in units[places, 1].unique().tolist():
                 own = units[places, 1] == layer

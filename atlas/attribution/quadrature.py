@@ -1,22 +1,19 @@
 """Quadrature on [0, 1], adaptive to a stated completeness: where, and how often, to ask for the gradient."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.polynomial import legendre
 from numpy.typing import NDArray
 from torch import Tensor
 
 from atlas.attribution.settings import Settings
 from atlas.errors import UsageError
 
-DIGITS = 12
-"""Nodes that agree to so many are one: each rule makes its own."""
 RESOLVED = 0.01
 """A change of F below this share of F(w) counts as this share, so that the tolerance never asks for zero."""
 ROUNDING = 4
@@ -33,9 +30,10 @@ class Rule:
 
     `tail` are the weights, at the same nodes, of the last coefficient of the integrand, in the polynomials of the rule,
     that they can tell; empty for a rule that knows none. `missed` is by how many degrees the first coefficient that the
-    integral misses lies beyond it, as a share of its own degree; `safety` raises the estimate of the error. The last
-    node of a rule that `ends_at_values` is 1: the gradient there is that at w, one for all paths and layers of a
-    prompt. `finer` gives the rule of about twice as many nodes that is asked next; it may hold nodes of a `nested` one.
+    integral misses lies beyond it, as a share of its own degree; `safety` raises the estimate of the error. The nodes
+    of a `nested` rule hold both ends, and those of the one that half as many intervals make. The last one
+    of a rule that `ends_at_values` is 1: the gradient there is that at w, one for all paths and layers of a prompt.
+    `kind` gives the rule of its kind with so many nodes; a finer has `growth` times as many, or intervals if nested.
     """
 
     nodes: tuple[float, ...]
@@ -45,7 +43,8 @@ class Rule:
     safety: float = 1
     nested: bool = False
     ends_at_values: bool = False
-    finer: "Callable[[], Rule] | None" = None
+    kind: "Callable[[int], Rule] | None" = None
+    growth: float = 2
 
     def estimate(self, tail: Tensor, largest: Tensor) -> Tensor:
         """Return how far scores are from exact, about: of an integrand with such a last coefficient and largest score.
@@ -72,14 +71,14 @@ def clenshaw_curtis(count: int) -> Rule:
     weights, tail = inner * (values @ (inner * moments)) * 2 / last, inner * values[-1] / last
     nodes = ((1 - values[1]) / 2).tolist()
     columns = tuple(nodes), tuple(weights.tolist()), tuple(tail.tolist())
-    return Rule(*columns, 2 / last, nested=True, ends_at_values=True, finer=partial(clenshaw_curtis, 2 * count - 1))
+    return Rule(*columns, missed=2 / last, nested=True, ends_at_values=True, kind=clenshaw_curtis)
 
 
 @cache
 def gauss_legendre(count: int) -> Rule:
     """Return the Gauss-Legendre rule of `count` nodes, exact for polynomials up to degree `2 count - 1`."""
-    nodes, weights = legendre.leggauss(count)
-    return _gauss(nodes, weights, 2 * count - 1, finer=partial(gauss_legendre, 2 * count))
+    nodes, weights = np.polynomial.legendre.leggauss(count)
+    return _gauss(nodes, weights, missed=(count + 1) / max(1, count - 1), kind=gauss_legendre)
 
 
 @cache
@@ -87,44 +86,23 @@ def gauss_radau(count: int) -> Rule:
     """Return the Gauss-Radau rule of `count` nodes, the last at 1, exact for polynomials up to degree `2 count - 2`.
 
     Its nodes are the eigenvalues of the recurrence of the Legendre polynomials, the last coefficient such that 1 is one
-    (Golub 1973, SIAM Review 15). The next rule keeps them all; that one has no such next, as nodes would lie outside.
+    (Golub 1973, SIAM Review 15).
     """
     degrees = np.arange(1, count)
     recurrence = np.diag(degrees / np.sqrt(4.0 * degrees**2 - 1), -1)
     recurrence[-1, -1] = count / (2 * count - 1)
     nodes = np.linalg.eigvalsh(recurrence)
     nodes[-1] = 1
-    weights = (1 + nodes) / (count * legendre.Legendre.basis(count - 1)(nodes)) ** 2
-    return _gauss(nodes, weights, 2 * count - 2, nested=True, ends_at_values=True, finer=partial(radau_kronrod, count))
+    weights = (1 + nodes) / (count * np.polynomial.legendre.Legendre.basis(count - 1)(nodes)) ** 2
+    return _gauss(nodes, weights, missed=count / max(1, count - 1), ends_at_values=True, kind=gauss_radau, growth=1.5)
 
 
-@cache
-def radau_kronrod(count: int) -> Rule:
-    """Return the Gauss-Radau rule of `count` nodes with as many more, exact for polynomials up to degree `3 count - 1`.
-
-    The new nodes are the zeros of the polynomial that, times that of the old nodes, is orthogonal to all of lower
-    degree than itself (Kronrod 1965; Monegato 1982, Numerical Integration).
-    """
-    old = 2 * np.array(gauss_radau(count).nodes) - 1
-    points, weights = legendre.leggauss(2 * count)
-    of_old = (2 * (points[:, None] - old)).prod(1)
-    basis = legendre.legvander(points, count) * np.sqrt(2 * np.arange(count + 1) + 1)
-    products = basis.T @ (basis * (weights * of_old / np.abs(of_old).max())[:, None])
-    lower = np.linalg.solve(products[:-1, :-1], -products[:-1, -1])
-    new = legendre.legroots(np.append(lower, 1) * np.sqrt(2 * np.arange(count + 1) + 1))
-    nodes = np.sort(np.concatenate([old, new]))
-    weights = 2 * np.linalg.inv(legendre.legvander(nodes, 2 * count - 1))[0]
-    return _gauss(
-        nodes, weights, 3 * count - 1, nested=True, ends_at_values=True, finer=partial(gauss_radau, 4 * count)
-    )
-
-
-def _gauss(nodes: NDArray[np.float64], weights: NDArray[np.float64], degree: int, **more: Any) -> Rule:
-    """Return a rule of nodes and weights on [-1, 1], exact up to `degree`: it tells coefficients of half of that."""
-    last = degree // 2
-    tail = (2 * last + 1) * legendre.Legendre.basis(last)(nodes) * weights / 2
-    columns = tuple(((nodes + 1) / 2).tolist()), tuple((weights / 2).tolist()), tuple(tail.tolist())
-    return Rule(*columns, missed=(degree + 1 - last) / max(1, last), safety=4, **more)
+def _gauss(nodes: NDArray[np.float64], weights: NDArray[np.float64], **more: Any) -> Rule:
+    """Return a rule of nodes and weights on [-1, 1] that is exact to twice the degree of its last coefficient."""
+    last = (2 * len(nodes) - 1) * np.polynomial.legendre.Legendre.basis(len(nodes) - 1)(nodes)
+    nodes, weights = (nodes + 1) / 2, weights / 2
+    columns = tuple(nodes.tolist()), tuple(weights.tolist()), tuple((last * weights).tolist())
+    return Rule(*columns, safety=4, **more)
 
 
 @cache
@@ -166,38 +144,6 @@ def first_rule(settings: Settings) -> Rule:
     if name not in KINDS:
         raise UsageError(f"Quadrature rule {name!r} is not known; choose {', '.join((*KINDS, *FIXED))}.")
     return KINDS[name](max(LEAST_NODES[name], settings.nodes or START_NODES[name][settings.method]))
-
-
-Ask = Callable[[Tensor, tuple[float, ...]], Iterable[tuple[Tensor, Tensor]]]
-"""Given units `[unit, (row, layer)]` and nodes, yields places in their list and gradients, `[unit, node, size]`."""
-
-
-@dataclass
-class Asked:
-    """Units `[unit, (row, layer)]` that are still integrated, and `gradients` `[unit, node, size]` at `nodes`."""
-
-    units: Tensor
-    nodes: tuple[float, ...]
-    gradients: Tensor
-
-    def at(self, units: Tensor, nodes: Sequence[float], ask: Ask) -> Tensor:
-        """Return the gradients of `units` at `nodes`, `[unit, node, size]`, asking for those that are not known.
-
-        A unit that was let go, as it had converged, and is back is asked at all of them.
-        """
-        keys, before = ((part[:, 0] << 32) + part[:, 1] for part in (units, self.units))
-        stayed, known = torch.isin(keys, before), self.gradients[torch.isin(before, keys)]
-        new, had = ({round(node, DIGITS): i for i, node in enumerate(part)} for part in (nodes, self.nodes))
-        old = torch.tensor([node in had for node in new], device=units.device)
-        found = known.new_empty(len(units), len(nodes), known.shape[2])
-        found[stayed.nonzero(), old.nonzero()[:, 0]] = known[:, [had[node] for node in new if node in had]]
-        for rows, places in ((stayed, ~old), (~stayed, torch.ones_like(old))):
-            row, place = rows.nonzero(), places.nonzero()[:, 0]
-            wanted = tuple(nodes[i] for i in place.tolist())
-            for asked, gradients in ask(units[row[:, 0]], wanted) if len(row) and wanted else ():
-                found[row[asked], place] = gradients
-        self.units, self.nodes, self.gradients = units, tuple(nodes), found
-        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,13 +204,14 @@ def integrate(result: Scores, integral: Integral, largest: Largest, settings: Se
             result.nodes[at] = len(rule.nodes)
         excess, missed = _excess(result, largest(result.scores), settings.tolerance, rounding)
         result.converged[:] = excess <= 1
-        stalled = torch.where(2 * missed > before, stalled + 1, 0)
-        doublings = int(math.log2(max(1, settings.max_nodes / len(rule.nodes))))
-        hopeless = missed > 2**doublings * max(FAR, HOPELESS / settings.tolerance)
+        stalled = torch.where(rule.growth * missed > before, stalled + math.log2(rule.growth), 0)
+        finer_rules = int(math.log(max(1, settings.max_nodes / len(rule.nodes)), rule.growth))
+        hopeless = missed > rule.growth**finer_rules * max(FAR, HOPELESS / settings.tolerance)
         possible = possible & ~((stalled >= 2) & hopeless)
         pending, before = possible & ~result.converged, missed
-        rule = rule.finer() if rule.finer and 2 * len(rule.nodes) - 1 <= settings.max_nodes else None
-        rule = rule if rule and len(rule.nodes) <= settings.max_nodes else None
+        count = math.ceil(rule.growth * (len(rule.nodes) - rule.nested)) + rule.nested
+        count = min(count, settings.max_nodes) if rule.growth < 2 else count  # what does not double ends there
+        rule = rule.kind(count) if rule.kind and len(rule.nodes) < count <= settings.max_nodes else None
 
 
 def _excess(result: Scores, largest: Tensor, tolerance: float, rounding: float) -> tuple[Tensor, Tensor]:

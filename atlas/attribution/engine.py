@@ -77,10 +77,10 @@ def _likeness(model: LanguageModel, numbered: tuple[int, Step]) -> tuple[int, ..
 def _first_batch(
     model: LanguageModel, settings: Settings, rest: Sequence[tuple[int, Step]], budget: int
 ) -> list[_Columns]:
-    """Score the first of `rest`, as many as fit: each keeps two backward passes if `two_way`, else half of one."""
+    """Score the first of `rest`, in order of likeness: as many as `budget` bytes hold, back again too if `two_way`."""
     together = _together(model, [step for _, step in rest[:MOST_STEPS]])
-    each = sequence_bytes(model, len(together[-1].ids)) * (2 if model.two_way else 0.5)
-    batch = StepBatch.of(model, together[: max(1, int(budget / each))])
+    size = budget // ((2 if model.two_way else 1) * sequence_bytes(model, len(together[-1].ids)))
+    batch = StepBatch.of(model, together[: max(1, size)])
     scores, features = score_steps(model, batch, settings, budget)
     parts = (getattr(scores, column.name) for column in fields(scores))
     columns = (*parts, *token_ranks(model, features, batch.target))

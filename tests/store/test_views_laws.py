@@ -138,10 +138,10 @@ def test_tau_of_a_language_stands_in_for_tau(holding, world):
 @given(worlds())
 def test_control_sets_are_no_larger_than_the_facts_own(holding, world):
     query = """
-SELECT own.fact, own.language, borrowed.control, any_value(own.size) AS size, count(borrowed.neuron) AS borrowed
-FROM set_size_of(thresholds()) AS own
-LEFT JOIN borrowed_neuron_of(thresholds(), true) AS borrowed USING (run, fact, language)
-GROUP BY ALL
+WITH own AS (SELECT run, fact, language, count(*) AS size FROM knowledge_neuron_at() GROUP BY ALL)
+SELECT borrowed.control, coalesce(any_value(own.size), 0) AS size, count(*) AS borrowed
+FROM borrowed_neuron_of(thresholds(), true) AS borrowed LEFT JOIN own USING (run, fact, language)
+GROUP BY borrowed.control, borrowed.run, borrowed.fact, borrowed.language
 """
     with holding(world) as (atlas, _):
         found = rows(atlas, query)

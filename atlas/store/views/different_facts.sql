@@ -47,18 +47,6 @@ CREATE OR REPLACE MACRO partner_facts(of_fact) AS CASE WHEN of_fact IS NOT NULL 
     WHERE taking.fact = of_fact
 ) END;
 
--- The size of every fact's knowledge neuron set in each of its languages that count, empty ones too.
-CREATE OR REPLACE MACRO set_size_of(definitions) AS TABLE
-SELECT l.definition, l.run, l.fact, l.language, coalesce(sizes.size, 0)::INTEGER AS size
-FROM counted_language_of(definitions) AS l
-LEFT JOIN (
-    SELECT definition, run, fact, language, count(*) AS size
-    FROM knowledge_neuron_of(definitions)
-    GROUP BY definition, run, fact, language
-) AS sizes
-    ON sizes.definition = l.definition AND sizes.run = l.run
-    AND sizes.fact = l.fact AND sizes.language = l.language;
-
 -- Layer and neuron as one number, which sorts as they do.
 CREATE OR REPLACE MACRO neuron_code(layer, neuron) AS (layer::BIGINT << 28) + neuron;
 
@@ -69,7 +57,7 @@ CREATE OR REPLACE MACRO neuron_code(layer, neuron) AS (layer::BIGINT << 28) + ne
 -- A `cell` is a fact in a language of a run under a definition. Of the neurons that fill a cell's set only those are sorted
 -- that reach a score which enough of them have: the lowest of some steps, four to a doubling, counted from above. The n
 -- largest of each cell as an aggregate would need room for n in every part of the scores.
-CREATE OR REPLACE MACRO ranked_neuron_of(definitions) AS TABLE
+CREATE OR REPLACE MACRO ranked_neuron_from(known_neurons, definitions) AS TABLE
 WITH probed AS MATERIALIZED (
     SELECT
         chosen.d.definition AS definition, probe.run, prompt.fact, prompt.language, probe.place,
@@ -82,7 +70,7 @@ WITH probed AS MATERIALIZED (
 named AS MATERIALIZED (SELECT DISTINCT cell, definition, run, fact, language FROM probed),
 member AS MATERIALIZED (
     SELECT named.cell, neuron_code(found.layer, found.neuron) AS code, found.score
-    FROM knowledge_neuron_of(definitions) AS found
+    FROM query_table(known_neurons) AS found
     JOIN named
         ON named.definition = found.definition AND named.run = found.run AND named.fact = found.fact
         AND named.language = found.language
@@ -131,8 +119,13 @@ SELECT
     (ordered.code & 268435455)::UINTEGER AS neuron, ordered.in_set, ordered.nth
 FROM ordered JOIN asked ON asked.cell = ordered.cell AND ordered.nth <= asked.most;
 
+CREATE OR REPLACE MACRO ranked_neuron_of(definitions) AS TABLE
+WITH known_neuron AS (FROM knowledge_neuron_of(definitions))
+FROM ranked_neuron_from('known_neuron', definitions);
+
 -- The macros that end in `_from` take the names of what a query has gathered already, as `ranked_neuron_of` and
--- `set_size_of` give it, so that one that asks several things of the same neurons reads the scores once.
+-- `set_size_from` give it, so that one that asks several things of the same neurons reads the scores once. The size of
+-- every fact's knowledge neuron set in each of its languages that count, empty ones too:
 CREATE OR REPLACE MACRO set_size_from(ranked, definitions) AS TABLE
 SELECT l.definition, l.run, l.fact, l.language, coalesce(sizes.size, 0)::INTEGER AS size
 FROM counted_language_of(definitions) AS l

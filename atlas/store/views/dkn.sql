@@ -25,13 +25,11 @@ FROM knockout_effect AS effect
 JOIN (SELECT unnest(definitions) AS d) AS chosen
     ON (chosen.d.run IS NULL OR effect.run = chosen.d.run) AND effect.replace = chosen.d.replace;
 
--- Degenerate sets, measured or control; `interaction` is the cost less the sum of the single neurons' costs.
-CREATE OR REPLACE MACRO degenerate_set_of(definitions) AS TABLE
-WITH every AS MATERIALIZED (
-    FROM knockout_cost_of(definitions)
-),
-whole AS (
-    SELECT * FROM every WHERE size > 1 AND cost > high
+-- Degenerate sets, measured or control; `interaction` is the cost less the sum of the single neurons' costs. The macros
+-- that end in `_from` take the names of what `dkn_of` gathers for all of them.
+CREATE OR REPLACE MACRO degenerate_set_from(costs) AS TABLE
+WITH whole AS (
+    SELECT * FROM query_table(costs) WHERE size > 1 AND cost > high
 )
 SELECT
     whole.definition, whole.run, whole.fact, whole.language, whole.control, whole."set",
@@ -41,7 +39,7 @@ SELECT
     any_value(whole.cost) - sum(part.cost ORDER BY part.codes) FILTER (part.size = 1) AS interaction,
     max(part.cost) AS largest_part_cost
 FROM whole
-JOIN every AS part
+JOIN query_table(costs) AS part
     ON part.definition = whole.definition AND part.run = whole.run AND part.fact = whole.fact
     AND part.language = whole.language AND part.control = whole.control
     AND part.size < whole.size AND list_has_all(whole.codes, part.codes)
@@ -51,7 +49,7 @@ HAVING count(*) = (1 << any_value(whole.size)) - 2
     AND (NOT any_value(whole.asks_interaction) OR interaction > 0);
 
 -- Measured sets made of a definition's knowledge neurons alone, of the run or of those that it joins.
-CREATE OR REPLACE MACRO knowledge_set_of(definitions) AS TABLE
+CREATE OR REPLACE MACRO knowledge_set_from(known_neurons) AS TABLE
 WITH tried AS (
     SELECT DISTINCT "set" AS tried_set, run, fact, language, size, unnest(layers) AS layer, unnest(neurons) AS neuron
     FROM knockout_effect
@@ -60,7 +58,7 @@ WITH tried AS (
 SELECT found.definition, tried.run, tried.fact, tried.language, tried.tried_set
 FROM tried
 JOIN knockout_source AS origin ON origin.run = tried.run
-JOIN knowledge_neuron_of(definitions) AS found
+JOIN query_table(known_neurons) AS found
     ON found.run = origin.source AND found.fact = tried.fact AND found.language = tried.language
     AND found.layer = tried.layer AND found.neuron = tried.neuron
 GROUP BY found.definition, tried.run, tried.fact, tried.language, tried.tried_set
@@ -68,7 +66,7 @@ HAVING count(DISTINCT (tried.layer, tried.neuron)) = any_value(tried.size);
 
 -- Controls whose twins were not tried, as a neuron of the twin alone costs too much: those of which each neuron is the
 -- twin of a knowledge neuron.
-CREATE OR REPLACE MACRO lone_control_of(definitions) AS TABLE
+CREATE OR REPLACE MACRO lone_control_from(sets) AS TABLE
 WITH lone AS (
     SELECT
         effect."set", effect.run, effect.fact, effect.language, effect.replace AS became,
@@ -85,41 +83,47 @@ JOIN knockout_effect AS single
     ON single.run = lone.run AND single.fact = lone.fact AND single.language = lone.language
     AND single.replace = lone.became AND single.control AND single.size = 1
     AND single.layers[1] = lone.neuron[1] AND single.neurons[1] = lone.neuron[2]
-JOIN knowledge_set_of(definitions) AS made
+JOIN query_table(sets) AS made
     ON made.run = lone.run AND made.fact = lone.fact AND made.language = lone.language AND made.tried_set = single.twin
 GROUP BY made.definition, lone.run, lone.fact, lone.language, lone.became, lone."set"
 HAVING count(DISTINCT lone.neuron) = any_value(lone.size);
 
 -- Both kinds: sets of knowledge neurons, and controls whose twins are such sets.
-CREATE OR REPLACE MACRO dkn_or_control_of(definitions) AS TABLE
+CREATE OR REPLACE MACRO dkn_or_control_from(costs, sets) AS TABLE
 SELECT
     found.definition, found.run, fact.relation, found.fact, found.language, found.control, found."set", found.size,
     found.layers, found.neurons, found.prompts, found.before, found.after, found.cost, found.largest_part_cost,
     found.interaction, found.replace
-FROM degenerate_set_of(definitions) AS found
+FROM degenerate_set_from(costs) AS found
 JOIN fact ON fact.fact = found.fact
-LEFT JOIN knowledge_set_of(definitions) AS made
+LEFT JOIN query_table(sets) AS made
     ON made.definition = found.definition AND made.run = found.run AND made.fact = found.fact
     AND made.language = found.language AND made.tried_set = coalesce(found.twin, found."set")
-LEFT JOIN lone_control_of(definitions) AS lone
+LEFT JOIN lone_control_from(sets) AS lone
     ON lone.definition = found.definition AND lone.run = found.run AND lone.fact = found.fact
     AND lone.language = found.language AND lone.became = found.replace AND lone."set" = found."set" AND found.control
 WHERE made.tried_set IS NOT NULL OR lone."set" IS NOT NULL;
+
+CREATE OR REPLACE MACRO dkn_or_control_of(definitions) AS TABLE
+WITH every_cost AS MATERIALIZED (FROM knockout_cost_of(definitions)),
+known_neuron AS MATERIALIZED (FROM knowledge_neuron_of(definitions)),
+known_set AS MATERIALIZED (FROM knowledge_set_from('known_neuron'))
+FROM dkn_or_control_from('every_cost', 'known_set');
 
 -- What a definition would have asked of the search and was not tried, for facts in languages with a set measured:
 -- knowledge neurons that were not cut alone, and pairs and sets, no larger than the run's largest, of which every proper
 -- subset was measured and costs at most `t_low`. Thresholds looser than those of the search, or more candidates than it took,
 -- leave some.
-CREATE OR REPLACE MACRO dkn_untried_of(definitions) AS TABLE
+CREATE OR REPLACE MACRO dkn_untried_from(costs, known_neurons, sets) AS TABLE
 WITH tried AS MATERIALIZED (
     SELECT cost.*, greatest(2, max(cost.size) OVER (PARTITION BY cost.run)) AS largest
-    FROM knockout_cost_of(definitions) AS cost
+    FROM query_table(costs) AS cost
     WHERE NOT cost.control
 ),
 quiet AS MATERIALIZED (
     SELECT tried.definition, tried.run, tried.fact, tried.language, tried.size, tried.largest, tried.codes
     FROM tried
-    SEMI JOIN knowledge_set_of(definitions) AS made
+    SEMI JOIN query_table(sets) AS made
         ON made.definition = tried.definition AND made.run = tried.run AND made.fact = tried.fact
         AND made.language = tried.language AND made.tried_set = tried."set"
     WHERE tried.cost <= tried.low
@@ -160,7 +164,7 @@ sets AS (
 wanted AS (
     SELECT DISTINCT found.definition, origin.run, found.fact, found.language, found.layer, found.neuron
     FROM knockout_source AS origin
-    JOIN knowledge_neuron_of(definitions) AS found ON found.run = origin.source
+    JOIN query_table(known_neurons) AS found ON found.run = origin.source
     SEMI JOIN tried
         ON tried.run = origin.run AND tried.fact = found.fact AND tried.language = found.language
 ),
@@ -183,6 +187,12 @@ LEFT JOIN sets
     ON sets.definition = every.definition AND sets.run = every.run AND sets.fact = every.fact
     AND sets.language = every.language;
 
+CREATE OR REPLACE MACRO dkn_untried_of(definitions) AS TABLE
+WITH every_cost AS MATERIALIZED (FROM knockout_cost_of(definitions)),
+known_neuron AS MATERIALIZED (FROM knowledge_neuron_of(definitions)),
+known_set AS MATERIALIZED (FROM knowledge_set_from('known_neuron'))
+FROM dkn_untried_from('every_cost', 'known_neuron', 'known_set');
+
 CREATE OR REPLACE VIEW dkn_untried_all AS
 FROM dkn_untried_of(every_definition());
 
@@ -195,13 +205,19 @@ FROM dkn_untried_of((SELECT asked FROM meant)) AS found
 JOIN run_name ON run_name.run = found.run
 JOIN fact_name ON fact_name.fact = found.fact;
 
-CREATE OR REPLACE MACRO dkn_of(definitions) AS TABLE
+CREATE OR REPLACE MACRO dkn_from(known_neurons, definitions) AS TABLE
+WITH every_cost AS MATERIALIZED (FROM knockout_cost_of(definitions)),
+known_set AS MATERIALIZED (FROM knowledge_set_from(known_neurons))
 SELECT found.* EXCLUDE (control), untried.untried_neurons, untried.untried_sets
-FROM dkn_or_control_of(definitions) AS found
-JOIN dkn_untried_of(definitions) AS untried
+FROM dkn_or_control_from('every_cost', 'known_set') AS found
+JOIN dkn_untried_from('every_cost', known_neurons, 'known_set') AS untried
     ON untried.definition = found.definition AND untried.run = found.run AND untried.fact = found.fact
     AND untried.language = found.language
 WHERE NOT found.control;
+
+CREATE OR REPLACE MACRO dkn_of(definitions) AS TABLE
+WITH known_neuron AS MATERIALIZED (FROM knowledge_neuron_of(definitions))
+FROM dkn_from('known_neuron', definitions);
 
 CREATE OR REPLACE VIEW dkn_all AS
 FROM dkn_of(every_definition());

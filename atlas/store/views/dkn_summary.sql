@@ -2,7 +2,10 @@
 -- that were knocked out and those without a knowledge neuron to knock out. The control columns are NULL where none were
 -- measured; `untried_neurons` and `untried_sets` are what the definition asks for and was not tried.
 CREATE OR REPLACE MACRO dkn_summary_of(definitions) AS TABLE
-WITH tried AS (
+WITH every_cost AS MATERIALIZED (FROM knockout_cost_of(definitions)),
+known_neuron AS MATERIALIZED (FROM knowledge_neuron_of(definitions)),
+known_set AS MATERIALIZED (FROM knowledge_set_from('known_neuron')),
+tried AS (
     SELECT
         effect.run, fact.relation, effect.language, effect.replace, count(DISTINCT effect.fact)::INTEGER AS facts,
         bool_or(effect.control) AS controlled
@@ -12,12 +15,15 @@ WITH tried AS (
 idle AS (
     SELECT definition, run, relation, language, count(DISTINCT fact)::INTEGER AS facts
     FROM (
-        SELECT sizes.definition, origin.run, fact.relation, sizes.language, sizes.fact
+        SELECT counted.definition, origin.run, fact.relation, counted.language, counted.fact
         FROM knockout_source AS origin
-        JOIN set_size_of(definitions) AS sizes ON sizes.run = origin.source
-        JOIN fact ON fact.fact = sizes.fact
-        GROUP BY sizes.definition, origin.run, fact.relation, sizes.language, sizes.fact
-        HAVING max(sizes.size) = 0
+        JOIN counted_language_of(definitions) AS counted ON counted.run = origin.source
+        JOIN fact ON fact.fact = counted.fact
+        LEFT JOIN known_neuron AS found
+            ON found.definition = counted.definition AND found.run = counted.run AND found.fact = counted.fact
+            AND found.language = counted.language
+        GROUP BY counted.definition, origin.run, fact.relation, counted.language, counted.fact
+        HAVING count(found.fact) = 0
     ) AS empty
     ANTI JOIN knockout_effect AS effect
         ON effect.run = empty.run AND effect.fact = empty.fact AND effect.language = empty.language
@@ -27,7 +33,7 @@ untried AS (
     SELECT
         u.definition, u.run, fact.relation, u.language,
         sum(u.untried_neurons)::INTEGER AS neurons, sum(u.untried_sets)::INTEGER AS sets
-    FROM dkn_untried_of(definitions) AS u JOIN fact ON fact.fact = u.fact
+    FROM dkn_untried_from('every_cost', 'known_neuron', 'known_set') AS u JOIN fact ON fact.fact = u.fact
     GROUP BY u.definition, u.run, fact.relation, u.language
 ),
 asked AS (
@@ -51,7 +57,7 @@ counted AS (
         count(*) FILTER (NOT control)::INTEGER AS sets,
         count(DISTINCT fact) FILTER (control)::INTEGER AS with_control,
         count(*) FILTER (control)::INTEGER AS control_sets
-    FROM dkn_or_control_of(definitions)
+    FROM dkn_or_control_from('every_cost', 'known_set')
     GROUP BY definition, run, relation, language
 )
 SELECT

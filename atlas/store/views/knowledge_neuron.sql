@@ -51,29 +51,16 @@ SELECT
     ) AS lowest_score
 FROM asked;
 
--- Positive scores above tau times the prompt's largest (Eq. 6-7), and above `least` times the answer's mean
--- probability.
-CREATE OR REPLACE MACRO plain_hit_of(definitions) AS TABLE
-SELECT p.definition, p.run, p.fact, p.language, a.layer, a.neuron, a.score
-FROM attribution AS a
-JOIN (
-    SELECT *, greatest(share_of_largest * max_score, lowest_score) AS bar
-    FROM usable_probe_of(definitions)
-    WHERE divided_by = 'none'
-) AS p ON a.place = p.place AND a.score > p.bar;
-
--- The same with every score divided by its layer's signed sum (Eq. 5): positive scores of layers with a positive sum.
--- The
--- scores that were not stored are below `floor` times the prompt's largest; where one of these, divided, could pass or
--- be the largest, that is an error.
-CREATE OR REPLACE MACRO divided_hit_of(definitions) AS TABLE
-WITH layer AS (
-    SELECT
-        p.definition, p.run, p.fact, p.language, p.share_of_largest, p.lowest_score, p.unstored, p.place,
-        l.layer, l.score_sum
-    FROM (SELECT * FROM usable_probe_of(definitions) WHERE divided_by = 'layer') AS p
-    JOIN probe_layer AS l ON l.place = p.place
-    WHERE l.score_sum > 0
+-- The scores that pass. Where a definition divides by `none`: positive ones above tau times the prompt's largest
+-- (Eq. 6-7), and above `least` times the answer's mean probability. By `layer`: the same of every score divided by its
+-- layer's signed sum (Eq. 5), in layers with a positive sum. The scores that were not stored are below `floor` times the
+-- prompt's largest; where one of these, divided, could pass or be the largest, that is an error.
+CREATE OR REPLACE MACRO hit_of(definitions) AS TABLE
+WITH probed AS MATERIALIZED (FROM usable_probe_of(definitions)),
+layer AS (
+    SELECT probed.*, l.layer, l.score_sum
+    FROM probed JOIN probe_layer AS l ON l.place = probed.place
+    WHERE probed.divided_by = 'layer' AND l.score_sum > 0
 ),
 divided AS (
     SELECT layer.*, a.neuron, a.score, a.score / layer.score_sum AS quotient
@@ -86,6 +73,12 @@ compared AS (
     FROM divided
     WINDOW same_prompt AS (PARTITION BY definition, place)
 )
+SELECT p.definition, p.run, p.fact, p.language, a.layer, a.neuron, a.score
+FROM attribution AS a
+JOIN (
+    SELECT *, greatest(share_of_largest * max_score, lowest_score) AS bar FROM probed WHERE divided_by = 'none'
+) AS p ON a.place = p.place AND a.score > p.bar
+UNION ALL
 SELECT definition, run, fact, language, layer, neuron, score
 FROM compared
 WHERE CASE
@@ -104,7 +97,7 @@ FROM (
     SELECT
         hit.definition, hit.run, hit.fact, hit.language, hit.layer, hit.neuron,
         count(*)::INTEGER AS found, avg(hit.score)::FLOAT AS score
-    FROM (FROM plain_hit_of(definitions) UNION ALL FROM divided_hit_of(definitions)) AS hit
+    FROM hit_of(definitions) AS hit
     GROUP BY hit.definition, hit.run, hit.fact, hit.language, hit.layer, hit.neuron
 ) AS found
 JOIN counted_language_of(definitions) AS probed
@@ -116,6 +109,7 @@ WHERE found.found > chosen.d.share * probed.usable;
 -- The same, with the interval of its share of the prompts and whether the run's untrained twin has it too, for the fact
 -- in the language: NULL where no twin was asked.
 CREATE OR REPLACE MACRO judged_neuron_of(definitions) AS TABLE
+WITH of_twins AS MATERIALIZED (SELECT twin_definitions(definitions) AS asked)
 SELECT
     own.*, own.found / own.usable AS share, wilson(own.found, own.usable) AS share_interval,
     CASE WHEN asked.run IS NOT NULL THEN twins.run IS NOT NULL END AS in_twin
@@ -127,7 +121,7 @@ LEFT JOIN (
     ON asked.run = own.run AND asked.fact = own.fact AND asked.language = own.language
 LEFT JOIN (
     SELECT DISTINCT found.definition, twin.run, found.fact, found.language, found.layer, found.neuron
-    FROM knowledge_neuron_of(twin_definitions(definitions)) AS found JOIN twin ON twin.twin = found.run
+    FROM knowledge_neuron_of((SELECT asked FROM of_twins)) AS found JOIN twin ON twin.twin = found.run
 ) AS twins
     ON twins.definition = own.definition AND twins.run = own.run AND twins.fact = own.fact
     AND twins.language = own.language AND twins.layer = own.layer AND twins.neuron = own.neuron;

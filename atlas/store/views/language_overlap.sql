@@ -162,7 +162,8 @@ WITH best_neuron AS MATERIALIZED (FROM ranked_neuron_of(definitions)),
 size AS MATERIALIZED (FROM set_size_from('best_neuron', definitions)),
 own_neuron AS MATERIALIZED (FROM best_neuron WHERE in_set),
 even AS MATERIALIZED (FROM even_neuron_from('best_neuron', 'size', false)),
-twin_neuron AS MATERIALIZED (FROM knowledge_neuron_of(twin_definitions(definitions))),
+of_twins AS MATERIALIZED (SELECT twin_definitions(definitions) AS asked),
+twin_neuron AS MATERIALIZED (FROM knowledge_neuron_of((SELECT asked FROM of_twins))),
 both_languages AS (
     SELECT
         a.definition, a.run, a.fact, a.language AS language_a, b.language AS language_b,

@@ -1,15 +1,16 @@
 -- Where the neurons lie: per layer, how many (fact, neuron) pairs and how many different neurons there are, of
 -- knowledge neurons and DKNs in each language and of LIKNs over all (language NULL). `share` is of the pairs.
 CREATE OR REPLACE MACRO layer_distribution_of(definitions) AS TABLE
-WITH pair AS (
+WITH known_neuron AS MATERIALIZED (FROM knowledge_neuron_of(definitions)),
+pair AS (
     SELECT definition, run, 'knowledge neuron' AS kind, language, fact, layer, neuron
-    FROM knowledge_neuron_of(definitions)
+    FROM known_neuron
     UNION ALL
     SELECT definition, run, 'likn' AS kind, NULL AS language, fact, layer, neuron
-    FROM likn_of(definitions)
+    FROM likn_from('known_neuron', definitions)
     UNION ALL
     SELECT DISTINCT definition, run, 'dkn' AS kind, language, fact, member[1] AS layer, member[2] AS neuron
-    FROM (SELECT *, unnest(list_zip(layers, neurons)) AS member FROM dkn_of(definitions))
+    FROM (SELECT *, unnest(list_zip(layers, neurons)) AS member FROM dkn_from('known_neuron', definitions))
 )
 SELECT
     definition, run, kind, language, layer,

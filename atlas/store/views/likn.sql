@@ -2,7 +2,7 @@
 -- usable prompts in the run, or in at least `min_languages` of them. A fact with one such language has none.
 
 -- Languages go by number until the end: lists of numbers are gathered several times faster than lists of codes.
-CREATE OR REPLACE MACRO likn_of(definitions) AS TABLE
+CREATE OR REPLACE MACRO likn_from(known_neurons, definitions) AS TABLE
 WITH numbered AS (
     SELECT language, row_number() OVER (ORDER BY language) AS number FROM language
 )
@@ -15,7 +15,7 @@ FROM (
     SELECT
         k.definition, k.run, k.fact, k.layer, k.neuron,
         count(*)::INTEGER AS n_languages, list(numbered.number) AS numbers, avg(k.score)::FLOAT AS score
-    FROM knowledge_neuron_of(definitions) AS k
+    FROM query_table(known_neurons) AS k
     JOIN numbered ON numbered.language = k.language
     GROUP BY k.definition, k.run, k.fact, k.layer, k.neuron
 ) AS found
@@ -27,12 +27,20 @@ WHERE
     coverage.n_languages > 1
     AND found.n_languages >= coalesce(chosen.d.min_languages, coverage.n_languages);
 
+CREATE OR REPLACE MACRO likn_of(definitions) AS TABLE
+WITH known_neuron AS (FROM knowledge_neuron_of(definitions))
+FROM likn_from('known_neuron', definitions);
+
 -- The same, and whether the languages of each share no spelling (METHOD 3b): NULL where no tokens of names are stored.
-CREATE OR REPLACE MACRO likn_spelled_of(definitions) AS TABLE
+CREATE OR REPLACE MACRO likn_spelled_from(known_neurons, definitions) AS TABLE
 SELECT likn.*, spelled_apart(spelling.names, likn.languages) AS across_scripts
-FROM likn_of(definitions) AS likn
+FROM likn_from(known_neurons, definitions) AS likn
 JOIN run ON run.run = likn.run
 LEFT JOIN fact_spelling AS spelling ON spelling.model = run.model AND spelling.fact = likn.fact;
+
+CREATE OR REPLACE MACRO likn_spelled_of(definitions) AS TABLE
+WITH known_neuron AS (FROM knowledge_neuron_of(definitions))
+FROM likn_spelled_from('known_neuron', definitions);
 
 CREATE OR REPLACE VIEW likn_all AS
 FROM likn_spelled_of(every_definition());

@@ -1,12 +1,13 @@
 -- For every fact that a twin was asked: how many LIKNs it has, mean over the run's twins.
 CREATE OR REPLACE MACRO twin_likn_of(definitions) AS TABLE
+WITH of_twins AS MATERIALIZED (SELECT twin_definitions(definitions) AS asked)
 SELECT chosen.d.definition AS definition, twin.run, asked.fact, avg(coalesce(found.n, 0)) AS twin_likn
 FROM twin
 JOIN fact_coverage AS asked ON asked.run = twin.twin AND asked.n_languages > 1
 CROSS JOIN (SELECT unnest(definitions) AS d) AS chosen
 LEFT JOIN (
     SELECT definition, run, fact, count(*) AS n
-    FROM likn_of(twin_definitions(definitions))
+    FROM likn_of((SELECT asked FROM of_twins))
     GROUP BY definition, run, fact
 ) AS found
     ON found.definition = chosen.d.definition AND found.run = twin.twin AND found.fact = asked.fact
@@ -27,7 +28,8 @@ WITH narrowed AS MATERIALIZED (
         WHEN of_fact IS NOT NULL THEN list_concat(relation_facts(of_fact), partner_facts(of_fact))
     END) AS asked
 ),
-best_neuron AS MATERIALIZED (FROM ranked_neuron_of((SELECT asked FROM narrowed))),
+known_neuron AS MATERIALIZED (FROM knowledge_neuron_of((SELECT asked FROM narrowed))),
+best_neuron AS MATERIALIZED (FROM ranked_neuron_from('known_neuron', (SELECT asked FROM narrowed))),
 best_size AS MATERIALIZED (FROM set_size_from('best_neuron', (SELECT asked FROM narrowed))),
 sizes AS (
     SELECT
@@ -94,7 +96,7 @@ observed AS (
     SELECT
         definition, run, fact, count(*) AS observed,
         CASE WHEN bool_and(across_scripts IS NOT NULL) THEN count(*) FILTER (across_scripts) END AS across_scripts
-    FROM likn_spelled_of((SELECT asked FROM narrowed))
+    FROM likn_spelled_from('known_neuron', (SELECT asked FROM narrowed))
     GROUP BY definition, run, fact
 ),
 exchanged AS (

@@ -4,7 +4,7 @@ CREATE OR REPLACE VIEW neuron_round AS
 SELECT
     k.definition, k.run, k.fact, k.language, k.layer, k.neuron,
     min(a.round) AS first_round, max(a.round) AS last_round, any_value(k.score) AS score
-FROM knowledge_neuron_all AS k
+FROM knowledge_neuron_of(every_definition()) AS k
 JOIN prompt ON prompt.fact = k.fact AND prompt.language = k.language
 JOIN attribution AS a
     ON a.run = k.run AND a.prompt = prompt.prompt AND a.layer = k.layer AND a.neuron = k.neuron

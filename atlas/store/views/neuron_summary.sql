@@ -1,5 +1,6 @@
 -- What each neuron serves: facts, languages and relations it is a knowledge neuron in, and facts it is a LIKN of.
 CREATE OR REPLACE MACRO neuron_summary_of(definitions) AS TABLE
+WITH known_neuron AS MATERIALIZED (FROM knowledge_neuron_of(definitions))
 SELECT
     k.definition, k.run, k.layer, k.neuron,
     count(DISTINCT k.fact)::INTEGER AS facts,
@@ -7,11 +8,11 @@ SELECT
     count(DISTINCT fact.relation)::INTEGER AS relations,
     coalesce(any_value(shared.facts), 0)::INTEGER AS likn_facts,
     avg(k.score)::FLOAT AS score
-FROM knowledge_neuron_of(definitions) AS k
+FROM known_neuron AS k
 JOIN fact ON fact.fact = k.fact
 LEFT JOIN (
     SELECT definition, run, layer, neuron, count(*) AS facts
-    FROM likn_of(definitions)
+    FROM likn_from('known_neuron', definitions)
     GROUP BY definition, run, layer, neuron
 ) AS shared
     ON shared.definition = k.definition AND shared.run = k.run

@@ -18,13 +18,17 @@ CREATE OR REPLACE MACRO definition_at_positions() AS (
 );
 
 CREATE OR REPLACE MACRO position_profile_of(definitions) AS TABLE
-WITH shared AS (
-    SELECT definition, run, 'likn' AS kind, fact, layer, neuron, languages FROM likn_of(definitions)
+WITH known_neuron AS MATERIALIZED (FROM knowledge_neuron_of(definitions)),
+best_neuron AS MATERIALIZED (FROM ranked_neuron_from('known_neuron', definitions)),
+best_size AS MATERIALIZED (FROM set_size_from('best_neuron', definitions)),
+shared AS (
+    SELECT definition, run, 'likn' AS kind, fact, layer, neuron, languages
+    FROM likn_from('known_neuron', definitions)
     UNION ALL
     SELECT
         b.definition, b.run, concat(CASE WHEN b.own THEN 'own, ' END, b.control) AS kind, b.fact, b.layer, b.neuron,
         list(b.language) AS languages
-    FROM even_neuron_of(definitions, true) AS b
+    FROM even_neuron_from('best_neuron', 'best_size', true) AS b
     JOIN coverage_of(definitions) AS coverage
         ON coverage.definition = b.definition AND coverage.run = b.run AND coverage.fact = b.fact
     JOIN (SELECT unnest(definitions) AS d) AS chosen ON chosen.d.definition = b.definition
@@ -34,7 +38,7 @@ WITH shared AS (
 ),
 pair AS (
     SELECT definition, run, 'knowledge neuron' AS kind, layer, [language] AS languages, NULL AS apart
-    FROM knowledge_neuron_of(definitions)
+    FROM known_neuron
     UNION ALL
     SELECT s.definition, s.run, s.kind, s.layer, s.languages, spelled_apart(spelling.names, s.languages) AS apart
     FROM shared AS s

@@ -15,7 +15,7 @@ found AS (
     SELECT
         k.definition, scored.model, scored.at, k.fact, k.language, k.layer, k.neuron,
         list_sort(list(DISTINCT scored.method)) AS found_by, min(r.first_round) AS first_round
-    FROM knowledge_neuron_all AS k
+    FROM knowledge_neuron_of(every_definition()) AS k
     JOIN scored ON scored.run = k.run
     LEFT JOIN neuron_round AS r
         ON r.definition = k.definition AND r.run = k.run AND r.fact = k.fact AND r.language = k.language

@@ -9,7 +9,6 @@ Of `amig` nodes are the most of any word's path.
 """
 
 import argparse
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.attribution import PromptAttribution, Settings, attribute
-from atlas.attribution.quadrature import KINDS, RESOLVED, START_NODES
+from atlas.attribution.quadrature import ADAPTIVE, DIGITS, RESOLVED, START_NODES
 from atlas.attribution.results import LayerRecord
 from atlas.facts import Prompt, read
 from atlas.models import LanguageModel, load_model
@@ -90,13 +89,14 @@ def _allowed(layers: LayerRecord) -> NDArray[Any]:
 
 def _half_passes(nodes: int, first: int, rule: str) -> int:
     """Return what a layer that ended with so many `nodes` took, from the `first` rule on."""
-    if rule == "clenshaw-curtis":
-        return 2 * (nodes - 1)  # the gradient at w is not the layer's own
-    found, asked = KINDS[rule](first), 0
-    while len(found.nodes) <= nodes:  # each finer rule starts over
-        asked += len(found.nodes) - found.ends_at_values
-        found = KINDS[rule](math.ceil(found.growth * len(found.nodes)))
-    return 1 + 2 * asked
+    had, asked = set[float](), 0
+    for found in ADAPTIVE[rule](first, Settings().max_nodes):
+        inner = {round(node, DIGITS) for node in found.nodes[: len(found.nodes) - found.ends_at_values]}
+        asked += len(inner - had)
+        had = inner if found.ends_at_values else set()
+        if len(found.nodes) >= nodes:
+            break
+    return 2 * asked + (0 not in inner)
 
 
 def _error(found: PromptAttribution, exact: PromptAttribution) -> float:

@@ -12,7 +12,7 @@ from torch import Tensor
 from atlas.attribution.gated import by_gates
 from atlas.attribution.paths import BASELINES, along_paths
 from atlas.attribution.peeling import peel
-from atlas.attribution.quadrature import FAR, FIXED, RESOLVED, ROUNDING, Scores, rule_in_use
+from atlas.attribution.quadrature import FAR, RESOLVED, ROUNDING, Scores
 from atlas.attribution.results import LayerRecord, PromptAttribution
 from atlas.attribution.settings import Settings
 from atlas.engine.batches import Budget, StepBatch, sequence_bytes, steps_of
@@ -145,9 +145,9 @@ def _first_round(rounds: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _missed(layers: LayerRecord, largest: float, settings: Settings, rounding: float) -> str:
     """Return the status of a prompt with a layer above the tolerance: `unresolved` if one is FAR above it.
 
-    A rule of fixed size is taken as it is.
+    A rule of fixed size, whose score error is unknown, is taken as it is.
     """
-    if rule_in_use(settings) in FIXED:
+    if np.isnan(layers.score_error).all():
         return "not_converged"
     allowed, known = FAR * settings.tolerance, ROUNDING * rounding * layers.f
     change = np.maximum(np.abs(layers.f - layers.f_baseline), RESOLVED * layers.f)

@@ -7,8 +7,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from atlas.attribution.nested import Asked
-from atlas.attribution.quadrature import Rule, Scores, integrate
+from atlas.attribution.quadrature import Asked, Rule, Scores, integrate
 from atlas.attribution.settings import Settings
 from atlas.engine.answers import probability
 from atlas.engine.batches import StepBatch, pause, sequence_bytes
@@ -50,19 +49,15 @@ def _joint(model: LanguageModel, batch: StepBatch, settings: Settings, rows: int
     ends = (gradients(batch, _gates(model, batch, (end,))) for end in (0.0, 1.0))
     (f0, at_baseline), (f1, at_values) = ((f[:, None], slopes.flatten(1)) for f, slopes in ends)
     path = Scores.unfinished(f1, f0, layers * neurons)
-    asked = Asked(torch.ones_like(f0, dtype=torch.bool).nonzero(), at_baseline[:, None])
+    asked = Asked(torch.ones_like(f0, dtype=torch.bool).nonzero(), (0.0,), at_baseline[:, None])
 
-    def slopes_at(units: Tensor, nodes: tuple[float, ...]) -> Tensor:
+    def slopes_at(units: Tensor, nodes: tuple[float, ...]) -> Iterator[tuple[Tensor, Tensor]]:
         pending = batch.select(units[:, 0])
         _, slopes = gradients(pending, _gates(model, pending, nodes))
-        return slopes.view(len(nodes), len(units), -1).transpose(0, 1)
-
-    def between(units: Tensor, nodes: tuple[float, ...]) -> Iterator[tuple[Tensor, Tensor]]:
-        yield torch.arange(len(units), device=units.device), slopes_at(units, nodes)
+        yield torch.arange(len(units), device=units.device), slopes.view(len(nodes), len(units), -1).transpose(0, 1)
 
     def integral(rule: Rule, units: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-        inner = rule.nodes[: len(rule.nodes) - rule.ends_at_values]
-        slopes = asked.at(rule, units, between) if rule.nested else slopes_at(units, inner)
+        slopes = asked.at(units, rule.nodes[: len(rule.nodes) - rule.ends_at_values], slopes_at)
         if rule.ends_at_values:
             slopes = torch.cat([slopes, at_values[units[:, 0], None]], 1)
         tail = rule.tail or (torch.nan,) * len(rule.nodes)

@@ -14,8 +14,7 @@ from functools import cached_property, partial
 import torch
 from torch import Tensor
 
-from atlas.attribution.nested import Asked
-from atlas.attribution.quadrature import Rule, Scores, first_rule, integrate
+from atlas.attribution.quadrature import Asked, Rule, Scores, integrate, rules
 from atlas.attribution.settings import Settings
 from atlas.engine.batches import StepBatch, pause, sequence_bytes
 from atlas.engine.replay import Entry, gradients_at_values, neurons_from, replay
@@ -111,7 +110,7 @@ def along_paths(model: LanguageModel, batch: StepBatch, settings: Settings, budg
     record = trace(model, batch)
     baselines = BASELINES[settings.method](record, batch.steps, 4 * rows)
     integral = _Integral(record, baselines, settings.method != "amig-code", budget)
-    paths = integral.ends(first_rule(settings))
+    paths = integral.ends(next(rules(settings)))
     largest = partial(_largest, owner=baselines.owner, steps=len(batch.steps))
     integrate(paths, integral, largest, settings, torch.finfo(model.dtype).eps)
     return _mean_over_paths(paths, baselines.owner, len(batch.steps)), record.features
@@ -162,10 +161,11 @@ class _Integral:
             f = token_probability(record.model, record.features, record.target)
         start = f.new_zeros(paths, layers)
         units = torch.ones_like(start, dtype=torch.bool).nonzero()
-        if rule.nested:
-            self.asked = Asked(units, record.features.new_empty(len(units), 1, record.model.info.hidden))
-        for places, entries in self._entered(units, (0.0,), self.budget * (1 if rule.nested else 8)):
-            if rule.nested:
+        first = rule.nodes[:1] if rule.ends_at_values and not rule.nodes[0] else ()  # w', which is asked anyway
+        width = self._written[0][1].shape[1]
+        self.asked = Asked(units, first, record.features.new_empty(len(units), len(first), width))
+        for places, entries in self._entered(units, (0.0,), self.budget * (1 if first else 8)):
+            if first:
                 values, gradients = _differentiated(record, entries)
                 self.asked.gradients[places] = torch.cat(list(gradients.values()))
             else:
@@ -181,9 +181,8 @@ class _Integral:
         inner = rule.nodes[: len(rule.nodes) - rule.ends_at_values]
         weights = torch.tensor([rule.weights, rule.tail or (torch.nan,) * len(rule.nodes)], dtype=torch.float64)
         every = torch.arange(len(units), device=units.device)
-        found = (
-            ((every, self.asked.at(rule, units, self._gradients)),) if rule.nested else self._gradients(units, inner)
-        )
+        ask = self._gradients
+        found = [(every, self.asked.at(units, inner, ask))] if rule.ends_at_values else ask(units, inner)
         for places, gradients in found:
             for layer in units[places, 1].unique().tolist():
                 own = units[places, 1] == layer

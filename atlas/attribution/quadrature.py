@@ -1,19 +1,21 @@
 """Quadrature on [0, 1], adaptive to a stated completeness: where, and how often, to ask for the gradient."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
-from typing import Any
+from functools import cache, partial
 
 import numpy as np
 import torch
+from numpy.polynomial import legendre
 from numpy.typing import NDArray
 from torch import Tensor
 
 from atlas.attribution.settings import Settings
 from atlas.errors import UsageError
 
+DIGITS = 12
+"""Nodes that agree to so many are one: each rule makes its own."""
 RESOLVED = 0.01
 """A change of F below this share of F(w) counts as this share, so that the tolerance never asks for zero."""
 ROUNDING = 4
@@ -30,10 +32,9 @@ class Rule:
 
     `tail` are the weights, at the same nodes, of the last coefficient of the integrand, in the polynomials of the rule,
     that they can tell; empty for a rule that knows none. `missed` is by how many degrees the first coefficient that the
-    integral misses lies beyond it, as a share of its own degree; `safety` raises the estimate of the error. The nodes
-    of a `nested` rule hold both ends, and those of the one that half as many intervals make. The last one
-    of a rule that `ends_at_values` is 1: the gradient there is that at w, one for all paths and layers of a prompt.
-    `kind` gives the rule of its kind with so many nodes; a finer has `growth` times as many, or intervals if nested.
+    integral misses lies beyond it, as a share of its own degree; `safety` raises the estimate of the error. The last
+    node of a rule that `ends_at_values` is 1: the gradient there is that at w, one for all paths and layers of a
+    prompt. Finer rules that do may hold the nodes of coarser ones.
     """
 
     nodes: tuple[float, ...]
@@ -41,10 +42,7 @@ class Rule:
     tail: tuple[float, ...] = ()
     missed: float = 0
     safety: float = 1
-    nested: bool = False
     ends_at_values: bool = False
-    kind: "Callable[[int], Rule] | None" = None
-    growth: float = 2
 
     def estimate(self, tail: Tensor, largest: Tensor) -> Tensor:
         """Return how far scores are from exact, about: of an integrand with such a last coefficient and largest score.
@@ -71,14 +69,14 @@ def clenshaw_curtis(count: int) -> Rule:
     weights, tail = inner * (values @ (inner * moments)) * 2 / last, inner * values[-1] / last
     nodes = ((1 - values[1]) / 2).tolist()
     columns = tuple(nodes), tuple(weights.tolist()), tuple(tail.tolist())
-    return Rule(*columns, missed=2 / last, nested=True, ends_at_values=True, kind=clenshaw_curtis)
+    return Rule(*columns, 2 / last, ends_at_values=True)
 
 
 @cache
 def gauss_legendre(count: int) -> Rule:
     """Return the Gauss-Legendre rule of `count` nodes, exact for polynomials up to degree `2 count - 1`."""
-    nodes, weights = np.polynomial.legendre.leggauss(count)
-    return _gauss(nodes, weights, missed=(count + 1) / max(1, count - 1), kind=gauss_legendre)
+    nodes, weights = legendre.leggauss(count)
+    return _gauss(nodes, weights, 2 * count - 1)
 
 
 @cache
@@ -93,16 +91,35 @@ def gauss_radau(count: int) -> Rule:
     recurrence[-1, -1] = count / (2 * count - 1)
     nodes = np.linalg.eigvalsh(recurrence)
     nodes[-1] = 1
-    weights = (1 + nodes) / (count * np.polynomial.legendre.Legendre.basis(count - 1)(nodes)) ** 2
-    return _gauss(nodes, weights, missed=count / max(1, count - 1), ends_at_values=True, kind=gauss_radau, growth=1.5)
+    weights = (1 + nodes) / (count * legendre.Legendre.basis(count - 1)(nodes)) ** 2
+    return _gauss(nodes, weights, 2 * count - 2, ends_at_values=True)
 
 
-def _gauss(nodes: NDArray[np.float64], weights: NDArray[np.float64], **more: Any) -> Rule:
-    """Return a rule of nodes and weights on [-1, 1] that is exact to twice the degree of its last coefficient."""
-    last = (2 * len(nodes) - 1) * np.polynomial.legendre.Legendre.basis(len(nodes) - 1)(nodes)
-    nodes, weights = (nodes + 1) / 2, weights / 2
-    columns = tuple(nodes.tolist()), tuple(weights.tolist()), tuple((last * weights).tolist())
-    return Rule(*columns, safety=4, **more)
+@cache
+def radau_kronrod(count: int) -> Rule:
+    """Return the Gauss-Radau rule of `count` nodes with as many more, exact for polynomials up to degree `3 count - 1`.
+
+    The new nodes are the zeros of the polynomial that, times that of the old nodes, is orthogonal to all of lower
+    degree than itself (Kronrod 1965; Monegato 1982, Numerical Integration).
+    """
+    old = 2 * np.array(gauss_radau(count).nodes) - 1
+    points, weights = legendre.leggauss(2 * count)
+    of_old = (2 * (points[:, None] - old)).prod(1)
+    basis = legendre.legvander(points, count) * np.sqrt(2 * np.arange(count + 1) + 1)
+    products = basis.T @ (basis * (weights * of_old / np.abs(of_old).max())[:, None])
+    lower = np.linalg.solve(products[:-1, :-1], -products[:-1, -1])
+    new = legendre.legroots(np.append(lower, 1) * np.sqrt(2 * np.arange(count + 1) + 1))
+    nodes = np.sort(np.concatenate([old, new]))
+    weights = 2 * np.linalg.inv(legendre.legvander(nodes, 2 * count - 1))[0]
+    return _gauss(nodes, weights, 3 * count - 1, ends_at_values=True)
+
+
+def _gauss(nodes: NDArray[np.float64], weights: NDArray[np.float64], degree: int, ends_at_values: bool = False) -> Rule:
+    """Return a rule of nodes and weights on [-1, 1], exact up to `degree`: it tells coefficients of half of that."""
+    last = degree // 2
+    tail = (2 * last + 1) * legendre.Legendre.basis(last)(nodes) * weights / 2
+    columns = tuple(((nodes + 1) / 2).tolist()), tuple((weights / 2).tolist()), tuple(tail.tolist())
+    return Rule(*columns, (degree + 1 - last) / max(1, last), safety=4, ends_at_values=ends_at_values)
 
 
 @cache
@@ -117,10 +134,37 @@ def both_ends(count: int) -> Rule:
     return Rule(tuple(i / (count - 1) for i in range(count)), (1 / count,) * count)
 
 
+def radau_rules(count: int, most: int) -> Iterator[Rule]:
+    """Yield Gauss-Radau, what extends it, Gauss-Radau of twice as many nodes (to extend again, some would lie outside).
+
+    And so on; `most` nodes at last.
+    """
+    while True:
+        yield gauss_radau(count)
+        if 2 * count <= most:
+            yield radau_kronrod(count)
+        if count >= most:
+            return
+        count = min(4 * count, most)
+
+
+def doubled_rules(count: int, most: int, kind: Callable[[int], Rule], shared: int) -> Iterator[Rule]:
+    """Yield rules of a kind, each of twice as many nodes but the `shared` ones, the first and those of up to `most`."""
+    while True:
+        yield kind(count)
+        count = 2 * count - shared
+        if count > most:
+            return
+
+
 FIXED = {"left-20": left_riemann, "peer-20": both_ends}
 """Rules of 20 nodes, used as they are."""
-KINDS = {"gauss-radau": gauss_radau, "gauss-legendre": gauss_legendre, "clenshaw-curtis": clenshaw_curtis}
-"""Rules that adapt, by name."""
+ADAPTIVE: dict[str, Callable[[int, int], Iterator[Rule]]] = {
+    "gauss-radau": radau_rules,
+    "gauss-legendre": partial(doubled_rules, kind=gauss_legendre, shared=0),
+    "clenshaw-curtis": partial(doubled_rules, kind=clenshaw_curtis, shared=1),
+}
+"""Given the nodes of the first and the most nodes, yield rules, coarse to fine."""
 START_NODES = {
     "gauss-radau": {"amig": 2, "amig-mean": 2, "kn": 4, "joint": 8},
     "gauss-legendre": {"amig": 2, "amig-mean": 2, "kn": 4, "joint": 8},
@@ -131,19 +175,47 @@ LEAST_NODES = {"gauss-radau": 2, "gauss-legendre": 1, "clenshaw-curtis": 2}
 """Nodes of the first rule at least."""
 
 
-def rule_in_use(settings: Settings) -> str:
-    """Return the rule by name; `amig-code` has its own."""
-    return "left-20" if settings.method == "amig-code" else settings.rule
-
-
-def first_rule(settings: Settings) -> Rule:
-    """Return the rule that the settings ask for first."""
-    name = rule_in_use(settings)
+def rules(settings: Settings) -> Iterator[Rule]:
+    """Return the rules that the settings ask for, coarse to fine; `amig-code` has its own, of fixed size."""
+    name = "left-20" if settings.method == "amig-code" else settings.rule
     if name in FIXED:
-        return FIXED[name](20)
-    if name not in KINDS:
-        raise UsageError(f"Quadrature rule {name!r} is not known; choose {', '.join((*KINDS, *FIXED))}.")
-    return KINDS[name](max(LEAST_NODES[name], settings.nodes or START_NODES[name][settings.method]))
+        return iter((FIXED[name](20),))
+    if name not in ADAPTIVE:
+        raise UsageError(f"Quadrature rule {name!r} is not known; choose {', '.join((*ADAPTIVE, *FIXED))}.")
+    count = max(LEAST_NODES[name], settings.nodes or START_NODES[name][settings.method])
+    return ADAPTIVE[name](count, settings.max_nodes)
+
+
+Ask = Callable[[Tensor, tuple[float, ...]], Iterable[tuple[Tensor, Tensor]]]
+"""Given units `[unit, (row, layer)]` and nodes, yields places in their list and gradients, `[unit, node, size]`."""
+
+
+@dataclass
+class Asked:
+    """Units `[unit, (row, layer)]` that are still integrated, and `gradients` `[unit, node, size]` at `nodes`."""
+
+    units: Tensor
+    nodes: tuple[float, ...]
+    gradients: Tensor
+
+    def at(self, units: Tensor, nodes: Sequence[float], ask: Ask) -> Tensor:
+        """Return the gradients of `units` at `nodes`, `[unit, node, size]`, asking for those that are not known.
+
+        A unit that was let go, as it had converged, and is back is asked at all of them.
+        """
+        keys, before = ((part[:, 0] << 32) + part[:, 1] for part in (units, self.units))
+        stayed, known = torch.isin(keys, before), self.gradients[torch.isin(before, keys)]
+        new, had = ({round(node, DIGITS): i for i, node in enumerate(part)} for part in (nodes, self.nodes))
+        old = torch.tensor([node in had for node in new], device=units.device)
+        found = known.new_empty(len(units), len(nodes), known.shape[2])
+        found[stayed.nonzero(), old.nonzero()[:, 0]] = known[:, [had[node] for node in new if node in had]]
+        for rows, places in ((stayed, ~old), (~stayed, torch.ones_like(old))):
+            row, place = rows.nonzero(), places.nonzero()[:, 0]
+            wanted = tuple(nodes[i] for i in place.tolist())
+            for asked, gradients in ask(units[row[:, 0]], wanted) if len(row) and wanted else ():
+                found[row[asked], place] = gradients
+        self.units, self.nodes, self.gradients = units, tuple(nodes), found
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +264,11 @@ def integrate(result: Scores, integral: Integral, largest: Largest, settings: Se
 
     A fixed rule of the settings is used as it is, once; its score error is unknown. `rounding` is that of F.
     """
-    rule: Rule | None = first_rule(settings)
     pending = possible = torch.isfinite(result.f)
     before, stalled = torch.full_like(result.error, torch.inf), torch.zeros_like(result.error)
-    while rule and bool(pending.any()):
+    for rule in rules(settings):
+        if not pending.any():
+            return
         for units, scores, tail in integral(rule, pending.nonzero()):
             at = units.unbind(1)
             result.scores[at] = scores
@@ -204,14 +277,11 @@ def integrate(result: Scores, integral: Integral, largest: Largest, settings: Se
             result.nodes[at] = len(rule.nodes)
         excess, missed = _excess(result, largest(result.scores), settings.tolerance, rounding)
         result.converged[:] = excess <= 1
-        stalled = torch.where(rule.growth * missed > before, stalled + math.log2(rule.growth), 0)
-        finer_rules = int(math.log(max(1, settings.max_nodes / len(rule.nodes)), rule.growth))
-        hopeless = missed > rule.growth**finer_rules * max(FAR, HOPELESS / settings.tolerance)
+        stalled = torch.where(2 * missed > before, stalled + 1, 0)
+        doublings = int(math.log2(max(1, settings.max_nodes / len(rule.nodes))))
+        hopeless = missed > 2**doublings * max(FAR, HOPELESS / settings.tolerance)
         possible = possible & ~((stalled >= 2) & hopeless)
         pending, before = possible & ~result.converged, missed
-        count = math.ceil(rule.growth * (len(rule.nodes) - rule.nested)) + rule.nested
-        count = min(count, settings.max_nodes) if rule.growth < 2 else count  # what does not double ends there
-        rule = rule.kind(count) if rule.kind and len(rule.nodes) < count <= settings.max_nodes else None
 
 
 def _excess(result: Scores, largest: Tensor, tolerance: float, rounding: float) -> tuple[Tensor, Tensor]:

@@ -21,7 +21,7 @@ from atlas.models.hooks import default_dtype, now, running
 from atlas.models.names import stack_of
 from atlas.models.offload import at_hand
 from atlas.models.scaling import Scope, enhance, suppress
-from atlas.models.tokens import SEPARATOR, Position, Step, filler_id, mark_id, padding_id, prompt_steps, seen
+from atlas.models.tokens import SEPARATOR, Position, Step, filler_id, mark_id, padding_id, prompt_steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +215,10 @@ class LanguageModel:
         """Return the model's arguments for `ids`; a decoder whose blocks do not run gets an empty encoder's output."""
         if self.kind not in TWO_STACKS:
             cache = {"use_cache": False} if self.kind == "causal" else {}
-            return {"input_ids": ids, "attention_mask": seen(ids, self.padding), **cache}
+            mask = torch.ones_like(ids)
+            if self.padding is not None:  # 0 behind the end of a sequence
+                mask = (ids != self.padding).long().flip(1).cummax(1).values.flip(1)
+            return {"input_ids": ids, "attention_mask": mask, **cache}
         width = self.width(ids)
         written, read = ids[:, :width], ids[:, width + 1 :]
         if self.kind == "reading":

@@ -5,9 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-import torch
-from torch import Tensor
-
 from atlas.errors import ModelError, TokenError
 from atlas.facts import Label, Prompt
 from atlas.models.families import TWO_STACKS, Kind
@@ -112,13 +109,6 @@ def padding_id(tokenizer: Any, kind: Kind) -> int | None:
     names = ("pad", "sep", "eos", "cls", "mask", "unk")
     own, *others = (getattr(tokenizer, f"{name}_token_id", None) for name in names)
     return None if kind != "masked" or own in others else own
-
-
-def seen(ids: Tensor, padding: int | None) -> Tensor:
-    """Return 1 for every token of `ids` `[batch, token]`, 0 for the `padding` behind the end of a sequence."""
-    if padding is None:
-        return torch.ones_like(ids)
-    return (ids != padding).long().flip(1).cummax(1).values.flip(1)
 
 
 def mark_id(tokenizer: Any, kind: Kind) -> int | None:

@@ -6,16 +6,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atlas.attribution.nested import Asked
 from atlas.attribution.quadrature import (
+    Asked,
     Scores,
     both_ends,
     clenshaw_curtis,
-    first_rule,
     gauss_legendre,
     gauss_radau,
     integrate,
     left_riemann,
+    radau_kronrod,
+    rules,
 )
 from atlas.attribution.settings import Settings
 from atlas.errors import UsageError
@@ -23,10 +24,12 @@ from atlas.errors import UsageError
 
 @given(st.integers(1, 64))
 def test_weights_sum_to_one_and_nodes_lie_inside(count):
-    gauss = gauss_legendre(count), gauss_radau(count + 1)
+    gauss = gauss_legendre(count), gauss_radau(count + 1), radau_kronrod(count + 1)
     for rule in (*gauss, left_riemann(count), both_ends(count + 1), clenshaw_curtis(count + 1)):
         assert sum(rule.weights) == pytest.approx(1)
         assert all(0 <= node <= 1 for node in rule.nodes)
+        assert min(rule.weights) > 0
+        assert rule.nodes[-1] == 1 or not rule.ends_at_values
 
 
 @given(st.integers(1, 12), st.data())
@@ -45,10 +48,18 @@ def test_radau_is_exact_to_degree_two_n_minus_two_and_ends_at_one(count, data):
     assert rule.ends_at_values
 
 
-@given(st.sampled_from([gauss_legendre, gauss_radau]), st.integers(2, 12), st.integers(0, 2**32 - 1))
-def test_the_tail_is_the_last_legendre_coefficient_that_n_nodes_tell(kind, count, seed):
-    series = np.polynomial.legendre.Legendre(np.random.default_rng(seed).normal(size=count), domain=(0, 1))
-    rule = kind(count)
+@given(st.integers(2, 12), st.data())
+def test_what_radau_is_extended_by_is_exact_to_degree_three_n_minus_one(count, data):
+    degree, rule = data.draw(st.integers(0, 3 * count - 1)), radau_kronrod(count)
+    found = sum(w * x**degree for x, w in zip(rule.nodes, rule.weights, strict=True))
+    assert found == pytest.approx(1 / (degree + 1), rel=1e-12)
+    assert len(rule.nodes) == 2 * count
+
+
+@given(st.sampled_from([gauss_legendre, gauss_radau, radau_kronrod]), st.integers(2, 12), st.integers(0, 2**32 - 1))
+def test_the_tail_is_the_last_legendre_coefficient_that_the_nodes_tell(kind, count, seed):
+    rule, size = kind(count), (3 * count + 1) // 2 if kind is radau_kronrod else count
+    series = np.polynomial.legendre.Legendre(np.random.default_rng(seed).normal(size=size), domain=(0, 1))
     found = sum(w * series(x) for x, w in zip(rule.nodes, rule.tail, strict=True))
     assert found == pytest.approx(series.coef[-1], rel=1e-9, abs=1e-9)
 
@@ -68,37 +79,61 @@ def test_the_tail_of_clenshaw_curtis_is_the_last_chebyshev_coefficient(count, se
     assert found == pytest.approx(series.coef[-1] * (-1) ** (count - 1), rel=1e-9, abs=1e-9)
 
 
-@given(st.integers(2, 40))
-def test_a_finer_nested_rule_keeps_every_node(count):
-    rule = clenshaw_curtis(count)
-    assert rule.kind(2 * count - 1).nodes[::2] == pytest.approx(rule.nodes, abs=1e-15)
+def rules_of(kind, count, most=128):
+    return list(rules(Settings(rule=kind, nodes=count, max_nodes=most)))
 
 
-@given(st.sampled_from([(2, 3, 5, 9), (3, 5, 9, 17), (5, 9), (4, 7)]), st.data())
-def test_a_node_is_asked_once_for_each_unit_that_stays(counts, data):
+@given(st.sampled_from(["clenshaw-curtis", "gauss-radau"]), st.integers(2, 40))
+def test_the_second_nested_rule_keeps_every_node_of_the_first(kind, count):
+    first, second, *_ = rules_of(kind, count)
+    kept = [node for node in second.nodes if any(abs(node - old) < 1e-12 for old in first.nodes)]
+    assert kept == pytest.approx(first.nodes)
+    assert len(second.nodes) == 2 * count - (kind == "clenshaw-curtis")
+
+
+@given(st.integers(2, 20), st.integers(0, 100))
+def test_radau_and_its_extensions_take_turns_up_to_the_most_nodes(count, more):
+    most = count + more
+    found, expected = rules_of("gauss-radau", count, most), [gauss_radau(count)]
+    while expected[-1] is not gauss_radau(most):
+        size = len(expected[-1].nodes)
+        extends = expected[-1] is gauss_radau(size) and 2 * size <= most
+        expected.append(radau_kronrod(size) if extends else gauss_radau(min(2 * size, most)))
+    assert found == expected
+
+
+@given(st.sampled_from(["gauss-legendre", "clenshaw-curtis"]), st.integers(2, 40), st.integers(0, 200))
+def test_other_rules_double_up_to_the_most_nodes(kind, count, more):
+    most, shared = count + more, kind == "clenshaw-curtis"
+    sizes = [len(rule.nodes) for rule in rules_of(kind, count, most)]
+    assert sizes == [2**i * (count - shared) + shared for i in range(len(sizes))]
+    assert sizes[-1] <= most < 2 * sizes[-1] - shared
+
+
+@given(st.sampled_from(["clenshaw-curtis", "gauss-radau"]), st.integers(2, 4), st.data())
+def test_a_node_is_asked_once_for_each_unit_that_stays(kind, count, data):
     """The gradient of unit u at node x is u + x; a unit that was let go and is back is asked everywhere."""
     every = torch.tensor([[row, layer] for row in range(3) for layer in range(2)])
     number = {tuple(unit): i for i, unit in enumerate(every.tolist())}
     seen = []
 
     def ask(units, nodes):
-        seen.extend((tuple(unit), round(x, 12)) for unit in units.tolist() for x in nodes)
+        seen.extend((number[tuple(unit)], round(x, 12)) for unit in units.tolist() for x in nodes)
         for half in (slice(0, 1), slice(1, None)):
             rows = torch.tensor([number[tuple(unit)] for unit in units[half].tolist()])
             yield torch.arange(len(units))[half], (rows[:, None] + torch.tensor(nodes)[None])[..., None]
 
-    asked, before = Asked(every, torch.arange(6.0)[:, None, None]), set(range(6))
-    for count in counts:
+    asked, before, had = Asked(every, (0.0,), torch.arange(6.0)[:, None, None]), set(range(6)), {0.0}
+    for rule in rules_of(kind, count)[:4]:
         chosen = sorted(data.draw(st.sets(st.sampled_from(range(6)), min_size=1)))
         seen.clear()
-        found = asked.at(clenshaw_curtis(count), every[chosen], ask)
-        nodes = torch.tensor(clenshaw_curtis(count).nodes[:-1])
+        found = asked.at(every[chosen], rule.nodes[:-1], ask)
+        nodes = torch.tensor(rule.nodes[:-1])
         assert torch.allclose(found[..., 0], torch.tensor(chosen)[:, None] + nodes)
-        stayed = before & set(chosen)
-        old = 0 if count == counts[0] else count // 2
-        new = count - 2 if count == counts[0] else count - 1 - old
-        assert len(seen) == len(set(seen)) == len(stayed) * new + (len(chosen) - len(stayed)) * (count - 1)
-        before = set(chosen)
+        inner = {round(x, 12) for x in rule.nodes[:-1]}
+        assert len(seen) == len(set(seen))
+        assert set(seen) == {(unit, x) for unit in chosen for x in inner if unit not in before or x not in had}
+        before, had = set(chosen), inner
 
 
 @pytest.mark.parametrize("kind", ["gauss-radau", "gauss-legendre", "clenshaw-curtis"])
@@ -120,4 +155,4 @@ def test_errors_that_cancel_in_the_sum_are_seen(kind):
 
 def test_an_unknown_rule_names_the_known_ones():
     with pytest.raises(UsageError, match="gauss-radau, gauss-legendre, clenshaw-curtis, left-20, peer-20"):
-        first_rule(Settings.model_construct(method="kn", rule="simpson"))
+        rules(Settings.model_construct(method="kn", rule="simpson"))

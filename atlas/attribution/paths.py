@@ -7,7 +7,7 @@ A path is straight in what the neurons write, too, as the down-projection is aff
 and its transpose once to the mean gradient with respect to what they wrote.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 
@@ -176,13 +176,18 @@ class _Integral:
     def __call__(self, rule: Rule, units: Tensor) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
         """Yield units, their integrals by `rule` and their last coefficients, both `[unit, neuron]`.
 
-        A nested rule asks at the nodes that were not asked before, others at every one; none at w.
+        A rule that `ends_at_values` asks at nodes that were not asked before, if gradients at all fit in the budget;
+        others at every one; none at w.
         """
         inner = rule.nodes[: len(rule.nodes) - rule.ends_at_values]
         weights = torch.tensor([rule.weights, rule.tail or (torch.nan,) * len(rule.nodes)], dtype=torch.float64)
-        every = torch.arange(len(units), device=units.device)
-        ask = self._gradients
-        found = [(every, self.asked.at(units, inner, ask))] if rule.ends_at_values else ask(units, inner)
+        known, every = self.asked.gradients, torch.arange(len(units), device=units.device)
+        size = len(units) * len(inner) * known.shape[2] * known.element_size()
+        found: Iterable[tuple[Tensor, Tensor]]
+        if rule.ends_at_values and size <= self.budget:
+            found = [(every, self.asked.at(units, inner, self._gradients))]
+        else:
+            self.asked, found = Asked(units[:0], (), known[:0]), self._gradients(units, inner)
         for places, gradients in found:
             for layer in units[places, 1].unique().tolist():
                 own = units[places, 1] == layer

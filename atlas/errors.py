@@ -15,9 +15,9 @@ A message is one sentence that names the thing, the cause and the way out.
 
 _SHORTAGES = (
     *("can't allocate memory", "Cannot allocate memory", "Out of Memory Error"),
-    *("can't start new thread", "failed to map segment"),
+    *("can't start new thread", "failed to map segment", "could not create a primitive"),
 )
-"""How libraries say that the system gave them no memory, in errors of other types."""
+"""How libraries say that the system gave them no memory, in errors of other types (the last is oneDNN's)."""
 
 
 def lacks_memory(error: BaseException) -> bool:

@@ -99,9 +99,10 @@ def test_memory_that_is_gone_while_a_model_is_saved(built, shell, masked, db, tm
     assert shell(*words, "--db", db, "--save", tmp_path / "edited").code == 0
 
 
-def test_memory_that_is_gone_is_one_sentence(shell, built, db, monkeypatch):
+@pytest.mark.parametrize("problem", [MemoryError(), RuntimeError("could not create a primitive")], ids=str)
+def test_memory_that_is_gone_is_one_sentence(shell, built, db, monkeypatch, problem):
     def gone(*_):
-        raise MemoryError
+        raise problem
 
     monkeypatch.setattr("atlas.store.reader.Reader.sql", gone)
     ended = shell("edit", "list", "--db", db)

@@ -47,7 +47,8 @@ def attribute(
     """
     settings = settings or Settings()
     steps, unusable = steps_of(model, prompts, settings.at)
-    flat = sorted(((i, step) for i, group in enumerate(steps) for step in group), key=partial(_likeness, model))
+    numbered = [(i, step) for i, group in enumerate(steps) for step in group]
+    flat = sorted(numbered, key=partial(_likeness, model, steps))
     found: dict[int, list[_Columns]] = {}
     for (index, _), columns in Budget.of(model, budget).through(flat, partial(_first_batch, model, settings)):
         found.setdefault(index, []).append(columns)
@@ -68,9 +69,11 @@ def score_steps(model: LanguageModel, batch: StepBatch, settings: Settings, budg
     return score(model, batch, settings, budget)
 
 
-def _likeness(model: LanguageModel, numbered: tuple[int, Step]) -> tuple[int, ...]:
-    """Return what steps are ordered by: their shape, and before it how far the query is where that is the work."""
-    _, step = numbered
+def _likeness(model: LanguageModel, steps: Sequence[Sequence[Step]], numbered: tuple[int, Step]) -> tuple[int, ...]:
+    """Return what steps are ordered by: their shape, and before it how far the query is where that is the work; in a
+    causal model that of the prompt's last step, so that all run together and share what they can.
+    """
+    step = steps[numbered[0]][-1] if model.kind == "causal" else numbered[1]
     return step.shape if model.two_way else (step.query - step.at, *step.shape)
 
 
@@ -79,7 +82,7 @@ def _first_batch(
 ) -> list[_Columns]:
     """Score the first of `rest`, in order of likeness: as many as `budget` bytes hold, back again too if `two_way`."""
     together = _together(model, [step for _, step in rest[:MOST_STEPS]])
-    size = budget // ((2 if model.two_way else 1) * sequence_bytes(model, len(together[-1].ids)))
+    size = budget // ((2 if model.two_way else 1) * sequence_bytes(model, max(len(step.ids) for step in together)))
     batch = StepBatch.of(model, together[: max(1, size)])
     scores, features = score_steps(model, batch, settings, budget)
     parts = (getattr(scores, column.name) for column in fields(scores))

@@ -32,9 +32,9 @@ class Rule:
 
     `tail` are the weights, at the same nodes, of the last coefficient of the integrand, in the polynomials of the rule,
     that they can tell; empty for a rule that knows none. `missed` is by how many degrees the first coefficient that the
-    integral misses lies beyond it, as a share of its own degree; `safety` raises the estimate of the error. The last
-    node of a rule that `ends_at_values` is 1: the gradient there is that at w, one for all paths and layers of a
-    prompt. Finer rules that do may hold the nodes of coarser ones.
+    integral misses lies beyond it, as a share of its own degree; `safety` and `sum_safety` raise the two estimates of
+    the error. The last node of a rule that `ends_at_values` is 1: the gradient there is that at w, one for all paths
+    and layers of a prompt. Finer rules that do may hold the nodes of coarser ones.
     """
 
     nodes: tuple[float, ...]
@@ -42,16 +42,22 @@ class Rule:
     tail: tuple[float, ...] = ()
     missed: float = 0
     safety: float = 1
+    sum_safety: float = 0
     ends_at_values: bool = False
 
-    def estimate(self, tail: Tensor, largest: Tensor) -> Tensor:
-        """Return how far scores are from exact, about: of an integrand with such a last coefficient and largest score.
+    def estimate(self, scores: Tensor, tail: Tensor, error: Tensor) -> Tensor:
+        """Return about how far the worst score of each unit is from exact `[unit]`, the larger of two estimates.
 
-        The coefficients of a smooth integrand fall geometrically: from the mean, of degree 0, to the last one by
-        `tail / largest`, and as fast from there to the first one that the integral misses.
+        From the scores and their last coefficients, both `[unit, neuron]`: the coefficients of a smooth integrand fall
+        geometrically, from the mean, of degree 0, to the last one by `tail / scores`, and as fast from there to the
+        first one that the integral misses. And from the completeness error `[unit]`, which is exact: what a score
+        misses is to its last coefficient as what the sum misses is to the sum of these.
         """
-        fall = tail / largest.clamp_min(torch.finfo(largest.dtype).tiny)
-        return self.safety * tail * fall.clamp_max(1) ** self.missed
+        worst = tail.abs().amax(1)
+        parts = torch.stack([worst, error.abs().to(worst)])
+        wholes = torch.stack([scores.abs().amax(1), tail.sum(1).abs()]).clamp_min(torch.finfo(worst.dtype).tiny)
+        fall, missed = (parts / wholes).clamp_max(1)  # so that the last coefficient bounds what is but rounding
+        return worst * torch.maximum(self.safety * fall**self.missed, self.sum_safety * missed)
 
 
 @cache
@@ -119,7 +125,8 @@ def _gauss(nodes: NDArray[np.float64], weights: NDArray[np.float64], degree: int
     last = degree // 2
     tail = (2 * last + 1) * legendre.Legendre.basis(last)(nodes) * weights / 2
     columns = tuple(((nodes + 1) / 2).tolist()), tuple((weights / 2).tolist()), tuple(tail.tolist())
-    return Rule(*columns, (degree + 1 - last) / max(1, last), safety=4, ends_at_values=ends_at_values)
+    safety, sum_safety = (0.5, 4) if ends_at_values else (4, 0)
+    return Rule(*columns, (degree + 1 - last) / max(1, last), safety, sum_safety, ends_at_values)
 
 
 @cache
@@ -272,8 +279,8 @@ def integrate(result: Scores, integral: Integral, largest: Largest, settings: Se
         for units, scores, tail in integral(rule, pending.nonzero()):
             at = units.unbind(1)
             result.scores[at] = scores
-            result.error[at] = scores.sum(1) - (result.f[at] - result.f_baseline[at])
-            result.score_error[at] = rule.estimate(tail.abs().amax(1), scores.abs().amax(1)).to(result.error.dtype)
+            result.error[at] = error = scores.sum(1) - (result.f[at] - result.f_baseline[at])
+            result.score_error[at] = rule.estimate(scores, tail, error).to(result.error.dtype)
             result.nodes[at] = len(rule.nodes)
         excess, missed = _excess(result, largest(result.scores), settings.tolerance, rounding)
         result.converged[:] = excess <= 1

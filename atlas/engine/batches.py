@@ -116,10 +116,14 @@ class StepBatch:
 
     @classmethod
     def of(cls, model: LanguageModel, steps: Sequence[Step]) -> "StepBatch":
-        """Put `steps` on the model's device: of any shapes in a causal model or with padding, else of one."""
+        """Put `steps` on the model's device: of any shapes in a causal model or with padding, else of one.
+
+        In a causal model a step goes on as a longer one does that begins with it, as all steps of a prompt do.
+        """
         length = max(len(step.ids) for step in steps)
-        fill = [step.ids[-1] if model.padding is None else model.padding for step in steps]
-        ids = [[*step.ids, *[token] * (length - len(step.ids))] for step, token in zip(steps, fill, strict=True)]
+        rows = _continued(steps) if model.kind == "causal" else [step.ids for step in steps]
+        fill = [row[-1] if model.padding is None else model.padding for row in rows]
+        ids = [[*row, *[token] * (length - len(row))] for row, token in zip(rows, fill, strict=True)]
         columns = (ids, *([getattr(step, name) for step in steps] for name in ("query", "at", "target")))
         return cls(tuple(steps), *(torch.tensor(column, device=model.device) for column in columns))
 
@@ -129,6 +133,16 @@ class StepBatch:
             tuple(self.steps[i] for i in rows.tolist()),
             *(column[rows] for column in (self.ids, self.query, self.at, self.target)),
         )
+
+
+def _continued(steps: Sequence[Step]) -> list[tuple[int, ...]]:
+    """Return the ids of each of `steps`, or of the longest of them that begins with those."""
+    longest: dict[tuple[int, ...], tuple[int, ...]] = {}
+    lengths = {len(step.ids) for step in steps}
+    for step in sorted(steps, key=lambda step: -len(step.ids)):
+        for length in lengths:
+            longest.setdefault(step.ids[:length], step.ids)
+    return [longest[step.ids] for step in steps]
 
 
 @dataclass

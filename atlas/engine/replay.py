@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from atlas.engine.tracing import Block, Cross, Trace, neurons_at, neurons_kept, put_at, take
+from atlas.engine.tracing import Block, Cross, Trace, distinct, neurons_at, neurons_kept, put_at, take
 from atlas.models.hooks import Call, Rule, attending, forwards, given, neurons_replaced, now, running
 from atlas.models.norms import norms_held
 from atlas.models.readout import embedded, features_of_hidden, token_probability
@@ -105,17 +105,18 @@ def _plus(added: Tensor, neurons: Tensor) -> Tensor:
 @torch.no_grad()
 def neurons_from(record: Trace, first: int, ids: Tensor, owner: Tensor) -> Tensor:
     """Return the neurons, `[row, layer, neuron]`, of sequences `ids` `[row, token]` that are rows `owner` of the trace
-    but for tokens from `first` on, at these rows' position; of a causal model only the tokens between run.
+    but for tokens from `first` on, at these rows' position; of a causal model only the tokens between run, and once
+    where sequences are the same.
     """
     if record.model.kind != "causal":
         with running(rows=owner):
             return neurons_at(record.model, ids, record.query[owner], record.at[owner])[0]
-    at = record.at[owner] - first
-    window = torch.arange(first, first + max(0, int(at.max())) + 1, device=ids.device).expand(len(ids), -1)
-    hidden = take(embedded(record.model, ids), window)
-    with attending(record.model), neurons_kept(record.model, at.clamp_min(0)) as seen:
+    at, (places, which) = record.at[owner] - first, distinct(ids)
+    window = torch.arange(first, first + max(0, int(at.max())) + 1, device=ids.device).expand(len(places), -1)
+    hidden, own = take(embedded(record.model, ids[places]), window), owner[places]
+    with attending(record.model), neurons_kept(record.model, at.clamp_min(0), which) as seen:
         for layer, block in enumerate(record.blocks):
-            hidden = call_block(record, layer, hidden, owner, partial(_after_recorded, block, owner, window), window)
+            hidden = call_block(record, layer, hidden, own, partial(_after_recorded, block, own, window), window)
     return torch.where(at[:, None, None] < 0, record.neurons[owner], torch.stack(seen, dim=1))
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from atlas.engine.batches import StepBatch
-from atlas.models.hooks import Call, attending, neurons_replaced
+from atlas.models.hooks import Call, attending, neurons_replaced, now
 from atlas.models.model import LanguageModel
 from atlas.models.readout import features_of_ids
 
@@ -131,10 +131,13 @@ def neurons_at(model: LanguageModel, ids: Tensor, query: Tensor, at: Tensor) -> 
 
 
 @contextmanager
-def neurons_kept(model: LanguageModel, at: Tensor) -> Iterator[list[Tensor]]:
-    """Keep the neurons `at` `[batch]` of what runs inside the block, `[batch, neuron]` for each layer in turn."""
+def neurons_kept(model: LanguageModel, at: Tensor, rows: Tensor | None = None) -> Iterator[list[Tensor]]:
+    """Keep the neurons `at` `[batch]` of what runs inside the block, `[batch, neuron]` for each layer in turn.
+
+    Of the sequences `rows` [batch], if not of each in turn.
+    """
     seen: list[Tensor] = []
-    rows = torch.arange(len(at), device=at.device)
+    rows = torch.arange(len(at), device=at.device) if rows is None else rows
 
     def keep(neurons: Tensor) -> Tensor:
         seen.append(neurons[rows, at])
@@ -142,6 +145,14 @@ def neurons_kept(model: LanguageModel, at: Tensor) -> Iterator[list[Tensor]]:
 
     with neurons_replaced(model, dict.fromkeys(range(model.info.layers), keep)):
         yield seen
+
+
+def distinct(ids: Tensor) -> tuple[Tensor, Tensor]:
+    """Return a place of each different sequence of `ids` `[row, token]`, all if neurons are changed, and each row's."""
+    seen: dict[Any, int] = {}
+    keys = range(len(ids)) if now().changed else map(tuple, ids.tolist())
+    which = [seen.setdefault(key, len(seen)) for key in keys]
+    return ids.new_tensor([which.index(place) for place in range(len(seen))]), ids.new_tensor(which)
 
 
 def _keep_attention(record: Trace, call: Call) -> Tensor:

@@ -106,12 +106,14 @@ Rule = Callable[[Call], Tensor]
 class Run:
     """What is run now: the rule of its attention, and True at its query positions, `[batch, token]`, if known.
 
-    `rows` [batch] says which row of a change of neurons each sequence follows; None: its own.
+    `rows` [batch] says which row of a change of neurons each sequence follows; None: its own. `changed`: neurons are
+    changed, so that sequences of the same tokens may differ.
     """
 
     rule: Rule = Call.attend
     query: Tensor | None = None
     rows: Tensor | None = None
+    changed: bool = False
 
 
 _PLAIN = Run()
@@ -123,14 +125,15 @@ now = _run.get
 
 
 @contextmanager
-def running(query: Tensor | None = None, rule: Rule | None = None, rows: Tensor | None = None) -> Iterator[None]:
-    """Say inside the block where the queries of what runs are, which rule its attention follows, and which rows of a
-    change of neurons its sequences do; None: as before.
+def running(
+    query: Tensor | None = None, rule: Rule | None = None, rows: Tensor | None = None, *, changed: bool = False
+) -> Iterator[None]:
+    """Say inside the block where the queries of what runs are, which rule its attention follows, which rows of a change
+    of neurons its sequences do, and that there is such a change; None or False: as before.
     """
     outer = _run.get()
-    token = _run.set(
-        Run(rule or outer.rule, outer.query if query is None else query, outer.rows if rows is None else rows)
-    )
+    query, rows = outer.query if query is None else query, outer.rows if rows is None else rows
+    token = _run.set(Run(rule or outer.rule, query, rows, outer.changed or changed))
     try:
         yield
     finally:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from atlas.errors import ModelError, UsageError
 from atlas.ids import Neuron
-from atlas.models.hooks import Network, neurons_replaced, now
+from atlas.models.hooks import Network, neurons_replaced, now, running
 
 Scope = Literal["query", "all"]
 """Where an intervention acts: at the query position, or everywhere."""
@@ -48,7 +48,8 @@ def changed(
 
     Of `copies` each follows its own row of a change, whichever row of a trace it is a copy of.
     """
-    with neurons_replaced(model, {layer: partial(_placed, change, scope, copies) for layer, change in changes.items()}):
+    placed = {layer: partial(_placed, change, scope, copies) for layer, change in changes.items()}
+    with neurons_replaced(model, placed), running(changed=bool(changes)):
         yield
 
 

@@ -5,10 +5,11 @@ import itertools
 import pytest
 import torch
 from quick import first_quick
-from tiny import seen
+from tiny import PROMPTS, make_model, seen
 
 from atlas.attribution import Settings
 from atlas.attribution.engine import score_steps
+from atlas.attribution.paths import word_baselines
 from atlas.attribution.quadrature import clenshaw_curtis, gauss_legendre, gauss_radau
 from atlas.attribution.reference import reference_baselines, reference_neurons, reference_peel, reference_scores
 from atlas.engine.batches import StepBatch
@@ -16,6 +17,7 @@ from atlas.engine.replay import Entry, replay
 from atlas.engine.tracing import trace
 from atlas.models import readout
 from atlas.models.readout import TokenProbability, token_logits
+from atlas.models.scaling import suppress
 
 EXACT = 1e-10
 
@@ -145,3 +147,27 @@ def test_probability_in_tiles_equals_softmax(monkeypatch, cap, biased):
     scale = torch.arange(1.0, 8.0, dtype=torch.float64)
     slopes = [torch.autograd.grad((scale * f).sum(), features)[0] for f in (found, wanted)]
     assert torch.allclose(*slopes, rtol=1e-8, atol=1e-300)
+
+
+def rows_of_baselines(model, batch):
+    """Return the baselines of a batch's steps, and how many sequences the first block ran for them."""
+    record, rows = trace(model, batch), []
+    handle = model.down_projection(0).register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
+    try:
+        return word_baselines(record, batch.steps, 64), sum(rows)
+    finally:
+        handle.remove()
+
+
+def test_a_word_is_replaced_once_for_all_steps_of_a_prompt():
+    """And with neurons cut at the query, which is another place in every step, once for each."""
+    model = make_model("gpt2")
+    steps = [step for prompt in PROMPTS[2:] for step in model.steps(prompt)]
+    batch, words = StepBatch.of(model, steps), sum(len(step.words) for step in steps)
+    apart = {(tuple(batch.ids[row].tolist()), word) for row, step in enumerate(steps) for word in step.words}
+    assert rows_of_baselines(model, batch)[1] == len(apart) < words
+    with suppress(model, [(0, neuron) for neuron in range(0, model.info.neurons, 2)]):
+        together, count = rows_of_baselines(model, batch)
+        alone = [rows_of_baselines(model, StepBatch.of(model, [step]))[0].neurons for step in steps]
+    assert count == words
+    assert torch.allclose(together.neurons, torch.cat(alone), rtol=0, atol=EXACT)

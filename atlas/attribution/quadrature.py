@@ -51,12 +51,11 @@ class Rule:
         From the scores and their last coefficients, both `[unit, neuron]`: the coefficients of a smooth integrand fall
         geometrically, from the mean, of degree 0, to the last one by `tail / scores`, and as fast from there to the
         first one that the integral misses. And from the completeness error `[unit]`, which is exact: what a score
-        misses is to its last coefficient as what the sum misses is to the sum of these.
+        misses is to its last coefficient as what the sum misses is to the sum of these, and no more than either.
         """
-        worst = tail.abs().amax(1)
-        parts = torch.stack([worst, error.abs().to(worst)])
-        wholes = torch.stack([scores.abs().amax(1), tail.sum(1).abs()]).clamp_min(torch.finfo(worst.dtype).tiny)
-        fall, missed = (parts / wholes).clamp_max(1)  # so that the last coefficient bounds what is but rounding
+        worst, whole = tail.abs().amax(1), torch.stack([scores.abs().amax(1), tail.sum(1).abs()])
+        whole = torch.maximum(whole, worst).clamp_min(torch.finfo(whole.dtype).tiny)
+        fall, missed = (torch.stack([worst, error.abs().to(worst)]) / whole).clamp_max(1)
         return worst * torch.maximum(self.safety * fall**self.missed, self.sum_safety * missed)
 
 

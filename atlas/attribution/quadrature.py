@@ -51,7 +51,7 @@ class Rule:
         From the scores and their last coefficients, both `[unit, neuron]`: the coefficients of a smooth integrand fall
         geometrically, from the mean, of degree 0, to the last one by `tail / scores`, and as fast from there to the
         first one that the integral misses. And from the completeness error `[unit]`, which is exact: what a score
-        misses is to its last coefficient as what the sum misses is to the sum of these, and no more than either.
+        misses is to its last coefficient as what the sum misses is to theirs; no more than that, or than it.
         """
         worst, whole = tail.abs().amax(1), torch.stack([scores.abs().amax(1), tail.sum(1).abs()])
         whole = torch.maximum(whole, worst).clamp_min(torch.finfo(whole.dtype).tiny)
@@ -124,7 +124,7 @@ def _gauss(nodes: NDArray[np.float64], weights: NDArray[np.float64], degree: int
     last = degree // 2
     tail = (2 * last + 1) * legendre.Legendre.basis(last)(nodes) * weights / 2
     columns = tuple(((nodes + 1) / 2).tolist()), tuple((weights / 2).tolist()), tuple(tail.tolist())
-    safety, sum_safety = (0.5, 4) if ends_at_values else (4, 0)
+    safety, sum_safety = (0.5, 4) if ends_at_values else (4, 0)  # each sees what the other cannot
     return Rule(*columns, (degree + 1 - last) / max(1, last), safety, sum_safety, ends_at_values)
 
 

@@ -15,7 +15,7 @@ from atlas.attribution.peeling import peel
 from atlas.attribution.quadrature import FAR, RESOLVED, ROUNDING, Scores
 from atlas.attribution.results import LayerRecord, PromptAttribution
 from atlas.attribution.settings import Settings
-from atlas.engine.batches import Budget, StepBatch, sequence_bytes, steps_of
+from atlas.engine.batches import Budget, StepBatch, sequence_bytes, steps_of, trace_bytes
 from atlas.facts import Prompt
 from atlas.models import LanguageModel, Step
 from atlas.models.readout import token_ranks
@@ -82,8 +82,12 @@ def _first_batch(
 ) -> list[_Columns]:
     """Score the first of `rest`, in order of likeness: as many as `budget` bytes hold, back again too if `two_way`."""
     together = _together(model, [step for _, step in rest[:MOST_STEPS]])
-    size = budget // ((2 if model.two_way else 1) * sequence_bytes(model, max(len(step.ids) for step in together)))
-    batch = StepBatch.of(model, together[: max(1, size)])
+    longest = max(len(step.ids) for step in together)
+    if model.kind == "causal" and settings.method in BASELINES:  # whose copies alone run back
+        one = trace_bytes(model, longest)
+    else:
+        one = (2 if model.two_way else 1) * sequence_bytes(model, longest)
+    batch = StepBatch.of(model, together[: max(1, budget // one)])
     scores, features = score_steps(model, batch, settings, budget)
     parts = (getattr(scores, column.name) for column in fields(scores))
     columns = (*parts, *token_ranks(model, features, batch.target))

@@ -201,3 +201,9 @@ def sequence_bytes(model: LanguageModel, tokens: int) -> int:
     """Return about how many bytes one sequence keeps for a backward pass through the whole model."""
     info = model.info
     return int(info.layers * tokens * (16 * info.hidden + 5 * info.neurons) * model.dtype.itemsize)
+
+
+def trace_bytes(model: LanguageModel, tokens: int) -> int:
+    """Return about how many bytes the trace of one sequence and the scores of a few paths to its neurons take."""
+    info = model.info
+    return int(info.layers * (6 * tokens * info.hidden + 24 * info.neurons) * model.dtype.itemsize)

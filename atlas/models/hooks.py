@@ -88,15 +88,17 @@ class Call:
         Without arguments it is the plain rule: attend to the sequence's own.
         """
         key, value = self.key if key is None else key, self.value if value is None else value
-        groups = self.query.shape[1] // key.shape[1]
-        if groups > 1:
-            key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
-        logits = torch.matmul(self.query * self.scaling, key.transpose(2, 3))
+        batch, heads, tokens, _ = self.query.shape
+        rows = heads // key.shape[1] * tokens  # of heads that share keys, below each other
+        query = (self.query * self.scaling).reshape(batch, key.shape[1], rows, key.shape[3])
+        logits = torch.matmul(query, key.transpose(2, 3))
         if self.softcap is not None:
             logits = torch.tanh(logits / self.softcap) * self.softcap
+        logits = logits.view(batch, heads, tokens, key.shape[2])
         if self.mask is not None:
             logits = logits + self.mask
-        return torch.matmul(torch.softmax(logits, dim=-1).to(value.dtype), value)
+        shares = torch.softmax(logits, dim=-1).to(value.dtype).view(batch, key.shape[1], rows, key.shape[2])
+        return torch.matmul(shares, value).view(batch, heads, tokens, value.shape[3])
 
 
 Rule = Callable[[Call], Tensor]

@@ -204,6 +204,6 @@ def sequence_bytes(model: LanguageModel, tokens: int) -> int:
 
 
 def trace_bytes(model: LanguageModel, tokens: int) -> int:
-    """Return about how many bytes the trace of one sequence and the scores of a few paths to its neurons take."""
+    """Return about how many bytes a sequence's trace, 6 hidden a token and block, and the scores of ten paths take."""
     info = model.info
     return int(info.layers * (6 * tokens * info.hidden + 24 * info.neurons) * model.dtype.itemsize)

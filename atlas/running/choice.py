@@ -13,7 +13,6 @@ from atlas.errors import ModelError, UsageError
 from atlas.matching import option
 from atlas.running.progress import Progress
 from atlas.schema import REPLACES
-from atlas.store.connection import check_file
 from atlas.store.naming import IN_USE, understood
 from atlas.store.runs import UNION, StoredRun, check_traits, choose_runs, models_of, other_models, stored_run
 
@@ -165,6 +164,8 @@ def opened(options: Neurons, progress: Progress) -> Iterator[tuple["Writer", Neu
 
     Raises UsageError for wrong options and where no run is meant, ModelError, and StoreError where there is no atlas.
     """
+    from atlas.store.connection import check_file  # with it comes DuckDB, which options and their help do not need
+
     options = replace(options, replace=replace_of(options.replace))
     check_file(options.db)
     with atlas.open(options.db, "a") as writer:

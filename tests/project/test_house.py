@@ -38,7 +38,7 @@ LINES = {
     "outputs": 246,
     "planted": 1501,
     "reports": 3296,
-    "running": 703,
+    "running": 704,
     "schema": 460,
     "scorers": 59,
     "statistics": 130,

@@ -61,9 +61,8 @@ def attribute(
 
 
 def score_steps(model: LanguageModel, batch: StepBatch, settings: Settings, budget: int) -> tuple[Scores, Tensor]:
-    """Score a batch of steps with the method of `settings`; at most about `budget` bytes of activations at a time.
-
-    Returns scores whose rows are the steps, and what the output matrix receives at their queries, `[step, hidden]`.
+    """Score a batch of steps with the method of `settings`, in about `budget` bytes of activations: return scores whose
+    rows are the steps, and what the output matrix receives at their queries, `[step, hidden]`.
     """
     score = peel if settings.method == "peel" else along_paths if settings.method in BASELINES else by_gates
     return score(model, batch, settings, budget)

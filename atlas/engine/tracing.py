@@ -7,7 +7,7 @@ neurons at their position: the query, or the subject's last token.
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
 from inspect import signature
 from typing import Any
 
@@ -44,7 +44,12 @@ class Block:
 
 @dataclass
 class Trace:
-    """A batch of sequences of one length as the model ran them."""
+    """A batch of sequences of one length as the model ran them.
+
+    `apart`: some neurons are elsewhere than at the query. `window` are the tokens from the neurons' position to the
+    query, `[batch, token]`, of the longest way for all. In a causal model a change reaches no others before the answer;
+    None where attention goes both ways.
+    """
 
     model: LanguageModel
     ids: Tensor  # [batch, token]
@@ -55,23 +60,15 @@ class Trace:
     features: Tensor = field(init=False)  # [batch, hidden], into the output matrix
     neurons: Tensor = field(init=False)  # [batch, layer, neuron], at their position
     final: Tensor | None = None  # [batch, token, hidden], the last block's output, where a copy keeps it
+    apart: bool = field(init=False)
+    window: Tensor | None = field(init=False, default=None)
 
-    @cached_property
-    def apart(self) -> bool:
-        """True if some neurons are elsewhere than at the query."""
-        return bool((self.at != self.query).any())
-
-    @cached_property
-    def window(self) -> Tensor | None:
-        """The tokens from the neurons' position to the query, `[batch, token]`, of the longest way for all.
-
-        In a causal model a change reaches no others before the answer; None where attention goes both ways.
-        """
-        if self.model.two_way:
-            return None
-        width = int((self.query - self.at).max()) + 1
-        first = self.at.clamp_max(self.ids.shape[1] - width)
-        return first[:, None] + torch.arange(width, device=first.device)
+    def __post_init__(self) -> None:
+        """Find where copies run."""
+        self.apart = bool((self.at != self.query).any())
+        if not self.model.two_way:
+            way = torch.arange(int((self.query - self.at).max()) + 1, device=self.at.device)
+            self.window = self.at.clamp_max(self.ids.shape[1] - len(way))[:, None] + way
 
     def kept(self, layer: int) -> Tensor | None:
         """Return which tokens copies have behind block `layer`, `[batch, token]`, None for all.
@@ -112,10 +109,12 @@ def take(rows: Tensor, places: Tensor, axis: int = 1) -> Tensor:
 
 @torch.no_grad()
 def trace(model: LanguageModel, batch: StepBatch) -> Trace:
-    """Run a batch of steps once and keep what a replay from any layer needs."""
+    """Run a batch of steps once, those of the same tokens as one, and keep what a replay from any layer needs."""
     record = Trace(model, batch.ids, batch.query, batch.at, batch.target)
-    with attending(model, partial(_keep_attention, record)), _recorded(record):
-        record.neurons, record.features = neurons_at(model, batch.ids, batch.query, batch.at)
+    places, rows = distinct(batch.ids)
+    with _recorded(record, rows), neurons_kept(model, batch.at, rows) as seen:
+        record.features = features_of_ids(model, batch.ids[places], batch.query, batch.at[places], rows)
+    record.neurons = torch.stack(seen, dim=1)
     return record
 
 
@@ -155,39 +154,54 @@ def distinct(ids: Tensor) -> tuple[Tensor, Tensor]:
     return ids.new_tensor([which.index(place) for place in range(len(seen))]), ids.new_tensor(which)
 
 
-def _keep_attention(record: Trace, call: Call) -> Tensor:
+def for_each(value: Any, batch: int, rows: Tensor, places: Tensor | None = None) -> Any:
+    """Return what a run of `batch` sequences made, for each of `rows` [row], which sequence it is.
+
+    And of `places` `[row, token]` alone, where a dimension runs over tokens. What has no dimension of sequences stays.
+    """
+    if isinstance(value, tuple):
+        return tuple(for_each(item, batch, rows, places) for item in value)
+    if not isinstance(value, Tensor) or value.dim() < 2:
+        return value
+    own = value.expand(batch, *value.shape[1:])[rows]
+    axis = value.dim() - 2 if value.dim() == 4 else 1
+    return own if places is None or value.shape[axis] == 1 else take(own, places, axis)
+
+
+def _keep_attention(record: Trace, rows: Tensor, call: Call) -> Tensor:
     """The rule of the traced run: attend as usual and keep keys, values and the result at the neurons' position."""
     out = call.attend()
     if not record.blocks or record.final is not None:  # the other stack's
         return out
     block = record.blocks[-1]
-    attended = out[torch.arange(len(out), device=out.device), :, record.at][:, :, None]
+    attended, key, value = out[rows, :, record.at][:, :, None], call.key[rows], call.value[rows]
     if call.cross:
-        block.cross = Cross(call.key, call.value, attended)
+        block.cross = Cross(key, value, attended)
     else:
-        block.key, block.value, block.attended = call.key, call.value, attended
+        block.key, block.value, block.attended = key, value, attended
     return out
 
 
 @contextmanager
-def _recorded(record: Trace) -> Iterator[None]:
-    """Keep what every block receives and its projections give, in a trace under way."""
+def _recorded(record: Trace, rows: Tensor) -> Iterator[None]:
+    """Keep what every block receives, its attention computes and its projections give, in a trace under way."""
     empty = torch.empty(0)
 
     def on_block(block: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        names = list(signature(block.forward).parameters)[1 : len(args)]
-        arguments = dict(zip(names, args[1:], strict=True)) | kwargs
+        arguments = dict(zip([*signature(block.forward).parameters][1:], args[1:], strict=False)) | kwargs
         if record.model.family.arguments is not None:
             arguments = record.model.family.arguments(block, arguments, args[0])
-        record.blocks.append(Block(args[0], arguments, empty, empty, empty))
+        arguments = {name: for_each(value, len(args[0]), rows) for name, value in arguments.items()}
+        record.blocks.append(Block(args[0][rows], arguments, empty, empty, empty))
 
     def on_projection(module: nn.Module, _: tuple[Tensor, ...], out: Tensor) -> None:
-        record.blocks[-1].projected[module] = out
+        record.blocks[-1].projected[module] = out[rows]
 
     def on_last(_: nn.Module, __: tuple[Any, ...], out: Any) -> None:
-        record.final = out[0] if isinstance(out, tuple) else out
+        record.final = (out[0] if isinstance(out, tuple) else out)[rows]
 
     with ExitStack() as stack:
+        stack.enter_context(attending(record.model, partial(_keep_attention, record, rows)))
         if record.model.reads or record.apart:
             stack.callback(record.model.blocks[-1].register_forward_hook(on_last).remove)
         for layer, block in enumerate(record.model.blocks):

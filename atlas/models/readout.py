@@ -18,16 +18,19 @@ _TILE = {False: (1024, 1 << 11), True: (8192, 1 << 14)}
 """Rows and tokens of a tile: what stays in a processor's cache, or, if True, what fills a GPU."""
 
 
-def features_of_ids(model: LanguageModel, ids: Tensor, query: Tensor, at: Tensor | None = None) -> Tensor:
+def features_of_ids(
+    model: LanguageModel, ids: Tensor, query: Tensor, at: Tensor | None = None, rows: Tensor | None = None
+) -> Tensor:
     """Run the model on `ids` `[batch, token]`; return what its output matrix gets for `query`, `[batch, hidden]`.
 
-    Interventions act on the neurons `at` [batch], by default at the query.
+    Interventions act on the neurons `at` [batch], by default at the query. With `rows` [step], which of `ids` each step
+    is, there is a query for each of them: `[step, hidden]`.
     """
     seen: list[Tensor] = []
     places = torch.arange(model.width(ids), device=ids.device) == (query if at is None else at)[:, None]
     with forwards({model.head: partial(_caught, seen)}), running(places):
         model.run(ids)
-    return model.at_answer(seen[0], query)
+    return model.at_answer(seen[0] if rows is None else seen[0][rows], query)
 
 
 def embedded(model: LanguageModel, ids: Tensor) -> Tensor:

@@ -42,3 +42,27 @@ def test_words_taken_away_leave_what_stands_before_them(name):
         for step in steps:
             found = word_baselines(trace(model, StepBatch.of(model, [step])), [step], rows=3).neurons
             assert torch.allclose(found, torch.stack(reference_baselines(model, step)), rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("at", ["query", "subject"])
+@pytest.mark.parametrize("name", NAMES)
+def test_steps_of_an_answer_run_as_one_sequence_and_give_what_each_gives_alone(name, at):
+    model, rows = make_tiny(name), []
+    groups = sorted((model.steps(prompt, at) for prompt in usable(model, PROMPTS, at)), key=len)
+    steps = [*groups[-1], *groups[0]]
+    assert len(groups[-1]) > 1
+    handle = model.blocks[0].register_forward_pre_hook(lambda _, args: rows.append(len(args[0])))
+    with unrounded(model):
+        together = trace(model, StepBatch.of(model, steps))
+        handle.remove()
+        for i, step in enumerate(steps):
+            alone = trace(model, StepBatch.of(model, [step]))
+            until = step.query + 1
+            assert torch.allclose(together.features[i], alone.features[0], rtol=0, atol=1e-10)
+            assert torch.allclose(together.neurons[i], alone.neurons[0], rtol=0, atol=1e-10)
+            for own, other in zip(together.blocks, alone.blocks, strict=True):
+                assert torch.allclose(own.attended[i], other.attended[0], rtol=0, atol=1e-10)
+                for part in ("hidden", "key", "value"):
+                    found, wanted = getattr(own, part)[i], getattr(other, part)[0]
+                    assert torch.allclose(found[..., :until, :], wanted[..., :until, :], rtol=0, atol=1e-10)
+    assert rows == [2]

@@ -1,6 +1,6 @@
 """A real model: the engine against plain hooks in float64, probabilities against transformers' own, seconds a prompt.
 
-    python -m benchmarks.real MODEL [exact] [probabilities] [cost] [knockouts] [--prompts N]
+    python -m benchmarks.real MODEL [exact] [probabilities] [cost] [bulk] [knockouts] [--prompts N]
 
 MODEL is what `atlas build --model` takes: a folder, a GGUF file, `smollm2`. Prompts are of the bundled facts in
 English, of as many relations as there are, those that the model can use. Nothing is downloaded.
@@ -29,7 +29,7 @@ from atlas.ids import Neuron
 from atlas.knockouts.search import Known, Search, SearchLimits
 from atlas.models import LanguageModel, Step, load_model
 from atlas.models.loading import Dtype
-from benchmarks.clock import timed, unit
+from benchmarks.clock import flops_of, timed, unit
 from benchmarks.tables import Cell, Table
 
 NODES = 2
@@ -41,7 +41,7 @@ SCORERS = ("kn", "amig-mean", "amig", "joint")
 def main() -> None:
     """Print the tables that are asked for, or all."""
     sections: Mapping[str, Callable[[str, int], Table]] = {
-        "exact": exact, "probabilities": probabilities, "cost": cost, "knockouts": knockouts,
+        "exact": exact, "probabilities": probabilities, "cost": cost, "bulk": bulk, "knockouts": knockouts,
     }  # fmt: skip
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model")
@@ -118,6 +118,18 @@ def cost(name: str, count: int) -> Table:
         rows.append([method, seconds / len(prompts), nodes, ", ".join(sorted({one.status for one in found}))])
     title = f"{name}, float32, {unit()} a prompt, {len(prompts)} prompts, tolerance 1 %"
     return Table(title, ("scorer", "seconds", "most nodes", "statuses"), rows)
+
+
+def bulk(name: str, count: int) -> Table:
+    """Return what a prompt takes with `amig-mean` where many run in one call, and products of matrices in it."""
+    model = load_model(name, device="cpu")
+    prompts = _prompts(model, count)
+    work = partial(attribute, model, prompts, Settings(method="amig-mean"))
+    seconds, found = timed(work, repeats=1)
+    steps = sum(len(one.tokens) for one in found)
+    row = (len(prompts), steps, seconds / len(prompts), flops_of(work) / len(prompts) / 1e9)
+    title = f"{name}, float32, amig-mean, {unit()}, tolerance 1 %"
+    return Table(title, ("prompts", "tokens of answers", "seconds a prompt", "GFLOP a prompt"), [row])
 
 
 def knockouts(name: str, count: int) -> Table:

@@ -105,7 +105,8 @@ def joined_at_query(records: Sequence[Trace]) -> Trace:
     )
     target = torch.cat([r.target for r in records])
     ids, query = torch.zeros_like(target)[:, None], torch.zeros_like(target)
-    joined = Trace(records[0].model, ids, query, query, target, [block] * len(records[0].blocks))
+    rows, layers = torch.arange(len(ids), device=ids.device), len(records[0].blocks)
+    joined = Trace(records[0].model, ids, query, query, target, rows, [block] * layers)
     joined.features = torch.cat([record.features for record in records])
     return joined
 

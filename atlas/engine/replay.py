@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from atlas.engine.tracing import Block, Cross, Trace, distinct, for_each, neurons_at, neurons_kept, put_at, take
+from atlas.engine.tracing import Block, Cross, Trace, distinct, neurons_at, neurons_kept, put_at, take
 from atlas.models.hooks import Call, Rule, attending, forwards, given, neurons_replaced, now, running
 from atlas.models.norms import norms_held
 from atlas.models.readout import embedded, features_of_hidden, token_probability
@@ -281,4 +281,15 @@ def fitted(record: Trace, layer: int, owner: Tensor, places: Tensor | None) -> d
     arguments = dict(record.blocks[layer].arguments)
     if (read := arguments.get("encoder_hidden_states")) is not None:
         arguments["encoder_hidden_states"] = read[:, :1]
-    return {name: for_each(value, len(record.ids), owner, places) for name, value in arguments.items()}
+    return {name: _fit(value, record.rows[owner], places) for name, value in arguments.items()}
+
+
+def _fit(value: Any, rows: Tensor, places: Tensor | None) -> Any:
+    """Return one argument as the copies of `rows` need it; what is one for all sequences is theirs too."""
+    if isinstance(value, tuple):
+        return tuple(_fit(item, rows, places) for item in value)
+    if not isinstance(value, Tensor) or value.dim() < 2:
+        return value
+    own = value[rows if len(value) > 1 else torch.zeros_like(rows)]
+    axis = value.dim() - 2 if value.dim() == 4 else 1
+    return own if places is None or value.shape[axis] == 1 else take(own, places, axis)

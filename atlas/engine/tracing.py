@@ -48,7 +48,8 @@ class Trace:
 
     `apart`: some neurons are elsewhere than at the query. `window` are the tokens from the neurons' position to the
     query, `[batch, token]`, of the longest way for all. In a causal model a change reaches no others before the answer;
-    None where attention goes both ways.
+    None where attention goes both ways. Steps of the same tokens ran as one, which of all is in `rows`; what blocks got
+    as `arguments` is of what ran.
     """
 
     model: LanguageModel
@@ -56,6 +57,7 @@ class Trace:
     query: Tensor  # [batch]
     at: Tensor  # [batch], the neurons' position
     target: Tensor  # [batch]
+    rows: Tensor  # [batch], what ran for each
     blocks: list[Block] = field(default_factory=list)
     features: Tensor = field(init=False)  # [batch, hidden], into the output matrix
     neurons: Tensor = field(init=False)  # [batch, layer, neuron], at their position
@@ -110,9 +112,9 @@ def take(rows: Tensor, places: Tensor, axis: int = 1) -> Tensor:
 @torch.no_grad()
 def trace(model: LanguageModel, batch: StepBatch) -> Trace:
     """Run a batch of steps once, those of the same tokens as one, and keep what a replay from any layer needs."""
-    record = Trace(model, batch.ids, batch.query, batch.at, batch.target)
     places, rows = distinct(batch.ids)
-    with _recorded(record, rows), neurons_kept(model, batch.at, rows) as seen:
+    record = Trace(model, batch.ids, batch.query, batch.at, batch.target, rows)
+    with _recorded(record), neurons_kept(model, batch.at, rows) as seen:
         record.features = features_of_ids(model, batch.ids[places], batch.query, batch.at[places], rows)
     record.neurons = torch.stack(seen, dim=1)
     return record
@@ -154,26 +156,12 @@ def distinct(ids: Tensor) -> tuple[Tensor, Tensor]:
     return ids.new_tensor([which.index(place) for place in range(len(seen))]), ids.new_tensor(which)
 
 
-def for_each(value: Any, batch: int, rows: Tensor, places: Tensor | None = None) -> Any:
-    """Return what a run of `batch` sequences made, for each of `rows` [row], which sequence it is.
-
-    And of `places` `[row, token]` alone, where a dimension runs over tokens. What has no dimension of sequences stays.
-    """
-    if isinstance(value, tuple):
-        return tuple(for_each(item, batch, rows, places) for item in value)
-    if not isinstance(value, Tensor) or value.dim() < 2:
-        return value
-    own = value.expand(batch, *value.shape[1:])[rows]
-    axis = value.dim() - 2 if value.dim() == 4 else 1
-    return own if places is None or value.shape[axis] == 1 else take(own, places, axis)
-
-
-def _keep_attention(record: Trace, rows: Tensor, call: Call) -> Tensor:
+def _keep_attention(record: Trace, call: Call) -> Tensor:
     """The rule of the traced run: attend as usual and keep keys, values and the result at the neurons' position."""
     out = call.attend()
     if not record.blocks or record.final is not None:  # the other stack's
         return out
-    block = record.blocks[-1]
+    block, rows = record.blocks[-1], record.rows
     attended, key, value = out[rows, :, record.at][:, :, None], call.key[rows], call.value[rows]
     if call.cross:
         block.cross = Cross(key, value, attended)
@@ -183,7 +171,7 @@ def _keep_attention(record: Trace, rows: Tensor, call: Call) -> Tensor:
 
 
 @contextmanager
-def _recorded(record: Trace, rows: Tensor) -> Iterator[None]:
+def _recorded(record: Trace) -> Iterator[None]:
     """Keep what every block receives, its attention computes and its projections give, in a trace under way."""
     empty = torch.empty(0)
 
@@ -191,17 +179,16 @@ def _recorded(record: Trace, rows: Tensor) -> Iterator[None]:
         arguments = dict(zip([*signature(block.forward).parameters][1:], args[1:], strict=False)) | kwargs
         if record.model.family.arguments is not None:
             arguments = record.model.family.arguments(block, arguments, args[0])
-        arguments = {name: for_each(value, len(args[0]), rows) for name, value in arguments.items()}
-        record.blocks.append(Block(args[0][rows], arguments, empty, empty, empty))
+        record.blocks.append(Block(args[0][record.rows], arguments, empty, empty, empty))
 
     def on_projection(module: nn.Module, _: tuple[Tensor, ...], out: Tensor) -> None:
-        record.blocks[-1].projected[module] = out[rows]
+        record.blocks[-1].projected[module] = out[record.rows]
 
     def on_last(_: nn.Module, __: tuple[Any, ...], out: Any) -> None:
-        record.final = (out[0] if isinstance(out, tuple) else out)[rows]
+        record.final = (out[0] if isinstance(out, tuple) else out)[record.rows]
 
     with ExitStack() as stack:
-        stack.enter_context(attending(record.model, partial(_keep_attention, record, rows)))
+        stack.enter_context(attending(record.model, partial(_keep_attention, record)))
         if record.model.reads or record.apart:
             stack.callback(record.model.blocks[-1].register_forward_hook(on_last).remove)
         for layer, block in enumerate(record.model.blocks):

@@ -27,13 +27,15 @@ COMMANDS = (
 
 @contextmanager
 def full(kilobytes):
-    """Let no file grow past a size."""
+    """Let no file grow past a size. Python compiles nothing meanwhile: 3.11 would keep a part of it as the whole."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    compiles_none, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     resource.setrlimit(resource.RLIMIT_FSIZE, (kilobytes << 10, hard))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        sys.dont_write_bytecode = compiles_none
 
 
 def _told(ended):

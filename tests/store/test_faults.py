@@ -110,8 +110,9 @@ def test_files_that_may_not_grow(tmp_path, whole, size):
     path = tmp_path / "full.duckdb"
     atlas.open(path, "w").close()
     said = ended(f"""
-import os, resource, signal
+import os, resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+sys.dont_write_bytecode = True
 resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, resource.RLIM_INFINITY))
 try:
     load(Path({str(path)!r}))

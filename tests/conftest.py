@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+from collections import Counter
 from pathlib import Path
 
 # One thread of torch to a process: tests run in two processes, and tiny models gain nothing from more.
@@ -22,6 +23,17 @@ settings.load_profile("atlas")
 def pytest_collection():
     """What is collected stays until the end: the collector of garbage need not look through it meanwhile."""
     gc.disable()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark as slow the cases of a test that the quick suite does not take."""
+    taken = Counter()
+    for item in items:
+        if marker := item.get_closest_marker("quick"):
+            taken[item.path, item.function] += 1
+            if taken[item.path, item.function] > marker.args[0]:
+                item.add_marker("slow")
 
 
 def pytest_collection_finish():

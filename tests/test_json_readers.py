@@ -94,6 +94,7 @@ READERS = {
 }
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("reader", READERS)
 def test_every_reader_of_json_reads_it_or_says_why_not(reader, tmp_path_factory):
     @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))

@@ -32,12 +32,14 @@ def plain_auroc(data):
     return np.mean([1.0 if a > b else 0.5 if a == b else 0.0 for a, b in pairs]) if pairs else np.nan
 
 
+@pytest.mark.slow
 @given(rows)
 def test_auroc_is_the_share_of_ordered_pairs(data):
     one = judged(data)
     assert weighted_auroc(one, np.ones((1, len(data))))[0] == pytest.approx(plain_auroc(data), nan_ok=True)
 
 
+@pytest.mark.slow
 @given(rows, st.lists(st.integers(0, 3), min_size=30, max_size=30))
 def test_weights_are_repetitions(data, weights):
     repeated = [row for row, times in zip(data, weights, strict=False) for _ in range(times)]
@@ -45,6 +47,7 @@ def test_weights_are_repetitions(data, weights):
     assert found == pytest.approx(plain_auroc(repeated), nan_ok=True)
 
 
+@pytest.mark.slow
 @given(rows)
 def test_rates_are_counts(data):
     one = judged(data)
@@ -57,6 +60,7 @@ def test_rates_are_counts(data):
     assert found["accuracy"].value == pytest.approx(np.mean([(s > 0) == t for s, t, _, _ in data]))
 
 
+@pytest.mark.slow
 @given(rows.filter(lambda data: len({t for _, t, _, _ in data}) == 2))
 def test_no_threshold_is_better_than_the_best(data):
     s, truth = np.array([r[0] for r in data]), np.array([r[1] for r in data])

@@ -58,6 +58,7 @@ def relative(found, wanted):
     return np.abs(found - wanted).max() / np.abs(wanted).max()
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("at", first_quick("query", "subject"))
 @pytest.mark.parametrize("prompt", first_quick(*PROMPTS), ids=lambda p: p.answer)
 @pytest.mark.parametrize(
@@ -83,6 +84,7 @@ def test_fixed_rules_equal_the_reference(tiny, rule, oracle):
     assert relative(result.scores, expected(tiny, PROMPTS[0], zero, oracle)) < 1e-6
 
 
+@pytest.mark.quick(1)
 @at_both
 def test_amig_code_is_the_left_sum_times_the_activation(tiny, at):
     result = attribute(tiny, PROMPTS[:1], Settings(method="amig-code", at=at))[0]
@@ -90,6 +92,7 @@ def test_amig_code_is_the_left_sum_times_the_activation(tiny, at):
     assert relative(result.scores, wanted) < 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", first_quick("query", "subject"))
 @pytest.mark.parametrize("method", first_quick("amig", "kn", "joint", "greedy", "gradient", "peel"))
 def test_a_mixed_batch_gives_what_each_prompt_gives_alone(tiny, method, at):
@@ -144,6 +147,7 @@ def test_the_cap_is_reported(tiny, prompts):
     assert max(result.layers.nodes.max() for result in capped) == 2
 
 
+@pytest.mark.quick(1)
 @at_both
 def test_joint_scores_sum_to_the_whole_change(tiny, at):
     """The scores of all layers together sum to F(1) - F(0), F(0) by an independent run with all neurons zeroed."""
@@ -155,6 +159,7 @@ def test_joint_scores_sum_to_the_whole_change(tiny, at):
         assert result.scores.sum(dtype=np.float64) == pytest.approx(change, abs=rounding)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", first_quick("query", "subject"))
 def test_greedy_cuts_the_neuron_of_largest_slope_and_scores_the_remaining_drop(tiny, at):
     """Against slopes by central differences and knock-outs by plain hooks."""
@@ -196,6 +201,7 @@ def test_activation_is_the_neuron(tiny, at):
     assert relative(result.scores, np.mean(values, axis=0)) < 1e-6
 
 
+@pytest.mark.quick(1)
 @at_both
 def test_word_baselines_follow_the_paper(tiny, at):
     for prompt in seen(tiny, at):
@@ -252,6 +258,7 @@ def test_refused_memory_halves_the_batch_and_says_so_once(tiny, prompts, monkeyp
     ]
 
 
+@pytest.mark.slow
 def test_a_refusal_cuts_the_batch_itself(tiny, prompts, monkeypatch):
     """What does not fit together is scored one by one."""
     from atlas.attribution import engine

@@ -74,6 +74,7 @@ def test_float64_scores_equal_brute_force_integration_to_1e_10(tiny, method, rul
                 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", first_quick("bert", "gpt2"))
 @pytest.mark.parametrize("at", first_quick("query", "subject"))
 @pytest.mark.parametrize("rule", first_quick(gauss_radau, gauss_legendre, clenshaw_curtis))
@@ -91,6 +92,7 @@ def test_peel_is_what_cutting_by_hooks_and_attributing_again_gives(tiny, rule, a
     assert max(seen) > 1
 
 
+@pytest.mark.quick(2)
 @at_both
 def test_a_copy_with_other_neurons_gives_what_hooks_give(tiny, at):
     """Replay from every layer, several owners and nodes together: the query alone, kept prefixes, the last block."""
@@ -159,6 +161,7 @@ def rows_of_baselines(model, batch):
         handle.remove()
 
 
+@pytest.mark.slow
 def test_a_word_is_replaced_once_for_all_steps_of_a_prompt():
     """And with neurons cut at the query, which is another place in every step, once for each."""
     model = make_model("gpt2")

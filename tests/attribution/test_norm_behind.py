@@ -94,6 +94,7 @@ def ends(model, layers):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", first_quick("gauss-radau", "gauss-legendre", "clenshaw-curtis"))
 def test_kn_is_the_integral_with_the_norm_held_and_sums_to_what_zero_neurons_cost(model, by_layer, rule):
     result = attribute(model, [PROMPT], Settings(method="kn", rule=rule, tolerance=1e-10, max_nodes=257))[0]
@@ -105,6 +106,7 @@ def test_kn_is_the_integral_with_the_norm_held_and_sums_to_what_zero_neurons_cos
         assert result.layers.f_baseline[layer] == pytest.approx(f_zero, rel=1e-9)
 
 
+@pytest.mark.slow
 def test_joint_is_the_integral_with_all_norms_held_and_sums_to_what_zero_neurons_cost(model):
     result = attribute(model, [PROMPT], Settings(method="joint", tolerance=1e-10, max_nodes=256))[0]
     (step,), every = model.steps(PROMPT), list(range(model.info.layers))

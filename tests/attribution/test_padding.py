@@ -16,6 +16,7 @@ MASKED = [name for name in SHAPES if FAMILIES[name].kind == "masked"]
 CASES = [("kn", "query"), ("amig", "subject"), ("amig-mean", "query"), ("amig-code", "query"), ("joint", "query")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", first_quick(*MASKED))
 def test_steps_of_several_lengths_give_together_what_each_gives_alone(name):
     model = make_tiny(name)

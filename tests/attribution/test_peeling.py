@@ -39,6 +39,7 @@ def of_fact(found, number):
     return [case for case in found if case[0].fact.subject == f"subject{number}"]
 
 
+@pytest.mark.slow
 def test_a_dormant_backup_comes_in_the_second_round_with_as_much_credit(found):
     for _, (first, backup), result in of_fact(found, 0):
         assert (result.rounds[first], result.rounds[backup]) == (1, 2)
@@ -52,6 +53,7 @@ def test_nothing_but_what_was_planted_is_cut(found):
         assert [tuple(map(int, neuron)) for neuron in np.argwhere(result.rounds)] == planted
 
 
+@pytest.mark.slow
 def test_the_first_round_is_that_of_the_mean_of_the_baselines(planted, found):
     """Credit is in proportion to `amig-mean`, and what is stored of completeness is its; to `amig` where nothing is."""
     model, prompts = planted.language_model(), [case[0] for case in found]
@@ -67,6 +69,7 @@ def test_the_first_round_is_that_of_the_mean_of_the_baselines(planted, found):
         assert np.allclose(result.layers.score_sum, plain.layers.score_sum, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_neurons_that_the_mean_of_the_baselines_leaves_on_a_plateau_are_found_word_by_word():
     """Each of three is enough, and beside all the answer's translations keep its probability where it is."""
     circuits = [Circuit("degenerate", 0, layers=(2, 2, 2), size=3), Circuit("independent", 1), Circuit("attention", 2)]

@@ -94,6 +94,7 @@ def probability(model, ids, layer, last, read, token, values):
     return logits[0, read].softmax(-1)[token]
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize(("family", "case"), [(name, case) for name, own in CASES.items() for case in own], ids=str)
 def test_scores_at_the_subject_equal_hand_written_hooks(family, case):
     model = make_model(family)

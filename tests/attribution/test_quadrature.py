@@ -24,6 +24,7 @@ from atlas.attribution.settings import Settings
 from atlas.errors import UsageError
 
 
+@pytest.mark.slow
 @given(st.integers(1, 64))
 def test_weights_sum_to_one_and_nodes_lie_inside(count):
     gauss = gauss_legendre(count), gauss_radau(count + 1), radau_kronrod(count + 1)
@@ -112,6 +113,7 @@ def test_other_rules_double_up_to_the_most_nodes(kind, count, more):
     assert sizes[-1] <= most < 2 * sizes[-1] - shared
 
 
+@pytest.mark.slow
 @given(st.sampled_from(["clenshaw-curtis", "gauss-radau"]), st.integers(2, 4), st.data())
 def test_a_node_is_asked_once_for_each_unit_that_stays(kind, count, data):
     """The gradient of unit u at node x is u + x; a unit that was let go and is back is asked everywhere."""

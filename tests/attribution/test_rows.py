@@ -41,6 +41,7 @@ def test_unusable_prompts_have_a_row_without_numbers(tiny):
     assert json.loads(rows[prompts[1].id]["tokens"]) == []
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("method", ["greedy", "activation"])
 def test_a_scorer_without_a_path_stores_no_completeness(tiny, method):
     table = to_tables(1, attribute(tiny, PROMPTS[:1], Settings(method=method)), 0.05)["probe_layer"]

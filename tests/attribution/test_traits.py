@@ -10,6 +10,7 @@ from transformers import AutoConfig
 from atlas.attribution.traits import config_digest, traits
 
 
+@pytest.mark.quick(7)
 @pytest.mark.parametrize("name", EVERY)
 def test_a_saved_model_has_the_traits_of_the_one_that_was_saved(name, tmp_path):
     model = make_tiny(name)

@@ -57,6 +57,7 @@ def test_what_is_left_out_is_counted(model, some):
     assert counts.get("the model does not know the fact in that language", 0) == left
 
 
+@pytest.mark.slow
 def test_facts_known_in_as_many_languages_as_asked_for_keep_them_all(model, some):
     every = {fact.id: fact.labels for fact in known_facts(model, some, None).facts}
     found = known_facts(model, some, None, least=3)
@@ -65,6 +66,7 @@ def test_facts_known_in_as_many_languages_as_asked_for_keep_them_all(model, some
     assert counts.get("the model knows the fact in fewer than 3 languages", 0) == len(some.facts) - len(found.facts)
 
 
+@pytest.mark.slow
 def test_a_limit_counts_known_facts_in_turn_from_every_relation(model, some):
     everything = {fact.id for fact in known_facts(model, some, None).facts}
     wanted = [fact.id for fact in in_turn(some) if fact.id in everything][:3]
@@ -94,6 +96,7 @@ def test_a_model_that_knows_nothing_is_told_of(tmp_path):
         build(options)
 
 
+@pytest.mark.slow
 @given(limit=st.integers(1, 40), seed=st.integers(0, 5))
 def test_a_sample_is_spread_over_relations_and_grows_with_its_limit(limit, seed):
     facts = BUNDLED

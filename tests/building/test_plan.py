@@ -29,6 +29,7 @@ def test_held_out_templates_are_counted_and_not_planned(facts):
     assert not any(prompt.template.held_out for batch in plan.batches() for prompt in batch)
 
 
+@pytest.mark.slow
 @given(count=st.integers(1, 4), languages=st.sets(st.sampled_from(["en", "fr", "zh"]), min_size=1), data=st.data())
 def test_batches_of_a_smaller_selection_are_batches_of_the_larger_one(make_facts, count, languages, data):
     relations = data.draw(st.sets(st.sampled_from(["P36", "P37"]), min_size=1))
@@ -37,6 +38,7 @@ def test_batches_of_a_smaller_selection_are_batches_of_the_larger_one(make_facts
     assert set(_ids(smaller.batches())) <= set(_ids(larger.batches()))
 
 
+@pytest.mark.slow
 @given(data=st.data())
 def test_what_is_missing_and_what_is_done_make_up_the_whole(make_facts, data):
     plan = make_plan(make_facts())

@@ -21,6 +21,8 @@ from atlas.models import load_model
 from atlas.running.scores import fill_run
 from atlas.store.stored import stored_facts
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def evaluated(options):
@@ -77,7 +79,6 @@ def test_subjects_are_on_one_side_of_the_split_and_thresholds_come_from_training
     assert all(row["n"] == 1 for row in rows)
 
 
-@pytest.mark.slow
 def test_evaluating_again_adds_nothing(options, evaluated):
     with atlas.open(options.db) as opened:
         before = opened.sql("SELECT count(*) AS n FROM verdict").to_pylist()
@@ -99,7 +100,6 @@ def test_neurons_of_one_language_judge_claims_in_another(options, evaluated):
     }
 
 
-@pytest.mark.slow
 def test_a_claim_is_judged_by_attribution_at_the_subject(options, facts, tmp_path):
     """By neurons of a run there, scored there; the same neurons at the query have other scores."""
     there = replace(options, db=tmp_path / "subject.duckdb", source="kn", at="subject")
@@ -119,7 +119,6 @@ def test_a_claim_is_judged_by_attribution_at_the_subject(options, facts, tmp_pat
     assert answer.score != pytest.approx(float(at_query.scores[places].mean()), rel=1e-2)
 
 
-@pytest.mark.slow
 def test_true_and_wrong_claims_are_judged(options, facts):
     row = next(row for row in facts if row["split"] == "train")
     other = next(r["object"] for r in facts if r["language"] == row["language"] and r["object"] != row["object"])
@@ -134,7 +133,6 @@ def test_true_and_wrong_claims_are_judged(options, facts):
     assert again.threshold == true.threshold
 
 
-@pytest.mark.slow
 def test_unknown_names_are_text_and_the_language_is_told(options, facts):
     row = facts[0]
     (answer,) = check_claims(options, [claim_of(row, subject="en0", language=None, object=row["object"])], "dkn-or-kn")
@@ -165,7 +163,6 @@ def test_what_cannot_be_judged_says_why(options, facts, change, words):
         check_claims(options, [bad], "dkn-or-kn", strict=True)
 
 
-@pytest.mark.slow
 def test_wrong_options_are_usage_errors(options, facts):
     with pytest.raises(UsageError, match="--evidence cannot be 'astrology'"):
         check_claims(options, [claim_of(facts[0])], "astrology")

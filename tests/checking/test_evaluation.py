@@ -38,6 +38,7 @@ def made(cases, seed=0, help_=0.0):
     return signals
 
 
+@pytest.mark.slow
 def test_thresholds_and_weights_do_not_see_the_test_claims(cases):
     signals = made(cases)
     other = [s if c.split == "train" else t for c, s, t in zip(cases, signals, made(cases, 9), strict=True)]
@@ -51,6 +52,7 @@ def table(found):
     return {row["evidence"]: row for row in evaluation_table(found, 0).to_pylist()}
 
 
+@pytest.mark.slow
 def test_combined_is_not_below_probability_when_neurons_say_nothing_and_above_when_they_do(cases):
     cases = [case for case in cases if case.language == "en"]  # each claim's own probability is independent here
     idle, helped = (table(evaluate(cases, made(cases, help_=h), LANGUAGES, 0)) for h in (0.0, 2.0))
@@ -58,6 +60,7 @@ def test_combined_is_not_below_probability_when_neurons_say_nothing_and_above_wh
     assert helped["combined"]["auroc_over_probability_low"] > 0
 
 
+@pytest.mark.slow
 def test_unusable_claims_are_counted_and_rank_last(cases):
     signals = made(cases)
     missing = {i for i, case in enumerate(cases) if case.fact.relation == "P30"}
@@ -80,6 +83,7 @@ def test_one_class_is_an_error(cases):
         evaluate(true, made(true), LANGUAGES, 0)
 
 
+@pytest.mark.slow
 def test_other_languages_speak_for_a_claim_that_the_model_was_not_taught(cases):
     signals = made(cases)
     signals = [

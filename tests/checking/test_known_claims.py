@@ -22,6 +22,7 @@ def cases(request):
     return made.cases, request.param
 
 
+@pytest.mark.slow
 def test_every_fact_has_a_true_and_a_wrong_claim_or_none(cases):
     told = Counter((case.fact.id, case.language, case.truth) for case in cases[0] if case.condition == "plain")
     assert set(told.values()) == {1}

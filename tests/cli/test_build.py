@@ -73,6 +73,7 @@ def test_nothing_is_called_likn_where_facts_have_one_language(build):
     assert (summary["facts_in_several_languages"], summary["likn"]) == (0, 0)
 
 
+@pytest.mark.slow
 def test_a_build_without_a_usable_prompt_failed(build, causal, data):
     templates = [
         line for line in (data / "templates.csv").read_text("utf-8").splitlines() if not line.endswith("[Y],0")
@@ -179,6 +180,7 @@ def test_ctrl_c_stops_in_order_and_the_same_command_goes_on(small_batches, build
     assert content(db) == content(tmp_path / "whole.duckdb")
 
 
+@pytest.mark.slow
 def test_an_error_in_the_middle_keeps_what_was_computed(small_batches, build, db, monkeypatch):
     import atlas.attribution as attribution
 
@@ -300,6 +302,7 @@ def test_real_facts_with_the_bundled_model(shell, real_data, db):
     assert all(skip["reason"] and skip["where"] for skip in summary["left_out"])
 
 
+@pytest.mark.slow
 def test_every_knowledge_neuron_gets_its_tokens(built, db, shell):
     query = """
         SELECT count(*) AS missing FROM knowledge_neuron_all

@@ -26,6 +26,7 @@ def check(built, shell, masked, db):
     )
 
 
+@pytest.mark.slow
 def test_a_claim_that_cannot_be_judged_keeps_its_row_and_says_why(check, tmp_path):
     (tmp_path / "claims.csv").write_text(CLAIMS, "utf-8")
     ended = check("--claims", tmp_path / "claims.csv", "--format", "jsonl")
@@ -61,6 +62,7 @@ def test_known_truths_are_marked(check, tmp_path, monkeypatch):
     assert "of 2 claims with a truth and a verdict: accuracy 0.500 (0.000 to 1.000), auroc 1.000" in ended.err
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [

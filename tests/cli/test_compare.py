@@ -12,6 +12,7 @@ def two(built, build, causal, masked):
     return masked, causal
 
 
+@pytest.mark.slow
 def test_all_three_tables_are_printed_and_the_models_named(two, shell, db):
     ended = shell("compare", *two, "--db", db)
     assert ended.code == 0, ended.err

@@ -44,6 +44,7 @@ def _told(ended):
     assert "unexpected" not in ended.err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", first_quick(*COMMANDS), ids=" ".join)
 def test_a_disk_that_is_full_is_told_and_with_room_all_goes_on(shell, built, data, masked, db, tmp_path, words):
     words = [word.format(data=data, db=db, tmp=tmp_path, model=masked) for word in words]
@@ -125,6 +126,7 @@ def test_the_root_is_no_atlas(shell):
         assert "is not a plain file" in ended.out
 
 
+@pytest.mark.slow
 def test_a_build_whose_file_was_taken_away_fails(build, db, monkeypatch):
     from atlas.store import Writer
 

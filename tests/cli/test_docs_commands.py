@@ -56,6 +56,7 @@ def test_a_command_of_the_docs_parses(command, words):
 QUERIES = [case for case in COMMANDS if _words(case.values[0])[:1] == ["sql"] and "edit" not in case.values[0]]
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("words", QUERIES)
 def test_a_query_of_the_docs_runs(one_built, words):
     queries = [word for word in _words(words)[1:] if " " in word]

@@ -23,6 +23,7 @@ def test_one_edit_becomes_a_file_and_rows(edit, db):
     assert {"efficacy", "paraphrase"} <= measures
 
 
+@pytest.mark.slow
 def test_the_new_object_goes_by_its_name_in_any_case(edit):
     done = edit("--fact", "FRANCE", "--object", "BERLIN", "--languages", "English", "--json")
     assert done.code == 0, done.err
@@ -30,6 +31,7 @@ def test_the_new_object_goes_by_its_name_in_any_case(edit):
     assert (made["object"], made["languages"]) == ("berlin", ["en"])
 
 
+@pytest.mark.slow
 def test_an_edit_is_shown_by_language_before_and_after(edit, shell, db, monkeypatch):
     assert shell("edit", "show", "France", "--db", db).code == 2  # none yet
     done = edit(*FRANCE, "--json")
@@ -52,12 +54,14 @@ def test_an_edit_is_shown_by_language_before_and_after(edit, shell, db, monkeypa
     assert all(len(line) <= 80 for line in table.out.splitlines())
 
 
+@pytest.mark.slow
 def test_stdout_is_json_alone_where_json_is_asked_for(edit, tmp_path):
     done = edit(*FRANCE, "--json", "--save", tmp_path / "edited")
     assert json.loads(done.out)[0]["converged"]
     assert str(tmp_path / "edited") in done.err
 
 
+@pytest.mark.slow
 def test_edits_are_what_the_progress_counts(edit, monkeypatch):
     from atlas.cli.output.progress import TerminalProgress
 
@@ -67,6 +71,7 @@ def test_edits_are_what_the_progress_counts(edit, monkeypatch):
     assert told == [(1, "edits")]
 
 
+@pytest.mark.slow
 def test_a_model_in_another_number_type_is_edited(edit, db):
     done = edit(*FRANCE, "--dtype", "float64", "--threads", "1", "--json")
     assert done.code == 0, done.err
@@ -98,6 +103,7 @@ def test_edits_in_a_row_are_asked_again_after_the_last(edit, shell, db, tmp_path
     assert listed.split() == ["retention", "0.0", "1.0"]
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("words", "says"),
     [

@@ -12,6 +12,7 @@ from tiny import make_bert, make_bert_tokenizer
 import atlas
 
 
+@pytest.mark.slow
 def test_the_saved_model_opens_says_the_new_object_and_is_undone(edit, shell, db, masked, tmp_path):
     from transformers import AutoModelForMaskedLM, AutoTokenizer
 
@@ -67,6 +68,7 @@ def test_an_edit_is_applied_once_its_model_is_saved(edit, db, tmp_path, monkeypa
     assert status(db) == "applied"
 
 
+@pytest.mark.slow
 def test_a_part_that_a_kill_left_blocks_no_retry(edit, tmp_path):
     (tmp_path / ".edited.part").mkdir()
     assert edit(*FRANCE, "--save", tmp_path / "edited").code == 0

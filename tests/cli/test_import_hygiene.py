@@ -41,6 +41,7 @@ def test_no_model_is_needed(words, facts_only, tmp_path):
     assert ended.stdout.splitlines()[-1] == "heavy:"
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("words", [("--help",), ("build", "--help"), ("sql", "--help")], ids=" ".join)
 def test_help_needs_no_database(words):
     code = PROBE.replace('"torch"', '"duckdb", "pyarrow", "torch"')
@@ -48,6 +49,7 @@ def test_help_needs_no_database(words):
     assert ended.stdout.splitlines()[-1] == "heavy:"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [("--fact", "France"), ("France",), ("--likn",)], ids=" ".join)
 def test_neurons_of_facts_are_looked_up_without_pandas_and_the_runs_once(words, built, db):
     runs = "from atlas.store import runs, reader; sql, asked = reader.Reader.sql, []\n"

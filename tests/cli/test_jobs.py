@@ -96,6 +96,7 @@ def doubtful(built, db):
     return db
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "asked"),
     [

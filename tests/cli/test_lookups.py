@@ -14,6 +14,7 @@ def _rows(ended):
     return json.loads(ended.out)
 
 
+@pytest.mark.slow
 def test_import_adds_facts_without_a_model_and_counts_them(shell, data, db):
     ended = shell("import", data, "--db", db)
     assert ended.code == 0
@@ -26,6 +27,7 @@ def test_import_adds_facts_without_a_model_and_counts_them(shell, data, db):
     )
 
 
+@pytest.mark.slow
 def test_facts_are_found_by_part_of_a_name_in_any_language(shell, data, db):
     shell("import", data, "--db", db)
     found = _rows(shell("facts", "法国", "--db", db, "--json"))
@@ -35,6 +37,7 @@ def test_facts_are_found_by_part_of_a_name_in_any_language(shell, data, db):
     assert "no fact's name holds 'Frence'; did you mean France?" in shell("facts", "Frence", "--db", db).err
 
 
+@pytest.mark.slow
 def test_neurons_of_the_atlas_and_of_a_fact(built, shell, db):
     summary = _rows(shell("neurons", "--db", db, "--json", "--limit", 0))
     assert {(row["layer"], row["neuron"]) for row in summary}
@@ -65,6 +68,7 @@ def test_neurons_are_told_to_another_package(built, shell, db, tmp_path):
     }
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
@@ -115,11 +119,13 @@ def test_runs_name_model_method_and_status(built, shell, db):
     assert run["status"] == "done"
 
 
+@pytest.mark.slow
 def test_doctor_finds_an_atlas_in_order(built, shell, db):
     findings = _rows(shell("doctor", "--db", db, "--json"))
     assert {finding["status"] for finding in findings} == {"ok"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "check"),
     first_quick(
@@ -156,6 +162,7 @@ def test_doctor_tells_a_digest_of_the_content(built, shell, db):
     assert shell("doctor", "--db", db, "--digest").out != ended.out
 
 
+@pytest.mark.slow
 def test_doctor_names_what_killed_commands_left(built, shell, db):
     db.with_name(f".{db.name}.upgrade").write_bytes(b"half of a copy")
     db.with_name(".other.duckdb.upgrade").touch()
@@ -176,6 +183,7 @@ def test_upgrade_of_an_atlas_of_this_version_changes_nothing(built, shell, db):
     assert str(db) in ended.out
 
 
+@pytest.mark.slow
 def test_an_atlas_of_a_newer_version_is_left_alone(built, shell, db):
     shell("sql", "UPDATE schema_version SET version_num = '9999'", "--db", db, "--write")
     for words in (("sql", "SELECT 1"), ("build",), ("upgrade",), ("runs",)):
@@ -184,6 +192,7 @@ def test_an_atlas_of_a_newer_version_is_left_alone(built, shell, db):
         assert "newer version" in ended.err
 
 
+@pytest.mark.slow
 def test_a_second_writer_is_told_who_holds_the_atlas(built, build, db):
     import subprocess
     import sys
@@ -199,6 +208,7 @@ def test_a_second_writer_is_told_who_holds_the_atlas(built, build, db):
     assert f"held by process {holder.pid}" in ended.err
 
 
+@pytest.mark.slow
 def test_report_shows_an_atlas(built, shell, db, tmp_path):
     ended = shell("report", "--db", db, "--out", tmp_path / "site")
     assert ended.code == 0

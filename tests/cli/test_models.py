@@ -21,6 +21,7 @@ def test_models_lists_every_family_and_every_short_name(shell):
     assert {row["family"] for row in rows if row["gated"]} >= {"llama", "mt5"}
 
 
+@pytest.mark.slow
 def test_doctor_checks_a_model_and_says_what_it_found(shell, tmp_path):
     model = make_tiny("gpt2", torch.float32)
     model.model.save_pretrained(tmp_path)

@@ -22,6 +22,7 @@ def no_model(monkeypatch):
 ANYWHERE = ("evaluate", "knockout", "check --evaluate")
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -69,18 +70,21 @@ def test_wrong_values_are_refused_before_any_work(shell, one_built, no_model, wo
         assert opened.sql("SELECT count(*) AS n FROM run")["n"][0].as_py() == 1
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("word", ["P36", "p36", "capital", "Capital"])
 def test_a_relation_goes_by_its_code_or_name(shell, one_built, word):
     rows = json.loads(shell("facts", "--relations", word, "--db", one_built, "--json").out)
     assert {row["relation"] for row in rows} == {"P36"}
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("word", ["zh", "ZH", "Chinese", "chinese", "zh-hans", "zho_Hans", "zh_cn"])
 def test_a_language_goes_by_any_spelling_of_its_code_or_its_name(shell, one_built, word):
     rows = json.loads(shell("facts", "--languages", word, "--db", one_built, "--json").out)
     assert {row["language"] for row in rows} == {"zh"}
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("word", ["Paris", "PARIS", "paris", "巴黎", "法国", "france", "FRANCE"])
 def test_a_fact_goes_by_its_subject_or_object_in_any_language(one_built, word):
     with atlas.open(one_built) as opened:

@@ -34,6 +34,7 @@ def rows(db, query):
         return opened.sql(query).to_pylist()
 
 
+@pytest.mark.slow
 def test_the_profile_counts_what_was_planted_by_layer_and_position(made):
     db, planted, runs = made
     found = rows(db, "FROM position_profile WHERE language IS NULL")

@@ -11,6 +11,8 @@ import atlas
 from atlas.models import load_model
 from atlas.store.stored import usable_prompts
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -31,7 +33,6 @@ def both(build, shell, folder, db):
     return {json.loads(row["settings"]).get("at", "query"): int(row["run"]) for row in rows}
 
 
-@pytest.mark.slow
 def test_positions_are_runs_of_their_own(both, build, db):
     assert set(both) == {"query", "subject"}
     with atlas.open(db) as opened:
@@ -45,7 +46,6 @@ def test_positions_are_runs_of_their_own(both, build, db):
     assert (again["run"], again["attributed"]) == (str(both["query"]), 0)
 
 
-@pytest.mark.slow
 def test_prompts_without_a_place_of_the_subject_are_counted(shell, causal, data, db):
     """A byte-level tokenizer joins Han characters over the subject's edge."""
     words = ("build", "--model", causal, "--dataset", data, "--db", db, "--method", "kn", "--json")
@@ -60,7 +60,6 @@ def test_prompts_without_a_place_of_the_subject_are_counted(shell, causal, data,
     assert languages == ["zh"]
 
 
-@pytest.mark.slow
 def test_knock_outs_cut_at_the_runs_position(both, shell, masked, db):
     words = ("knockout", "--model", masked, "--from", "kn", "--at", "subject", "--top", "3", "--no-control", "--db", db)
     assert shell(*words).code == 0
@@ -78,7 +77,6 @@ def test_knock_outs_cut_at_the_runs_position(both, shell, masked, db):
             assert row[name] == pytest.approx(zeroed(model, prompts[row["prompt"]], neurons), rel=1e-4, abs=1e-9)
 
 
-@pytest.mark.slow
 def test_swapped_values_are_those_of_the_other_subjects_token(both, shell, masked, db):
     """A relation of one fact has nothing to swap with: its prompt is counted."""
     words = ("knockout", "--model", masked, "--from", "kn", "--at", "subject", "--replace", "swap", "--top", "2")
@@ -117,7 +115,6 @@ def zeroed(model, prompt, cut):
     return total
 
 
-@pytest.mark.slow
 def test_a_union_is_of_one_position(both, build, shell, masked, db):
     assert build("--method", "activation", "--at", "subject").code == 0
     words = ("knockout", "--model", masked, "--from", "union", "--top", "2", "--no-control", "--db", db, "--json")
@@ -131,7 +128,6 @@ def test_a_union_is_of_one_position(both, build, shell, masked, db):
     assert both["query"] not in joined
 
 
-@pytest.mark.slow
 def test_an_evaluation_changes_neurons_where_they_were_found(both, shell, db):
     words = ("evaluate", "--method", "kn,random", "--likn-method", "kn", "--languages", "en,fr", "--neurons", "3")
     ended = shell(*words, "--at", "subject", "--db", db)
@@ -153,7 +149,6 @@ def test_without_a_run_at_the_position_the_command_that_makes_one_is_named(both,
     assert "--at subject" in ended.err
 
 
-@pytest.mark.slow
 def test_merging_keeps_positions_apart(both, shell, build, tmp_path):
     parts = [tmp_path / f"{at}.duckdb" for at in both]
     for at, part in zip(both, parts, strict=True):
@@ -178,7 +173,6 @@ def wide(both, db):
     return both
 
 
-@pytest.mark.slow
 def test_an_edit_takes_the_neurons_of_the_runs_position(wide, shell, masked, db):
     words = ("edit", "--fact", "France", "--object", "Berlin", "--neurons", "kn", "--languages", "en,fr", "--force")
     taken = {}

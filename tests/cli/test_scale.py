@@ -68,12 +68,14 @@ def test_another_company_is_the_same_but_for_rounding(shell, build, built, db, t
     assert _digest(db) == before
 
 
+@pytest.mark.slow
 def test_a_shard_tells_what_it_is(small_batches, build):
     ended = build("--shard", "2/3")
     assert " of shard 2/3 with " in ended.out.splitlines()[0]
     assert ended.out.splitlines()[-1].startswith("  atlas merge ")
 
 
+@pytest.mark.slow
 def test_more_shards_than_batches(build):
     summary = json.loads(build("--shard", "1/50", "--json").out)
     assert (summary["prompts"], summary["interrupted"], summary["shard"]) == (0, False, "1/50")

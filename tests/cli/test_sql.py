@@ -21,6 +21,7 @@ def sql(shell, facts_only):
     return run
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("name", ["table", "csv", "tsv", "json", "jsonl", "markdown"])
 def test_every_awkward_value_in_every_format(sql, name):
     ended = sql(AWKWARD, "--format", name)
@@ -87,6 +88,7 @@ def test_the_query_may_come_from_stdin(sql, monkeypatch):
     assert sql("-", "--format", "csv").out == "n\n7\n"
 
 
+@pytest.mark.quick(4)
 @pytest.mark.parametrize(
     "query",
     [
@@ -133,6 +135,7 @@ def test_files_are_open_only_on_request(sql, tmp_path):
     assert sql(query, "--allow-files", "--format", "csv").out == "n\n5\n"
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("query", "words", "message"),
     [

@@ -40,6 +40,7 @@ def _files():
     return {name: hashlib.sha256(Path(name).read_bytes()).hexdigest() for name in os.listdir()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("before", first_quick("", "EXPLAIN ANALYZE ", "SELECT 1; ", "-- a comment\n"))
 def test_no_statement_changes_a_file(sql, before):
     files = _files()
@@ -52,6 +53,7 @@ def test_no_statement_changes_a_file(sql, before):
     assert _files() == files
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("statement", [*TO_PATHS[:2], *OTHERS[:2]])
 def test_the_command_refuses_them_in_one_sentence(sql, statement):
     files = _files()
@@ -81,6 +83,7 @@ def test_what_reads_is_answered(sql, query):
     assert sql(query).code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "last", first_quick("SELEC", "COPY (SELECT 1) TO 'atlas.duckdb'", "SELECT error('x')", "COMMIT; FROM nowhere")
 )
@@ -100,6 +103,7 @@ def test_write_never_writes_files(sql):
     assert sql("SELECT count(*) > 0 AS n FROM fact").out == "n\ntrue\n"
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("path", first_quick(*PATHS[:3]))
 @pytest.mark.parametrize("words", [(), ("--write",)])
 def test_files_allowed_are_not_the_atlas(sql, path, words):

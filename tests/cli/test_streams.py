@@ -23,6 +23,7 @@ def _run(words, redirected, **options):
     return subprocess.run(["sh", "-c", command, sys.executable, *words], capture_output=True, check=False, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("redirected", first_quick(">&-", ">/dev/full", ">&- <&-", ">&- 2>&-", ">&- <&- 2>&-"))
 def test_a_stdout_that_cannot_be_written_is_a_failure(facts_only, redirected):
     before = facts_only.read_bytes()
@@ -34,6 +35,7 @@ def test_a_stdout_that_cannot_be_written_is_a_failure(facts_only, redirected):
     assert facts_only.read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("redirected", first_quick("2>&-", "<&-", "2>&- <&-"))
 def test_other_closed_streams_do_no_harm(facts_only, redirected):
     ended = _run(["sql", "SELECT 7 AS n", "--db", facts_only, "--format", "csv"], redirected)

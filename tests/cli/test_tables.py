@@ -47,6 +47,7 @@ def look(one_filled, shell, monkeypatch):
     return run
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("width", first_quick(*WIDTHS))
 @pytest.mark.parametrize("name", LOOKUPS)
 def test_lookups_fit_the_terminal(look, name, width):
@@ -89,6 +90,7 @@ def test_columns_are_chosen_in_every_format(look):
     assert look("runs", "--columns", "run", "--all-columns").code == 2
 
 
+@pytest.mark.slow
 def test_a_limit_that_leaves_rows_out_is_said_and_so_is_an_empty_answer(look):
     assert look("facts", "--limit", "2").err == "note: the first 2 rows; --limit 0 gives them all\n"
     assert look("facts", "--limit", "0").err == ""
@@ -156,6 +158,7 @@ def test_a_column_of_ids_is_of_one_type_whatever_it_holds(look):
     assert rows == [{"n": "1"}, {"n": "9007199254740993"}]
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("program", [("jq", ".[0].fact"), ("node", None)])
 def test_ids_go_through_other_readers_and_find_their_fact(look, one_filled, program):
     name, path = program

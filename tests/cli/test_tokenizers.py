@@ -156,6 +156,7 @@ def test_another_configuration_is_another_run_and_is_described_anew(build, folde
     assert not right & {tuple(row.values()) for row in wrong}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "name"),
     first_quick((lambda folder: _set(folder, hidden_act="relu"), "config"), (_lower_cased, "tokenizer"), several=True),

@@ -19,6 +19,7 @@ def _runs(db):
         return opened.sql(f"SELECT {columns} FROM run JOIN model USING (model) ORDER BY started").to_pylist()
 
 
+@pytest.mark.slow
 def test_a_build_with_its_twin_puts_the_same_prompts_to_both(build, db):
     summary = json.loads(build("--twin", "--seed", "3", "--json").out)
     own, twin = _runs(db)

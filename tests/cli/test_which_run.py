@@ -38,6 +38,7 @@ def _run_of(db, kind):
     return str(row["run"])
 
 
+@pytest.mark.slow
 def test_of_two_models_the_choice_is_said_in_one_line(two, shell):
     ended = shell("neurons", "--db", two, "--json")
     (said,) = [line for line in ended.err.splitlines() if "taken: run" in line]
@@ -65,6 +66,7 @@ def test_knock_outs_take_a_run_by_name(two, shell, words):
     assert json.loads(ended.out)["run"] == _run_of(two, "masked")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     first_quick(

@@ -63,6 +63,7 @@ def test_some_answers_have_several_tokens_and_most_have_one(demo: LanguageModel)
     assert 0.05 < sum(count > 1 for count in counts) / len(counts) < 0.3
 
 
+@pytest.mark.slow
 def test_knows_a_sample_of_its_facts(demo: LanguageModel) -> None:
     facts = load()
     sample = FactSet(facts.source, facts.facts[::8], facts.templates)

@@ -17,6 +17,7 @@ SHORT = make_prompt("[X] is the [Y]", "Paris", "capital")
 """One token in every tokenizer here."""
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "name", [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in EVERY]
 )

@@ -32,6 +32,7 @@ def logits(network, model):
         return network(input_ids=ids, **more).logits
 
 
+@pytest.mark.quick(1)
 @pytest.mark.filterwarnings("ignore::FutureWarning")  # of PEFT, about transformers
 @pytest.mark.parametrize("family", ["gpt2", "llama", "gemma2", "bert", "opt", "t5", "t5:encoder"])
 def test_peft_makes_the_edited_model_of_it(family, tmp_path):

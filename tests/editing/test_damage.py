@@ -29,6 +29,7 @@ def _flipped(delta):
     return {**delta, layer: changed}
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("damage", [_times_hundred, _flipped])
 def test_an_edit_with_another_delta_is_refused(model, edit, tmp_path, damage):
     dataclasses.replace(edit, delta=damage(edit.delta)).save(tmp_path / "edit")

@@ -126,6 +126,7 @@ def test_undoing_what_was_not_applied_is_refused(model, made):
     assert all(torch.equal(value, before[name]) for name, value in state(model).items())
 
 
+@pytest.mark.slow
 def test_edits_in_turn_are_undone_in_turn(model, prompts, made):
     digest = model.info.digest
     apply_edit(model, made.edit)
@@ -146,6 +147,7 @@ def test_an_exception_inside_edited_undoes_the_edit(model, made):
     assert weights_digest(model.model) == digest
 
 
+@pytest.mark.quick(1)
 def test_a_fit_that_does_not_converge_changes_nothing(model, prompts):
     digest = weights_digest(model.model)
     hard = EditSettings(steps=1, rate=1e-6, keep_facts=2)
@@ -155,6 +157,7 @@ def test_a_fit_that_does_not_converge_changes_nothing(model, prompts):
     assert weights_digest(model.model) == digest
 
 
+@pytest.mark.slow
 def test_choices_widen_until_one_converges(model, prompts):
     narrow = Choice("likn", ((0, 0),))
     settings = QUICK.model_copy(update={"patience": 5})
@@ -175,6 +178,7 @@ def test_kn_adds_and_takes_away_the_answers_embeddings(model, prompts):
     assert torch.allclose(made.edit.delta[1][0], 8 * new - old, atol=1e-5)
 
 
+@pytest.mark.quick(1)
 def test_transfer_is_measured_in_the_languages_left_out(model, prompts):
     made = make_edit(model, target_of(prompts, languages=("en",)), prompts, [WIDE], QUICK, force=True)
     measures = {row["measure"] for row in made.outcomes}
@@ -210,6 +214,7 @@ def test_an_object_that_cannot_be_spelled_is_refused(prompts):
         make_edit(model, target, prompts, [WIDE], QUICK, force=True)
 
 
+@pytest.mark.quick(1)
 def test_files_that_are_no_edits_are_refused(tmp_path, made):
     from safetensors.torch import save_file
 
@@ -224,6 +229,7 @@ def test_files_that_are_no_edits_are_refused(tmp_path, made):
             load_edit(tmp_path / f"{name}.safetensors")
 
 
+@pytest.mark.quick(1)
 def test_the_same_edit_is_the_same_file(model, prompts, made, tmp_path):
     again = make_edit(model, target_of(prompts), prompts, [WIDE], QUICK, force=True)
     assert made.edit.save(tmp_path / "a") == again.edit.save(tmp_path / "b")
@@ -242,6 +248,7 @@ def greedy(model, prompt, tokens):
     return model.tokenizer.decode(ids[start:], skip_special_tokens=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["gpt2"])
 def test_what_is_written_after_an_edit_is_the_most_probable_token_each_time(model, prompts):
     target = target_of(prompts)

@@ -107,6 +107,7 @@ def test_other_json_is_refused(tmp_path, text):
         requests_from_json(tmp_path / "in.json", tmp_path / "out")
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("style", ["rome", "easyedit"])
 def test_there_and_back(folder, tmp_path, style):
     _, out = folder(ALL)
@@ -157,6 +158,7 @@ SPELT_TWICE = [
 ]
 
 
+@pytest.mark.slow
 @given(st.lists(ASKED, min_size=1, max_size=5))
 @example(SPELT_TWICE)
 def test_what_convert_writes_is_read_and_what_it_drops_is_counted(tmp_path_factory, items):

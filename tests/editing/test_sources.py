@@ -36,6 +36,7 @@ def taken(tmp_path):
         yield take
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("min_languages", first_quick(None, 1, 2, 3))
 def test_the_first_neurons_are_the_definitions_likn(taken, min_languages):
     source, neurons = next(iter(taken(min_languages).items()))

@@ -37,6 +37,7 @@ def at(model, neurons, factor, query):
     return neurons_replaced(model, {layer: change(layer) for layer, _ in neurons})
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("scope", ["query", "all"])
 def test_batched_equals_alone(tiny, scope):
     cases = [Case(p, neurons, f) for p in PROMPTS for neurons in SETS for f in (0.0, 2.0)]

@@ -19,6 +19,7 @@ NAMES = [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) f
 SETS = [((0, 1), (2, 7)), ((1, 3),), ((0, 1), (0, 2), (1, 9)), ((2, 0),), (), ((2, 3),)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", ["query", "subject"])
 @pytest.mark.parametrize("name", NAMES)
 def test_many_cases_of_a_prompt_give_together_what_each_gives_alone(name, at):
@@ -44,6 +45,7 @@ def test_words_taken_away_leave_what_stands_before_them(name):
             assert torch.allclose(found, torch.stack(reference_baselines(model, step)), rtol=0, atol=1e-10)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("at", ["query", "subject"])
 @pytest.mark.parametrize("name", NAMES)
 def test_steps_of_an_answer_run_as_one_sequence_and_give_what_each_gives_alone(name, at):

@@ -45,6 +45,7 @@ def by_hand(model, replace, prompt, at):
     return np.mean(others, axis=0)[None]
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("at", ["query", "subject"])
 @pytest.mark.parametrize("replace", ["zero", "mean", "swap"])
 def test_values_equal_hooks_written_by_hand(tiny, replace, at):
@@ -84,6 +85,7 @@ def test_suppress_refuses_values_of_another_shape(tiny):
         pass
 
 
+@pytest.mark.quick(1)
 def test_its_own_values_change_nothing(tiny):
     whole = tuple((layer, neuron) for layer in range(3) for neuron in range(40))
     for prompt, values in zip(PROMPTS, values_of(tiny, PROMPTS), strict=True):

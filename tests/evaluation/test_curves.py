@@ -117,6 +117,7 @@ def test_the_time_of_a_prompt_is_the_processors(saved, monkeypatch):
     assert 1000 / 12 <= taken <= 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["bert", "gpt2"])
 def test_injecting_the_planted_neuron_raises_the_object_and_random_ones_do_not(family, tmp_path, stored):
     """One neuron for each language carries each fact: the first of `kn` is enough, and more add nothing."""

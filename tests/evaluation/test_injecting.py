@@ -27,6 +27,7 @@ def put(planted, fact, neurons, taken, measured):
     return [(a.probability, b.probability) for a, b in put_in(model, wanted, Budget.of(model), "query")]
 
 
+@pytest.mark.slow
 def test_the_planted_neuron_is_enough_and_another_one_is_not(planted):
     first, _, third, _ = planted.facts.facts
     own, other = (planted.truth.knowledge[fact.id, "en"] for fact in (first, third))

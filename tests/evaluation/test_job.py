@@ -18,6 +18,8 @@ from atlas.models import load_model
 from atlas.models.readout import features_of_ids, token_probability
 from atlas.models.scaling import scaled
 
+pytestmark = pytest.mark.slow
+
 METHODS = ("kn", "gradient", "random")
 
 
@@ -162,7 +164,6 @@ def injected_by_hand(model, facts, row, at="query"):
     return [put_by_hand(model, asked, changed, values, at) for changed in ([], neurons)]
 
 
-@pytest.mark.slow
 def test_injected_values_are_those_of_the_fact_put_in_by_hand(done, facts):
     folder, _, _ = done
     model = load_model(str(folder / "model"))
@@ -196,7 +197,6 @@ def test_values_are_put_into_another_fact_of_the_relation_beside_a_third_ones_an
     assert {len(counts) for counts in sizes.values()} == {1}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("how", ["mean", "swap"])
 def test_suppressed_neurons_take_the_values_that_are_asked_for(done, facts, how):
     folder, options, zero = done
@@ -218,7 +218,6 @@ def test_suppressed_neurons_take_the_values_that_are_asked_for(done, facts, how)
         assert row["probability_after"] == pytest.approx(put_by_hand(model, prompt, neurons, values.numpy()), rel=1e-4)
 
 
-@pytest.mark.slow
 def test_at_the_subject_values_are_those_of_the_subject(done, facts):
     folder, options, _ = done
     found = evaluate(replace(options, at="subject", replace="swap", methods=("kn",)))
@@ -243,7 +242,6 @@ def test_values_of_one_position_are_not_put_everywhere(done):
         evaluate(replace(done[1], replace="swap", scope="all"))
 
 
-@pytest.mark.slow
 def test_doing_it_again_gives_the_same_tables(done):
     _, options, found = done
     again = evaluate(options)
@@ -251,7 +249,6 @@ def test_doing_it_again_gives_the_same_tables(done):
     assert again.cross_lingual.equals(found.cross_lingual)
 
 
-@pytest.mark.slow
 def test_an_atlas_without_runs_is_refused(tmp_path):
     atlas.open(tmp_path / "empty.duckdb", "w").close()
     with pytest.raises(UsageError, match="holds no run"):

@@ -225,6 +225,7 @@ def command(monkeypatch, capfd):
     return run
 
 
+@pytest.mark.slow
 def test_command_prints_both_tables_and_draws(command, tmp_path):
     code, out, err = command(
         "--planted", "--method", "amig,greedy", "--seeds", "1", "--figure", str(tmp_path / "f.svg")

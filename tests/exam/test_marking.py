@@ -131,6 +131,7 @@ def points(seed, right):
     ]
 
 
+@pytest.mark.slow
 def test_areas_of_models_are_those_of_their_counts_with_an_interval():
     known = [row for row in rows() if (row.setting, row.method, row.target) == ("base", "amig", "KN")]
     both = [*known, *(replace(row, seed=1) for row in known)]

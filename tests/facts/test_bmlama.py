@@ -178,6 +178,7 @@ def test_a_file_whose_name_is_no_language_is_refused(plant):
         read(plant({"bmlama 17.tsv": table(ENGLISH)}) / "bmlama 17.tsv")
 
 
+@pytest.mark.slow
 def test_one_real_file_has_the_facts_of_the_folder(real_data):
     found = read(real_data / "bmlama17" / "fr.tsv")
     assert len(found.facts) == 6_790

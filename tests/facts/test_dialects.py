@@ -71,6 +71,7 @@ def test_a_first_line_may_name_the_separator(tmp_path, kind, delimiter, first):
     assert reader(path) == expected
 
 
+@pytest.mark.slow
 @given(
     cells=st.lists(st.text("aé東 ,;\t'\"|", min_size=1, max_size=8).map(lambda t: f"x{t}x"), min_size=3, max_size=3),
     delimiter=st.sampled_from(",;\t"),

@@ -178,6 +178,7 @@ def test_the_data_sets_are_right_before_the_damage(kind, tmp_path):
     assert read(tmp_path).skips == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 @fuzz
 @given(changes=edits, options=selections)
@@ -189,6 +190,7 @@ def test_no_damage_makes_a_traceback(kind, changes, options):
             attempt(path, **options)
 
 
+@pytest.mark.slow
 @fuzz
 @given(damage=st.dictionaries(st.sampled_from([*FRANCE, *FULL]), values, max_size=2))
 def test_no_parquet_row_makes_a_traceback(damage):
@@ -202,6 +204,7 @@ def test_no_parquet_row_makes_a_traceback(damage):
         attempt(path)
 
 
+@pytest.mark.slow
 @fuzz
 @given(changes=edits)
 def test_no_broken_parquet_file_makes_a_traceback(changes):

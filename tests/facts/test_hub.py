@@ -77,6 +77,7 @@ def hub(monkeypatch, tmp_path):
     server.server_close()
 
 
+@pytest.mark.slow
 def test_a_snapshot_is_read_and_its_commit_recorded(hub, tmp_path, told):
     found = read("hf:some/facts@v1")
     assert told(found)[0] == {("P36", "Q142", "Q90"): {"en": ("France", "Paris")}}
@@ -89,6 +90,7 @@ def test_a_snapshot_is_read_and_its_commit_recorded(hub, tmp_path, told):
     assert row == {"name": "hf:some/facts@v1", "source": "mpararel_autorr", "revision": COMMIT}
 
 
+@pytest.mark.slow
 def test_a_snapshot_of_parquet_is_read(hub, monkeypatch, told):
     rows = [ROW, {**ROW, "language": "fr", "template": "La capitale de [X] est"}]
     file = io.BytesIO()

@@ -52,6 +52,7 @@ def test_equals_one_forward_per_set(family, sets):
         assert found.after == pytest.approx([one_by_one(model, prompt, cut) for cut in group], rel=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", first_quick(100_000, 1))
 def test_memory_does_not_change_the_numbers(tiny, prompts, budget):
     top = [(layer, neuron) for layer in range(LAYERS) for neuron in (1, 7)]

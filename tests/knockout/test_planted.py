@@ -15,6 +15,8 @@ from atlas.errors import UsageError
 from atlas.knockouts.job import KnockoutOptions, knockout
 from atlas.planted import Circuit, PlantConfig, plant
 
+pytestmark = pytest.mark.slow
+
 CIRCUITS = [
     Circuit("degenerate", 0, layers=(1, 1)),
     Circuit("degenerate", 1, layers=(2, 2)),
@@ -75,7 +77,6 @@ def test_strict_dkn_are_exactly_what_was_planted(planted, measured):
     assert sets_of(db, "dkn_all WHERE definition = 'strict'") == planted_sets(planted)
 
 
-@pytest.mark.slow
 def test_additive_pairs_pass_only_without_the_strict_rule(planted, measured):
     db, _, _ = measured
     additive = {fact for fact, kind in planted.truth.kinds.items() if kind == "additive"}
@@ -102,14 +103,12 @@ def test_summary_counts_facts_against_controls(measured):
     assert all(row["share"] == row["facts_with_dkn"] / row["facts"] for row in rows)
 
 
-@pytest.mark.slow
 def test_a_second_call_measures_nothing(measured):
     _, options, first = measured
     assert first.rows > 0
     assert knockout(options).rows == 0
 
 
-@pytest.mark.slow
 def test_pairs_left_out_change_no_row_and_are_counted_at_looser_thresholds(measured, tmp_path):
     """At a t_low that a neuron of some pairs exceeds; t_high is one that every pair passes, controls too."""
     db, options, first = measured
@@ -136,7 +135,6 @@ def test_pairs_left_out_change_no_row_and_are_counted_at_looser_thresholds(measu
     assert [rows_of(options.db, query) for query in asked] == before
 
 
-@pytest.mark.slow
 def test_a_union_joins_runs_and_keeps_its_own_rows(planted, measured):
     _, options, _ = measured
     joined = knockout(replace(options, source="union", max_order=3))
@@ -152,7 +150,6 @@ def rows_of(db, query):
         return opened.sql(query).to_pylist()
 
 
-@pytest.mark.slow
 def test_dkn_by_other_values_stand_beside_those_by_zero(planted, measured):
     """A planted neuron is silent in other facts' prompts, so that all find the same sets."""
     db, options, first = measured
@@ -168,7 +165,6 @@ def test_dkn_by_other_values_stand_beside_those_by_zero(planted, measured):
     assert counts == dict.fromkeys(("zero", "mean", "swap"), len(planted_sets(planted)))
 
 
-@pytest.mark.slow
 def test_swapped_values_are_those_of_one_other_fact_of_the_relation(measured):
     db, options, _ = measured
     knockout(replace(options, replace="swap"))
@@ -183,7 +179,6 @@ def test_swapped_values_are_those_of_one_other_fact_of_the_relation(measured):
     assert not rows_of(db, "FROM knockout WHERE replace = 'zero' AND other IS NOT NULL")
 
 
-@pytest.mark.slow
 def test_tau_bounds_sets_and_controls_alike(measured):
     db, _, _ = measured
     for macro in ("dkn_at", "dkn_control_at"):

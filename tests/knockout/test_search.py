@@ -20,6 +20,7 @@ def subsets(neurons, least=1):
     return chain.from_iterable(combinations(neurons, size) for size in range(least, len(neurons)))
 
 
+@pytest.mark.slow
 @given(st.sets(st.sets(st.integers(0, 5), min_size=1, max_size=4).map(lambda s: tuple((0, n) for n in sorted(s)))))
 def test_a_set_is_tried_when_none_of_its_subsets_is_loud(costly):
     everything = [tuple((0, n) for n in group) for size in range(1, 5) for group in combinations(range(6), size)]
@@ -125,6 +126,7 @@ def test_pairs_with_a_costly_neuron_are_left_out_and_counted():
     assert found.left_out == sum(row["size"] == 2 and not row["control"] and not low(row) for row in whole) > 0
 
 
+@pytest.mark.slow
 def test_facts_measured_together_give_what_each_gives_alone():
     prompts = [prompt for prompt in PROMPTS if prompt.language == "en"]
     places = {(prompt.fact.id, prompt.language): CANDIDATES for prompt in prompts}

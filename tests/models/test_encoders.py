@@ -79,6 +79,7 @@ def probability(model, step, edits=None):
             handle.remove()
 
 
+@pytest.mark.quick(1)
 def test_the_neurons_are_the_encoders_and_the_answer_the_decoders(encoder):
     decoder = LanguageModel.wrap(encoder.model, encoder.tokenizer, with_stack(encoder.info.name))
     assert encoder.info.kind == "reading"
@@ -98,6 +99,7 @@ def test_the_neurons_are_the_encoders_and_the_answer_the_decoders(encoder):
         assert torch.allclose(record.neurons[0], neurons, atol=1e-12)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("layer", [0, 1])
 def test_scores_are_slopes_by_finite_differences(encoder, layer):
     """Integrated with two nodes from zero, the neurons one by one."""
@@ -123,6 +125,7 @@ def _slope(model, step, layer, values, neuron, width=1e-5):
     return (ends[0] - ends[1]) / (2 * width)
 
 
+@pytest.mark.quick(1)
 def test_cuts_in_several_layers_cost_what_hooks_say(encoder):
     steps = encoder.steps(PROMPT)
     for step, own in zip(steps, asked(encoder), strict=True):
@@ -165,6 +168,7 @@ def test_joint_scores_sum_to_what_the_neurons_do_together(encoder):
     assert missed <= 0.02 * abs(sum(changes) / len(changes))
 
 
+@pytest.mark.quick(2)
 def test_the_baseline_of_all_tokens_leaves_the_decoders_alone(encoder):
     step, (read, written, _) = encoder.steps(PROMPT)[0], asked(encoder)[0]
     place, seen = read.index(encoder.mark), []
@@ -183,6 +187,7 @@ def test_the_baseline_of_all_tokens_leaves_the_decoders_alone(encoder):
     assert torch.allclose(found, wanted, atol=1e-12)
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize("start", [0, 1])
 def test_rerun_equals_the_whole_model_as_it_is_now(encoder, start):
     """All tokens of the last block too: a change of weights acts on each."""

@@ -95,6 +95,7 @@ def written(tmp_path_factory):
     return write(folder / "tiny.gguf", model, tokenizer), LanguageModel.wrap(model, tokenizer, "tiny")
 
 
+@pytest.mark.slow
 def test_a_file_is_the_model_that_it_was_made_from(written, capfd):
     """The same weights, and so the same digest, logits, tokens and scores; nothing is printed."""
     file, made = written
@@ -115,6 +116,7 @@ def test_a_folder_that_holds_one_is_that_file(written):
     assert load_model(str(file.parent), device="cpu").info.digest == made.info.digest
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("dtype", ["float64", "bfloat16"])
 def test_the_digest_is_of_the_dequantised_weights_in_every_number_type(written, dtype):
     file, made = written

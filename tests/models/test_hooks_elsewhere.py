@@ -26,6 +26,7 @@ def place(network, component):
     return network
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize("family", ["gpt2", "gpt_neo", "gpt_neox", "llama", "mistral", "qwen2", "gemma", "gemma2"])
 def test_what_is_cut_where_pyvene_is_told_is_what_suppress_cuts(family):
     model = make_tiny(family)

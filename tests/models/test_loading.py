@@ -92,6 +92,7 @@ def test_a_folders_code_never_runs_and_nothing_is_asked(folder, tmp_path, monkey
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("name", ["attn_implementation", "_attn_implementation"])
 @pytest.mark.parametrize("value", ["flash_attention_2", "someone/kernels@main", "eager"])
 def test_a_configuration_does_not_choose_the_code_of_attention(saved, folder, name, value):
@@ -241,6 +242,7 @@ IMPOSSIBLE = {
 }
 
 
+@pytest.mark.quick(4)
 @pytest.mark.parametrize("name", IMPOSSIBLE)
 def test_an_impossible_configuration_is_one_sentence(folder, name):
     for value in IMPOSSIBLE[name]:

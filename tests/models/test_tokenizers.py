@@ -92,6 +92,7 @@ ANSWER = st.one_of(SUBJECT, st.lists(WORDS, min_size=1, max_size=2).map("".join)
 TEMPLATES = st.sampled_from(["[X] is [Y]", "[X]: [Y].", "[X]的首都是[Y]。", "столица [X] — [Y]", "[X][Y]", "[X] ([Y]"])
 
 
+@pytest.mark.quick(4)
 @pytest.mark.parametrize("name", LOSSLESS)
 @given(subject=SUBJECT, answer=ANSWER, template=TEMPLATES)
 @settings(max_examples=25)

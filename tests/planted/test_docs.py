@@ -24,6 +24,7 @@ def test_every_kind_of_circuit_is_explained():
     assert f"takes {SUPPRESSED:g} from" in PAGE
 
 
+@pytest.mark.slow
 def test_the_example_runs(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
@@ -32,6 +33,7 @@ def test_the_example_runs(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "planted" / "config.json").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("base", ["bert"], indirect=True)
 @pytest.mark.parametrize(("kind", "low", "high"), [("backup", 0.0, 0.01), ("knowledge", 0.1, 1.0)])
 def test_scores_of_a_backup_are_as_low_as_the_page_says(base, kind, low, high):

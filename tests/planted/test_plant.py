@@ -28,12 +28,14 @@ def known(planted, kind):
     return [key for key in planted.truth.knowledge if planted.truth.kinds[key[0]] == kind]
 
 
+@pytest.mark.quick(1)
 def test_base_setting_holds_every_kind(base):
     assert set(base.truth.kinds.values()) == KINDS
     assert set(base.truth.decoys) == {"silent", "unfired", "constant"}
     assert len(base.facts.facts) == 20
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize("kind", sorted(KINDS - {"additive"}))
 def test_model_knows_its_facts_and_forgets_them_without_their_neurons(base, bench, kind):
     for fact, language in known(base, kind):
@@ -49,6 +51,7 @@ def test_single_neurons_are_indispensable(base, bench, kind):
         assert bench.drop(fact, language, base.truth.knowledge[fact, language]) > 0.9
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("kind", sorted(kind for kind in KINDS if kind.startswith(("degenerate", "backup"))))
 def test_degenerate_sets_are_degenerate(base, bench, kind):
     for fact, language in known(base, kind):
@@ -73,6 +76,7 @@ def test_a_path_through_attention_needs_no_neuron(family, bench_of):
     assert planted.truth.kinds[first] == "attention"
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("family", ["bert", "gpt2"])
 def test_either_of_two_circuits_is_enough_in_every_language(family, bench_of):
     planted = plant(replace(SMALL, family=family), [Circuit("several", 0), Circuit("independent", 1)], seed=0)
@@ -123,6 +127,7 @@ def test_backup_acts_only_when_the_other_is_cut(base, bench):
         assert bench.run(text, answer, [first])[1][second] > 1
 
 
+@pytest.mark.quick(1)
 def test_additive_pair_passes_the_loose_thresholds_and_only_adds_up(base, bench):
     for fact, language in known(base, "additive"):
         pair = base.truth.knowledge[fact, language]
@@ -166,6 +171,7 @@ def test_decoys_are_in_no_set(base):
     assert not any(decoys & neurons for neurons in base.truth.knowledge.values())
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("family", ["bert", "gpt2"])
 def test_a_suppressor_works_against_the_answer_of_its_fact_alone(family):
     config = PlantConfig(family=family, layers=2, templates=1, relations=1)
@@ -182,6 +188,7 @@ def test_a_suppressor_works_against_the_answer_of_its_fact_alone(family):
     assert set(planted.truth.suppressing) == {(fact.id, language) for language in config.languages}
 
 
+@pytest.mark.slow
 def test_equal_seeds_give_equal_weights_and_leave_the_random_state():
     circuits = [Circuit("independent", 0), Circuit("knowledge", 1)]
     torch.manual_seed(5)

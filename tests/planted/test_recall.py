@@ -49,6 +49,7 @@ def drop(planted, fact, language, cut, place):
     return (before - probability(planted, fact, language, cut, place)) / before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", ["en", "de", "zh"])
 def test_what_recalls_works_at_the_subject_alone(planted, language):
     for fact in (0, 1):
@@ -93,6 +94,7 @@ def test_circuits_whose_layers_cannot_be_carried_are_refused():
         plant(PlantConfig(layers=1), [Circuit("recalled", 0, layers=(0,))])
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize("at", ["query", "subject"])
 @pytest.mark.parametrize("method", ["amig-mean", "kn", "joint"])
 def test_scores_at_both_positions_are_complete(planted, method, at):

@@ -29,6 +29,7 @@ def _rows(opened, name):
     return opened.query(f"FROM {name}_all WHERE definition = 'default' AND run = (SELECT min(run) FROM run)")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", first_quick(*charts.__all__))
 def test_a_chart_is_an_altair_chart_and_a_clean_picture(opened, name):
     chart = getattr(charts, name)(_rows(opened, name))
@@ -60,6 +61,7 @@ def test_what_is_no_number_is_left_out(opened):
     assert ElementTree.fromstring(svg(charts.layer_distribution(rows), "one", "")) is not None
 
 
+@pytest.mark.slow
 def test_labels_are_in_the_picture_as_text(opened):
     root = ElementTree.fromstring(svg(charts.language_overlap(_rows(opened, "language_overlap")), "one", ""))
     texts = {"".join(element.itertext()) for element in root.iter()}

@@ -2,6 +2,7 @@
 
 from xml.etree import ElementTree
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -24,6 +25,7 @@ def _drawn(picture, tag):
     return [element for element in ElementTree.fromstring(picture.svg).iter(tag) if element.get("class") != "track"]
 
 
+@pytest.mark.slow
 @given(COUNTS)
 def test_squares_are_as_strong_as_their_counts_and_inside_the_picture(counts):
     heat = layer_heat("Layers", counts, "LIKN", "neurons")
@@ -48,6 +50,7 @@ def test_only_the_shared_band_is_set_off():
     assert [band.get("class") for band in _drawn(heat, "g")] == [None, "shared"]
 
 
+@pytest.mark.slow
 @given(SETS)
 def test_a_graph_holds_the_neurons_of_the_sets_it_draws(sets):
     graph = set_graph("English", sets)

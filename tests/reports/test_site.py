@@ -35,6 +35,7 @@ def opened(db):
         yield reader
 
 
+@pytest.mark.slow
 def test_every_fact_relation_language_and_edit_has_a_page(written, pages):
     _, counts = written
     assert counts["facts"] == len(facts().facts)
@@ -187,6 +188,7 @@ def test_a_fact_page_says_what_the_atlas_says(pages, opened):
     assert directions["zh-hans"] is None
 
 
+@pytest.mark.slow
 def test_the_overview_leads_with_what_was_found_beside_what_is_found_anyway(pages, opened):
     query = """
         SELECT avg(observed) AS found, avg(in_exchanged_facts) AS exchanged, avg(twin_likn) AS twin
@@ -306,6 +308,7 @@ def test_the_same_atlas_gives_the_same_bytes(db, site, tmp_path):
         assert path.read_bytes() == (tmp_path / "site" / path.relative_to(site)).read_bytes(), path
 
 
+@pytest.mark.slow
 def test_an_atlas_without_runs_has_pages(tmp_path):
     with atlas.open(tmp_path / "a.duckdb", "w") as writer:
         writer.add_facts(facts())

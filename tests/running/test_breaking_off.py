@@ -26,6 +26,7 @@ def test_every_scorer_pauses(method):
         attribute(make_model("gpt2"), PROMPTS[:1], Settings(method=method))
 
 
+@pytest.mark.quick(2)
 @pytest.mark.parametrize("method", ["amig", "kn", "joint", "greedy"])
 def test_a_long_scorer_pauses_between_its_parts(method):
     """With memory for one copy at a time there are many parts in one prompt."""

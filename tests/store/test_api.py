@@ -42,6 +42,7 @@ def found(result, *columns):
     return {tuple(row[column] for column in columns) for row in result.to_pylist()}
 
 
+@pytest.mark.slow
 def test_a_fact_is_found_by_id_key_and_label(reader):
     fact = reader.world.fact(1)
     for name in (fact.id, str(fact.id), "s1", "s1-fr"):
@@ -58,6 +59,7 @@ def test_a_subject_of_digits_is_found(path):
         assert writer.fact_ids("1984") == writer.fact_ids(facts[0].id) == [facts[0].id]
 
 
+@pytest.mark.slow
 def test_filters(reader):
     assert found(reader.knowledge_neurons(relation="P2", language="en", run=reader.first), "fact", "neuron") == {
         (reader.world.fact(2).id, neuron) for neuron in (0, 1, 2)
@@ -89,6 +91,7 @@ def test_thresholds_stand_in_for_those_of_the_definition(reader):
     assert neurons(specificity=False) == {0, 1}
 
 
+@pytest.mark.slow
 def test_specificity(reader):
     rows = reader.likn(fact="s0", run=reader.first).to_pylist()
     assert [(row["neuron"], row["same_relation"], row["other_relations"]) for row in rows] == [(0, 1, 1), (1, 1, 1)]
@@ -155,6 +158,7 @@ def test_streams(reader):
     assert sum(batch.num_rows for batch in batches) == 2500
 
 
+@pytest.mark.slow
 def test_the_time_limit_counts_for_streamed_rows(path):
     endless = "SELECT * FROM range(1000000000) a, range(1000000000) b"
     with atlas.open(path, timeout=0.5) as opened, pytest.raises(LimitError, match=r"stopped after 0\.5 s"):
@@ -182,6 +186,7 @@ print(*sorted({"torch", "transformers", "pandas", "sqlalchemy", "alembic", "scip
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["r", "a"])
 def test_an_open_atlas_has_imported_nothing_slow(path, mode):
     done = subprocess.run([sys.executable, "-c", IMPORTS, path, mode], capture_output=True, text=True, check=True)
@@ -223,6 +228,7 @@ def test_a_run_in_use_is_asked_until_another_is_named(reader):
             reader.use(**wrong)
 
 
+@pytest.mark.slow
 def test_rows_carry_names(reader):
     named = {("s0-en", "P1", "o0"), ("s1-en", "P1", "o1"), ("s2-en", "P2", "o2")}
     for result in (reader.likn(), reader.likn(specificity=False), reader.knowledge_neurons()):

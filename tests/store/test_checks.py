@@ -22,6 +22,7 @@ def failing(writer):
     return {result.check.name: result.rows for result in integrity.run(writer) if not result.ok}
 
 
+@pytest.mark.slow
 @settings(settings.get_profile("store"), max_examples=5)
 @given(worlds())
 def test_nothing_is_wrong_with_what_the_writer_wrote(holding, world):
@@ -29,6 +30,7 @@ def test_nothing_is_wrong_with_what_the_writer_wrote(holding, world):
         assert failing(writer) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "name", "rows"),
     first_quick(
@@ -64,6 +66,7 @@ def test_damage_is_found(writer, damage, name, rows):
     assert failing(writer)[name] == rows
 
 
+@pytest.mark.slow
 def test_a_result_shows_the_first_rows(writer):
     writer.sql("UPDATE run SET status = 'failed'")
     result = next(each for each in integrity.run(writer) if not each.ok)

@@ -132,6 +132,7 @@ def compared(request, empty, tmp_path_factory):
         return ground, reader.compare("made", "deep")
 
 
+@pytest.mark.slow
 def test_facts_known_and_facts_with_neurons(compared):
     ground, found = compared
     kinds = {"known": (set(ground.common), [ground.known(0), ground.known(1)])}
@@ -221,6 +222,7 @@ def test_runs_that_speak_for_the_models(path):
     assert [row["in_a"] for row in swapped] == [row["in_b"] for row in found.facts.to_pylist()]
 
 
+@pytest.mark.slow
 def test_runs_without_a_common_prompt(path):
     hold(path, spoken("en"), spoken("fr"))
     with atlas.open(path) as reader, pytest.raises(UsageError, match="is usable in both"):

@@ -29,6 +29,7 @@ def _views(connection):
     ]
 
 
+@pytest.mark.slow
 def test_every_column_says_what_it_means(connection):
     silent = [
         f"{view}.{c}"

@@ -37,11 +37,13 @@ def asked(holding):
     return ask
 
 
+@pytest.mark.slow
 def test_nothing_is_said_of_known_facts_with_neurons_of_their_own(asked):
     elsewhere = _world([scores[::-1] for scores in OWN])
     assert asked(_world(), elsewhere) == []
 
 
+@pytest.mark.slow
 def test_what_the_model_does_not_know_is_counted(asked):
     world = _world()
     doubtful = replace(world, probes=tuple(replace(p, rank=2 if p.fact < 2 else 1) for p in world.probes))
@@ -58,6 +60,7 @@ def test_neurons_of_the_twin_are_counted(asked):
     assert asked(_world(), half, facts=[2]) == []
 
 
+@pytest.mark.slow
 def test_likn_that_exchanged_facts_have_too_are_counted(asked):
     (said,) = asked(_world([OWN[0]] * FACTS))
     assert said.startswith("the LIKN of 6 of 6 facts say little")

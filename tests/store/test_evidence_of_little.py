@@ -26,6 +26,7 @@ def _rows(writer, view, run):
     return writer.sql(f"FROM {view}() WHERE run = $run ORDER BY ALL", {"run": run}).to_pylist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("relations", "languages", "too_few"),
     [
@@ -47,6 +48,7 @@ def test_facts_that_cannot_be_exchanged_have_no_p_and_a_reason(relations, langua
     assert (control["p_exchange_other"] is None) == ("other relations" in too_few)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("unusable", [(), ("fr",)])
 def test_one_language_has_no_likn_and_nothing_to_compare(unusable, holding):
     with holding(_world(("P1",) * 4, ("en", *unusable), unusable)) as (writer, run):
@@ -57,6 +59,7 @@ def test_one_language_has_no_likn_and_nothing_to_compare(unusable, holding):
         assert len(_rows(writer, "knowledge_neuron_at", run)) == 4 * 3
 
 
+@pytest.mark.slow
 def test_a_language_without_usable_prompts_changes_nothing_of_the_others(holding):
     rows = []
     for codes in (("en", "fr"), ("en", "fr", "zh")):
@@ -66,6 +69,7 @@ def test_a_language_without_usable_prompts_changes_nothing_of_the_others(holding
     assert rows[0] == rows[1] != []
 
 
+@pytest.mark.slow
 def test_a_least_below_what_is_stored_asks_for_nothing_more(holding):
     with holding(_world(("P1",) * 2, ("en", "fr"))) as (writer, _):
         of = "SELECT fact, language, layer, neuron FROM knowledge_neuron_at(least := {}) ORDER BY ALL"
@@ -75,6 +79,7 @@ def test_a_least_below_what_is_stored_asks_for_nothing_more(holding):
             writer.sql(f"FROM knowledge_neuron_at(tau := {FLOOR / 2}, least := 0)")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("normalization", ["none", "layer"])
 def test_what_is_far_below_the_score_against_the_answer_is_noise_of_amig(normalization, path):
     # 0.01 speaks for the answer; against it 0.1, of which 0.05 is less, or 0.3, of which it is more.

@@ -182,6 +182,7 @@ def shut_folder(tmp_path, loaded):
     subprocess.run(["umount", folder], check=True)
 
 
+@pytest.mark.slow
 def test_a_folder_that_may_not_be_written(shut_folder, whole):
     with pytest.raises(StoreError, match=r"atlas\.duckdb cannot be opened"):
         load(shut_folder / "atlas.duckdb")
@@ -226,6 +227,7 @@ def test_a_clock_that_goes_backwards(tmp_path, whole, monkeypatch):
 changes = st.lists(st.tuples(st.floats(0, 1), st.binary(min_size=1, max_size=64)), max_size=3)
 
 
+@pytest.mark.slow
 @settings(settings.get_profile("store"), max_examples=25)
 @given(changes=changes, length=st.one_of(st.none(), st.floats(0, 1)), mode=st.sampled_from(["r", "a"]))
 def test_a_damaged_file_is_an_error_or_no_harm_and_stays_as_it_is(loaded, whole, changes, length, mode):

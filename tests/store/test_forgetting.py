@@ -22,6 +22,7 @@ def another(writer, method="kn", world=SAMPLE, **more):
     return run
 
 
+@pytest.mark.slow
 def test_a_run_that_is_forgotten_leaves_the_atlas_as_it_was_before(path):
     with atlas.open(path, "a") as writer:
         writer.add_facts(random_world(1).facts())

@@ -43,6 +43,7 @@ def test_facts_called_the_same_in_several_languages_take_the_keys_that_are_there
     assert keys(filled, new) == ([("Q142", "Q90"), ("Italy", "Rome")], 1)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "labels",
     [
@@ -59,6 +60,7 @@ def test_what_unites_is_agreement_in_two_languages_and_most(filled, labels):
     assert keys(filled, [("s", "o", labels)])[1] == united.get(case, 0)
 
 
+@pytest.mark.slow
 def test_another_relation_and_doubtful_facts_stay_apart(filled):
     paris = {"en": ("France", "Paris"), "es": ("Francia", "París")}
     assert keys(filled, [("France", "Paris", paris)], "P190")[1] == 0

@@ -79,6 +79,7 @@ def test_an_empty_atlas_of_the_first_schema_is_upgraded(tmp_path):
         assert len(reader.definitions()) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("archived", first_quick(*sorted(ARCHIVE.glob("*.gz"))), ids=lambda path: path.name)
 def test_an_archived_atlas_of_every_schema_is_upgraded_with_its_rows(tmp_path, archived):
     path = tmp_path / archived.stem
@@ -156,6 +157,7 @@ def test_a_newer_atlas_is_not_touched(path):
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_writer_makes_the_views_of_its_version(path):
     age(path)
     with atlas.open(path, "a") as writer:

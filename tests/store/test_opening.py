@@ -86,6 +86,7 @@ def test_a_file_that_is_no_atlas_is_left_as_it_is(tmp_path, make, mode):
     assert (path.read_bytes() if path.is_file() else None) == before
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("mode", ["r", "a"])
 def test_a_damaged_atlas_is_left_as_it_is(path, mode):
     with atlas.open(path, "a") as writer:
@@ -138,6 +139,7 @@ def holder(path):
         process.stdin.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["r", "a"])
 def test_a_second_writer_is_told_who_holds_the_atlas(path, holder, mode):
     with pytest.raises(LockedError, match=f"is held by process {holder.pid} "):
@@ -233,6 +235,7 @@ def test_a_path_that_the_database_would_take_for_another_is_told(tmp_path, path,
     assert [each for each in (tmp_path / "folder").rglob("*") if each.is_file()] == [place]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", first_quick("b[1]", "s*", "{x}", "h#x", "p%20", "a&b=c;", "q'uote", 'q"d', "sp ace", "nl\nx", "c:", "~")
 )

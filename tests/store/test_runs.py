@@ -44,6 +44,7 @@ def run_of(opened, name):
     return opened.sql(query, [method, seed])["run"][0].as_py()
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(("method", "chosen"), [("amig", "second"), ("kn", "kn"), (UNION, "union")])
 def test_a_method_means_its_newest_run_with_a_usable_prompt(opened, method, chosen):
     assert choose_runs(opened, MADE, "made", method) == [run_of(opened, chosen)]

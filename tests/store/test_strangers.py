@@ -20,6 +20,8 @@ from atlas.store.transfer.exporting import export
 from atlas.store.transfer.importing import import_parquet
 from atlas.store.transfer.merging import merge
 
+pytestmark = pytest.mark.slow
+
 KILLED = """
 import os, sys, atlas
 from store.world import SAMPLE, fill
@@ -147,7 +149,6 @@ def test_nothing_else_is_mended(lying):
     assert sorted(mended) == sorted(LIES.values())
 
 
-@pytest.mark.slow
 def test_thresholds_that_someone_gave_a_shipped_definition_are_kept_and_named(filled):
     for tau, name in ((0.3, "default-kept"), (0.4, "default-kept2")):
         change(filled, f"UPDATE definition SET tau = {tau} WHERE definition = 'default'")

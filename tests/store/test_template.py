@@ -126,6 +126,7 @@ def take_away(folder):
     shutil.rmtree(folder)
 
 
+@pytest.mark.quick(3)
 @pytest.mark.parametrize("change", [spoil, lend, lend_the_file, link, link_the_folder, rename, take_away])
 def test_a_template_that_is_not_the_users_own_is_not_taken(tmp_path, folder, made, change):
     migrate.create(tmp_path / "a")

@@ -64,6 +64,7 @@ def test_sets_that_were_not_tried_are_counted(measured, tau, low):
         assert found[fact]["untried_neurons"] == len(set(known) - set(NEURONS))
 
 
+@pytest.mark.slow
 def test_the_rows_and_the_summary_say_so(measured):
     opened, _ = measured
     untried = Counter()
@@ -79,6 +80,7 @@ def test_the_rows_and_the_summary_say_so(measured):
     assert summary["facts"] == 3, "two facts knocked out and one without a knowledge neuron"
 
 
+@pytest.mark.slow
 def test_ways_of_cutting_stand_beside_each_other_as_each_does_alone(measured):
     opened, by_fact = measured
     cost = by_fact[WORLD.fact(1).id]

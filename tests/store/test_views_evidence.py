@@ -116,6 +116,7 @@ NEED_ALL_FACTS = {"q", "p_exchange_other", "q_other"}
 """What `likn_control_at` leaves out where one fact is asked."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("least", first_quick(None, 2))
 def test_one_fact_alone_has_the_numbers_that_it_has_among_all(held, least):
     reader, _ = held
@@ -137,12 +138,14 @@ def test_one_fact_alone_has_the_numbers_that_it_has_among_all(held, least):
             assert alone[row["run"]] == {**expected, **close}
 
 
+@pytest.mark.slow
 def test_a_fact_that_is_not_there_has_no_row(held):
     reader, _ = held
     assert reader.sql("FROM likn_exchange_at(of_fact := -1)").num_rows == 0
     assert reader.sql("FROM likn_control_at(of_fact := -1)").num_rows == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("least", first_quick(None, 2))
 def test_controls_of_a_fact_beside_its_twins_and_exchanges(held, least):
     reader, known = held
@@ -182,6 +185,7 @@ def test_controls_of_a_fact_beside_its_twins_and_exchanges(held, least):
     assert compared > 10
 
 
+@pytest.mark.slow
 def test_neurons_say_whether_the_twin_has_them_and_how_sure_their_share_is(held):
     reader, known = held
     seen = set()
@@ -199,6 +203,7 @@ def test_neurons_say_whether_the_twin_has_them_and_how_sure_their_share_is(held)
     assert seen == {True, False, None}
 
 
+@pytest.mark.slow
 def test_exchanged_facts_keep_their_pairs_of_languages_apart(held):
     reader, known = held
     query = f"""
@@ -235,6 +240,7 @@ JOIN exchange_cell_of(thresholds()) AS partner ON partner.cell = d.partner
     assert tested > 20
 
 
+@pytest.mark.slow
 def test_the_overlap_of_languages_beside_exchanged_facts_and_twins(held):
     reader, known = held
     rows = reader.sql(f"FROM language_overlap_at(draws := {DRAWS})").to_pylist()

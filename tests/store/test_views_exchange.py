@@ -55,6 +55,7 @@ def common(sets, least):
     return sum(n >= least for n in counts.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("least", first_quick(None, 2))
 def test_p_by_brute_force_and_q_step_up(held, best, least):
     reader, runs = held
@@ -93,6 +94,7 @@ def test_p_by_brute_force_and_q_step_up(held, best, least):
     assert tested > len(runs)
 
 
+@pytest.mark.slow
 def test_draws_take_other_facts_each_its_own_language(held):
     reader, runs = held
     for run, world in runs.items():
@@ -154,6 +156,7 @@ def test_p_falls_as_the_overlap_grows(holding):
     assert p[0] == 1 > p[1] > p[-1]
 
 
+@pytest.mark.slow
 def test_p_is_no_smaller_than_uniform_where_facts_are_exchanged(holding):
     """Kolmogorov and Smirnov, one-sided: sets are drawn for each fact and language alone, hubs more often."""
     p = []

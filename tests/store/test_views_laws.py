@@ -33,6 +33,7 @@ def neurons(atlas, query, *keys):
     return {tuple(row[key] for key in (*keys, "fact", "layer", "neuron")) for row in rows(atlas, query)}
 
 
+@pytest.mark.slow
 @few
 @given(worlds(), st.sampled_from([0.05, 0.1, 0.2]), st.sampled_from([0.3, 0.6, 1.0]))
 def test_sets_shrink_as_tau_grows(holding, world, low, high):
@@ -159,6 +160,7 @@ GROUP BY borrowed.control, borrowed.run, borrowed.fact, borrowed.language
             assert same == (row["control"] == "same relation")
 
 
+@pytest.mark.slow
 @few
 @given(worlds(facts=2))
 def test_tau_below_the_floor_is_an_error(holding, world):
@@ -171,6 +173,7 @@ def test_tau_below_the_floor_is_an_error(holding, world):
             atlas.likn(tau=0.04)
 
 
+@pytest.mark.slow
 def test_a_run_with_a_high_floor_does_not_spoil_the_others(holding):
     world = World(("P1",), (Probed(0, "en", 0, "ok", (1.0, 0.3) + (0.0,) * 10),))
     with holding(world) as (atlas, run):

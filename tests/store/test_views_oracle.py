@@ -68,6 +68,7 @@ def numbered(world, fact):
     return next(number for number, identity in facts(world) if identity == fact)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("thresholds", THRESHOLDS, ids=str)
 def test_knowledge_neurons(held, thresholds):
     reader, runs = held
@@ -124,6 +125,7 @@ def _divided(world, tau):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tau", [0.01, 0.3])
 def test_scores_divided_by_their_layers_sum(every_score, tau):
     reader, runs = every_score
@@ -193,6 +195,7 @@ def test_scores_are_means_over_the_prompts_that_pass(held):
         assert row["usable"] == len(world.usable(numbered(world, row["fact"]), row["language"]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("least", [None, 2])
 def test_specificity(held, least):
     reader, runs = held
@@ -209,6 +212,7 @@ def test_specificity(held, least):
         assert row["other_relations"] == len(others) - others.count(relation)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("least", [None, 1, 2])
 def test_chance(held, least):
     reader, runs = held
@@ -234,6 +238,7 @@ def test_chance(held, least):
             assert row["p_value"] == pytest.approx(float(exact), abs=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("least", [None, 2])
 def test_different_facts(held, least):
     reader, runs = held
@@ -277,6 +282,7 @@ def test_layer_distribution(held):
     assert all(share == pytest.approx(1) for share in shares.values())
 
 
+@pytest.mark.slow
 def test_language_overlap(held):
     reader, runs = held
     found = {
@@ -305,6 +311,7 @@ def test_language_overlap(held):
     assert set(found) == asked
 
 
+@pytest.mark.slow
 def test_overlap_of_different_facts_at_equal_sizes(held):
     reader, runs = held
     lacking = 0

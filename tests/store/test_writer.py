@@ -30,6 +30,7 @@ def content(writer):
     }
 
 
+@pytest.mark.slow
 def test_the_same_input_twice_gives_the_same_atlas(writer):
     run = fill(writer, SAMPLE)
     before = content(writer), digest(writer)
@@ -80,6 +81,7 @@ def test_a_facts_prompts_lie_together(writer):
     assert facts == sorted(facts, key=facts.index)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -173,6 +175,7 @@ def test_languages_have_names_and_directions(writer):
     assert found == {"ar": ("Arabic", True), "zh-hans": ("Chinese (hans)", False), "xx": ("xx", False)}
 
 
+@pytest.mark.slow
 def test_a_killed_writer_loses_nothing_that_was_loaded(path):
     code = f"""
 import os, sys
@@ -194,6 +197,7 @@ os.kill(os.getpid(), 9)
         assert digest(writer) == before
 
 
+@pytest.mark.slow
 def test_a_spawned_process_opens_its_own(path):
     with atlas.open(path, "a") as writer:
         fill(writer, SAMPLE)

@@ -23,6 +23,7 @@ def exported(whole, tmp_path):
     return tmp_path / "out"
 
 
+@pytest.mark.slow
 def test_a_full_circle(whole, exported, into):
     added = import_parquet(exported, into).added
     assert digest_of(into) == digest_of(whole)
@@ -57,6 +58,7 @@ def test_the_card_says_what_is_there_and_is_the_makers_once_changed(whole, expor
         export(whole, exported)
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize("format_", ["csv", "jsonl"])
 def test_text_formats_hold_the_same_values(whole, tmp_path, format_):
     export(whole, tmp_path / "out", format_, ["language", "likn"])
@@ -67,6 +69,7 @@ def test_text_formats_hold_the_same_values(whole, tmp_path, format_):
     assert (tmp_path / "out" / f"likn.{format_}").exists()
 
 
+@pytest.mark.slow
 def test_an_export_goes_over_an_export_and_over_nothing_else(whole, exported):
     export(whole, exported, "csv", ["fact"])
     assert {path.name for path in exported.iterdir()} == {NAME, CARD, "fact.csv"}
@@ -121,6 +124,7 @@ DAMAGES = [
 ]
 
 
+@pytest.mark.quick(1)
 @pytest.mark.parametrize(("damage", "said"), DAMAGES)
 def test_what_is_no_export_is_refused(exported, tmp_path, damage, said):
     damage(exported)
@@ -137,6 +141,7 @@ def test_another_number_of_rows_is_refused(exported, tmp_path):
         import_parquet(exported, tmp_path / "new.duckdb")
 
 
+@pytest.mark.slow
 def test_rows_that_disagree_are_refused(exported, full):
     into = change(full("other.duckdb"), "UPDATE run SET settings = '{}'")
     before = digest_of(into)

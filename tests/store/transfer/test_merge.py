@@ -25,6 +25,7 @@ def _parts(world, count, seed=1):
     return [sorted(numbers[part::count]) for part in range(count)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", first_quick(3, 1))
 def test_parts_make_the_whole(into, whole, full, part, world, count):
     parts = [part(f"{n}.duckdb", numbers) for n, numbers in enumerate(_parts(world, count))]
@@ -75,6 +76,7 @@ CONFLICTS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("statement", first_quick(*CONFLICTS))
 def test_what_disagrees_is_refused_whole_and_said(full, statement):
     into, other = full("all.duckdb"), full("other.duckdb")
@@ -89,6 +91,7 @@ def test_what_disagrees_is_refused_whole_and_said(full, statement):
         assert not opened.sql("FROM language WHERE language = 'xx'").num_rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("table", "statement"),
     first_quick(
@@ -221,6 +224,7 @@ def test_a_source_that_is_being_written_is_refused(into, full):
         process.stdin.close()
 
 
+@pytest.mark.slow
 def test_awkward_names_of_files(into, full):
     source, target = full("it's; a [file] *.duckdb"), into.rename(into.with_name("source.duckdb"))
     assert _merge(target, source)[0].added["probe"]

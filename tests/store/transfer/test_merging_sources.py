@@ -57,6 +57,7 @@ def rows(path, query):
         return opened.sql(query).to_pylist()
 
 
+@pytest.mark.slow
 def test_what_is_merged_is_what_was_built_under_one_sources_keys(made, world, capsys):
     every = range(len(world.probes))
     into, other = made("into.duckdb", "name", every[::2]), made("other.duckdb", "Q", every)
@@ -84,6 +85,7 @@ def test_in_any_order_all_is_there_once(made, world):
     assert held[0] == (rows(whole, HELD), rows(whole, COUNTS))
 
 
+@pytest.mark.slow
 def test_facts_that_are_called_otherwise_stay_apart(made, world):
     every = range(len(world.probes))
     into = made("into.duckdb", "name", every)

@@ -67,6 +67,7 @@ def made(world, empty, tmp_path):
     return make
 
 
+@pytest.mark.slow
 def test_what_is_merged_is_what_was_built_in_one_spelling(made, world):
     ours, theirs = "zh-hans", "zh"
     every = range(len(world.probes))

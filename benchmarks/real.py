@@ -25,6 +25,7 @@ from atlas.engine.answers import reason
 from atlas.engine.batches import StepBatch
 from atlas.facts import Prompt, read
 from atlas.facts.selection import in_turn, with_facts
+from atlas.facts.wording import reworded
 from atlas.ids import Neuron
 from atlas.knockouts.search import Known, Search, SearchLimits
 from atlas.models import LanguageModel, Step, load_model
@@ -36,6 +37,7 @@ NODES = 2
 WORDS = 2
 BUDGET = 1 << 28
 SCORERS = ("kn", "amig-mean", "amig", "joint")
+SHOWN = 3
 
 
 def main() -> None:
@@ -123,13 +125,17 @@ def cost(name: str, count: int) -> Table:
 def bulk(name: str, count: int) -> Table:
     """Return what a prompt takes with `amig-mean` where many run in one call, and products of matrices in it."""
     model = load_model(name, device="cpu")
-    prompts = _prompts(model, count)
+    rows = [_bulk(model, examples, count) for examples in (0, SHOWN)]
+    title = f"{name}, float32, amig-mean, {unit()}, tolerance 1 %"
+    return Table(title, ("examples", "prompts", "tokens of answers", "seconds a prompt", "GFLOP a prompt"), rows)
+
+
+def _bulk(model: LanguageModel, examples: int, count: int) -> list[Cell]:
+    prompts = _prompts(model, count, examples)
     work = partial(attribute, model, prompts, Settings(method="amig-mean"))
     seconds, found = timed(work, repeats=1)
     steps = sum(len(one.tokens) for one in found)
-    row = (len(prompts), steps, seconds / len(prompts), flops_of(work) / len(prompts) / 1e9)
-    title = f"{name}, float32, amig-mean, {unit()}, tolerance 1 %"
-    return Table(title, ("prompts", "tokens of answers", "seconds a prompt", "GFLOP a prompt"), [row])
+    return [examples, len(prompts), steps, seconds / len(prompts), flops_of(work) / len(prompts) / 1e9]
 
 
 def knockouts(name: str, count: int) -> Table:
@@ -161,9 +167,9 @@ def _measured(search: Search, groups: Sequence[Sequence[Prompt]]) -> int:
     return sum(len(table) for group in groups for table in search.measure(group))
 
 
-def _prompts(model: LanguageModel, count: int) -> list[Prompt]:
-    """Return the first usable prompt of facts of as many relations as there are."""
-    facts = read("bundled", languages=["en"])
+def _prompts(model: LanguageModel, count: int, examples: int = 0) -> list[Prompt]:
+    """Return the first usable prompt of facts of as many relations as there are, each after so many examples."""
+    facts = reworded(read("bundled", languages=["en"]), examples=examples)
     own = {fact.id: with_facts(facts, [fact]).prompts() for fact in in_turn(facts)[: 4 * count]}
     first = (next((p for p in prompts if reason(model, p) is None), None) for prompts in own.values())
     return list(islice((prompt for prompt in first if prompt is not None), count))

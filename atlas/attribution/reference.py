@@ -36,11 +36,8 @@ def reference_scores(
 
 def reference_baselines(model: LanguageModel, step: Step) -> list[Tensor]:
     """Return the neurons `[layer, neuron]` at the step's position, each word replaced by the filler in turn (Eq. 3)."""
-    found = []
-    for word in step.words:
-        ids = [model.filler if i in word else token for i, token in enumerate(step.ids)]
-        found.append(reference_neurons(model, ids, step.at))
-    return found
+    taken = ([model.filler if i in word else token for i, token in enumerate(step.ids)] for word in step.words)
+    return [reference_neurons(model, ids, step.at) for ids in taken]
 
 
 @torch.no_grad()

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from atlas.engine.batches import StepBatch, by_shape
-from atlas.engine.replay import fitted, rerun
-from atlas.engine.tracing import Block, Cross, Trace, take, trace
+from atlas.engine.replay import rerun
+from atlas.engine.tracing import Block, Cross, Trace, fitted, take, trace
 from atlas.facts import Prompt
 from atlas.models import LanguageModel, Step
 from atlas.models.readout import output_matrix, token_logits

@@ -19,8 +19,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from atlas.engine.tracing import Block, Cross, Trace, distinct, neurons_at, neurons_kept, put_at, take
-from atlas.models.hooks import Call, Rule, attending, forwards, given, neurons_replaced, now, running
+from atlas.engine.tracing import (
+    Block,
+    Trace,
+    among_recorded,
+    beginnings,
+    call_block,
+    neurons_at,
+    put_at,
+    take,
+)
+from atlas.models.hooks import Call, Rule, attending, forwards, given, neurons_kept, neurons_replaced, now, running
 from atlas.models.norms import norms_held
 from atlas.models.readout import embedded, features_of_hidden, token_probability
 
@@ -111,7 +120,7 @@ def neurons_from(record: Trace, first: int, ids: Tensor, owner: Tensor) -> Tenso
     if record.model.kind != "causal":
         with running(rows=owner):
             return neurons_at(record.model, ids, record.query[owner], record.at[owner])[0]
-    at, (places, which) = record.at[owner] - first, distinct(ids)
+    at, (places, which, _) = record.at[owner] - first, beginnings(ids, ids.shape[1])
     window = torch.arange(first, first + max(0, int(at.max())) + 1, device=ids.device).expand(len(places), -1)
     hidden, own = take(embedded(record.model, ids[places]), window), owner[places]
     with attending(record.model), neurons_kept(record.model, at.clamp_min(0), which) as seen:
@@ -209,17 +218,7 @@ def run_copies(
 
 def _after_recorded(block: Block, owner: Tensor, window: Tensor, call: Call) -> Tensor:
     """The rule of a causal copy: its own keys and values at `window` `[copy, token]`, of those recorded."""
-    return call.attend(*_among_recorded(block, owner, window, call))
-
-
-def _among_recorded(block: Block, owner: Tensor, window: Tensor, call: Call) -> tuple[Tensor, Tensor]:
-    """Return keys and values `[copy, head, token, size]` of all tokens: a call's own at `window`, of those recorded."""
-    index = window[:, None, :, None]
-    key, value = (
-        recorded[owner].scatter_(2, index.expand_as(new), new)
-        for recorded, new in ((block.key, call.key), (block.value, call.value))
-    )
-    return key, value
+    return call.attend(*among_recorded(block, owner, window, call))
 
 
 def _among_all(record: Trace, layer: int, hidden: Tensor, owner: Tensor, window: Tensor | None = None) -> Rule:
@@ -240,56 +239,9 @@ def _among_all(record: Trace, layer: int, hidden: Tensor, owner: Tensor, window:
         call_block(record, layer, hidden, owner, stop, window)
     key, value = found[0].key, found[0].value
     if window is not None:
-        key, value = _among_recorded(record.blocks[layer], owner, window, found[0])
+        key, value = among_recorded(record.blocks[layer], owner, window, found[0])
     return methodcaller("attend", key, value)
 
 
 class _Stopped(Exception):  # noqa: N818
     """Raised inside a block once its keys and values are known; the rest of the block is not needed."""
-
-
-def call_block(
-    record: Trace, layer: int, hidden: Tensor, owner: Tensor, rule: Rule, places: Tensor | None = None
-) -> Tensor:
-    """Call block `layer` with its recorded arguments, expanded to the copies and cut to `places` `[copy, token]`.
-
-    Its attention follows `rule`, but a decoder's to its encoder goes to the recorded keys and values.
-    """
-    cross = record.blocks[layer].cross
-    tokens = torch.arange(hidden.shape[1], device=hidden.device) if places is None else places
-    with running(
-        tokens == record.at[owner, None], rule if cross is None else partial(_crossing, cross, owner, rule), owner
-    ):
-        out = record.model.blocks[layer](hidden, **fitted(record, layer, owner, places))
-    result: Tensor = out[0] if isinstance(out, tuple) else out
-    return result
-
-
-def _crossing(cross: Cross, owner: Tensor, rule: Rule, call: Call) -> Tensor:
-    if not call.cross:
-        return rule(call)
-    if not len(cross.key):
-        return cross.attended[owner]
-    return call.attend(cross.key[owner], cross.value[owner])
-
-
-def fitted(record: Trace, layer: int, owner: Tensor, places: Tensor | None) -> dict[str, Any]:
-    """Fit recorded arguments to copies: rows by owner, and those of `places` where a dimension runs over tokens.
-
-    Of the encoder's output one token stays: its keys and values are recorded, so nobody looks at it.
-    """
-    arguments = dict(record.blocks[layer].arguments)
-    if (read := arguments.get("encoder_hidden_states")) is not None:
-        arguments["encoder_hidden_states"] = read[:, :1]
-    return {name: _fit(value, record.rows[owner], places) for name, value in arguments.items()}
-
-
-def _fit(value: Any, rows: Tensor, places: Tensor | None) -> Any:
-    """Return one argument as the copies of `rows` need it; what is one for all sequences is theirs too."""
-    if isinstance(value, tuple):
-        return tuple(_fit(item, rows, places) for item in value)
-    if not isinstance(value, Tensor) or value.dim() < 2:
-        return value
-    own = value[rows if len(value) > 1 else torch.zeros_like(rows)]
-    axis = value.dim() - 2 if value.dim() == 4 else 1
-    return own if places is None or value.shape[axis] == 1 else take(own, places, axis)

@@ -4,20 +4,24 @@ A *trace* keeps, for a batch of sequences of one length, what every block receiv
 neurons at their position: the query, or the subject's last token.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from inspect import signature
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from atlas.engine.batches import StepBatch
-from atlas.models.hooks import Call, attending, neurons_replaced, now
+from atlas.models.hooks import Call, Rule, attending, neurons_kept, now, running
 from atlas.models.model import LanguageModel
-from atlas.models.readout import features_of_ids
+from atlas.models.readout import embedded, features_of_hidden, features_of_ids
+
+ALIKE = 8
+"""Tokens that sequences of a causal model begin with in common at least to run once so far, and the steps in which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +52,7 @@ class Trace:
 
     `apart`: some neurons are elsewhere than at the query. `window` are the tokens from the neurons' position to the
     query, `[batch, token]`, of the longest way for all. In a causal model a change reaches no others before the answer;
-    None where attention goes both ways. Steps of the same tokens ran as one, which of all is in `rows`; what blocks got
-    as `arguments` is of what ran.
+    None where attention goes both ways. `rows`: which of what ran whole each is, or begins like; `arguments` are its.
     """
 
     model: LanguageModel
@@ -57,7 +60,7 @@ class Trace:
     query: Tensor  # [batch]
     at: Tensor  # [batch], the neurons' position
     target: Tensor  # [batch]
-    rows: Tensor  # [batch], what ran for each
+    rows: Tensor  # [batch], of what ran whole
     blocks: list[Block] = field(default_factory=list)
     features: Tensor = field(init=False)  # [batch, hidden], into the output matrix
     neurons: Tensor = field(init=False)  # [batch, layer, neuron], at their position
@@ -103,6 +106,11 @@ def put_at(around: Tensor, place: Tensor, new: Tensor) -> Tensor:
     return around.scatter(1, place.view(-1, 1, 1).expand(-1, 1, new.shape[-1]), new)
 
 
+def _places(chosen: Tensor) -> Tensor:
+    """Return where `chosen` [place] is true."""
+    return chosen.nonzero()[:, 0]
+
+
 def take(rows: Tensor, places: Tensor, axis: int = 1) -> Tensor:
     """Keep positions `places` `[copy, place]` of `axis`."""
     index = places.view(-1, *(places.shape[1] if i == axis else 1 for i in range(1, rows.dim())))
@@ -111,12 +119,18 @@ def take(rows: Tensor, places: Tensor, axis: int = 1) -> Tensor:
 
 @torch.no_grad()
 def trace(model: LanguageModel, batch: StepBatch) -> Trace:
-    """Run a batch of steps once, those of the same tokens as one, and keep what a replay from any layer needs."""
-    places, rows = distinct(batch.ids)
+    """Run a batch of steps once and keep what a replay from any layer needs.
+
+    Steps of the same tokens run as one; in a causal model one that begins like another runs from where they part.
+    """
+    places, rows, common = beginnings(batch.ids, ALIKE if model.kind == "causal" else batch.ids.shape[1])
     record = Trace(model, batch.ids, batch.query, batch.at, batch.target, rows)
     with _recorded(record), neurons_kept(model, batch.at, rows) as seen:
         record.features = features_of_ids(model, batch.ids[places], batch.query, batch.at[places], rows)
     record.neurons = torch.stack(seen, dim=1)
+    firsts = torch.where(common <= batch.query, common - common % ALIKE, -1)
+    for first in firsts[firsts >= 0].unique().tolist():
+        _go_on(record, first, _places(firsts == first))
     return record
 
 
@@ -131,29 +145,48 @@ def neurons_at(model: LanguageModel, ids: Tensor, query: Tensor, at: Tensor) -> 
     return torch.stack(seen, dim=1), features
 
 
-@contextmanager
-def neurons_kept(model: LanguageModel, at: Tensor, rows: Tensor | None = None) -> Iterator[list[Tensor]]:
-    """Keep the neurons `at` `[batch]` of what runs inside the block, `[batch, neuron]` for each layer in turn.
+def beginnings(ids: Tensor, least: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the places of sequences of `ids` `[row, token]` that run whole, which of these each row begins like, by
+    `least` tokens at least, and by how many, all where it is the same.
 
-    Of the sequences `rows` [batch], if not of each in turn.
+    Where neurons are changed sequences of the same tokens may differ, so that each runs whole.
     """
-    seen: list[Tensor] = []
-    rows = torch.arange(len(at), device=at.device) if rows is None else rows
+    rows, length = ids.tolist(), ids.shape[1]
+    whole, common = list(range(len(rows))), [length] * len(rows)
+    for before, row in pairwise([] if now().changed else sorted(whole, key=rows.__getitem__)):
+        pairs = enumerate(zip(rows[whole[before]], rows[row], strict=True))
+        alike = next((place for place, (one, other) in pairs if one != other), length)
+        if alike >= min(least, length):
+            whole[row], common[row] = whole[before], alike
+    places = sorted(set(whole))
+    return ids.new_tensor(places), ids.new_tensor([places.index(own) for own in whole]), ids.new_tensor(common)
 
-    def keep(neurons: Tensor) -> Tensor:
-        seen.append(neurons[rows, at])
-        return neurons
 
-    with neurons_replaced(model, dict.fromkeys(range(model.info.layers), keep)):
-        yield seen
+def _go_on(record: Trace, first: int, rows: Tensor) -> None:
+    """Run `rows` of a trace from token `first` on, before which they are as what ran whole, and keep what is theirs."""
+    model, (places, which, _) = record.model, beginnings(record.ids[rows], record.ids.shape[1])
+    own, at = rows[places], record.at[rows] - first
+    window = torch.arange(first, record.ids.shape[1], device=rows.device).expand(len(own), -1)
+    hidden, late = take(embedded(model, record.ids[own]), window), _places(at >= 0)
+    with attending(model), neurons_kept(model, at[late], which[late]) as seen:
+        for layer, block in enumerate(record.blocks):
+            block.hidden[rows, first:] = hidden[which]
+            rule = partial(_keep_own, block, rows, which, at, partial(among_recorded, block, own, window))
+            hidden = call_block(record, layer, hidden, own, rule, window)
+    record.neurons[rows[late]] = torch.stack(seen, dim=1)
+    if record.final is not None:
+        record.final[rows, first:] = hidden[which]
+    queried = take(hidden[which], record.query[rows, None] - first)
+    record.features[rows] = features_of_hidden(model, queried, record.ids[rows])
 
 
-def distinct(ids: Tensor) -> tuple[Tensor, Tensor]:
-    """Return a place of each different sequence of `ids` `[row, token]`, all if neurons are changed, and each row's."""
-    seen: dict[Any, int] = {}
-    keys = range(len(ids)) if now().changed else map(tuple, ids.tolist())
-    which = [seen.setdefault(key, len(seen)) for key in keys]
-    return ids.new_tensor([which.index(place) for place in range(len(seen))]), ids.new_tensor(which)
+def _keep_own(block: Block, rows: Tensor, which: Tensor, at: Tensor, among: Callable[..., Any], call: Call) -> Tensor:
+    """The rule of what goes on: attend `among` the recorded, too, and keep what is of `rows`, `which` of the call."""
+    key, value = among(call)
+    out, late = call.attend(key, value), _places(at >= 0)
+    block.key[rows], block.value[rows] = key[which], value[which]
+    block.attended[rows[late]] = out[which[late], :, at[late]][:, :, None]
+    return out
 
 
 def _keep_attention(record: Trace, call: Call) -> Tensor:
@@ -196,3 +229,60 @@ def _recorded(record: Trace) -> Iterator[None]:
             for module in record.model.projections[layer]:
                 stack.callback(module.register_forward_hook(on_projection).remove)
         yield
+
+
+def call_block(
+    record: Trace, layer: int, hidden: Tensor, owner: Tensor, rule: Rule, places: Tensor | None = None
+) -> Tensor:
+    """Call block `layer` with its recorded arguments, expanded to the copies and cut to `places` `[copy, token]`.
+
+    Its attention follows `rule`, but a decoder's to its encoder goes to the recorded keys and values.
+    """
+    cross = record.blocks[layer].cross
+    tokens = torch.arange(hidden.shape[1], device=hidden.device) if places is None else places
+    with running(
+        tokens == record.at[owner, None], rule if cross is None else partial(_crossing, cross, owner, rule), owner
+    ):
+        out = record.model.blocks[layer](hidden, **fitted(record, layer, owner, places))
+    result: Tensor = out[0] if isinstance(out, tuple) else out
+    return result
+
+
+def _crossing(cross: Cross, owner: Tensor, rule: Rule, call: Call) -> Tensor:
+    if not call.cross:
+        return rule(call)
+    if not len(cross.key):
+        return cross.attended[owner]
+    return call.attend(cross.key[owner], cross.value[owner])
+
+
+def fitted(record: Trace, layer: int, owner: Tensor, places: Tensor | None) -> dict[str, Any]:
+    """Fit recorded arguments to copies: rows by owner, and those of `places` where a dimension runs over tokens.
+
+    Of the encoder's output one token stays: its keys and values are recorded, so nobody looks at it.
+    """
+    arguments = dict(record.blocks[layer].arguments)
+    if (read := arguments.get("encoder_hidden_states")) is not None:
+        arguments["encoder_hidden_states"] = read[:, :1]
+    return {name: _fit(value, record.rows[owner], places) for name, value in arguments.items()}
+
+
+def _fit(value: Any, rows: Tensor, places: Tensor | None) -> Any:
+    """Return one argument as the copies of `rows` need it; what is one for all sequences is theirs too."""
+    if isinstance(value, tuple):
+        return tuple(_fit(item, rows, places) for item in value)
+    if not isinstance(value, Tensor) or value.dim() < 2:
+        return value
+    own = value[rows if len(value) > 1 else torch.zeros_like(rows)]
+    axis = value.dim() - 2 if value.dim() == 4 else 1
+    return own if places is None or value.shape[axis] == 1 else take(own, places, axis)
+
+
+def among_recorded(block: Block, owner: Tensor, window: Tensor, call: Call) -> tuple[Tensor, Tensor]:
+    """Return keys and values `[copy, head, token, size]` of all tokens: a call's own at `window`, of those recorded."""
+    index = window[:, None, :, None]
+    key, value = (
+        recorded[owner].scatter_(2, index.expand_as(new), new)
+        for recorded, new in ((block.key, call.key), (block.value, call.value))
+    )
+    return key, value

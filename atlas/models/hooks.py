@@ -194,6 +194,23 @@ def neurons_replaced(model: Network, replacements: Mapping[int, Replacement]) ->
 
 
 @contextmanager
+def neurons_kept(model: Network, at: Tensor, rows: Tensor | None = None) -> Iterator[list[Tensor]]:
+    """Keep the neurons `at` `[batch]` of what runs inside the block, `[batch, neuron]` for each layer in turn.
+
+    Of the sequences `rows` [batch], if not of each in turn.
+    """
+    seen: list[Tensor] = []
+    rows = torch.arange(len(at), device=at.device) if rows is None else rows
+
+    def keep(neurons: Tensor) -> Tensor:
+        seen.append(neurons[rows, at])
+        return neurons
+
+    with neurons_replaced(model, dict.fromkeys(range(model.info.layers), keep)):
+        yield seen
+
+
+@contextmanager
 def pre_hook(module: nn.Module, replace: Replacement) -> Iterator[None]:
     """Pass the first argument of `module` through `replace` inside the block; removed on exit."""
 

@@ -13,6 +13,7 @@ HEAD = """# Benchmarks
 The attribution engine beside two other packages, beside the machine's own matrix product, and as a job grows. Models
 have random weights of real sizes where no trained ones are named; prompts are BMLAMA17's. Over each section stands the
 command that measured it; `python -m benchmarks.attribution --write docs` measures all, `--quick` prints the ratios.
+Machines of one name are not equally fast: compare seconds within a section alone.
 """
 PLOT = "![growth](benchmarks.svg)\n"
 

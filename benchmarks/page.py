@@ -76,8 +76,9 @@ def _draw(path: Path, tables: Sequence[Table]) -> None:
         axis.remove()
     for axis, table in zip(axes.flat, tables, strict=False):
         x, y = table.plot or ("", "")
+        axis.margins(y=0.2)
         axis.plot(table.column(x), table.column(y), marker="o")
-        axis.set(xlabel=x, ylabel=y, title=table.title.split(",")[0], ylim=(0, None))
+        axis.set(xlabel=x, ylabel=y, title=table.title.split(",")[0].split(" (")[0], ylim=(0, None))
         axis.title.set_fontsize(8)
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})

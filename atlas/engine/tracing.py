@@ -1,4 +1,4 @@
-"""Run a model once and keep what a replay needs: the trace (METHOD 2).
+"""Run a model once and keep what a replay needs: the trace (METHOD 2); and call its blocks again with that.
 
 A *trace* keeps, for a batch of sequences of one length, what every block received, what its attention computed, and the
 neurons at their position: the query, or the subject's last token.

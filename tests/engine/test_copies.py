@@ -87,6 +87,19 @@ def test_prompts_after_the_same_examples_run_those_once_and_give_what_each_gives
     assert 0 < sum(later) <= (len(facts) - 1) * (length - shared + ALIKE)
 
 
+@pytest.mark.parametrize("at", first_quick("subject", "query"))
+@pytest.mark.parametrize("name", NAMES)
+def test_what_begins_alike_may_hold_the_subject(name, at):
+    model = make_tiny(name)
+    texts = [f"[X] and the capital of France {verb} [Y]" for verb in ("is", "has the", "in")]
+    steps = [step for text in texts for step in model.steps(make_prompt(text, "Paris", "Berlin"), at)]
+    alike = [len(set(tokens)) == 1 for tokens in zip(*(step.ids for step in steps), strict=False)]
+    assert alike.index(False) >= ALIKE
+    assert (at == "query") or max(step.at for step in steps) < ALIKE
+    with unrounded(model):
+        assert len(_trace_and_compare(model, steps)) == 2
+
+
 def _trace_and_compare(model, steps):
     """Trace steps together, compare all of it with what each gives alone; return of each run how many tokens it has."""
     tokens = []

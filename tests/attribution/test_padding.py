@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from quick import first_quick
 from tiny import PROMPTS, make_prompt
 from tiny_families import SHAPES, make_tiny
 
@@ -17,7 +16,7 @@ CASES = [("kn", "query"), ("amig", "subject"), ("amig-mean", "query"), ("amig-co
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", first_quick(*MASKED))
+@pytest.mark.parametrize("name", MASKED)
 def test_steps_of_several_lengths_give_together_what_each_gives_alone(name):
     model = make_tiny(name)
     for method, at in CASES:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 from edited import FRANCE, status, weights
-from quick import first_quick
 from tiny import make_bert, make_bert_tokenizer
 
 import atlas
@@ -132,13 +131,12 @@ def _number(db):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "before", "after"),
-    first_quick(
+    [
         (_edited, "made", "applied"),
         (_applied, "made", "applied"),
         (_undone, "applied", "undone"),
         (_undone_in_place, "applied", "undone"),
-        several=True,
-    ),
+    ],
 )
 def test_what_was_killed_between_model_and_row_goes_on(edit, shell, db, tmp_path, monkeypatch, command, before, after):
     from atlas.editing import copies, job

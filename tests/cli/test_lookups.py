@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from quick import first_quick
 
 from atlas.reports.pages.shared import Draft
 from atlas.reports.site import KINDS, Kind
@@ -128,14 +127,13 @@ def test_doctor_finds_an_atlas_in_order(built, shell, db):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "check"),
-    first_quick(
+    [
         ("DELETE FROM probe", "rows of attribution without their probe"),
         ("INSERT INTO attribution SELECT * FROM attribution LIMIT 1", "scores that come twice"),
         ("UPDATE probe_layer SET score_sum = score_sum + 1", "layers whose scores do not add up"),
         ("DELETE FROM prompt", "rows of probe without their prompt"),
         ("UPDATE model SET layers = 1", "scores of neurons that the model does not have"),
-        several=True,
-    ),
+    ],
 )
 def test_doctor_finds_damage(built, shell, db, damage, check):
     assert shell("sql", damage, "--db", db, "--write").code == 0

@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from quick import first_quick
 
 from atlas.store.digest import digest
 
@@ -24,7 +23,7 @@ def _run(words, redirected, **options):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("redirected", first_quick(">&-", ">/dev/full", ">&- <&-", ">&- 2>&-", ">&- <&- 2>&-"))
+@pytest.mark.parametrize("redirected", [">&-", ">/dev/full", ">&- <&-", ">&- 2>&-", ">&- <&- 2>&-"])
 def test_a_stdout_that_cannot_be_written_is_a_failure(facts_only, redirected):
     before = facts_only.read_bytes()
     ended = _run(["facts", "--db", facts_only], redirected)
@@ -36,7 +35,7 @@ def test_a_stdout_that_cannot_be_written_is_a_failure(facts_only, redirected):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("redirected", first_quick("2>&-", "<&-", "2>&- <&-"))
+@pytest.mark.parametrize("redirected", ["2>&-", "<&-", "2>&- <&-"])
 def test_other_closed_streams_do_no_harm(facts_only, redirected):
     ended = _run(["sql", "SELECT 7 AS n", "--db", facts_only, "--format", "csv"], redirected)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"n\n7\n", b"")

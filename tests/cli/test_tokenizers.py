@@ -5,7 +5,6 @@ import shutil
 
 import duckdb
 import pytest
-from quick import first_quick
 from tiny import make_bert_tokenizer
 
 import atlas
@@ -159,7 +158,7 @@ def test_another_configuration_is_another_run_and_is_described_anew(build, folde
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "name"),
-    first_quick((lambda folder: _set(folder, hidden_act="relu"), "config"), (_lower_cased, "tokenizer"), several=True),
+    [(lambda folder: _set(folder, hidden_act="relu"), "config"), (_lower_cased, "tokenizer")],
 )
 def test_jobs_on_a_run_refuse_a_model_that_is_not_its_own(build, shell, folder, db, change, name):
     assert build(model=folder).code == 0

@@ -5,7 +5,6 @@ import shutil
 
 import duckdb
 import pytest
-from quick import first_quick
 
 import atlas
 from atlas.cli.main import main
@@ -57,7 +56,7 @@ def test_of_two_models_the_choice_is_said_in_one_line(two, shell):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
-    first_quick(("--model", "tiny-bert", "--method", "AMIG"), ("--model", "Tiny-BERT"), ("--run", "{masked}")),
+    [("--model", "tiny-bert", "--method", "AMIG"), ("--model", "Tiny-BERT"), ("--run", "{masked}")],
 )
 def test_knock_outs_take_a_run_by_name(two, shell, words):
     words = [word.format(masked=_run_of(two, "masked")) for word in words]
@@ -69,14 +68,14 @@ def test_knock_outs_take_a_run_by_name(two, shell, words):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
-    first_quick(
+    [
         ("knockout",),
         ("twin",),
         ("check", "--evaluate"),
         ("edit", "--fact", "France", "--object", "Berlin"),
         ("report",),
         ("export", "--out", "new"),
-    ),
+    ],
 )
 def test_what_is_not_there_is_refused_by_all_in_the_same_words(built, shell, db, tmp_path, monkeypatch, words):
     monkeypatch.chdir(tmp_path)

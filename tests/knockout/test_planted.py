@@ -6,7 +6,6 @@ from dataclasses import replace
 import duckdb
 import pytest
 import transformers
-from quick import first_quick
 
 import atlas
 from atlas.attribution import Settings, attribute
@@ -30,7 +29,7 @@ CIRCUITS = [
 ]
 
 
-@pytest.fixture(scope="module", params=first_quick("bert", "gpt2"))
+@pytest.fixture(scope="module", params=["bert", "gpt2"])
 def planted(request):
     return plant(PlantConfig(family=request.param), CIRCUITS, seed=0)
 

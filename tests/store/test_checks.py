@@ -2,7 +2,6 @@
 
 import pytest
 from hypothesis import given, settings
-from quick import first_quick
 from store.world import SAMPLE, World, batch, fill, worlds
 
 import atlas
@@ -33,7 +32,7 @@ def test_nothing_is_wrong_with_what_the_writer_wrote(holding, world):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("damage", "name", "rows"),
-    first_quick(
+    [
         ("UPDATE run SET status = 'running'", "runs that are not done", 1),
         ("DELETE FROM fact", "rows of prompt without their fact", 2),
         ("DELETE FROM template", "rows of prompt without their template", 8),
@@ -58,8 +57,7 @@ def test_nothing_is_wrong_with_what_the_writer_wrote(holding, world):
             "prompts whose joint scores do not add up to what their completeness error says",
             8,
         ),
-        several=True,
-    ),
+    ],
 )
 def test_damage_is_found(writer, damage, name, rows):
     writer.sql(damage)

@@ -11,7 +11,6 @@ import threading
 
 import duckdb
 import pytest
-from quick import first_quick
 from store.world import SAMPLE, fill
 
 import atlas
@@ -237,7 +236,7 @@ def test_a_path_that_the_database_would_take_for_another_is_told(tmp_path, path,
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", first_quick("b[1]", "s*", "{x}", "h#x", "p%20", "a&b=c;", "q'uote", 'q"d', "sp ace", "nl\nx", "c:", "~")
+    "name", ["b[1]", "s*", "{x}", "h#x", "p%20", "a&b=c;", "q'uote", 'q"d', "sp ace", "nl\nx", "c:", "~"]
 )
 def test_other_names_are_names(tmp_path, name):
     place = tmp_path / name / f"{name}.duckdb"

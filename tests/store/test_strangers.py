@@ -8,7 +8,6 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from quick import first_quick
 from store.transfer.rows import change, digest_of
 from store.world import SAMPLE, fill
 
@@ -53,8 +52,8 @@ def _kill(path):
     assert path.with_name(f"{path.name}.wal").exists()
 
 
-@pytest.mark.parametrize("mode", first_quick("r", "a"))
-@pytest.mark.parametrize("same", first_quick(True, False))
+@pytest.mark.parametrize("mode", ["r", "a"])
+@pytest.mark.parametrize("same", [True, False])
 def test_the_log_of_another_file_is_never_replayed(filled, empty, tmp_path, mode, same):
     path = tmp_path / "other" / "atlas.duckdb"
     path.parent.mkdir()
@@ -135,7 +134,7 @@ def lying(sample, tmp_path_factory):
     return found, mended, [finding for finding in examine(path) if finding.status == "wrong"]
 
 
-@pytest.mark.parametrize("lie", first_quick(*LIES))
+@pytest.mark.parametrize("lie", LIES)
 def test_doctor_compares_what_is_there_and_upgrade_puts_it_right(lying, lie):
     found, mended, wrong = lying
     assert found[LIES[lie]].status == "wrong"
@@ -202,7 +201,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("wrong", first_quick(*WRONG))
+@pytest.mark.parametrize("wrong", WRONG)
 def test_rows_that_an_atlas_cannot_hold_are_not_merged(filled, empty, tmp_path, wrong):
     change(filled, wrong)
     into = Path(shutil.copy(empty, tmp_path / "mine.duckdb"))
@@ -220,9 +219,7 @@ def test_rows_that_an_atlas_cannot_hold_are_not_imported(filled, tmp_path, wrong
         import_parquet(tmp_path / "out", tmp_path / "mine.duckdb")
 
 
-@pytest.mark.parametrize(
-    "left", first_quick("attribution", "probe_layer", "prompt", "model", "fact_label,template,language")
-)
+@pytest.mark.parametrize("left", ["attribution", "probe_layer", "prompt", "model", "fact_label,template,language"])
 def test_a_partial_export_is_not_taken_for_a_whole_one(filled, tmp_path, left):
     from atlas.store.transfer.exporting import TABLES
 

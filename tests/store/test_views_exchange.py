@@ -8,7 +8,6 @@ from math import perm
 
 import numpy as np
 import pytest
-from quick import first_quick
 from scipy.stats import false_discovery_control, kstest
 from store.world import Probed, World, add_facts, add_run, highest, knowledge, likn, random_world
 
@@ -56,7 +55,7 @@ def common(sets, least):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("least", first_quick(None, 2))
+@pytest.mark.parametrize("least", [None, 2])
 def test_p_by_brute_force_and_q_step_up(held, best, least):
     reader, runs = held
     rows = reader.sql(f"FROM likn_exchange_at(min_languages := $least, draws := {DRAWS})", {"least": least}).to_pylist()

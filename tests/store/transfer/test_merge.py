@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from quick import first_quick
 from store.transfer.rows import change, digest_of, wrong_scores
 
 import atlas
@@ -26,7 +25,7 @@ def _parts(world, count, seed=1):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", first_quick(3, 1))
+@pytest.mark.parametrize("count", [3, 1])
 def test_parts_make_the_whole(into, whole, full, part, world, count):
     parts = [part(f"{n}.duckdb", numbers) for n, numbers in enumerate(_parts(world, count))]
     done = _merge(into, *parts)
@@ -77,7 +76,7 @@ CONFLICTS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("statement", first_quick(*CONFLICTS))
+@pytest.mark.parametrize("statement", CONFLICTS)
 def test_what_disagrees_is_refused_whole_and_said(full, statement):
     into, other = full("all.duckdb"), full("other.duckdb")
     change(other, statement, "INSERT INTO language VALUES ('xx', 'Other', false)")
@@ -94,13 +93,12 @@ def test_what_disagrees_is_refused_whole_and_said(full, statement):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("table", "statement"),
-    first_quick(
+    [
         ("attribution", "UPDATE attribution SET score = score * (1 + 4e-6)"),
         ("probe_layer", "UPDATE probe_layer SET f = f * (1 + 4e-5)"),
         ("knockout", "UPDATE knockout SET after = after * (1 - 4e-5)"),
         ("probe", "UPDATE probe SET max_score = max_score * (1 + 4e-6)"),
-        several=True,
-    ),
+    ],
 )
 def test_what_is_rounded_otherwise_stays_and_is_counted(full, table, statement):
     into, other = full("all.duckdb"), full("other.duckdb")
@@ -114,13 +112,13 @@ def test_what_is_rounded_otherwise_stays_and_is_counted(full, table, statement):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "statement",
-    first_quick(
+    [
         "UPDATE attribution SET score = score * (1 + 3e-5)",
         "UPDATE attribution SET score = score * 'nan'::FLOAT",
         "UPDATE probe_layer SET f = f * (1 + 4e-4)",
         "UPDATE probe SET max_score = max_score * (1 + 3e-5)",
         "UPDATE probe SET rank = rank + 1",
-    ),
+    ],
 )
 def test_what_is_more_than_rounding_is_refused_by_name(full, statement):
     into, other = full("all.duckdb"), full("other.duckdb")
@@ -144,7 +142,7 @@ def _at_the_floor(path, share):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("lacking", first_quick("mine", "theirs"))
+@pytest.mark.parametrize("lacking", ["mine", "theirs"])
 def test_a_score_that_rounding_took_below_the_floor(full, lacking):
     into, other = full("all.duckdb"), full("other.duckdb")
     for path in (into, other):
@@ -186,9 +184,7 @@ def test_names_that_differ_stay_and_are_counted(into, full):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("mine", "theirs", "then"),
-    first_quick(
-        ("done", "done", "done"), ("done", "failed", "failed"), ("interrupted", "done", "interrupted"), several=True
-    ),
+    [("done", "done", "done"), ("done", "failed", "failed"), ("interrupted", "done", "interrupted")],
 )
 def test_a_run_is_done_where_all_of_it_is(into, full, mine, theirs, then):
     first = change(full("a.duckdb"), f"UPDATE run SET status = '{mine}', started = '2026-01-02'")

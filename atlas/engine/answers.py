@@ -24,7 +24,16 @@ from atlas.facts import Prompt
 from atlas.ids import Neuron
 from atlas.models import LanguageModel, Position, Step
 from atlas.models.norms import norms_held
-from atlas.models.readout import chunks, features_of_ids, of_tokens, output_matrix, token_logits, token_probability
+from atlas.models.readout import (
+    chunks,
+    features_of_ids,
+    log_probability,
+    of_target,
+    of_tokens,
+    output_matrix,
+    token_logits,
+    token_probability,
+)
 from atlas.models.scaling import Change, Scope, changed, multiplied, neurons_by_layer
 
 LOGIT_BYTES = 1 << 26
@@ -241,7 +250,9 @@ def _readings(model: LanguageModel, features: Tensor, target: Tensor) -> list[_R
     for part in chunks(len(features), weight.shape[0] * 4, LOGIT_BYTES):
         logits = token_logits(features[part], weight, bias, cap)
         own = logits.gather(1, target[part, None])
-        share, logits = (own - logits.logsumexp(1, keepdim=True))[:, 0], of_tokens(model, logits)
+        exact, _ = of_target(features[part], target[part], weight, bias, cap)
+        share = log_probability(logits, exact, target[part])
+        logits = of_tokens(model, logits)
         columns = (share, 1 + (logits > own).sum(1), logits.argmax(1))
         rows = zip(*(column.tolist() for column in columns), features[part], strict=True)
         readings += [_Reading(*row) for row in rows]

@@ -1,0 +1,49 @@
+"""In bfloat16, with three digits, what a model is sure of stays sure: probabilities, their gradients, scores."""
+
+import numpy as np
+import pytest
+import torch
+
+from atlas.attribution import Settings, attribute
+from atlas.engine.answers import Case, measure, usable
+from atlas.facts import read
+from atlas.models import load_model
+from atlas.models.readout import TokenProbability, log_probability, of_target, token_logits
+
+
+def test_a_sure_answer_is_as_sure_as_its_numbers_say():
+    """Probability, its gradient and its logarithm against the softmax, in float64, of the same rounded numbers."""
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(40, 16, generator=generator).bfloat16().requires_grad_()
+    weight, target = torch.randn(500, 16, generator=generator).bfloat16(), torch.arange(40)
+    weight[target] = (2 * features.detach().float()).bfloat16()
+    exact = features.detach().double().requires_grad_()
+    wanted = (exact @ weight.double().T).softmax(-1)[target, target]
+    found = TokenProbability.apply(features, weight, None, target, None)
+    assert wanted.median() > 0.99
+    assert ((found - wanted).abs() < 0.1 * (1 - wanted) + 1e-6).all()
+    got, slopes = (torch.autograd.grad(f.sum(), own)[0].double() for f, own in ((found, features), (wanted, exact)))
+    assert ((got - slopes).norm(dim=1) < 0.1 * slopes.norm(dim=1) + 1e-12).all()
+    with torch.no_grad():
+        own, _ = of_target(features, target, weight, None, None)
+        logs = log_probability(token_logits(features, weight, None, None), own, target)
+    assert torch.allclose(logs.double(), wanted.log(), rtol=0.1, atol=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["demo-mbert", "demo-mgpt"])
+def test_facts_are_resolved_and_their_scores_near_those_of_float32(name):
+    every, prompts = [], usable(load_model(name), list(read("bundled", limit=1).prompts()))[:8]
+    for dtype in ("float32", "bfloat16"):
+        model = load_model(name, dtype=dtype)
+        results = attribute(model, prompts, Settings(method="kn"))
+        said = [found.log_probability for found in measure(model, [Case(prompt) for prompt in prompts])]
+        assert {result.status for result in results} == {"ok"}
+        every.append((results, np.array(said)))
+    (wide, log_wide), (narrow, log_narrow) = every
+    assert np.median(np.exp(log_wide)) > 0.9
+    assert np.abs(np.exp(log_wide) - np.exp(log_narrow)).max() < 0.03
+    for own, found in zip(wide, narrow, strict=True):
+        assert found.probability == pytest.approx(own.probability, abs=0.03)
+        assert found.probability <= 1
+        assert np.abs(found.scores - own.scores).max() < 0.1 * own.scores.max()

@@ -131,7 +131,7 @@ class Job:
             )
         facts = [self.prompts.facts[fact] for fact in shared]
         listed = {runs[name]: rankings[runs[name]] for name in options.methods}
-        evaluation = stable_id("evaluation", self.model.info.digest, *self._identity(), shared)
+        evaluation = stable_id("evaluation", list(runs.values()), *self._identity(), shared)
         wanted = interventions.localisation(
             {**listed, runs[options.method]: rankings[runs[options.method]]},
             runs[options.method], facts, self.languages, options.seed,

@@ -1,9 +1,10 @@
 """Interventions put to the model, and the rows of the table `intervention` that come of them (METHOD 4)."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pyarrow as pa
 
@@ -25,9 +26,11 @@ _SAID = ("run", "fact", "languages", "source", "layers", "neurons", "action", "s
 
 ACTIONS = {"suppress": 0.0, "enhance": 2.0}
 PORTION = 2048
-"""Cases that are measured between two signs of progress."""
-Asked = tuple[dict[str, Any], "Case"]
+"""Cases that are measured and stored together."""
+T = TypeVar("T")
+Pair = tuple[dict[str, Any], T]
 """A row without its measured columns, and what is put to the model for it."""
+Asked = tuple[dict[str, Any], "Case"]
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class Measuring:
     seed: int
 
     def load(self, chosen: Chosen) -> None:
-        """Put the interventions to the model, then the neurons' values to their receivers, and load the rows."""
+        """Load the rows that the atlas lacks, of interventions and of values put into other prompts."""
         self._change(chosen.interventions)
         self._inject(chosen)
 
@@ -59,44 +62,55 @@ class Measuring:
         from atlas.engine.answers import Case, measure
 
         others = (group for languages in self.away.values() for group in languages.values())
-        plain = {p.id: p for p in chain(*self.own.values(), *others)}
-        self.writer.add_prompts(plain.values())
+        prompts = {p.id: p for p in chain(*self.own.values(), *others)}
+        self.writer.add_prompts(prompts.values())
         self.progress.step(f"measuring the {self.row['purpose']} table")
+        rows = list(self._rows(wanted))
+        lacking = self._lacking(rows)
+        plain = prompts if lacking else {}
         found = measure(self.model, [Case(p) for p in plain.values()], budget=self.budget)
         before = dict(zip(plain, found, strict=True))
-        rows = list(self._rows(wanted))
-        for part in self._portions(rows):
-            valued = self._valued(part)
-            after = measure(self.model, [case for _, case in valued], self.scope, self.budget, self.at)
-            self._store(
-                row | before[case.prompt.id].beside(now) for (row, case), now in zip(valued, after, strict=True)
-            )
+        with self._counting(rows, lacking):
+            for part in lacking:
+                valued = self._valued(part)
+                after = measure(self.model, [case for _, case in valued], self.scope, self.budget, self.at)
+                self._store(
+                    [row | before[case.prompt.id].beside(now) for (row, case), now in zip(valued, after, strict=True)]
+                )
 
     def _inject(self, chosen: Chosen) -> None:
         """Put the values of neurons into other facts' prompts (METHOD 4, *inject*)."""
         from atlas.evaluation.injecting import injections, put_in
 
         shape = self.model.info.layers, self.model.info.neurons
-        wanted = injected(chosen, shape, self.seed)
         self.progress.step(f"putting values into other facts' prompts for the {self.row['purpose']} table")
-        for part in self._portions(list(injections(self.model, wanted, chosen.receivers, self.own, self.at))):
-            found = put_in(self.model, part, self.budget, self.at)
-            self._store(
-                self._named(one.of, "inject", self.at)
-                | {"prompt": one.receiver.id, "related": True}
-                | before.beside(after)
-                for one, (before, after) in zip(part, found, strict=True)
-            )
+        rows = [
+            (self._named(one.of, "inject", self.at) | {"prompt": one.receiver.id, "related": True}, one)
+            for one in injections(self.model, injected(chosen, shape, self.seed), chosen.receivers, self.own, self.at)
+        ]
+        lacking = self._lacking(rows)
+        with self._counting(rows, lacking):
+            for part in lacking:
+                found = put_in(self.model, [one for _, one in part], self.budget, self.at)
+                self._store([row | before.beside(after) for (row, _), (before, after) in zip(part, found, strict=True)])
 
-    def _portions(self, rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
-        """Yield the rows in portions, showing progress."""
-        with self.progress.counting(len(rows), "interventions"):
-            for start in range(0, len(rows), PORTION):
-                yield rows[start : start + PORTION]
-                self.progress.advance(min(PORTION, len(rows) - start))
+    def _lacking(self, rows: Sequence[Pair[T]]) -> list[Sequence[Pair[T]]]:
+        """Return the portions of `rows` of which the atlas lacks some.
 
-    def _store(self, rows: Iterator[dict[str, Any]]) -> None:
+        A portion is measured as a whole, so that its numbers are the same to the bit however often it was stopped.
+        """
+        query = "SELECT intervention, prompt FROM intervention WHERE evaluation = ? AND purpose = ?"
+        there = self.writer.sql(query, [self.row["evaluation"], self.row["purpose"]])
+        held = set(zip(there["intervention"].to_pylist(), there["prompt"].to_pylist(), strict=True))
+        portions = (rows[start : start + PORTION] for start in range(0, len(rows), PORTION))
+        return [part for part in portions if any((row["intervention"], row["prompt"]) not in held for row, _ in part)]
+
+    def _counting(self, rows: Sequence[Pair[T]], lacking: Sequence[Sequence[Pair[T]]]) -> AbstractContextManager[None]:
+        return self.progress.counting(len(rows), "interventions", len(rows) - sum(map(len, lacking)))
+
+    def _store(self, rows: Sequence[dict[str, Any]]) -> None:
         self.writer.load("intervention", pa.Table.from_pylist(list(rows), schema=schema.arrow("intervention")))
+        self.progress.advance(len(rows))
 
     def _valued(self, part: Sequence[Asked]) -> Sequence[Asked]:
         """Return rows and cases with what suppressed neurons become, where that is not zero."""

@@ -23,9 +23,9 @@ class Progress:
         """So many more were done."""
 
     @contextmanager
-    def counting(self, total: int, things: str) -> Iterator[None]:
-        """Let work on `total` things begin and, well or not, end."""
-        self.start(total, 0, things)
+    def counting(self, total: int, things: str, done: int = 0) -> Iterator[None]:
+        """Let work on `total` things, of which `done` were there before, begin and, well or not, end."""
+        self.start(total, done, things)
         try:
             yield
         finally:

@@ -1,6 +1,7 @@
 """The evaluation job and its views, against numbers worked out from the rows by other means."""
 
 import math
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -12,11 +13,13 @@ from by_hand import put_by_hand, read_by_hand
 import atlas
 from atlas.engine.replacing import replacing
 from atlas.errors import UsageError
+from atlas.evaluation import measuring
 from atlas.evaluation.job import EvaluateOptions, evaluate
 from atlas.facts import Fact, Label, Prompt
 from atlas.models import load_model
 from atlas.models.readout import features_of_ids, token_probability
 from atlas.models.scaling import scaled
+from atlas.running.progress import Progress
 
 pytestmark = pytest.mark.slow
 
@@ -247,6 +250,60 @@ def test_doing_it_again_gives_the_same_tables(done):
     again = evaluate(options)
     assert again.localisation.equals(found.localisation)
     assert again.cross_lingual.equals(found.cross_lingual)
+
+
+class Stopping(Progress):
+    """Counts what is measured, and is stopped once so many interventions are."""
+
+    def __init__(self, after=None):
+        self.after, self.begun, self.measured = after, [], 0
+
+    def start(self, total, done, things):
+        self.counted = things == "interventions"
+        self.begun += [(total, done)] * self.counted
+
+    def advance(self, count):
+        self.measured += count * self.counted
+        if self.after is not None and self.measured >= self.after:
+            raise KeyboardInterrupt
+
+
+def test_what_is_there_is_not_measured_again(done):
+    progress = Stopping()
+    evaluate(done[1], progress)
+    assert progress.measured == 0
+    assert len(progress.begun) == 4
+    assert all(total == before > 0 for total, before in progress.begun)
+
+
+def test_a_stopped_evaluation_goes_on_and_ends_with_the_same_rows(done, tmp_path, monkeypatch):
+    folder, options, _ = done
+    monkeypatch.setattr(measuring, "PORTION", 50)
+    found = []
+    for name, stops in (("whole", []), ("stopped", [Stopping(50), Stopping(300), Stopping(150)])):
+        here = tmp_path / name
+        shutil.copytree(folder, here)
+        with atlas.open(here / "a.duckdb", "a") as writer:
+            writer.sql("DELETE FROM intervention")
+        for stop in stops:
+            with pytest.raises(KeyboardInterrupt):
+                evaluate(replace(options, db=here / "a.duckdb"), stop)
+        last = Stopping()
+        evaluate(replace(options, db=here / "a.duckdb"), last)
+        assert sum(before for _, before in last.begun) == sum(stop.measured for stop in stops)
+        assert sum(total - before for total, before in last.begun) == last.measured > 0
+        found.append(rows(here, "FROM intervention ORDER BY ALL"))
+    assert found[0] == found[1]
+
+
+def test_in_another_number_type_it_is_another_evaluation(done, tmp_path):
+    folder, options, before = done
+    shutil.copytree(folder, tmp_path / "a")
+    found = evaluate(replace(options, db=tmp_path / "a" / "a.duckdb", dtype="float64"))
+    assert found.evaluation != before.evaluation
+    conditions = ("method", "source", "language", "action", "scope")
+    for table in (found.localisation, before.localisation):
+        assert len(table.group_by(list(conditions)).aggregate([])) == len(table)
 
 
 def test_an_atlas_without_runs_is_refused(tmp_path):

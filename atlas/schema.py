@@ -205,8 +205,9 @@ _ALL = (
         Column("completeness_error", "DOUBLE", "|score_sum - (f - f_baseline)|", unit="probability",
                source="METHOD 2", nullable=True),
         Column("nodes", "INTEGER", "nodes of the quadrature that was kept", unit="nodes"),
-        Column("score_error", "DOUBLE", "estimate of the largest error of one score, by how the gradient's Legendre "
-               "coefficients fall along the path", unit="probability", source="METHOD 2", nullable=True),
+        Column("score_error", "DOUBLE", "estimate of the largest error of one score, the larger of two: by how the "
+               "coefficients of the gradient along the path fall, and by what their sum misses", unit="probability",
+               source="METHOD 2", nullable=True),
     )),
     Table("attribution", "Scores, of either sign, that reach the run's floor: by run, prompt, layer, neuron.",
           ("run", "prompt", "layer", "neuron"), (
@@ -277,7 +278,7 @@ _ALL = (
     Table("intervention", "A prompt's answer before and after neurons were suppressed or enhanced.",
           ("intervention", "prompt"), (
         Column("intervention", "BIGINT", "hash of evaluation, run, fact, languages, source, neurons, action and scope"),
-        Column("evaluation", "BIGINT", "hash of purpose, facts and settings: what was measured together",
+        Column("evaluation", "BIGINT", "hash of runs, facts and settings: what was measured together",
                source="METHOD 4"),
         Column("purpose", "VARCHAR", "localisation or cross-lingual", source="METHOD 4"),
         Column("run", "BIGINT", "run that the neurons come from", refers="run"),

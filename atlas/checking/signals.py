@@ -108,6 +108,6 @@ def _own(pairs: Sequence[tuple[float, float]]) -> Own | None:
 
 def _gold_and_best(model: LanguageModel, features: Tensor, target: Tensor) -> list[tuple[float, float]]:
     """Return the log-probability of the gold token and of the most probable one for steps of one length."""
-    logs = torch.log_softmax(token_logits(features, *output_matrix(model)), dim=-1)
+    logs = torch.log_softmax(token_logits(features, *output_matrix(model), target), dim=-1)
     gold = logs.gather(1, target[:, None])[:, 0]
     return list(zip(gold.tolist(), of_tokens(model, logs).amax(1).tolist(), strict=True))

@@ -27,7 +27,7 @@ class TracedPrompts:
 
     def logits(self, start: int) -> Tensor:
         """Return the logits `[row, vocabulary]` at the query, blocks `start` and later run again as they are now."""
-        return token_logits(rerun(self.record, start), *output_matrix(self.record.model))
+        return token_logits(rerun(self.record, start), *output_matrix(self.record.model), self.record.target)
 
     @property
     def target(self) -> Tensor:
@@ -82,7 +82,9 @@ def _batch(model: LanguageModel, group: Sequence[tuple[int, Step]]) -> TracedPro
     record = trace(model, StepBatch.of(model, [step for _, step in group]))
     change = sum(side == 0 for side, _ in group)
     with torch.no_grad():
-        kept = torch.log_softmax(token_logits(record.features[change:], *output_matrix(model)), -1)
+        kept = torch.log_softmax(
+            token_logits(record.features[change:], *output_matrix(model), record.target[change:]), -1
+        )
     rows = torch.arange(len(group), device=model.device)
     return TracedPrompts(record, rows[:change], rows[change:], kept)
 

@@ -28,7 +28,6 @@ from atlas.models.readout import (
     chunks,
     features_of_ids,
     log_probability,
-    of_target,
     of_tokens,
     output_matrix,
     token_logits,
@@ -248,10 +247,8 @@ def _readings(model: LanguageModel, features: Tensor, target: Tensor) -> list[_R
     weight, bias, cap = output_matrix(model)
     readings: list[_Reading] = []
     for part in chunks(len(features), weight.shape[0] * 4, LOGIT_BYTES):
-        logits = token_logits(features[part], weight, bias, cap)
-        own = logits.gather(1, target[part, None])
-        exact, _ = of_target(features[part], target[part], weight, bias, cap)
-        share = log_probability(logits, exact, target[part])
+        logits = token_logits(features[part], weight, bias, cap, target[part])
+        own, share = logits.gather(1, target[part, None]), log_probability(logits, target[part])
         logits = of_tokens(model, logits)
         columns = (share, 1 + (logits > own).sum(1), logits.argmax(1))
         rows = zip(*(column.tolist() for column in columns), features[part], strict=True)

@@ -1,5 +1,6 @@
 """Loading a model by short name, Hugging Face id or folder."""
 
+import logging
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 import transformers
+from torch.backends.cpu import get_cpu_capability
 from transformers import (
     CONFIG_MAPPING,
     AutoConfig,
@@ -27,6 +29,8 @@ from atlas.models.gguf import dequantising, forget_quantisation, gguf_file, gguf
 from atlas.models.model import LanguageModel
 from atlas.models.names import SHORT_NAMES, model_source, stack_of, with_stack
 from atlas.models.offload import offloading
+
+log = logging.getLogger("atlas")
 
 _AUTO = {"masked": AutoModelForMaskedLM, "causal": AutoModelForCausalLM}
 _AUTO |= dict.fromkeys(TWO_STACKS, AutoModelForSeq2SeqLM)
@@ -54,6 +58,8 @@ def load_model(
     the model cannot be had or its family is not supported, UsageError for a wrong device or dtype.
     """
     number, place = _dtype(dtype), None if device == "offload" else _device(device)
+    if number == torch.bfloat16 and place == torch.device("cpu") and get_cpu_capability() == "AVX2":
+        log.warning("bfloat16 is slow here, as this processor has no products of it; take float32 if memory allows.")
     model, tokenizer, found = _read(name, revision, number, allow_pickle=allow_pickle, offloaded=place is None)
     wrapped = LanguageModel.wrap(model, tokenizer, name, revision or found)
     if place is not None:

@@ -74,7 +74,7 @@ def token_ranks(model: LanguageModel, features: Tensor, target: Tensor) -> tuple
     weight, bias, cap = output_matrix(model)
     rank, best = torch.empty_like(target), torch.empty_like(target)
     for rows in chunks(len(features), weight.shape[0] * 4, LOGIT_BYTES):
-        logits = of_tokens(model, token_logits(features[rows], weight, bias, cap))
+        logits = of_tokens(model, token_logits(features[rows], weight, bias, cap, target[rows]))
         own = logits.gather(1, target[rows, None])
         rank[rows] = 1 + (logits > own).sum(1)
         best[rows] = logits.argmax(1)
@@ -133,7 +133,7 @@ class TokenProbability(torch.autograd.Function):
         probability = torch.empty(len(features), dtype=wide, device=features.device)
         gradient = torch.empty_like(features) if ctx.needs_input_grad[0] else None
         for rows in chunks(len(features), 1, _TILE[features.is_cuda][0]):
-            own, towards = of_target(features[rows], target[rows], *head)
+            own, towards = _of_target(features[rows], target[rows], *head)
             peak, rest, pull = _over_others(features[rows], target[rows], own, head, pulled=gradient is not None)
             total = torch.exp(own - peak) + rest
             probability[rows] = torch.exp(own - peak) / total
@@ -150,25 +150,40 @@ class TokenProbability(torch.autograd.Function):
         return (grads[0][:, None] * gradient).to(gradient.dtype), None, None, None, None
 
 
-def token_logits(features: Tensor, weight: Tensor, bias: Tensor | None, cap: float | None) -> Tensor:
+def token_logits(
+    features: Tensor, weight: Tensor, bias: Tensor | None, cap: float | None, target: Tensor | None = None
+) -> Tensor:
     """Return logits `[batch, vocabulary]` in float32 or more; `cap` is Gemma's soft limit, if any.
 
-    They lie in memory token by token: of few rows that product takes less time than the other way round.
+    They lie in memory token by token: of few rows that product takes less time than the other way round. That of
+    `target` [batch] is as exact as float32 has it: in bfloat16 a product's are off by up to 0.2 %, of sure answers some
+    hundredths. The others' errors cancel in a probability, its own would not; and tokens would share the first rank.
     """
     logits = (weight @ features.T).T.to(torch.promote_types(features.dtype, torch.float32))
     if bias is not None:
         logits += bias
-    return logits if cap is None else torch.tanh(logits / cap) * cap
+    logits = logits if cap is None else torch.tanh(logits / cap) * cap
+    if target is not None and logits.dtype != features.dtype:
+        logits.scatter_(1, target[:, None], _of_target(features, target, weight, bias, cap)[0][:, None])
+    return logits
 
 
-def of_target(
+def log_probability(logits: Tensor, target: Tensor) -> Tensor:
+    """Return log p of `target` [batch] by its logit among all, `[batch, vocabulary]`: `[batch]`, never above 0."""
+    own, others = logits.gather(1, target[:, None])[:, 0], logits.scatter(1, target[:, None], -torch.inf)
+    return -torch.logaddexp(others.logsumexp(1) - own, torch.zeros_like(own))
+
+
+def chunks(count: int, row_bytes: int, budget: int) -> list[slice]:
+    """Return slices of `range(count)` whose rows of `row_bytes` fit in `budget` bytes, one row at least."""
+    size = max(1, budget // max(1, row_bytes))
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def _of_target(
     features: Tensor, target: Tensor, weight: Tensor, bias: Tensor | None, cap: float | None
 ) -> tuple[Tensor, Tensor]:
-    """Return the logit of `target` [batch] and its gradient `[batch, hidden]`, in float32 or more.
-
-    In bfloat16 a product's logits are off by up to 0.2 %, of sure answers several hundredths. Where the probability of
-    a token is asked, the others' errors cancel, and its own must not be there.
-    """
+    """Return the logit of `target` [batch] and its gradient `[batch, hidden]`, in float32 or more."""
     towards = weight[target].to(torch.promote_types(features.dtype, torch.float32))
     logit = (features * towards).sum(1)
     if bias is not None:
@@ -177,18 +192,6 @@ def of_target(
         return logit, towards
     logit = torch.tanh(logit / cap) * cap
     return logit, towards * _slope(logit, cap)[:, None]
-
-
-def log_probability(logits: Tensor, own: Tensor, target: Tensor) -> Tensor:
-    """Return log p of `target` [batch], whose logits are `own`, among others `[batch, vocabulary]`: `[batch]`."""
-    others = logits.scatter(1, target[:, None], -torch.inf).logsumexp(1)
-    return -torch.logaddexp(others - own, torch.zeros_like(own))
-
-
-def chunks(count: int, row_bytes: int, budget: int) -> list[slice]:
-    """Return slices of `range(count)` whose rows of `row_bytes` fit in `budget` bytes, one row at least."""
-    size = max(1, budget // max(1, row_bytes))
-    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
 def _over_others(

@@ -8,7 +8,7 @@ from atlas.attribution import Settings, attribute
 from atlas.engine.answers import Case, measure, usable
 from atlas.facts import read
 from atlas.models import load_model
-from atlas.models.readout import TokenProbability, log_probability, of_target, token_logits
+from atlas.models.readout import TokenProbability, log_probability, token_logits
 
 
 def test_a_sure_answer_is_as_sure_as_its_numbers_say():
@@ -25,8 +25,7 @@ def test_a_sure_answer_is_as_sure_as_its_numbers_say():
     got, slopes = (torch.autograd.grad(f.sum(), own)[0].double() for f, own in ((found, features), (wanted, exact)))
     assert ((got - slopes).norm(dim=1) < 0.1 * slopes.norm(dim=1) + 1e-12).all()
     with torch.no_grad():
-        own, _ = of_target(features, target, weight, None, None)
-        logs = log_probability(token_logits(features, weight, None, None), own, target)
+        logs = log_probability(token_logits(features, weight, None, None, target), target)
     assert torch.allclose(logs.double(), wanted.log(), rtol=0.1, atol=1e-9)
 
 

@@ -107,6 +107,16 @@ def test_wrong_devices_and_dtypes_name_the_choices():
         load_model("demo-mbert", dtype="float8")
 
 
+@pytest.mark.parametrize(
+    ("capability", "dtype", "told"), [("AVX2", "bfloat16", 1), ("AVX512", "bfloat16", 0), ("AVX2", "float32", 0)]
+)
+def test_a_slow_number_type_is_told_of(monkeypatch, caplog, capability, dtype, told):
+    monkeypatch.setattr("atlas.models.loading.get_cpu_capability", lambda: capability)
+    load_model("demo-mbert", device="cpu", dtype=dtype)
+    assert len(caplog.records) == told
+    assert all("float32" in record.message for record in caplog.records)
+
+
 def test_weights_need_no_gradient(family):
     make_tokenizer, make = MAKERS[family]
     tokenizer = make_tokenizer()

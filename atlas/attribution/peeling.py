@@ -110,12 +110,13 @@ def _round(model: LanguageModel, batch: StepBatch, steps: Tensor, settings: Sett
     """Attribute with the model as it is now, and say what carries the answer.
 
     Credit is the share of the round's largest score, times F. A score of NOISE times F (1 - F), by which F moves when
-    the log-odds move by NOISE, is noise, and so is what F is not known better than; a round whose largest score is
-    below CLEAR times that gives credit in proportion.
+    the log-odds move by NOISE, is noise, and so is what log-odds and F are not known better than; a round whose largest
+    score is below CLEAR times that gives credit in proportion.
     """
     found, features = along_paths(model, batch, settings, budget)
     f = found.f[:, 0]
-    noise = torch.maximum(NOISE * f * (1 - f), ROUNDING * torch.finfo(model.dtype).eps * f)[:, None, None]
+    known, odds = (ROUNDING * torch.finfo(dtype).eps for dtype in (f.dtype, model.dtype))
+    noise = torch.maximum(max(NOISE, odds) * f * (1 - f), known * f)[:, None, None]
     largest = found.scores.flatten(1).amax(1)[:, None, None]
     carrying = found.scores > torch.maximum(CUT * largest, noise)
     unit = f[:, None, None] / torch.maximum(largest, CLEAR * noise)

@@ -46,3 +46,17 @@ def test_facts_are_resolved_and_their_scores_near_those_of_float32(name):
         assert found.probability == pytest.approx(own.probability, abs=0.03)
         assert found.probability <= 1
         assert np.abs(found.scores - own.scores).max() < 0.1 * own.scores.max()
+
+
+@pytest.mark.slow
+def test_peel_cuts_the_neurons_that_it_cuts_in_float32():
+    """Sure answers move by less than F is known to; what is known is their odds."""
+    prompts = usable(load_model("demo-mbert"), list(read("bundled", limit=1).prompts()))[:6]
+    wide, narrow = (
+        attribute(load_model("demo-mbert", dtype=dtype), prompts, Settings(method="peel"))
+        for dtype in ("float32", "bfloat16")
+    )
+    for own, found in zip(wide, narrow, strict=True):
+        first, second = (set(np.flatnonzero(result.rounds == 1)) for result in (own, found))
+        assert first
+        assert len(first & second) > 0.7 * len(first | second)

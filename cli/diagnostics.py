@@ -4,6 +4,7 @@ Every text is treated as untrusted: characters that could steer a terminal are s
 """
 
 import errno
+import logging
 import os
 import sys
 import traceback
@@ -15,6 +16,7 @@ from atlas.errors import AtlasError, UsageError, lacks_memory
 
 from .exits import ExitCode
 
+_LOG = logging.getLogger("atlas")
 _BIDI = {0x200E, 0x200F, 0x061C, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
 
 
@@ -77,9 +79,19 @@ def explain(problem: BaseException, *, debug: bool = False) -> ExitCode:
     return ExitCode.FAILED
 
 
-def show_python_warnings() -> None:
-    """Show warnings of Python and of libraries as warning lines, without their source lines."""
+def show_warnings() -> None:
+    """Show warnings of Python, of libraries and of the atlas's log as warning lines, without their source lines."""
     warnings.showwarning = lambda message, *_, **__: warning(str(message))
+    if not _LOG.handlers:
+        _LOG.addHandler(_Lines(logging.WARNING))
+
+
+class _Lines(logging.Handler):
+    """Shows what is logged as warning lines."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Show one."""
+        warning(record.getMessage())
 
 
 def _cause_of(problem: OSError) -> str:

@@ -105,7 +105,7 @@ def main(arguments: Sequence[str]) -> ExitCode:
     """Run the command line on `arguments` and return its exit code; only real interrupts pass through."""
     debug = "--debug" in arguments
     words = [word for word in arguments if word != "--debug"] or ["--help"]
-    diagnostics.show_python_warnings()
+    diagnostics.show_warnings()
     try:
         code = make_app(_asked(words))(words, prog_name="atlas", standalone_mode=False)
         sys.stdout.flush()

@@ -1,5 +1,7 @@
 """stderr: one line an error, `note:` lines for the way out, nothing that steers a terminal."""
 
+import logging
+
 import pytest
 
 from atlas.cli import diagnostics
@@ -44,6 +46,13 @@ def test_the_traceback_is_for_debug_only(capsys):
         assert "Traceback" not in capsys.readouterr().err
         diagnostics.explain(problem, debug=True)
         assert "Traceback" in capsys.readouterr().err
+
+
+def test_what_is_logged_is_a_warning_line_once(capsys):
+    for _ in range(2):
+        diagnostics.show_warnings()
+    logging.getLogger("atlas").warning("Memory \x1b[31mwas refused %d times.", 2)
+    assert capsys.readouterr().err == "warning: Memory \\x1b[31mwas refused 2 times.\n"
 
 
 @pytest.mark.parametrize(

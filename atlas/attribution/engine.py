@@ -12,7 +12,7 @@ from torch import Tensor
 from atlas.attribution.gated import by_gates
 from atlas.attribution.paths import BASELINES, along_paths
 from atlas.attribution.peeling import peel
-from atlas.attribution.quadrature import FAR, RESOLVED, ROUNDING, Scores
+from atlas.attribution.quadrature import FAR, Scores, allowed
 from atlas.attribution.results import LayerRecord, PromptAttribution
 from atlas.attribution.settings import Settings
 from atlas.engine.batches import Budget, StepBatch, sequence_bytes, steps_of, trace_bytes
@@ -155,8 +155,8 @@ def _missed(layers: LayerRecord, largest: float, settings: Settings, rounding: f
     """
     if np.isnan(layers.score_error).all():
         return "not_converged"
-    allowed, known = FAR * settings.tolerance, ROUNDING * rounding * layers.f
-    change = np.maximum(np.abs(layers.f - layers.f_baseline), RESOLVED * layers.f)
-    far = layers.completeness_error > np.maximum(allowed * change, known)
-    far |= layers.score_error > np.maximum(allowed * largest, known)
+    f, f_baseline = torch.from_numpy(layers.f), torch.from_numpy(layers.f_baseline)
+    of_sums, of_scores = allowed(f, f_baseline, torch.tensor(largest), FAR * settings.tolerance, rounding)
+    far = layers.completeness_error > of_sums.numpy()
+    far |= layers.score_error > of_scores.numpy()
     return "unresolved" if far.any() else "not_converged"

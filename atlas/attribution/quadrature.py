@@ -20,6 +20,8 @@ RESOLVED = 0.01
 """A change of F below this share of F(w) counts as this share, so that the tolerance never asks for zero."""
 ROUNDING = 4
 """F is not known better than so many units of rounding of the model's number type."""
+NARROW = 16
+"""The same where that is narrower than F's own, in bfloat16, and the scores of a prompt, as shares of the largest."""
 FAR = 10
 """Errors above so many times the tolerance are no longer those of a number that is nearly right."""
 HOPELESS = 0.1
@@ -156,11 +158,9 @@ def radau_rules(count: int, most: int) -> Iterator[Rule]:
 
 def doubled_rules(count: int, most: int, kind: Callable[[int], Rule], shared: int) -> Iterator[Rule]:
     """Yield rules of a kind, each of twice as many nodes but the `shared` ones, the first and those of up to `most`."""
-    while True:
+    yield kind(count)
+    while (count := 2 * count - shared) <= most:
         yield kind(count)
-        count = 2 * count - shared
-        if count > most:
-            return
 
 
 FIXED = {"left-20": left_riemann, "peer-20": both_ends}
@@ -253,9 +253,7 @@ class Scores:
 
 
 Integral = Callable[[Rule, Tensor], Iterable[tuple[Tensor, Tensor, Tensor]]]
-"""Yields, part by part, units `[unit, (row, layer)]` of those given, their integrals by a rule and their last
-coefficients, both `[unit, neuron]`.
-"""
+"""Yields, in parts, units `[unit, (row, layer)]`, their integrals by a rule and last coefficients, `[unit, neuron]`."""
 Largest = Callable[[Tensor], Tensor]
 """From scores `[row, layer, neuron]` to the largest of the prompt that each row belongs to, `[row]`."""
 
@@ -263,12 +261,11 @@ Largest = Callable[[Tensor], Tensor]
 def integrate(result: Scores, integral: Integral, largest: Largest, settings: Settings, rounding: float) -> None:
     """Integrate every unit, one row and one layer, and write scores, errors and nodes into `result`.
 
-    Units are integrated again with a finer rule while their completeness error is above the tolerance, as a share of
-    F(w) - F(w'), or their score error is, as a share of the prompt's largest score: errors of neurons can cancel in
-    the sum. A unit is given up that finer rules cannot help: while the nodes doubled twice its completeness error never
-    fell as they grew, and falling so up to the most nodes would leave it FAR above the tolerance, or above HOPELESS.
-
-    A fixed rule of the settings is used as it is, once; its score error is unknown. `rounding` is that of F.
+    Units are integrated again with a finer rule while their completeness error or their score error is not `allowed`:
+    errors of neurons can cancel in the sum. A unit is given up that finer rules cannot help: while the nodes doubled
+    twice its completeness error never fell as they grew, and falling so up to the most nodes would leave it FAR above
+    what is allowed, or above HOPELESS. A fixed rule of the settings is used as it is, once; its score error is unknown.
+    `rounding` is that of the model's number type.
     """
     pending = possible = torch.isfinite(result.f)
     before, stalled = torch.full_like(result.error, torch.inf), torch.zeros_like(result.error)
@@ -281,8 +278,10 @@ def integrate(result: Scores, integral: Integral, largest: Largest, settings: Se
             result.error[at] = error = scores.sum(1) - (result.f[at] - result.f_baseline[at])
             result.score_error[at] = rule.estimate(scores, tail, error).to(result.error.dtype)
             result.nodes[at] = len(rule.nodes)
-        excess, missed = _excess(result, largest(result.scores), settings.tolerance, rounding)
-        result.converged[:] = excess <= 1
+        most = largest(result.scores)[:, None]
+        of_sums, of_scores = allowed(result.f, result.f_baseline, most, settings.tolerance, rounding)
+        missed = result.error.abs() / of_sums
+        result.converged[:] = torch.fmax(missed, result.score_error / of_scores) <= 1
         stalled = torch.where(2 * missed > before, stalled + 1, 0)
         doublings = int(math.log2(max(1, settings.max_nodes / len(rule.nodes))))
         hopeless = missed > 2**doublings * max(FAR, HOPELESS / settings.tolerance)
@@ -290,10 +289,12 @@ def integrate(result: Scores, integral: Integral, largest: Largest, settings: Se
         pending, before = possible & ~result.converged, missed
 
 
-def _excess(result: Scores, largest: Tensor, tolerance: float, rounding: float) -> tuple[Tensor, Tensor]:
-    """Return how many times what is allowed the errors of units `[row, layer]` are, at worst, and that of the sum."""
-    change, known = (result.f - result.f_baseline).abs(), ROUNDING * rounding * result.f
-    least = known.clamp_min(torch.finfo(known.dtype).tiny)
-    sums = result.error.abs() / torch.maximum(tolerance * change.maximum(RESOLVED * result.f), least)
-    scores = result.score_error / torch.maximum(tolerance * largest[:, None], least)
-    return torch.fmax(sums, scores), sums
+def allowed(f: Tensor, f_baseline: Tensor, largest: Tensor, tolerance: float, rounding: float) -> tuple[Tensor, Tensor]:
+    """Return the completeness and the score error up to which units have converged, both like F `[..., layer]`: the
+    tolerance's shares of the change of F and of the prompt's `largest` score, and no less than what is known of them.
+    """
+    least, exact = torch.finfo(f.dtype).tiny, torch.finfo(f.dtype).eps
+    known = (NARROW if rounding > exact else ROUNDING) * rounding
+    of_sums = (tolerance * (f - f_baseline).abs().maximum(RESOLVED * f)).maximum(known * f)
+    of_scores = (max(tolerance, known) * largest).maximum(ROUNDING * exact * f)
+    return of_sums.clamp_min(least), of_scores.clamp_min(least)

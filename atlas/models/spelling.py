@@ -91,7 +91,9 @@ def spell(tokenizer: Any, before: str, answer: str, after: str) -> Spelling:
     prefix = before.rstrip()
     text = before + answer + after
     begin, end = len(prefix), len(before) + len(answer)
-    inside = _inside(tokenizer)
+    if tokenizer not in _insides:
+        _insides[tokenizer] = _Inside(tokenizer.backend_tokenizer)
+    inside = _insides[tokenizer]
     piece = inside.own(tokenizer, text)
     places = [i for i, span in enumerate(piece.spans) if _touch(span, begin, end)]
     if places and all(begin <= piece.spans[i][0] and piece.spans[i][1] <= end for i in places):
@@ -231,12 +233,6 @@ class _Inside:
 
 
 _insides: WeakKeyDictionary[Any, _Inside] = WeakKeyDictionary()
-
-
-def _inside(tokenizer: Any) -> _Inside:
-    if tokenizer not in _insides:
-        _insides[tokenizer] = _Inside(tokenizer.backend_tokenizer)
-    return _insides[tokenizer]
 
 
 def _words(numbers: Sequence[int | None], spans: Sequence[tuple[int, int]], text: str) -> list[int | None]:

@@ -16,7 +16,7 @@ LONG_MODULES = {"atlas.schema"}
 LINES = {
     "__main__": 6,
     "atlas": 40,
-    "attribution": 1446,
+    "attribution": 1447,
     "building": 1359,
     "checking": 1534,
     "cli": 3782,
@@ -34,7 +34,7 @@ LINES = {
     "knockouts": 761,
     "matching": 157,
     "migrations": 495,
-    "models": 2590,
+    "models": 2586,
     "outputs": 246,
     "planted": 1501,
     "reports": 3296,
@@ -115,4 +115,4 @@ def test_usable_statuses_are_listed_once_in_python_and_once_in_sql():
 def test_one_prompt_passes_through_few_files_and_functions():
     found = functions_of_one_prompt("demo-mbert", "amig")
     assert len(found) <= 12
-    assert sum(map(len, found.values())) <= 116
+    assert sum(map(len, found.values())) <= 115

@@ -1,6 +1,6 @@
-"""A real model: the engine against plain hooks in float64, probabilities against transformers' own, seconds a prompt.
+"""A real model: the engine against plain hooks in float64, probabilities against transformers' own, cost, bfloat16.
 
-    python -m benchmarks.real MODEL [exact] [probabilities] [cost] [bulk] [knockouts] [--prompts N]
+    python -m benchmarks.real MODEL [exact] [probabilities] [cost] [bulk] [knockouts] [rounding] [--prompts N]
 
 MODEL is what `atlas build --model` takes: a folder, a GGUF file, `smollm2`. Prompts are of the bundled facts in
 English, of as many relations as there are, those that the model can use. Nothing is downloaded.
@@ -44,6 +44,7 @@ def main() -> None:
     """Print the tables that are asked for, or all."""
     sections: Mapping[str, Callable[[str, int], Table]] = {
         "exact": exact, "probabilities": probabilities, "cost": cost, "bulk": bulk, "knockouts": knockouts,
+        "rounding": rounding,
     }  # fmt: skip
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model")
@@ -165,6 +166,26 @@ def _best(found: PromptAttribution) -> list[Neuron]:
 
 def _measured(search: Search, groups: Sequence[Sequence[Prompt]]) -> int:
     return sum(len(table) for group in groups for table in search.measure(group))
+
+
+def rounding(name: str, count: int) -> Table:
+    """Return how far bfloat16 is from float32: probabilities, scores of `amig-mean`, and the ten best neurons."""
+    prompts = _prompts(load_model(name, device="cpu"), count)
+    wide, narrow = (
+        attribute(load_model(name, device="cpu", dtype=dtype), prompts, Settings(method="amig-mean"))
+        for dtype in ("float32", "bfloat16")
+    )
+    rows = [[prompt.text, *_beside(*each)] for prompt, *each in zip(prompts, wide, narrow, strict=True)]
+    names = ("prompt", "float32", "bfloat16", "statuses", "difference of scores", "of the ten best")
+    return Table(f"Probabilities and scores in bfloat16, {name}", names, rows, "Of scores: a share of the largest.")
+
+
+def _beside(wide: PromptAttribution, narrow: PromptAttribution) -> list[Cell]:
+    assert wide.scores is not None
+    assert narrow.scores is not None
+    same = len({*_best(wide)[:10]} & {*_best(narrow)[:10]})
+    gap = float(abs(narrow.scores - wide.scores).max() / wide.scores.max())
+    return [wide.probability, narrow.probability, f"{wide.status}, {narrow.status}", gap, same]
 
 
 def _prompts(model: LanguageModel, count: int, examples: int = 0) -> list[Prompt]:

@@ -21,7 +21,7 @@ RESOLVED = 0.01
 ROUNDING = 4
 """F is not known better than so many units of rounding of the model's number type."""
 NARROW = 16
-"""The same where that is narrower than F's own, in bfloat16, and the scores of a prompt, as shares of the largest."""
+"""The same in bfloat16, narrower than F's own type, and more of many layers; of scores, shares of the largest."""
 FAR = 10
 """Errors above so many times the tolerance are no longer those of a number that is nearly right."""
 HOPELESS = 0.1
@@ -294,7 +294,7 @@ def allowed(f: Tensor, f_baseline: Tensor, largest: Tensor, tolerance: float, ro
     tolerance's shares of the change of F and of the prompt's `largest` score, and no less than what is known of them.
     """
     least, exact = torch.finfo(f.dtype).tiny, torch.finfo(f.dtype).eps
-    known = (NARROW if rounding > exact else ROUNDING) * rounding
+    known = (NARROW * max(1, math.sqrt(f.shape[-1]) / 2) if rounding > exact else ROUNDING) * rounding
     of_sums = (tolerance * (f - f_baseline).abs().maximum(RESOLVED * f)).maximum(known * f)
     of_scores = (max(tolerance, known) * largest).maximum(ROUNDING * exact * f)
     return of_sums.clamp_min(least), of_scores.clamp_min(least)

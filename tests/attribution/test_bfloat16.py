@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from atlas.attribution import Settings, attribute
-from atlas.attribution.quadrature import Scores, integrate
+from atlas.attribution.quadrature import Scores, allowed, integrate
 from atlas.engine.answers import Case, measure, usable
 from atlas.facts import read
 from atlas.models import load_model
@@ -46,6 +46,17 @@ def test_what_is_rounded_is_not_integrated_away():
         integrate(path, integral, lambda scores: scores.amax((1, 2)), Settings(method="kn"), rounding)
         nodes.append(path.nodes.item())
     assert nodes[0] == 4 < nodes[1]
+
+
+@pytest.mark.parametrize(("dtype", "layers", "share"), [
+    (torch.float32, 30, 0.01), (torch.bfloat16, 2, 1 / 8), (torch.bfloat16, 4, 1 / 8), (torch.bfloat16, 36, 3 / 8),
+])  # fmt: skip
+def test_many_layers_round_more(dtype, layers, share):
+    """In float32 the tolerance is what is allowed, of the change of F and of the largest score."""
+    f = torch.full((1, layers), 0.5)
+    found = allowed(f, torch.zeros_like(f), torch.tensor(0.1), 0.01, torch.finfo(dtype).eps)
+    for errors, whole in zip(found, (0.5, 0.1), strict=True):
+        assert torch.allclose(errors, torch.full_like(f, share * whole))
 
 
 @pytest.mark.slow

@@ -306,7 +306,7 @@ _ALL = (
         _REPLACE,
     )),
     Table("edit", "Changes of a model's weights that make it say another object.", ("edit",), (
-        Column("edit", "BIGINT", "hash of model, fact, new object, languages, method and settings"),
+        Column("edit", "BIGINT", "hash of model, fact, new object, languages, method, settings and neurons"),
         _MODEL,
         _FACT,
         Column("run", "BIGINT", "run that the neurons come from; NULL for a list of neurons", refers="run",
@@ -315,7 +315,7 @@ _ALL = (
         Column("languages", "VARCHAR[]", "languages that the edit was made in"),
         Column("method", "VARCHAR", "fit or kn", source="METHOD 5"),
         Column("source", "VARCHAR", "where the neurons come from: likn, kn, relation, random or file"),
-        Column("settings", "VARCHAR", "settings as a JSON object"),
+        Column("settings", "VARCHAR", "settings as a JSON object, and how the fit ended"),
         _LAYERS,
         _NEURONS,
         Column("digest", "VARCHAR", "digest of the edit's file"),

@@ -26,6 +26,9 @@ _WORDS = {
 }
 """What options refuse, as pydantic says it, and as we do."""
 _KEYBOARD_INTERRUPT = 130  # what Typer makes of Ctrl-C
+_GOES_ON = "what was stored is not lost; the same command goes on"
+GOING_ON = ("evaluate", "edit")
+"""Commands that go on where they were stopped and, other than builds and knock-outs, cannot say how much is left."""
 
 COMMANDS = (
     "build",
@@ -51,7 +54,7 @@ COMMANDS = (
     "doctor",
     "edit",
 )
-"""Each has a module of its name, which holds a function of that name, or an `app` of commands."""
+"""Each has a module of its name, which holds a function of that name, and an `app` if it has commands of its own."""
 
 
 def make_app(names: Iterable[str] = COMMANDS) -> typer.Typer:
@@ -73,12 +76,12 @@ def make_app(names: Iterable[str] = COMMANDS) -> typer.Typer:
 def _add(app: typer.Typer, name: str) -> None:
     own = f"{name}_" if iskeyword(name) else name
     module = import_module(f".commands.{own}", __package__)
-    if hasattr(module, "app"):
-        app.add_typer(module.app, name=name, context_settings=HELP)
-        return
     command = getattr(module, own)
     short = (command.__doc__ or "").splitlines()[0]
-    app.command(name, short_help=short, context_settings=HELP)(bounded(command))
+    if hasattr(module, "app"):
+        app.add_typer(module.app, name=name, short_help=short, context_settings=HELP)
+    else:
+        app.command(name, short_help=short, context_settings=HELP)(bounded(command))
 
 
 def _asked(words: Sequence[str]) -> Iterable[str]:
@@ -116,7 +119,7 @@ def main(arguments: Sequence[str]) -> ExitCode:
     except Exception as problem:
         return diagnostics.explain(problem, debug=debug)
     if code == _KEYBOARD_INTERRUPT:
-        return _interrupted()
+        return _interrupted(*(_GOES_ON for name in GOING_ON if name in words))
     return ExitCode(code or 0)
 
 
@@ -137,8 +140,8 @@ def run() -> None:
     os._exit(code)
 
 
-def _interrupted() -> ExitCode:
-    diagnostics.error("interrupted")
+def _interrupted(*notes: str) -> ExitCode:
+    diagnostics.error("interrupted", *notes)
     return ExitCode.FAILED
 
 

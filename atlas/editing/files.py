@@ -32,7 +32,7 @@ class EditRecord:
 
     `object` and `old_object` are keys, `labels` the new object's name by language; `source` says where the neurons
     come from, `run` which run found them. `traits` are digests of the model's tokenizer and configuration, see
-    `atlas.attribution.traits`; edits of before name none.
+    `atlas.attribution.traits`, and `neurons` is a hash of the changed neurons; edits of before name neither.
     """
 
     model: str
@@ -50,12 +50,13 @@ class EditRecord:
     run: int | None
     settings: Mapping[str, Any]
     traits: Mapping[str, str] = field(default_factory=dict)
+    neurons: int | None = None
 
     @property
     def id(self) -> int:
-        """Content hash of model, fact, new object, languages, method, source, settings and, where named, traits."""
+        """Content hash of model, fact, new object, languages, method, source, settings and, where named, the others."""
         parts = (self.digest, self.fact, self.object, list(self.languages), self.method, self.source)
-        more = [dict(self.traits)] if self.traits else []
+        more = [named for named in (dict(self.traits), self.neurons) if named]
         return stable_id("edit", *parts, dict(self.labels), dict(self.settings), *more)
 
 

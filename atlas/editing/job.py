@@ -11,7 +11,7 @@ from safetensors import SafetensorError
 import atlas
 from atlas import outputs
 from atlas.editing.requests import Request, Target, run_to_edit, understand
-from atlas.editing.rows import Saved, edit_row, is_noted, note, outcome_rows, saved
+from atlas.editing.rows import Saved, edit_path, edit_row, is_noted, note, outcome_rows, saved
 from atlas.editing.sources import KINDS, Choice, choices, listed_neurons, random_choices
 from atlas.errors import AtlasError, UsageError
 from atlas.running.choice import OpenChoice, tell
@@ -72,12 +72,13 @@ class EditOptions(OpenChoice):
 
 @dataclass(frozen=True)
 class Done:
-    """What became of one request: its edit and file, or the reason why there is none."""
+    """What became of one request: its edit and file, made now or `before`, or the reason why there is none."""
 
     request: Request
     target: Target | None = None
     made: "Made | None" = None
     file: Path | None = None
+    before: bool = False
     error: AtlasError | None = None
 
     @property
@@ -183,26 +184,33 @@ class _Job:
     prompts: Prompts
 
     def edit(self, request: Request, target: Target) -> Done:
-        """Make one edit; with `together`, leave it in the model."""
+        """Make one edit, or read back that of before; with `together`, leave it in the model."""
+        from atlas.editing.again import made_before
         from atlas.editing.applying import apply_edit
         from atlas.editing.making import make_edit
 
-        found = self._choices(target)
-        run = None if found[0].source == "file" else self.run.run
-        made = make_edit(
-            self.model, target, self.prompts, found, self.settings, run=run, force=self.options.force,
-            budget=self.options.bytes, generate=self.options.generate,
-        )  # fmt: skip
+        asked = (self.model, target, self.prompts, self._choices(target), self.settings)
+        before = made_before(self.writer, self.options.folder, *asked, self.options.generate)
+        run = None if asked[3][0].source == "file" else self.run.run
+        made = before or make_edit(
+            *asked, run=run, force=self.options.force, budget=self.options.bytes, generate=self.options.generate
+        )
+        path = edit_path(self.options.folder, made.edit.record.id)
+        if not before:
+            self._record(made, path)
         if made.converged and self.options.in_a_row:
             apply_edit(self.model, made.edit)
-        return Done(request, target, made, self._record(made))
+            made = made.within(self.model, self.options.bytes) if before else made
+        return Done(request, target, made, path if made.converged else None, bool(before))
 
     def ask_again(self, done: Done) -> Done:
         """Ask an edit's prompts after all later edits, and record what is left of it."""
         if done.made is None or not done.made.converged:
             return done
-        rows = done.made.retained(self.model, self.options.bytes)
-        self.writer.load("edit_outcome", outcome_rows(done.made.edit.record.id, rows))
+        rows, edit = done.made.retained(self.model, self.options.bytes), done.made.edit.record.id
+        with self.writer.transaction():
+            self.writer.sql("DELETE FROM edit_outcome WHERE edit = ? AND measure = 'retention'", [edit])
+            self.writer.load("edit_outcome", outcome_rows(edit, rows))
         return replace(done, made=replace(done.made, outcomes=[*done.made.outcomes, *rows]))
 
     def warn(self, done: Sequence[Done], progress: Progress) -> None:
@@ -241,24 +249,22 @@ class _Job:
             )
         return found
 
-    def _record(self, made: "Made") -> Path | None:
+    def _record(self, made: "Made", path: Path) -> None:
         """Write the edit's file and rows, in place of those of the same edit made before."""
+        from atlas.editing.again import how_made
+
         record = made.edit.record
-        path = self.options.folder / f"{record.id}.safetensors"
         digest = made.edit.save(path) if made.converged else ""
         status = "made" if made.converged else "not_converged"
         file = path.name if self.options.files is None else str(path.resolve())
-        fitted = {"steps_taken": made.fit.steps, "lead": made.fit.lead if made.fit.lead == made.fit.lead else None}
-        row = edit_row(
-            record, made.edit.neurons, self.run.model, status=status, file=file, digest=digest, fitted=fitted
-        )
+        how = how_made(made, self.options.generate)
+        row = edit_row(record, made.edit.neurons, self.run.model, status=status, file=file, digest=digest, how=how)
         with self.writer.transaction():
             self.writer.add_prompts([question.prompt for question in made.questions])
             for table in ("edit", "edit_outcome"):
                 self.writer.sql(f"DELETE FROM {table} WHERE edit = ?", [record.id])
             self.writer.load("edit", row)
             self.writer.load("edit_outcome", outcome_rows(record.id, made.outcomes))
-        return path if made.converged else None
 
 
 def _loaded(options: EditOptions, run: StoredRun) -> "LanguageModel":

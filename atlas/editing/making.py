@@ -1,7 +1,7 @@
 """Making one edit: find what to add to the columns, put it in, look what it did, take it out again."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any
 
@@ -19,6 +19,7 @@ from atlas.editing.sources import Choice
 from atlas.engine.answers import Case, Measured, measure
 from atlas.engine.batches import Budget
 from atlas.errors import UsageError
+from atlas.ids import stable_id
 from atlas.models import LanguageModel
 from atlas.store.stored import Prompts
 
@@ -27,11 +28,15 @@ from atlas.store.stored import Prompts
 class Made:
     """An edit with what it did (columns of `edit_outcome`), the share of its prompts that the model knew before, and
     how the fit ended. One that did not converge has no outcomes. `questions` are those measured, `said` the answers.
+
+    `tried` are the ids of the edits at other choices of neurons that did not converge, `around` is that of all prompts.
     """
 
     edit: Edit
     known: float
     fit: Fit
+    tried: tuple[int, ...]
+    around: int
     outcomes: list[dict[str, Any]] = field(default_factory=list)
     questions: list[Question] = field(default_factory=list)
     said: list[Measured] = field(default_factory=list)
@@ -40,6 +45,11 @@ class Made:
     def converged(self) -> bool:
         """True if the new answer leads in every prompt that was fitted; always for `kn`, which fits nothing."""
         return self.fit.converged
+
+    def within(self, model: LanguageModel, budget: int | None = None) -> "Made":
+        """Return it with what the `model` says that it was put into."""
+        cases = [Case(question.asked) for question in self.questions]
+        return replace(self, said=measure(model, cases, budget=Budget.of(model, budget)))
 
     def retained(self, model: LanguageModel, budget: int | None = None) -> list[dict[str, Any]]:
         """Return rows of the measure `retention`: the edited prompts asked again of the `model` as it is now."""
@@ -77,18 +87,20 @@ def make_edit(
             f"{target.fact.relation}, {target.fact.object}> rightly: it does not know the fact; use --force to edit it "
             f"all the same."
         )
-    choice, index, fit = _first_to_converge(model, around, choices, settings)
+    tried = _until_one_converges(model, around, choices, settings)
+    choice, index, fit = max(tried, key=lambda t: (t[2].converged, t[2].lead))
     edit = _edit(model, target, choice, index, fit.delta, settings, run)
+    others = tuple(record_of(model, target, one, settings, run).id for one, _, _ in tried if one is not choice)
     if not fit.converged:
-        return Made(edit, known, fit)
+        return Made(edit, known, fit, others, around.id)
     rows, said = outcomes(model, around.questions, edited(model, edit), memory, generate)
-    return Made(edit, known, fit, rows, around.questions, said)
+    return Made(edit, known, fit, others, around.id, rows, around.questions, said)
 
 
-def _first_to_converge(
+def _until_one_converges(
     model: LanguageModel, around: EditPrompts, choices: Sequence[Choice], settings: EditSettings
-) -> tuple[Choice, Index, Fit]:
-    """Return the first choice whose fit converges, else the one that came nearest."""
+) -> list[tuple[Choice, Index, Fit]]:
+    """Return the choices with their fits, in turn up to the first that converges."""
     tried: list[tuple[Choice, Index, Fit]] = []
     find = import_module(METHODS[settings.method]).prepare(model, around, settings)
     for choice in choices:
@@ -96,7 +108,7 @@ def _first_to_converge(
         tried.append((choice, index, find(index)))
         if tried[-1][2].converged:
             break
-    return max(tried, key=lambda t: (t[2].converged, t[2].lead))
+    return tried
 
 
 def _edit(
@@ -109,10 +121,20 @@ def _edit(
     run: int | None,
 ) -> Edit:
     before = read_columns(model, index)
-    record = EditRecord(
+    after = digest_with(model, index, before, delta)
+    record = replace(record_of(model, target, choice, settings, run), digest_after=after)
+    cpu = [{layer: tensor.cpu() for layer, tensor in part.items()} for part in (index, before, delta)]
+    return Edit(record, *cpu)
+
+
+def record_of(
+    model: LanguageModel, target: Target, choice: Choice, settings: EditSettings, run: int | None
+) -> EditRecord:
+    """Return the record of an edit at the neurons of `choice`, before it is known where it leads."""
+    return EditRecord(
         model=model.info.name,
         digest=model.info.digest,
-        digest_after=digest_with(model, index, before, delta),
+        digest_after="",
         fact=target.fact.id,
         relation=target.fact.relation,
         subject=target.fact.subject,
@@ -125,6 +147,5 @@ def _edit(
         run=run,
         settings=settings.model_dump(mode="json"),
         traits=traits(model),
+        neurons=stable_id("neurons", [list(neuron) for neuron in choice.neurons]),
     )
-    cpu = [{layer: tensor.cpu() for layer, tensor in part.items()} for part in (index, before, delta)]
-    return Edit(record, *cpu)

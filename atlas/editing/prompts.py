@@ -11,6 +11,7 @@ from atlas.editing.requests import Target
 from atlas.engine.answers import reason, usable
 from atlas.errors import ModelError
 from atlas.facts import Fact, Prompt
+from atlas.ids import stable_id
 from atlas.models import LanguageModel
 from atlas.store.stored import Prompts
 
@@ -26,6 +27,12 @@ class EditPrompts:
     new: list[Prompt]
     keep: list[Prompt]
     questions: list[Question]
+
+    @property
+    def id(self) -> int:
+        """A hash of the prompts; the new answer is the edit's."""
+        questions = [[question.measure, question.prompt.id] for question in self.questions]
+        return stable_id("around", *([prompt.id for prompt in side] for side in (self.old, self.keep)), questions)
 
 
 def prompts_around(model: LanguageModel, target: Target, prompts: Prompts, keep_facts: int, seed: int) -> EditPrompts:

@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from atlas.store.reader import Reader
 
 
+def edit_path(folder: Path, edit: int) -> Path:
+    """Return where the file of an edit is, in a folder of edits."""
+    return folder / f"{edit}.safetensors"
+
+
 def edit_row(
     record: "EditRecord",
     neurons: Sequence[Neuron],
@@ -31,11 +36,11 @@ def edit_row(
     status: str,
     file: str,
     digest: str,
-    fitted: Mapping[str, object],
+    how: Mapping[str, object],
 ) -> pa.Table:
-    """Return the row of table `edit`; `fitted` says how the fit ended and joins the settings."""
+    """Return the row of table `edit`; `how` says how it was made and joins the settings."""
     layers, indices = ([neuron[i] for neuron in neurons] for i in (0, 1))
-    settings = json.dumps({**record.settings, **fitted}, sort_keys=True)
+    settings = json.dumps({**record.settings, **how}, sort_keys=True)
     what = (record.id, model, record.fact, record.run, record.object, list(record.languages), record.method)
     made = (digest, file, status, datetime.now(UTC).replace(tzinfo=None))
     return table("edit", [(*what, record.source, settings, layers, indices, *made)])

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from atlas.editing.job import Done
 
 app = typer.Typer(
-    help="Change a fact in a model's weights, in several languages at once.",
     invoke_without_command=True,
     rich_markup_mode=None,
     add_completion=False,
@@ -128,6 +127,7 @@ def edit(
     """Change a fact in a model's weights, in several languages at once.
 
     The edit becomes a small file beside the atlas and rows of `edit` and `edit_outcome`; --save writes the model.
+    What was made before is not made again: after Ctrl-C or a crash, the same command goes on.
     """
     if context.invoked_subcommand is not None:
         return
@@ -254,8 +254,9 @@ def _show(done: "Sequence[Done]", *, json: bool) -> None:
     for one in done:
         print(diagnostics.visible(_line(one)))
     if len(done) > 1:
-        good = [one for one in done if one.file]
-        print(f"{len(good):,} of {len(done):,} edits made.")
+        before = sum(one.before for one in done if one.file)
+        said = f", {before:,} of them before" if before else ""
+        print(f"{sum(one.file is not None for one in done):,} of {len(done):,} edits made{said}.")
 
 
 def _line(one: "Done") -> str:
@@ -268,7 +269,8 @@ def _line(one: "Done") -> str:
     if not made.converged:
         return f"{name}: did not converge at {where}; the model is unchanged"
     rates = ", ".join(f"{measure} {rate:.0%}" for measure, rate in one.rates.items())
-    return f"{name}: {where}; {rates}; edit {made.edit.record.id} in {one.file}"
+    when = " (made before)" if one.before else ""
+    return f"{name}: {where}; {rates}; edit {made.edit.record.id} in {one.file}{when}"
 
 
 def _values(one: "Done") -> dict[str, object]:
@@ -283,6 +285,7 @@ def _values(one: "Done") -> dict[str, object]:
         "languages": list(one.target.languages),
         "edit": str(one.made.edit.record.id),
         "file": str(one.file) if one.file else None,
+        "made_before": one.before,
         "converged": one.made.converged,
         "source": one.made.edit.record.source,
         "neurons": one.made.edit.neurons,

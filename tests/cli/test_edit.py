@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import pytest
 from edited import FRANCE
@@ -155,6 +156,7 @@ def test_a_remade_edit_keeps_its_rows_until_the_new_ones_are_there(edit, db, mon
     from atlas.store import Writer
 
     assert edit(*FRANCE).code == 0
+    shutil.rmtree(db.with_name("atlas.edits"))
     load = Writer.load
 
     def refusing(self, table, rows):

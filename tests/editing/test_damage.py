@@ -83,7 +83,7 @@ def test_an_edit_of_a_model_with_another_configuration_or_tokenizer_is_refused(m
 
 
 def test_an_edit_that_names_no_configuration_keeps_its_number_and_can_be_applied(model, edit, tmp_path):
-    old = dataclasses.replace(edit, record=dataclasses.replace(edit.record, traits={}))
+    old = dataclasses.replace(edit, record=dataclasses.replace(edit.record, traits={}, neurons=None))
     old.save(tmp_path / "edit")
     record = old.record
     named = [record.digest, record.fact, record.object, list(record.languages), record.method, record.source]

@@ -27,7 +27,7 @@ _WORDS = {
 """What options refuse, as pydantic says it, and as we do."""
 _KEYBOARD_INTERRUPT = 130  # what Typer makes of Ctrl-C
 _GOES_ON = "what was stored is not lost; the same command goes on"
-GOING_ON = ("evaluate", "edit")
+GOING_ON = ("check", "evaluate", "edit")
 """Commands that go on where they were stopped and, other than builds and knock-outs, cannot say how much is left."""
 
 COMMANDS = (

@@ -62,19 +62,21 @@ class ClaimEvaluation:
         return judged, sum(verdicts.status[i] != "ok" for i in chosen)
 
 
-def evaluate(
-    cases: Sequence[KnownClaim], signals: Sequence[Signals], languages: Sequence[str], seed: int
-) -> ClaimEvaluation:
-    """Tune thresholds and the combined model on training cases and judge all.
-
-    Raises UsageError if a side of the split has claims of one class only.
-    """
+def check_split(cases: Sequence[KnownClaim]) -> None:
+    """Raise UsageError if a side of the split has claims of one class only."""
     for split in ("train", "test"):
         if {case.truth for case in cases if case.split == split} != {True, False}:
             raise UsageError(
                 f"The {split} part holds no true or no wrong claims of {len(cases)} in all; take more facts, so that "
                 "each relation has several subjects and objects."
             )
+
+
+def evaluate(
+    cases: Sequence[KnownClaim], signals: Sequence[Signals], languages: Sequence[str], seed: int
+) -> ClaimEvaluation:
+    """Tune thresholds and the combined model on training cases and judge all; see `check_split`."""
+    check_split(cases)
     signals = _heard_elsewhere(cases, signals)
     own = [evidence for evidence in OWN if evidence != "argmax"]
     verdicts = [_tuned(cases, signals, evidence, None) for evidence in (*NEURONS, *own)]

@@ -17,8 +17,11 @@ from atlas.store.naming import language_of, relation_of
 from atlas.store.runs import UNION, stored_runs, stored_settings
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from atlas.attribution import Settings
     from atlas.checking.evaluation import ClaimEvaluation
+    from atlas.checking.journal import Journal
     from atlas.checking.known_claims import Claims, KnownClaim, World
     from atlas.checking.neurons import RelationNeurons
     from atlas.checking.signals import Asked, Signals
@@ -52,6 +55,7 @@ class Session:
     neurons: "Mapping[str, RelationNeurons]"
     settings: "Settings"
     tuned: dict[tuple[str, str, str], float] = field(default_factory=dict)
+    journals: "list[Journal]" = field(default_factory=list)
 
     @property
     def causal(self) -> bool:
@@ -59,16 +63,27 @@ class Session:
         return self.model.kind == "causal"
 
     def signals(self, claims: Sequence["Asked"]) -> list["Signals"]:
-        """Return the signals of each claim, showing progress in prompts."""
-        from atlas.checking.signals import read_signals
+        """Return the signals of each claim, showing progress in prompts; what was read before is in the journal."""
+        from atlas.checking.journal import Journal
+        from atlas.checking.signals import batches, read_signals
 
-        found = []
-        with self.progress.counting(sum(len(claim.prompts) for claim in claims), "prompts"):
-            read = read_signals(self.model, claims, self.settings, self.options.bytes)
-            for claim, signals in zip(claims, read, strict=True):
-                found.append(signals)
-                self.progress.advance(len(claim.prompts))
-        return found
+        journal = Journal.of(self.options.db, claims, self.run, self.settings.model_dump(mode="json"))
+        self.journals.append(journal)
+        parts = list(batches(claims))
+        sizes = [sum(len(claim.prompts) for claim in part) for part in parts]
+        before = len(journal.kept)
+        with self.progress.counting(sum(sizes), "prompts", sum(sizes[:before])):
+            for part, size in zip(parts[before:], sizes[before:], strict=True):
+                journal.add(read_signals(self.model, part, self.settings, self.options.bytes))
+                self.progress.advance(size)
+        return [signals for kept in journal.kept for signals in kept]
+
+    def load(self, **tables: "pa.Table") -> None:
+        """Load what came of the signals that were read, which need not be kept any longer."""
+        for name, rows in tables.items():
+            self.writer.load(name, rows)
+        while self.journals:
+            self.journals.pop().remove()
 
     def claims(self, facts: "Sequence[Fact]", languages: Sequence[str], conditions: Sequence[str]) -> "Claims":
         """Return true and wrong claims of `facts`, put as the options say."""
@@ -108,9 +123,8 @@ def opened(options: CheckOptions, progress: Progress | None) -> Iterator[Session
             )
         for text in doubts(writer, run, options.definition):
             progress.warn(text)
-        yield Session(
-            options, progress, writer, model, run, read_world(writer), neurons, _settings(writer, run, options)
-        )
+        settings = _settings(writer, run, options)
+        yield Session(options, progress, writer, model, run, read_world(writer), neurons, settings)
 
 
 def _settings(writer: "Writer", run: int, options: CheckOptions) -> "Settings":
@@ -140,7 +154,7 @@ def evaluate_claims(
     Returns their id, the verdicts, and how many facts in a language gave no claims, by the reason.
     """
     from atlas.checking.conditions import CONDITIONS
-    from atlas.checking.evaluation import evaluate
+    from atlas.checking.evaluation import check_split, evaluate
     from atlas.checking.rows import claim_table, verdict_table
 
     asked = tuple(option("--conditions", name, CONDITIONS) for name in conditions or CONDITIONS)
@@ -155,14 +169,15 @@ def evaluate_claims(
         spoken = sorted({code for fact in facts for code in fact.labels if not languages or code in languages})
         claims = session.claims(_spread(facts, limit), spoken, asked)
         cases = claims.cases
+        check_split(cases)
         found = evaluate(cases, session.of_cases(cases), spoken, options.seed)
         sets = {name: sorted([*key, list(n)] for key, n in r.sets.items()) for name, r in session.neurons.items()}
         identity = stable_id(
             "evaluation", session.run, options.definition, options.seed, sets, [case.id for case in cases],
             *filter(None, [options.replace]),
         )  # fmt: skip
-        session.writer.load("claim", claim_table(cases))
-        session.writer.load("verdict", verdict_table(identity, session.run, cases, found.verdicts))
+        verdicts = verdict_table(identity, session.run, cases, found.verdicts)
+        session.load(claim=claim_table(cases), verdict=verdicts)
         return identity, found, claims.left_out
 
 

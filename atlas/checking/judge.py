@@ -16,7 +16,7 @@ from atlas.store.naming import understood
 
 if TYPE_CHECKING:
     from atlas.checking.claims import Claim
-    from atlas.checking.signals import Signals
+    from atlas.checking.signals import Sets, Signals
 
 EVIDENCE = ("dkn", "dkn-or-kn", "dkn-languages", "kn", "likn", "random")
 DEFAULT_LANGUAGE = "en"
@@ -72,19 +72,23 @@ class _Judge:
         puts = [self._try_put(claim) for claim in claims]
         thresholds = [self._try_threshold(put) if isinstance(put, _Put) else None for put in puts]
         ready = [put for put in puts if isinstance(put, _Put)]
-        asked = [Asked(put.prompts, self.session.neurons[put.claim.relation].sets) for put in ready]
+        asked = [Asked(put.prompts, self._own(put), spoken=True) for put in ready]
         found = iter(self.session.signals(asked))
         return [
             put if isinstance(put, Answer) else self._answer(put, next(found), threshold)
             for put, threshold in zip(puts, thresholds, strict=True)
         ]
 
+    def _own(self, put: _Put) -> "Sets":
+        """Return the neurons that a claim is judged by."""
+        name = self.evidence, str(put.claim.language)
+        return {name: self.session.neurons[put.claim.relation].sets[name]}
+
     def store(self, answers: Sequence[Answer]) -> None:
         """Add claims and verdicts, under an id that changes with the neurons and the threshold."""
         from atlas.checking.rows import asked_tables
 
-        for name, rows in asked_tables(answers, self.session.run, self._identity("asked", "", "")).items():
-            self.session.writer.load(name, rows)
+        self.session.load(**asked_tables(answers, self.session.run, self._identity("asked", "", "")))
 
     def _try_put(self, claim: "Claim") -> "_Put | Answer":
         try:
@@ -210,8 +214,7 @@ class _Judge:
         threshold = threshold_of(cases, scores)
         tuned = np.full(len(cases), threshold)
         verdicts = Verdicts(self.evidence, [language] * len(cases), scores, tuned, [s.status for s in found])
-        session.writer.load("claim", claim_table(cases))
-        session.writer.load("verdict", verdict_table(identity, session.run, cases, [verdicts]))
+        session.load(claim=claim_table(cases), verdict=verdict_table(identity, session.run, cases, [verdicts]))
         return threshold
 
     def _identity(self, kind: str, relation: str, language: str) -> int:

@@ -26,20 +26,24 @@ NAN = float("nan")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One claim as it is put: its prompts, the claimed object as their answer, and the neurons to be read."""
+    """One claim as it is put: its prompts, the claimed object as their answer, and the neurons to be read.
+
+    `spoken`: what each of the neurons says is asked for, too, not their mean alone.
+    """
 
     prompts: Sequence[Prompt]
     sets: Sets = field(default_factory=dict)
+    spoken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Signals:
     """Means over a claim's usable prompts; `status` is `ok` or says why there are none.
 
-    `score` is the mean attribution at each set of neurons, NaN for an empty set, and `neurons` the attribution of its
-    members. `log_probability` is that of all tokens of the object, `margin` their summed log-probability less that of
-    the model's own first choices, `argmax` the share of prompts where the object is those first choices. `elsewhere`
-    is the mean `log_probability` of the same claim in other languages, where it was put in several.
+    `score` is the mean attribution at each set of neurons, NaN for an empty set, and `neurons` that of each member,
+    where it was asked for. `log_probability` is that of all tokens of the object, `margin` their summed log-probability
+    less that of the model's own first choices, `argmax` the share of prompts where the object is those first choices.
+    `elsewhere` is the mean `log_probability` of the same claim in other languages, where it was put in several.
     """
 
     status: str
@@ -51,18 +55,8 @@ class Signals:
     neurons: Mapping[Name, Mapping[Neuron, float]] = field(default_factory=dict)
 
 
-def read_signals(
-    model: LanguageModel, claims: Sequence[Asked], settings: Settings, budget: int | None = None
-) -> Iterator[Signals]:
-    """Yield the signals of each claim in turn."""
-    for batch in _batches(claims):
-        prompts = [prompt for claim in batch for prompt in claim.prompts]
-        results = iter(zip(attribute(model, prompts, settings, budget), own_answers(model, prompts), strict=True))
-        for claim in batch:
-            yield _signals(claim, [next(results) for _ in claim.prompts])
-
-
-def _batches(claims: Sequence[Asked]) -> Iterator[list[Asked]]:
+def batches(claims: Sequence[Asked]) -> Iterator[list[Asked]]:
+    """Yield the claims in batches of BATCH prompts or a few more, in order."""
     batch: list[Asked] = []
     for claim in claims:
         batch.append(claim)
@@ -73,6 +67,15 @@ def _batches(claims: Sequence[Asked]) -> Iterator[list[Asked]]:
         yield batch
 
 
+def read_signals(
+    model: LanguageModel, batch: Sequence[Asked], settings: Settings, budget: int | None = None
+) -> list[Signals]:
+    """Return the signals of each claim of a batch."""
+    prompts = [prompt for claim in batch for prompt in claim.prompts]
+    results = iter(zip(attribute(model, prompts, settings, budget), own_answers(model, prompts), strict=True))
+    return [_signals(claim, [next(results) for _ in claim.prompts]) for claim in batch]
+
+
 def _signals(claim: Asked, results: Sequence[tuple[PromptAttribution, "Own | None"]]) -> Signals:
     usable = [(found.scores, own) for found, own in results if found.scores is not None and own is not None]
     if not usable:
@@ -81,7 +84,8 @@ def _signals(claim: Asked, results: Sequence[tuple[PromptAttribution, "Own | Non
     own = np.mean([(own.log_probability, own.margin, own.argmax) for _, own in usable], axis=0)
     neurons = {name: {neuron: float(scores[neuron]) for neuron in members} for name, members in claim.sets.items()}
     means = {name: float(np.mean(list(found.values()))) if found else NAN for name, found in neurons.items()}
-    return Signals("ok", float(own[0]), float(own[1]), float(own[2]), score=means, neurons=neurons)
+    spoken = neurons if claim.spoken else {}
+    return Signals("ok", float(own[0]), float(own[1]), float(own[2]), score=means, neurons=spoken)
 
 
 @dataclass(frozen=True, slots=True)

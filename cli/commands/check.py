@@ -78,6 +78,7 @@ def check(
     Give one claim by --subject, --relation and --object, or a file by --claims. The threshold is tuned on training
     facts. With --evaluate, every kind of evidence judges the same claims about subjects that nothing was fitted to;
     the view fact_check_metrics has the numbers by language and relation, and across languages.
+    After Ctrl-C or a crash, the same command goes on: what it read waits in a file beside the atlas.
     """
     from atlas import jobs
 

@@ -12,7 +12,7 @@ SETS = {("kn", "en"): [(0, 1), (2, 3)], ("dkn", "en"): []}
 
 
 def signals(model, prompts):
-    (found,) = read_signals(model, [Asked(prompts, SETS)], Settings())
+    (found,) = read_signals(model, [Asked(prompts, SETS, spoken=True)], Settings())
     return found
 
 

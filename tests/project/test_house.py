@@ -18,7 +18,7 @@ LINES = {
     "atlas": 40,
     "attribution": 1447,
     "building": 1359,
-    "checking": 1534,
+    "checking": 1632,
     "cli": 3789,
     "demo": 1047,
     "doctor": 549,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pyarrow as pa
 
-VERSION = 12
+VERSION = 13
 """Number of the newest migration; the schema that this package reads and writes."""
 
 USABLE_STATUSES = ("ok", "not_converged")
@@ -190,6 +190,8 @@ _ALL = (
                "`prediction`", nullable=True),
         Column("unknown_tokens", "INTEGER", "tokens beside the answer, and pieces left out, that the vocabulary does "
                "not know; NULL if not counted", unit="tokens", nullable=True),
+        Column("argmax", "BOOLEAN", "true if each of the answer's tokens is the most probable one; NULL where rows of "
+               "before schema 13 have the first token's `rank` alone", source="METHOD 3b", nullable=True),
     )),
     Table("probe_layer", "What one layer's scores add up to, and the proof; NULL where a scorer has no path.",
           ("run", "prompt", "layer"), (
@@ -237,6 +239,8 @@ _ALL = (
         _REPLACE,
         Column("other", "BIGINT", "for swap: the fact whose values the neurons took; NULL for others", refers="fact",
                source="METHOD 4", nullable=True),
+        Column("pool", "BIGINT", "for mean: hash of the prompts that the mean is over; NULL for others and before "
+               "schema 13", source="METHOD 4", nullable=True),
     )),
     Table("neuron_token", "Tokens that a neuron's value vector promotes or demotes.",
           ("model", "layer", "neuron", "direction", "rank"), (
@@ -394,7 +398,7 @@ _ALL = (
                "NULL for the scorer's own: 0.00006 for amig, and a twentieth of the prompt's largest score in absolute "
                "value where that is below zero, 0.05 for peel, 0 for the others", source="METHOD 3b", nullable=True),
         Column("known", "BOOLEAN", "true to count a fact only in languages where the model knows it: the answer's "
-               "first token is its own choice in more than half of the usable prompts", source="METHOD 3b"),
+               "tokens are its own choice in more than half of the usable prompts", source="METHOD 3b"),
         Column("replace", "VARCHAR", "which knock-outs its DKNs are of: those where a cut neuron becomes zero, mean or "
                "swap", source="METHOD 4"),
     )),

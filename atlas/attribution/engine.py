@@ -131,6 +131,7 @@ def _gather(
         probability=float(probabilities.prod()),
         mean_probability=float(np.exp(np.log(np.maximum(probabilities, np.finfo(float).tiny)).mean())),
         rank=int(ranks[0]),
+        argmax=bool(max(ranks) == 1),
         prediction=model.tokenizer.convert_ids_to_tokens(int(best[0])),
         prediction_text=model.tokenizer.decode([int(best[0])]).strip(),
         unknown=steps[0].unknown,

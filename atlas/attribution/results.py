@@ -32,7 +32,8 @@ class PromptAttribution:
     `status` is `ok`, `not_converged` (usable, some layer is above the tolerance), `unresolved` (not usable, some layer
     is above ten times the tolerance), or says why there are no numbers: `not_final`, `unspellable`, `too_long`,
     `no_subject`, `nan`. `scores` is `[layer, neuron]`, and so are `rounds`, the first after which any step of a scorer
-    with several cut the neuron; 0 for none. `prediction` is the name of the most probable first token, `unknown` what
+    with several cut the neuron; 0 for none. `rank` is that of the answer's first token, `argmax` whether each of its
+    tokens is the most probable one. `prediction` is the name of the most probable first token, `unknown` what
     `Step` counts.
     """
 
@@ -41,6 +42,7 @@ class PromptAttribution:
     probability: float | None = None
     mean_probability: float | None = None
     rank: int | None = None
+    argmax: bool | None = None
     prediction: str | None = None
     prediction_text: str | None = None
     unknown: int | None = None

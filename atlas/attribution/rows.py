@@ -38,6 +38,7 @@ def _probes(run: int, results: Sequence[PromptAttribution]) -> pa.Table:
             "max_score": r.max_score,
             "prediction_text": r.prediction_text,
             "unknown_tokens": r.unknown,
+            "argmax": r.argmax,
         }
         for r in results
     ]

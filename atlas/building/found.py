@@ -102,7 +102,7 @@ WHERE control = 'same relation' AND in_exchanged_facts IS NOT NULL
 """
 
 _KNOWN = f"""
-SELECT prompt.language, avg((probe.rank = 1)::DOUBLE) AS known
+SELECT prompt.language, avg(is_own_choice(probe.argmax, probe.rank)::DOUBLE) AS known
 FROM probe JOIN prompt USING (prompt)
 WHERE probe.run = $run AND {usable("probe.status")}
 GROUP BY prompt.language ORDER BY prompt.language

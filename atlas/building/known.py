@@ -42,8 +42,8 @@ def known_facts(
 ) -> FactSet:
     """Return the first `limit` facts, in turn from every relation, that `model` knows in `least` languages; None: all.
 
-    A fact is known in a language if the first token of its answer is the model's own choice in more than half of its
-    usable prompts there (METHOD 3b), held-out templates aside; labels in other languages are left out. What was left
+    A fact is known in a language if its answer's tokens are the model's own choice in more than half of its usable
+    prompts there (METHOD 3b), held-out templates aside; labels in other languages are left out. What was left
     out until the limit was reached is counted among the skips.
     """
     progress, asked = progress or Progress(), _Asked([], least)
@@ -90,7 +90,7 @@ def _languages(
     chosen: Counter[tuple[int, str]] = Counter()
     asked = usable(model, prompts)
     for prompt, found in zip(asked, measure(model, [Case(p) for p in asked], budget=budget), strict=True):
-        chosen[prompt.fact.id, prompt.language] += 1 if found.rank == 1 else -1
+        chosen[prompt.fact.id, prompt.language] += 1 if found.argmax else -1
     return {pair for pair, more in chosen.items() if more > 0}
 
 

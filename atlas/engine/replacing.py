@@ -33,6 +33,9 @@ class Replacing(Protocol):
     def other(self, prompt: Prompt) -> int | None:
         """Return the fact whose values the neurons take in `prompt`; None where they are of many."""
 
+    def pool(self, prompt: Prompt) -> int | None:
+        """Return the hash of the prompts that the values are a mean over; None where they are of one fact."""
+
     def values(self, prompts: Sequence[Prompt], keep: Keep = lambda _, neurons: neurons) -> list[Tensor]:
         """Return what `keep` keeps of the values for each prompt, `[step, ...]`; a prompt with a reason is an error."""
 
@@ -97,6 +100,11 @@ class Means:
         """Return None: a mean is of many facts."""
         return None
 
+    def pool(self, prompt: Prompt) -> int:
+        """Return the hash of the prompts of other relations."""
+        others = [other.id for other in self._prompts[prompt.language] if other.fact.relation != prompt.fact.relation]
+        return stable_id("pool", others)
+
     def values(self, prompts: Sequence[Prompt], keep: Keep = lambda _, neurons: neurons) -> list[Tensor]:
         """Return the means for each prompt, one step for all: `[1, ...]`."""
         return [keep(i, self.of(prompt.language, prompt.fact.relation))[None] for i, prompt in enumerate(prompts)]
@@ -160,6 +168,9 @@ class Swap:
         """Return the partner's fact."""
         partner = self.partner(prompt)
         return None if partner is None else partner.fact.id
+
+    def pool(self, prompt: Prompt) -> None:
+        """Return None: the values are of one fact."""
 
     def values(self, prompts: Sequence[Prompt], keep: Keep = lambda _, neurons: neurons) -> list[Tensor]:
         """Return the partners' values, step by step of the partner's answer: `[step, ...]`."""

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
+from itertools import chain, groupby
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from atlas.attribution.identity import versions
 from atlas.errors import UsageError
 from atlas.facts import Prompt
 from atlas.ids import Neuron
+from atlas.knockouts.means import take_out_other_means
 from atlas.running.choice import NeuronsChoice, opened, runs_of
 from atlas.running.progress import Progress
 from atlas.running.stopping import orderly_stop
@@ -136,6 +137,8 @@ class _Job:
         self.empty = len(batches) - len(filled)
         self.total = sum(map(len, filled))
         search = self._search(candidates)
+        if self.options.replace == "mean" and search.replacing is not None:
+            take_out_other_means(self.writer, self.run, search.replacing, chain(*filled), self.progress)
         for text in doubts(self.writer, self.run, self.options.definition, {batch[0].fact.id for batch in filled}):
             self.progress.warn(text)
         self.progress.start(self.total, 0, "prompts")

@@ -30,10 +30,11 @@ def to_table(
     measured: Sequence[tuple[Trial, float]],
     replace: str = "zero",
     other: int | None = None,
+    pool: int | None = None,
 ) -> pa.Table:
     """Return one prompt's rows: each trial with the probability after its neurons were cut, that is became `replace`.
 
-    `other` is the fact whose values they took.
+    `other` is the fact whose values they took, `pool` the prompts whose mean.
     """
     trials = [trial for trial, _ in measured]
     columns = {
@@ -49,5 +50,6 @@ def to_table(
         "twin": [None if trial.twin is None else set_id(trial.twin) for trial in trials],
         "replace": [replace] * len(trials),
         "other": [other] * len(trials),
+        "pool": [pool] * len(trials),
     }
     return pa.table(columns, schema=schema.arrow("knockout"))

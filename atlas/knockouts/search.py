@@ -175,6 +175,7 @@ class _Batch:
             to_table(
                 run, prompt.id, self.known.before.get(prompt.id, 0.0), new, replace,
                 replacing.other(prompt) if new and replacing else None,
+                replacing.pool(prompt) if new and replacing else None,
             )
             for prompt in self.prompts
             for new in (self.new[prompt.id],)

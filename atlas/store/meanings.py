@@ -11,7 +11,7 @@ DERIVED: Mapping[str, str] = {
     "before": "the answer's probability, mean over prompts",
     "accuracy": "share of verdicts that are right",
     "at": "position of the neurons: query, or subject",
-    "argmax": "usable prompts whose answer's first token is the model's own choice",
+    "argmax": "usable prompts whose answer is the model's own choice, at each of its tokens",
     "across_scripts": "whether two of its languages share no token of the fact's names; NULL where none are stored",
     "likn_control.across_scripts": "of these, those of two languages that share no token of the fact's names",
     "across": "whether the neurons are of another language than the claim",

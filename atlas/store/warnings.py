@@ -24,7 +24,7 @@ _MEANINGS = {
     UsageWarning.SINGLE_TEMPLATE: "The fact has one usable prompt in the language: its wording may be what was found.",
     UsageWarning.SINGLE_LANGUAGE: "The fact has usable prompts in one language: no neuron is language-independent.",
     UsageWarning.NOT_CONVERGED: "Some layer's scores miss the tolerance of the completeness check.",
-    UsageWarning.UNKNOWN_ANSWER: "For no usable prompt is the answer's first token the model's own choice.",
+    UsageWarning.UNKNOWN_ANSWER: "For no usable prompt is the answer the model's own choice.",
     UsageWarning.UNKNOWN_WORDS: "In some usable prompt, words beside the answer are unknown to the model's vocabulary.",
     UsageWarning.REWORDED: "Some usable prompt shows examples first, or states its sentence and then asks.",
     UsageWarning.REVISION_NOT_PINNED: "The model was loaded without a revision: only the digest names its weights.",

@@ -222,6 +222,7 @@ def test_what_the_model_says_of_the_answer(tiny, prompts):
         assert result.probability == pytest.approx(np.prod(each), rel=1e-9)
         assert result.mean_probability == pytest.approx(np.prod(each) ** (1 / len(each)), rel=1e-9)
         assert result.rank == 1 + int((rows[0] > rows[0][steps[0].target]).sum())
+        assert result.argmax == all(int(row.argmax()) == s.target for row, s in zip(rows, steps, strict=True))
         assert result.prediction == tiny.tokenizer.convert_ids_to_tokens(int(rows[0].argmax()))
 
 

@@ -28,13 +28,13 @@ def some():
 
 
 def knows(model, facts, fact, language):
-    """Return whether plain runs choose the first token in more than half of the usable prompts."""
+    """Return whether plain runs choose every token of the answer in more than half of the usable prompts."""
     found = []
     for prompt in facts.prompts():
         if prompt.fact.id == fact.id and prompt.language == language and prompt.template.ends_in_object:
-            step = model.steps(prompt)[0]
-            logits = model.model(torch.tensor([step.ids])).logits[0, step.query]
-            found.append(int(logits.argmax()) == step.target)
+            steps = model.steps(prompt)
+            logits = [model.model(torch.tensor([step.ids])).logits[0, step.query] for step in steps]
+            found.append(all(int(own.argmax()) == step.target for own, step in zip(logits, steps, strict=True)))
     return 2 * sum(found) > len(found)
 
 
@@ -46,6 +46,29 @@ def test_what_is_known_is_what_plain_runs_choose(model, some):
     }
     assert found == {fact: languages for fact, languages in wanted.items() if languages}
     assert len(found) > 0
+
+
+def test_an_answer_whose_first_token_alone_is_chosen_is_not_known(tmp_path, model):
+    facts = tmp_path / "facts.csv"
+    facts.write_text(
+        "relation,language,subject,object,template\n"
+        "capital,en,France,Paris,The capital of [X] is [Y].\n"
+        "capital,en,Italy,Rome Berlin,The capital of [X] is [Y].\n",
+        "utf-8",
+    )
+    read_facts = read(str(facts))
+    assert [fact.subject for fact in known_facts(model, read_facts, None).facts] == ["France"]
+    path = tmp_path / "every.duckdb"
+    build(BuildOptions("demo-mgpt", dataset=str(facts), db=path, settings={"method": "gradient"}))
+    with atlas.open(path) as opened:
+        rows = opened.sql("SELECT subject, rank, argmax FROM probe JOIN prompt USING (prompt) JOIN fact USING (fact)")
+        counted = opened.sql("SELECT count(*) AS n FROM counted_language_of(thresholds(known := true))")
+        shares = opened.sql("SELECT sum(argmax) / sum(usable) AS share FROM fact_language")
+    assert {row["subject"]: (row["rank"], row["argmax"]) for row in rows.to_pylist()} == {
+        "France": (1, True),
+        "Italy": (1, False),
+    }
+    assert (counted["n"].to_pylist(), shares["share"].to_pylist()) == ([1], [0.5])
 
 
 def test_what_is_left_out_is_counted(model, some):

@@ -164,6 +164,56 @@ def test_dkn_by_other_values_stand_beside_those_by_zero(planted, measured):
     assert counts == dict.fromkeys(("zero", "mean", "swap"), len(planted_sets(planted)))
 
 
+def measures(rows):
+    return {(row["prompt"], row["set"], row["control"]): (row["before"], row["after"]) for row in rows}
+
+
+def set_status(db, facts, status):
+    with atlas.open(db, "a") as writer:
+        asked = "SELECT prompt FROM prompt WHERE list_contains(?::BIGINT[], fact)"
+        writer.sql(f"UPDATE probe SET status = ? WHERE prompt IN ({asked})", [status, facts])
+
+
+def test_a_mean_over_fewer_prompts_is_taken_again_once_the_run_has_more(measured, tmp_path):
+    db, options, _ = measured
+    kept = "SELECT * FROM knockout WHERE replace = 'mean' ORDER BY ALL"
+    second = [row["fact"] for row in rows_of(db, "SELECT fact FROM fact ORDER BY fact")][1::2]
+    found = []
+    for name in ("first_fewer", "at_once"):
+        own = replace(options, db=tmp_path / f"{name}.duckdb", replace="mean", top=3)
+        shutil.copy(db, own.db)
+        with atlas.open(own.db, "a") as writer:
+            writer.sql("DELETE FROM knockout")
+        if name == "first_fewer":
+            set_status(own.db, second, "nan")
+            knockout(replace(own, top=2))
+            fewer = rows_of(own.db, kept)
+            set_status(own.db, second, "ok")
+        knockout(own)
+        found.append(measures(rows_of(own.db, kept)))
+        assert knockout(own).rows == 0
+    assert found[0].keys() == found[1].keys()
+    for key, numbers in found[1].items():
+        assert found[0][key] == pytest.approx(numbers, rel=1e-5)
+    others = {key: after / found[1][key][1] - 1 for key, (_, after) in measures(fewer).items() if key in found[1]}
+    assert max(map(abs, others.values())) > 1e-4
+
+
+def test_controls_of_several_seeds_count_once_for_each_set(measured, tmp_path):
+    db, options, first = measured
+    own = replace(options, db=tmp_path / "seeds.duckdb")
+    shutil.copy(db, own.db)
+    every = f"dkn_control_at(t_low := 1e9, t_high := -1e9) WHERE run = {first.run}"
+    before = rows_of(own.db, f"SELECT count(*) AS n, count(DISTINCT (fact, language)) AS facts FROM {every}")
+    drawn = f"SELECT count(*) AS n FROM knockout WHERE control AND run = {first.run} AND replace = 'zero'"
+    once = rows_of(own.db, drawn)[0]["n"]
+    for seed in (1, 2):
+        assert knockout(replace(own, seed=seed)).rows > 0
+    assert rows_of(own.db, drawn)[0]["n"] > 2 * once
+    assert rows_of(own.db, f"SELECT count(*) AS n, count(DISTINCT (fact, language)) AS facts FROM {every}") == before
+    assert before[0]["n"] > 0
+
+
 def test_swapped_values_are_those_of_one_other_fact_of_the_relation(measured):
     db, options, _ = measured
     knockout(replace(options, replace="swap"))

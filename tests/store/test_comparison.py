@@ -45,7 +45,7 @@ class Ground:
         keys = [{(w.fact(p.fact).id, p.language, p.template): p for p in w.probes if p.usable} for w in (a, b)]
         self.common = {}
         for fact, language, template in keys[0].keys() & keys[1].keys():
-            ranks = tuple(found[fact, language, template].rank == 1 for found in keys)
+            ranks = tuple(found[fact, language, template].known for found in keys)
             self.common.setdefault((fact, language), []).append(ranks)
         self.numbers = [{w.fact(n).id: n for n in range(len(w.relations))} for w in (a, b)]
 

@@ -108,7 +108,7 @@ def test_only_languages_in_which_the_model_knows_the_fact_count(held):
     expected = set()
     for run, world in runs.items():
         for number, fact in facts(world):
-            counts = {code: [p.rank == 1 for p in world.usable(number, code)] for code in world.languages(number)}
+            counts = {code: [p.known for p in world.usable(number, code)] for code in world.languages(number)}
             sets = [knowledge(world, number, code) for code, known in counts.items() if 2 * sum(known) > len(known)]
             expected |= {(run, fact, *n) for n in set.intersection(*sets) if len(sets) > 1} if sets else set()
     assert found == expected
@@ -378,7 +378,7 @@ def test_usage_warnings(held):
                 expected |= {(*key, "not converged")} if any(p.status == "not_converged" for p in usable) else set()
                 strange = {(*key, "words that the tokenizer does not know")}
                 expected |= strange if any(p.unknown for p in usable) else set()
-                expected |= {(*key, "model does not know the answer")} if all(p.rank > 1 for p in usable) else set()
+                expected |= {(*key, "model does not know the answer")} if not any(p.known for p in usable) else set()
     found = rows(reader, "FROM usage_warning")
     assert {(r["run"], r["fact"], r["language"], r["warning"]) for r in found} == expected
 

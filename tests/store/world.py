@@ -51,6 +51,15 @@ class Probed:
         return self.template % 2
 
     @property
+    def argmax(self):
+        """Whether every token of the answer is the first choice; None where the atlas does not say."""
+        return None if self.template == 2 else self.rank == 1 and (self.fact + self.template) % 3 > 0
+
+    @property
+    def known(self):
+        return self.rank == 1 if self.argmax is None else self.argmax
+
+    @property
     def matrix(self):
         return np.array(self.scores, dtype=np.float32).reshape(LAYERS, NEURONS)
 
@@ -155,6 +164,7 @@ def _probe(probe):
         "tokens": "[]",
         "max_score": float(probe.matrix.max()),
         "unknown_tokens": probe.unknown,
+        "argmax": probe.argmax,
     }
 
 

@@ -23,7 +23,7 @@ def _query(table: str, title: str, note: str) -> Query:
 FACTS = _query(
     "facts",
     "Facts known, and facts with neurons",
-    "A model knows a fact if the answer's first token is its own choice in most prompts. `expected`: in both, if they "
+    "A model knows a fact if the answer is its own choice in most prompts. `expected`: in both, if they "
     "were independent. Rows without a language are of all together. A share of LIKNs says little where different facts "
     "of the relation have as many.",
 )

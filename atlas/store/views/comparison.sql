@@ -1,11 +1,12 @@
 -- Two runs side by side, on what both probed. Macros only: a view would pair every run with every other.
 
 -- The common ground: facts in languages with prompts that are usable in both runs; a model knows a fact in a language
--- if the answer's first token is its own choice in more than half of these.
+-- if the answer is its own choice in more than half of these.
 CREATE OR REPLACE MACRO common_ground(run_a, run_b) AS TABLE
 SELECT
     prompt.fact, prompt.language, count(*) OVER (PARTITION BY prompt.fact) AS n_languages,
-    avg((a.rank = 1)::INTEGER) > 0.5 AS known_a, avg((b.rank = 1)::INTEGER) > 0.5 AS known_b
+    avg(is_own_choice(a.argmax, a.rank)::INTEGER) > 0.5 AS known_a,
+    avg(is_own_choice(b.argmax, b.rank)::INTEGER) > 0.5 AS known_b
 FROM probe AS a JOIN probe AS b ON b.prompt = a.prompt JOIN prompt ON prompt.prompt = a.prompt
 WHERE a.run = run_a AND usable(a.status) AND b.run = run_b AND usable(b.status)
 GROUP BY prompt.fact, prompt.language;

@@ -25,11 +25,20 @@ FROM knockout_effect AS effect
 JOIN (SELECT unnest(definitions) AS d) AS chosen
     ON (chosen.d.run IS NULL OR effect.run = chosen.d.run) AND effect.replace = chosen.d.replace;
 
--- Degenerate sets, measured or control; `interaction` is the cost less the sum of the single neurons' costs. The macros
+-- Degenerate sets, measured or control; `interaction` is the cost less the sum of the single neurons' costs. Of several
+-- controls of a set, of other seeds, one counts, whatever it costs: as many as there are sets to compare with. The macros
 -- that end in `_from` take the names of what `dkn_of` gathers for all of them.
 CREATE OR REPLACE MACRO degenerate_set_from(costs) AS TABLE
-WITH whole AS (
-    SELECT * FROM query_table(costs) WHERE size > 1 AND cost > high
+WITH chosen AS (
+    SELECT definition, run, fact, language, twin, min("set") AS "set"
+    FROM query_table(costs)
+    WHERE control AND size > 1
+    GROUP BY definition, run, fact, language, twin
+),
+whole AS (
+    SELECT * FROM query_table(costs) AS measured
+    WHERE size > 1 AND cost > high
+        AND (NOT control OR (definition, run, fact, language, twin, "set") IN (FROM chosen))
 )
 SELECT
     whole.definition, whole.run, whole.fact, whole.language, whole.control, whole."set",

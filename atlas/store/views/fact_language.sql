@@ -1,3 +1,6 @@
+-- Whether the answer is the model's own choice, at each of its tokens; of rows that do not say it, at the first.
+CREATE OR REPLACE MACRO is_own_choice(argmax, first_rank) AS coalesce(argmax, first_rank = 1);
+
 -- What a run knows of a fact in a language: its prompts, how sure the model is, and the warnings that apply.
 CREATE OR REPLACE VIEW fact_language AS
 SELECT
@@ -5,7 +8,7 @@ SELECT
     count(*)::INTEGER AS prompts,
     count(*) FILTER (usable(probe.status))::INTEGER AS usable,
     count(*) FILTER (probe.status = 'not_converged')::INTEGER AS not_converged,
-    count(*) FILTER (usable(probe.status) AND probe.rank = 1)::INTEGER AS argmax,
+    count(*) FILTER (usable(probe.status) AND is_own_choice(probe.argmax, probe.rank))::INTEGER AS argmax,
     count(*) FILTER (usable(probe.status) AND probe.unknown_tokens > 0)::INTEGER AS unknown_words,
     count(*) FILTER (usable(probe.status) AND template.kind <> 'stated')::INTEGER AS reworded,
     avg(probe.probability) AS probability,
@@ -24,8 +27,7 @@ FROM fact_language
 GROUP BY run, fact;
 
 -- The languages in which a fact counts under a definition: it has usable prompts there and, where the definition asks
--- for
--- what the model knows, the answer's first token is the model's own choice in more than half of them.
+-- for what the model knows, the answer is the model's own choice in more than half of them.
 CREATE OR REPLACE MACRO counted_language_of(definitions) AS TABLE
 SELECT chosen.d.definition AS definition, asked.run, asked.fact, asked.language, asked.usable
 FROM fact_language AS asked

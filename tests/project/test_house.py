@@ -42,7 +42,7 @@ LINES = {
     "schema": 465,
     "scorers": 59,
     "statistics": 130,
-    "store": 4889,
+    "store": 4892,
     "study": 676,
     "templates": 1,
 }

@@ -33,6 +33,9 @@ OWN = {
     # They are of the prompts that were there.
     "label_token": ("subject", "object", "scripts"),
     "edit": ("file", "status"),
+    # Rows of earlier schemas do not say it.
+    "probe": ("argmax",),
+    "knockout": ("pool",),
 }
 """Columns that say something about a thing and do not make it: where two atlases differ, the first one's stays."""
 _SETTLED = {"run": ("status",)}

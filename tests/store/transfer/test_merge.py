@@ -182,6 +182,15 @@ def test_names_that_differ_stay_and_are_counted(into, full):
 
 
 @pytest.mark.slow
+def test_rows_of_an_earlier_schema_are_the_same_rows(into, full):
+    first = full("a.duckdb")
+    second = change(full("b.duckdb"), "UPDATE probe SET argmax = NULL", "UPDATE knockout SET pool = 5")
+    _, united = _merge(into, first, second)
+    assert united.rounded["probe"] == 0
+    assert digest_of(into) == digest_of(first)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("mine", "theirs", "then"),
     [("done", "done", "done"), ("done", "failed", "failed"), ("interrupted", "done", "interrupted")],

@@ -17,7 +17,8 @@ from atlas.store.connection import quoted
 from atlas.store.meanings import DERIVED
 
 _MACRO = re.compile(r"^CREATE OR REPLACE MACRO (\w+_at\(.*?\)) AS TABLE", re.MULTILINE | re.DOTALL)
-_COMMENT = re.compile(r"(?:^-- .*\n)+", re.MULTILINE)
+_MADE = re.compile(r"((?:^-- .*\n)*)^CREATE OR REPLACE (?:MACRO|VIEW) (\w+)", re.MULTILINE)
+_PART = re.compile(r"_(?:from|of|all|at)$")
 _VIEW = re.compile(r"^CREATE OR REPLACE VIEW (\w+)", re.MULTILINE)
 
 _OF_VIEWS = """
@@ -143,11 +144,10 @@ def meaning(view: str, column: str) -> str:
 
 
 def _said(text: str, view: str) -> str:
-    """Return the comment right above a view, or else the one at the head of its file."""
-    head = f"CREATE OR REPLACE VIEW {view} AS"
-    above = _COMMENT.findall(text[: text.index(head)])
-    said = above[-1] if above[-1] + head in text else above[0]
-    return " ".join(line.removeprefix("-- ") for line in said.strip().splitlines())
+    """Return the comment right above a view, or above the first macro that it is made of, such as `likn_from`."""
+    family = _PART.sub("", view)
+    said = next(comment for comment, made in _MADE.findall(text) if _PART.sub("", made) == family)
+    return " ".join(line.removeprefix("-- ") for line in said.splitlines())
 
 
 def _one_line(macro: str) -> str:

@@ -47,6 +47,35 @@ def test_every_view_file_is_installed(connection):
     assert sorted(written) == sorted(_views(connection))
 
 
+_CREATED = re.compile(r"(.*)\nCREATE OR REPLACE (?:VIEW|MACRO) (\w+?)(?:_from|_of|_all|_at)?\b")
+
+
+def test_every_view_and_macro_has_a_comment_of_its_own_right_above():
+    """Those of one stem, such as `likn_from`, `likn_of`, `likn_all` and `likn`, have one, above the first."""
+    above = {}
+    for name in views.order():
+        for line, stem in _CREATED.findall("\n" + views.text(name)):
+            above.setdefault((name, stem), line)
+    assert [made for made, line in above.items() if not line.startswith("-- ")] == []
+    assert len(above) > len(views.order())
+
+
+def test_a_view_is_described_by_its_own_comment_and_not_by_another_of_its_file(path):
+    begins = {
+        "likn_control": "What a fact's LIKN count means",
+        "dkn_untried": "What a definition would have asked of the search",
+        "fact_spelling": "The tokens of a fact's names in every language",
+        "dkn": "Degenerate knowledge neurons of a fact in a language",
+    }
+    said = {row["name"]: row["meaning"] for row in docs.overview()}
+    with atlas.open(path) as opened:
+        comments = {row["table_name"]: row["comment"] for row in opened.sql(_VIEWS).to_pylist()}
+    for view, begin in begins.items():
+        assert said[view].startswith(begin)
+        assert comments[view].startswith(begin)
+        assert comments.get(f"{view}_all", begin).startswith(begin)
+
+
 @pytest.mark.parametrize("table", schema.TABLES)
 def test_keys_references_and_arrow_types(table):
     about = schema.TABLES[table]

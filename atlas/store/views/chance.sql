@@ -1,5 +1,6 @@
 -- Overlaps of random sets: neurons drawn from `population` without replacement, independently in each language.
 
+-- Logarithm of the number of choices of `k` out of `n`.
 CREATE OR REPLACE MACRO log_choose(n, k) AS lgamma(n + 1.0) - lgamma(k + 1.0) - lgamma(n - k + 1.0);
 
 -- P(at least `observed` in common) of two sets of sizes `a` and `b`: the hypergeometric tail.

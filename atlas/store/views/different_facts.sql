@@ -33,14 +33,14 @@ FROM moved AS own JOIN fact_order AS other
     AND other.nth_relation = (own.nth_relation + ring_step(own.moves, own.relations)) % own.relations
     AND other.nth = own.nth % other.facts;
 
--- The facts that one fact's numbers are of; NULL, which is all, where none is named: those of its relation, and those that
--- take its place in one draw.
+-- The facts of one fact's relation, which its numbers are of; NULL, which is all, where none is named.
 CREATE OR REPLACE MACRO relation_facts(of_fact) AS CASE WHEN of_fact IS NOT NULL THEN (
     SELECT coalesce(list(other.fact), [of_fact])
     FROM fact AS own JOIN fact AS other ON other.relation = own.relation
     WHERE own.fact = of_fact
 ) END;
 
+-- Those that take its place in one draw; NULL, which is all, where none is named.
 CREATE OR REPLACE MACRO partner_facts(of_fact) AS CASE WHEN of_fact IS NOT NULL THEN (
     SELECT list_append(coalesce(list(DISTINCT taking.partner), []), of_fact)
     FROM partner_of(true) AS taking
@@ -53,11 +53,10 @@ CREATE OR REPLACE MACRO neuron_code(layer, neuron) AS (layer::BIGINT << 28) + ne
 -- The best neurons of every fact in every language, as many as the largest set of that language has, or all with a stored
 -- positive score: knowledge neurons (`in_set`) by their score, then the others by their score's mean over the fact's usable
 -- prompts. What a set is filled from when more neurons are asked for than it has.
-
+CREATE OR REPLACE MACRO ranked_neuron_from(known_neurons, definitions) AS TABLE
 -- A `cell` is a fact in a language of a run under a definition. Of the neurons that fill a cell's set only those are sorted
 -- that reach a score which enough of them have: the lowest of some steps, four to a doubling, counted from above. The n
 -- largest of each cell as an aggregate would need room for n in every part of the scores.
-CREATE OR REPLACE MACRO ranked_neuron_from(known_neurons, definitions) AS TABLE
 WITH probed AS MATERIALIZED (
     SELECT
         chosen.d.definition AS definition, probe.run, prompt.fact, prompt.language, probe.place,

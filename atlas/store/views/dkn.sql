@@ -1,8 +1,3 @@
--- Degenerate knowledge neurons of a fact in a language (METHOD 3, Eq. 9-10): sets of knowledge neurons where zeroing
--- any proper subset costs at most `t_low` and zeroing the whole costs more than `t_high`; `strict` asks for
--- interaction > 0 too. Every proper subset was measured. What the definition asks for and was not tried is counted.
--- A definition reads the knock-outs of one `replace`, what a cut neuron becomes, so they never mix.
-
 -- What cutting a set does to a fact in a language: the answer's probability, mean over the prompts it was measured on.
 CREATE OR REPLACE VIEW knockout_effect AS
 SELECT
@@ -214,6 +209,10 @@ FROM dkn_untried_of((SELECT asked FROM meant)) AS found
 JOIN run_name ON run_name.run = found.run
 JOIN fact_name ON fact_name.fact = found.fact;
 
+-- Degenerate knowledge neurons of a fact in a language (METHOD 3, Eq. 9-10): sets of knowledge neurons where zeroing
+-- any proper subset costs at most `t_low` and zeroing the whole costs more than `t_high`; `strict` asks for
+-- interaction > 0 too. Every proper subset was measured. What the definition asks for and was not tried is counted.
+-- A definition reads the knock-outs of one `replace`, what a cut neuron becomes, so they never mix.
 CREATE OR REPLACE MACRO dkn_from(known_neurons, definitions) AS TABLE
 WITH every_cost AS MATERIALIZED (FROM knockout_cost_of(definitions)),
 known_set AS MATERIALIZED (FROM knowledge_set_from(known_neurons))

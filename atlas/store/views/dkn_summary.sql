@@ -98,7 +98,7 @@ FROM dkn_summary_of(thresholds(
     least := least, known := known, replace := replace
 ));
 
--- The same for every way of cutting that was measured, side by side: what a cut neuron becomes is `replace`.
+-- `dkn_summary` for every way of cutting that was measured, side by side: what a cut neuron becomes is `replace`.
 CREATE OR REPLACE MACRO dkn_by_replace_of(definitions) AS TABLE
 SELECT * REPLACE (definition[strpos(definition, ':') + 1:] AS definition)
 FROM dkn_summary_of(replaced_in_each_way(definitions));

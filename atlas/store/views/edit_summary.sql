@@ -2,7 +2,6 @@
 -- Efficacy, paraphrase and transfer: the new answer is the argmax; paraphrases count where the old one was known.
 -- Locality and neighbour (other facts of the relation): the argmax is the one of before, whatever it is.
 -- Retention: the new answer is still the argmax after the later edits of a row.
-
 CREATE OR REPLACE VIEW edit_summary AS
 SELECT
     edit.edit, model.name AS model, fact.relation, fact.subject, fact.object AS old_object, edit.object,

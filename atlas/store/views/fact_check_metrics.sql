@@ -1,8 +1,3 @@
--- How well each kind of evidence tells true claims from wrong ones (METHOD 6), on the claims of the test split.
--- A claim that the evidence cannot judge counts as not supported and ranks last, so that all are measured on the same
--- claims; `unusable` says how many. Rows without language or relation are over all of them. The AUROC compares claims
--- of the same relation and language only.
-
 -- The claims of the test split as each kind of evidence judges them.
 CREATE OR REPLACE VIEW fact_check_claim AS
 SELECT
@@ -72,6 +67,10 @@ SELECT
 FROM gained JOIN bounds USING (evaluation, condition, evidence)
 GROUP BY ALL;
 
+-- How well each kind of evidence tells true claims from wrong ones (METHOD 6), on the claims of the test split.
+-- A claim that the evidence cannot judge counts as not supported and ranks last, so that all are measured on the same
+-- claims; `unusable` says how many. Rows without language or relation are over all of them. The AUROC compares claims
+-- of the same relation and language only.
 CREATE OR REPLACE VIEW fact_check_metrics AS
 WITH ranked AS (
     SELECT

@@ -49,6 +49,7 @@ CREATE OR REPLACE MACRO every_definition() AS (
     ) AS d
 );
 
+-- The definition of a name, asked of one run; of every run where that is NULL.
 CREATE OR REPLACE MACRO definition_of(name, asked_run) AS (
     SELECT list(d) FROM (
         SELECT
@@ -58,6 +59,7 @@ CREATE OR REPLACE MACRO definition_of(name, asked_run) AS (
     ) AS d
 );
 
+-- The definition that is meant where none is named, asked of the run that is.
 CREATE OR REPLACE MACRO definition_in_use() AS (
     SELECT list(d) FROM (
         SELECT
@@ -89,6 +91,7 @@ CREATE OR REPLACE MACRO of_facts(definitions, asked_facts) AS (
     ) AS d
 );
 
+-- The definitions with every fact that they are asked of.
 CREATE OR REPLACE MACRO asked_fact_of(definitions) AS TABLE
 SELECT chosen.d.definition AS definition, fact.fact
 FROM (SELECT unnest(definitions) AS d) AS chosen

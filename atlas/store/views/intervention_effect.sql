@@ -1,5 +1,6 @@
--- Logarithm and log-odds of a probability; those that round to 0 or 1 count as the nearest number that does not.
+-- Logarithm of a probability; one that rounds to 0 counts as the nearest number that does not.
 CREATE OR REPLACE MACRO log_probability(p) AS ln(greatest(p, 1e-300));
+-- Log-odds of a probability; one that rounds to 0 or 1 counts as the nearest number that does not.
 CREATE OR REPLACE MACRO log_odds(p) AS ln(greatest(p, 1e-300)) - ln(greatest(1 - p, 1e-16));
 
 -- What suppressing and enhancing neurons does (METHOD 4, Eq. 11), for each fact: means over its prompts in the language

@@ -1,5 +1,3 @@
--- Knowledge neurons of a fact in a language (METHOD 3, Eq. 6-7): found in more than `share` of its usable prompts.
-
 -- The macros that end in `_of` take a list of definitions; they qualify every threshold's name, since a bare one
 -- would mean the parameter of the `..._at` macro around them.
 
@@ -89,6 +87,7 @@ WHERE CASE
     ELSE quotient > share_of_largest * largest AND score > lowest_score
 END;
 
+-- Knowledge neurons of a fact in a language (METHOD 3, Eq. 6-7): found in more than `share` of its usable prompts.
 CREATE OR REPLACE MACRO knowledge_neuron_of(definitions) AS TABLE
 SELECT
     found.definition, found.run, found.fact, found.language, found.layer, found.neuron,

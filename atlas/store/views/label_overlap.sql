@@ -16,6 +16,7 @@ CASE WHEN names IS NOT NULL THEN len(list_filter(names, lambda a: list_contains(
         AND NOT list_has_any(a.subject, b.subject) AND NOT list_has_any(a.object, b.object))
 ) > 0)) > 0 END;
 
+-- The tokens of a fact's names in every language, by a model's own tokenizer (METHOD 3b): what `spelled_apart` compares.
 CREATE OR REPLACE VIEW fact_spelling AS
 SELECT
     model, fact,

@@ -1,9 +1,3 @@
--- How much two languages share (METHOD 3): over the facts with usable prompts in both and a knowledge neuron in either,
--- the mean number of common knowledge neurons and their share of the union (Jaccard), beside what random sets of the
--- same sizes would have in common and what the sets of different facts have (NULL where no different fact exists). Where a
--- different fact's stored scores end before its set is as large as the fact's, `..._own` has the overlap with the fact's
--- own set at the size that was lent, and `..._short` how many neurons were lacking, over all facts.
-
 -- The exchange null of the mean overlap (METHOD 3b): in every draw each fact's set in the later language is that of
 -- another fact of its relation, its best neurons, equally many, the next one round the ring in every draw. Where another
 -- fact has fewer stored neurons, the fact's own set is cut to as many, and the draw counted in `short_draws`. `draws` NULL
@@ -157,6 +151,11 @@ JOIN world ON world.world = o.world
 JOIN tongue AS a ON a.tongue = o.tongue_a
 JOIN tongue AS b ON b.tongue = o.tongue_b;
 
+-- How much two languages share (METHOD 3): over the facts with usable prompts in both and a knowledge neuron in either,
+-- the mean number of common knowledge neurons and their share of the union (Jaccard), beside what random sets of the
+-- same sizes would have in common and what the sets of different facts have (NULL where no different fact exists). Where a
+-- different fact's stored scores end before its set is as large as the fact's, `..._own` has the overlap with the fact's
+-- own set at the size that was lent, and `..._short` how many neurons were lacking, over all facts.
 CREATE OR REPLACE MACRO language_overlap_of(definitions, draws) AS TABLE
 WITH best_neuron AS MATERIALIZED (FROM ranked_neuron_of(definitions)),
 size AS MATERIALIZED (FROM set_size_from('best_neuron', definitions)),

@@ -1,8 +1,7 @@
 -- Language-independent knowledge neurons of a fact (METHOD 3, Eq. 8): found in all languages in which the fact has
 -- usable prompts in the run, or in at least `min_languages` of them. A fact with one such language has none.
-
--- Languages go by number until the end: lists of numbers are gathered several times faster than lists of codes.
 CREATE OR REPLACE MACRO likn_from(known_neurons, definitions) AS TABLE
+-- Languages go by number until the end: lists of numbers are gathered several times faster than lists of codes.
 WITH numbered AS (
     SELECT language, row_number() OVER (ORDER BY language) AS number FROM language
 )

@@ -1,21 +1,19 @@
--- The exchange null of a fact's LIKN (METHOD 3b): in each language the fact's set is that of another fact, its best
--- neurons, equally many, another fact in each language. Deterministic: where the ordered choices of facts are no more
--- than the draws asked for, each is made once; otherwise they come from a hash of the draw's number and the language's
--- place.
-
 -- Whether both bits of one of some pairs are set.
 CREATE OR REPLACE MACRO holds_pair(masks, bits) AS
 len(list_filter(coalesce(masks, []), lambda mask: mask & bits = mask)) > 0;
 
+-- The exchange null of a fact's LIKN (METHOD 3b): in each language the fact's set is that of another fact, its best
+-- neurons, equally many, another fact in each language. Deterministic: where the ordered choices of facts are no more
+-- than the draws asked for, each is made once; otherwise they come from a hash of the draw's number and the language's
+-- place.
 -- For every fact with several languages and either control: in how many draws at least as many neurons are common to
 -- the languages asked for as in the fact's own sets. Where a partner has fewer stored neurons than the fact's set, the
 -- draw is compared with the fact's own sets cut to the same sizes, and counted in `short_draws`.
 -- With `apart` only neurons count whose languages share no spelling of the fact (METHOD 3b), in its own sets and in drawn
 -- ones alike. Of one fact, other facts of its relation alone are asked; it has no `q`, which is of all facts.
-
+CREATE OR REPLACE MACRO likn_exchange_from(best, definitions, draws, apart, of_fact := NULL) AS TABLE
 -- A `trial` is a draw of a case, a fact under a control; the trial of number 0 has the fact's own sets. `turn` orders a
 -- fact's languages, the smallest set first.
-CREATE OR REPLACE MACRO likn_exchange_from(best, definitions, draws, apart, of_fact := NULL) AS TABLE
 WITH place AS MATERIALIZED (
     SELECT
         *, dense_rank() OVER (ORDER BY definition, run, fact) AS fact_number,

@@ -1,9 +1,3 @@
--- Where the neurons lie at each position (METHOD 2): per layer and language (NULL: over all), how many pairs of a fact and
--- a knowledge neuron and of a fact and a LIKN there are, and beside the LIKNs those of exchanged facts, of the same
--- relation and of others (METHOD 3), with the facts' own at the sizes that were lent (`..._own`). Of LIKNs and exchanged
--- ones also those across scripts, whose languages share no token of the fact's names
--- (METHOD 3b; 0 where no tokens of names are stored). Runs of different positions are different rows.
-
 -- The definitions with every run of the model and method in use, whatever its position.
 CREATE OR REPLACE MACRO definition_at_positions() AS (
     SELECT list(d) FROM (
@@ -17,6 +11,11 @@ CREATE OR REPLACE MACRO definition_at_positions() AS (
     ) AS d
 );
 
+-- Where the neurons lie at each position (METHOD 2): per layer and language (NULL: over all), how many pairs of a fact and
+-- a knowledge neuron and of a fact and a LIKN there are, and beside the LIKNs those of exchanged facts, of the same
+-- relation and of others (METHOD 3), with the facts' own at the sizes that were lent (`..._own`). Of LIKNs and exchanged
+-- ones also those across scripts, whose languages share no token of the fact's names
+-- (METHOD 3b; 0 where no tokens of names are stored). Runs of different positions are different rows.
 CREATE OR REPLACE MACRO position_profile_of(definitions) AS TABLE
 WITH known_neuron AS MATERIALIZED (FROM knowledge_neuron_of(definitions)),
 best_neuron AS MATERIALIZED (FROM ranked_neuron_from('known_neuron', definitions)),

@@ -1,6 +1,3 @@
--- Neurons of a relation in a language (METHOD 3): those of more than `relation_share` of the largest count, counted in
--- training facts.
-
 -- Which facts may fit something and which only test it: by their subjects, so that no subject is on both sides.
 CREATE OR REPLACE VIEW fact_split AS
 SELECT
@@ -8,7 +5,8 @@ SELECT
     CASE WHEN ('0x' || left(md5('split:' || subject), 8))::BIGINT % 100 < 60 THEN 'train' ELSE 'test' END AS split
 FROM fact;
 
--- Neurons in DKNs, counted in facts and not in sets.
+-- Neurons of a relation in a language (METHOD 3): those in the DKNs of more than `relation_share` of the largest count,
+-- counted in training facts and not in sets.
 CREATE OR REPLACE MACRO relation_dkn_of(definitions) AS TABLE
 WITH counted AS (
     SELECT
@@ -28,7 +26,8 @@ SELECT compared.*
 FROM compared JOIN (SELECT unnest(definitions) AS d) AS chosen ON chosen.d.definition = compared.definition
 WHERE compared.facts > chosen.d.relation_share * compared.most_facts;
 
--- Knowledge neurons: what a relation without DKNs has to go by.
+-- Knowledge neurons of a relation in a language, counted in training facts as `relation_dkn` counts those in DKNs: what a
+-- relation without DKNs has to go by.
 CREATE OR REPLACE MACRO relation_kn_of(definitions) AS TABLE
 WITH counted AS (
     SELECT

@@ -75,15 +75,15 @@ def described(name: str) -> list[dict[str, str]]:
     every = [*schema.TABLES, *(view for file in views.order() for view in _VIEW.findall(views.text(file)))]
     own = one_of("table or view", name, every)
     if own in schema.TABLES:
-        return [{"column": c.name, "type": c.type, "meaning": _plain(c.meaning)} for c in schema.TABLES[own].columns]
+        return [{"column": c.name, "type": c.type, "meaning": c.meaning} for c in schema.TABLES[own].columns]
     with in_memory(own) as connection:
         rows = columns(own, connection)
-    return [{"column": column, "type": kind, "meaning": _plain(meaning(own, column))} for column, kind in rows]
+    return [{"column": column, "type": kind, "meaning": meaning(own, column)} for column, kind in rows]
 
 
 def _first(text: str) -> str:
-    """Return the first sentence."""
-    return re.split(r"(?<=[.:;]) ", _plain(text))[0].rstrip(":;.")
+    """Return the first sentence; an equation's `Eq.` ends none."""
+    return re.split(r"(?<=[.:;])(?<!Eq\.) ", text)[0].rstrip(":;.")
 
 
 def _made(name: str) -> list[str]:
@@ -159,6 +159,7 @@ def _cell(text: str) -> str:
 
 
 def _plain(text: str) -> str:
+    """Return a text as Markdown shows it: its `<` and `>` are no tags."""
     return text.replace("<", "&lt;").replace(">", "&gt;")
 
 

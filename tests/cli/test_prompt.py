@@ -74,6 +74,17 @@ def test_schema_lists_tables_and_views_and_the_columns_of_one(shell, one_importe
     assert "did you mean likn" in ended.err
 
 
+@pytest.mark.slow
+def test_schema_prints_whole_sentences_and_plain_characters(shell):
+    said = {row["name"]: row["meaning"] for row in json.loads(shell("schema", "--json").out)}
+    assert said["likn"] == "Language-independent knowledge neurons of a fact (METHOD 3, Eq. 8)"
+    assert said["claim"] == "Claims <subject, relation, object> in a language, to be judged"
+    assert not [name for name, text in said.items() if "&" in text or text.count("(") != text.count(")")]
+    verdict = {row["column"]: row["meaning"] for row in json.loads(shell("schema", "verdict", "--json").out)}
+    assert verdict["supported"] == "score > threshold; NULL if unusable"
+    assert "score > threshold" in shell("schema", "verdict").out
+
+
 @pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS), ("edit", "undo")], ids=" ".join)
 def test_h_is_help(shell, command):
     ended = shell(*command, "-h")

@@ -6,6 +6,10 @@ language of an atlas that has none.
 
 from collections.abc import Mapping
 
+_NEURONS_FROM = (
+    "top (highest scores), likn, both (two languages' together), other (another fact's of the relation) or random"
+)
+
 DERIVED: Mapping[str, str] = {
     "after": "the same with the set cut, mean over prompts",
     "before": "the answer's probability, mean over prompts",
@@ -55,6 +59,7 @@ DERIVED: Mapping[str, str] = {
     "interaction": "the whole set's cost less the sum of its single neurons'",
     "jaccard": "overlap as a share of the union, mean over facts",
     "kind": "knowledge neuron, likn or dkn",
+    "label_overlap.model": "model whose tokenizer it is",
     "label_overlap.subject_tokens": "tokens that the subject has in both",
     "label_overlap.object_tokens": "tokens that the object has in both",
     "label_overlap.scripts_differ": "whether no letter of either is of a script of the other",
@@ -159,6 +164,10 @@ DERIVED: Mapping[str, str] = {
     "localisation.run": "run that the neurons come from",
     "intervention_effect.run": "run that the neurons come from",
     "intervention_summary.run": "run that the neurons come from",
+    "cross_lingual.source": _NEURONS_FROM,
+    "localisation.source": _NEURONS_FROM,
+    "intervention_effect.source": _NEURONS_FROM,
+    "intervention_summary.source": _NEURONS_FROM,
     "fact_name.fact": "the fact",
     "fact_order.facts": "facts of the relation in the language",
     "fact_order.relations": "relations in the language",
@@ -188,6 +197,8 @@ DERIVED: Mapping[str, str] = {
     "usage_warning.language": "language that it is of; NULL for all",
     "dkn_summary.facts": "facts knocked out, and facts without a knowledge neuron to knock out",
     "dkn_summary.share": "share of these facts that have a DKN",
+    "dkn_by_replace.facts": "facts knocked out, and facts without a knowledge neuron to knock out",
+    "dkn_by_replace.share": "share of these facts that have a DKN",
     "fact_check_claim.score": "score, -infinity if there is none",
     "fact_check_claim.supported": "whether the score exceeds the threshold, false if there is none",
     "fact_check_claim.unusable": "whether the evidence cannot judge the claim",
@@ -196,11 +207,16 @@ DERIVED: Mapping[str, str] = {
     "fact_language.reworded": "usable prompts of templates that are not their source's own, see template.kind",
     "fact_language.mean_probability": "geometric mean of the answer tokens' probabilities, mean over prompts",
     "fact_language.probability": "product of the answer tokens' probabilities, mean over prompts",
+    "fact_spelling.model": "model whose tokenizer it is",
     "fact_spelling.names": "tokens of its subject and object in each language",
     "fact_split.split": "train or test",
     "knockout_effect.after": "the same with the set cut, mean over prompts",
+    "knockout_effect.control": "true for random sets of the same size and layers",
+    "knockout_effect.twin": "for a control: the set whose size and layers it has; NULL for others",
     "knockout_effect.before": "the answer's probability, mean over prompts",
     "knockout_source.source": "run whose knowledge neurons its sets are made of",
+    "language_overlap.q": "share of false discoveries at which the pair is one, over the pairs of languages of the run "
+    "(Benjamini and Hochberg 1995)",
     "language_overlap.other_relations": "overlap of different facts, of other relations, mean over facts",
     "language_overlap.same_relation": "overlap of different facts of the relation, mean over facts",
     "language_overlap.same_relation_own": "`overlap` with own sets cut to the sizes lent for `same_relation`",
@@ -211,6 +227,7 @@ DERIVED: Mapping[str, str] = {
     "layer_distribution.neurons": "number of different neurons",
     "layer_distribution.share": "share of the pairs",
     "likn.languages": "languages that it is found in",
+    "likn_control.expected": "LIKNs expected of random sets of the same sizes",
     "likn_control.other_relations": "number found when each language's set is that of a fact of another relation",
     "likn_control.same_relation": "number found when each language's set is that of a different fact of the relation",
     "position_profile.across_scripts": "LIKNs of them whose languages share no token of the fact's names",
@@ -223,10 +240,13 @@ DERIVED: Mapping[str, str] = {
     "position_profile.same_relation_own": "`likn` with own sets cut to the sizes lent for `same_relation`",
     "position_profile.other_relations_own": "`likn` with own sets cut to the sizes lent for `other_relations`",
     "position_profile.position": "position of the neurons: query, or subject",
+    "position_overlap.model": "model of both runs",
+    "position_pair.model": "model of both runs",
     "position_overlap.score_query": "its score at the query",
     "position_overlap.score_subject": "its score at the subject's last token",
     "likn_specificity.other_relations": "facts of other relations that it is a LIKN of",
     "likn_specificity.same_relation": "other facts of the relation that it is a LIKN of",
+    "scorer_agreement.model": "model of the scorers' runs",
     "stability.jaccard": "neurons that two wordings share, as a share of the union, mean over pairs",
     "neuron_summary.languages": "number of languages in which it is a knowledge neuron",
 }

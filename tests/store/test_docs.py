@@ -8,6 +8,7 @@ import pytest
 import atlas
 from atlas import schema
 from atlas.store import docs, views
+from atlas.store.meanings import DERIVED
 
 PAGE = Path(__file__).parents[2] / "docs" / "schema.md"
 
@@ -39,6 +40,46 @@ def test_every_column_says_what_it_means(connection):
     ]
     assert silent == [], "name them in atlas/store/meanings.py"
     assert all(column.meaning for table in schema.TABLES.values() for column in table.columns)
+
+
+@pytest.mark.slow
+def test_a_meaning_that_is_taken_from_a_table_is_of_one_that_the_view_reads(connection):
+    foreign = [
+        f"{view}.{column}: {docs.meaning(view, column)}"
+        for view in _views(connection)
+        for column, _ in docs.columns(view, connection)
+        if not {f"{view.removesuffix('_all')}.{column}", column} & {*DERIVED}
+        and docs.meaning(view, column) not in _meanings(_read(view), column)
+        and not column.endswith(("_low", "_high"))
+    ]
+    assert foreign == [], "name them in atlas/store/meanings.py"
+
+
+def _read(view):
+    """Return the tables that the files name which make a view."""
+    words = {word for sql in views.needed(view) for word in re.findall(r"\w+", re.sub("--.*", "", sql))}
+    return words & {*schema.TABLES}
+
+
+def _meanings(tables, column):
+    return {c.meaning for table in tables for c in schema.TABLES[table].columns if c.name == column}
+
+
+def test_where_neurons_come_from_is_said_of_interventions_as_their_table_says_it():
+    (source,) = _meanings(["intervention"], "source")
+    views_ = ("localisation", "cross_lingual", "intervention_effect", "intervention_summary")
+    assert {docs.meaning(view, "source") for view in views_} == {source}
+    assert docs.meaning("dkn_by_replace", "share") == docs.meaning("dkn_summary", "share")
+    assert {docs.meaning("knockout_effect", name) for name in ("control", "twin")} == _meanings(
+        ["knockout"], "control"
+    ) | _meanings(["knockout"], "twin")
+
+
+@pytest.mark.slow
+def test_a_model_by_its_number_is_not_called_a_name(connection):
+    numbered = [view for view in _views(connection) if ("model", "BIGINT") in docs.columns(view, connection)]
+    assert numbered
+    assert not [view for view in numbered if "name" in docs.meaning(view, "model")]
 
 
 def test_every_view_file_is_installed(connection):

@@ -34,10 +34,13 @@ _HEAD = f"""# Schema of an atlas
 
 An atlas is one DuckDB file, schema version {schema.VERSION}; DuckDB from 1.1 on reads its tables, from 1.2 on its views
 (tried with 1.1.3, 1.2.2 and 1.4.4). This page is made from the code by
-`python -m atlas.store.docs docs/schema.md`; equations are those of Chen et al. (AAAI 2024), sections those of the
-method. Views that exist twice answer for the run and the definition in use (`run_in_use`); those that end in `_all`
-answer for every run under every definition. Layers and neurons count from 0. Ids are hashes of what they name, so they
-are equal in every atlas. Columns marked *file* are numbered when rows are loaded, and differ between files of the same
+`python -m atlas.store.docs docs/schema.md`; equations are those of Chen et al. (AAAI 2024). METHOD 1 stands for
+[neurons, prompts, answers](method.md#neurons-prompts-answers), 2 for [scores](method.md#scores), 3 for
+[neuron sets](method.md#neuron-sets), 3b for [evidence](evidence.md), 4 for [evaluation](evaluation.md), with what
+[a cut neuron becomes](method.md#degenerate-sets), 5 for [editing](editing.md), 6 for
+[checking claims](method.md#checking-claims), 7 for [planted models](planted.md). Views that exist twice answer for the
+run and the definition in use (`run_in_use`); those that end in `_all` answer for every run under every definition.
+Layers and neurons count from 0. Ids are hashes of what they name, so they are equal in every atlas. Columns marked *file* are numbered when rows are loaded, and differ between files of the same
 content. The macro `usable(status)` says whether the status of a probe is one of those that have scores.
 """
 

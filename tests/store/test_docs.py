@@ -24,6 +24,18 @@ def test_the_page_is_up_to_date():
     assert PAGE.read_text(encoding="utf-8") == docs.page(), "run: python -m atlas.store.docs docs/schema.md"
 
 
+def test_the_page_says_where_each_section_that_it_cites_stands():
+    head, _, rest = docs.page().partition("## Tables")
+    told = set(re.findall(r"(?:METHOD |, )(\d\w?) (?:stands )?for\s\[", head))
+    assert set(re.findall(r"METHOD (\d\w?)", rest)) <= told
+    for page, _, heading in (link.partition("#") for link in re.findall(r"\]\(([^)]+)\)", head)):
+        text = (PAGE.parent / page).read_text("utf-8")
+        anchors = [
+            re.sub(r"[^\w -]", "", line).strip().replace(" ", "-") for line in re.findall("^#+ (.*)", text, re.M)
+        ]
+        assert not heading or heading in map(str.lower, anchors)
+
+
 def _views(connection):
     return [
         name for (name,) in connection.execute("SELECT view_name FROM duckdb_views() WHERE NOT internal").fetchall()

@@ -6,8 +6,10 @@ hundred pages together, with `= $fact` and the like widened to all of them, and 
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from atlas.store import docs
 
 if TYPE_CHECKING:
     import atlas
@@ -22,7 +24,10 @@ _OF_SITE = ("run", "model", "definition")
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """Rows of a table of a page: `hidden` columns serve the site, `order` sorts the rows of one page."""
+    """Rows of a table of a page: `hidden` columns serve the site, `order` sorts the rows of one page.
+
+    Its columns mean what `means` says and otherwise what they do in the view or table `about`, if it names one.
+    """
 
     name: str
     title: str
@@ -30,6 +35,8 @@ class Query:
     order: str
     hidden: tuple[str, ...] = ()
     note: str = ""
+    about: str = ""
+    means: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     @property
     def text(self) -> str:
@@ -39,6 +46,11 @@ class Query:
     def of(self, bound: Mapping[str, object]) -> str:
         """Return the query of one page, as it is shown: its values are written out, quoted where they are text."""
         return _NAME.sub(lambda found: literal(bound[found[1]]), self.text)
+
+    def meaning(self, column: str) -> str:
+        """Return what a column means as plain text, empty if nobody says so."""
+        told = docs.meaning(self.about, column) if self.about else ""
+        return self.means.get(column, told).replace("`", "")
 
     def id(self, bound: Mapping[str, object]) -> str:
         """Return the id of its table, a page's own if there is one of each run."""

@@ -4,18 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import atlas
-from atlas import schema
 from atlas.reports import addresses
 from atlas.reports.cells import cell, cut
 from atlas.reports.context import Cell, Column, Link, Picture, Site, Table
 from atlas.reports.query import Query, Row
-from atlas.store.meanings import DERIVED
 
 if TYPE_CHECKING:
     from atlas.reports.snapshot import Snapshot
-
-_TABLE_MEANINGS = {column.name: column.meaning for table in schema.TABLES.values() for column in table.columns}
-_ENDS = {"low": "lower end of its 95 % interval", "high": "upper end of its 95 % interval"}
 
 
 class Tables:
@@ -37,7 +32,7 @@ class Tables:
     ) -> Table:
         """Return the table of `rows`, made by `query` with the page's values `bound`; `note` stands in for its own."""
         names = [name for name in (rows[0] if rows else ()) if name not in query.hidden]
-        columns = tuple(column(name, rows) for name in names)
+        columns = tuple(_column(query, name, rows) for name in names)
         cells = tuple(tuple(self.cell(name, row[name], row) for name in names) for row in rows)
         return Table(query.id(bound), query.title, columns, cells, self.sql(query, bound), note or query.note, pictures)
 
@@ -110,19 +105,11 @@ class Tables:
         return Link(text, self._address(column, value, row or {}) or "")
 
 
-def column(name: str, rows: Sequence[Row]) -> Column:
-    """Return a column with what the dictionary says of it; it holds numbers if all its values are numbers."""
+def _column(query: Query, name: str, rows: Sequence[Row]) -> Column:
+    """Return a column of a query's rows with what it means; it holds numbers if all its values are numbers."""
     values = [row[name] for row in rows if row[name] is not None]
     numeric = name not in ("fact", "run", "edit") and bool(values) and all(_is_number(value) for value in values)
-    return Column(name.replace("_", " "), meaning(name), numeric)
-
-
-def meaning(name: str) -> str:
-    """Return what a column means, empty if the dictionary does not have it."""
-    base, _, end = name.rpartition("_")
-    if end in _ENDS and base:
-        return f"{meaning(base)}: {_ENDS[end]}"
-    return DERIVED.get(name) or _TABLE_MEANINGS.get(name, "")
+    return Column(name.replace("_", " "), query.meaning(name), numeric)
 
 
 def _is_number(value: object) -> bool:

@@ -33,15 +33,16 @@ _ENDS = {"low": "lower", "high": "upper"}
 _HEAD = f"""# Schema of an atlas
 
 An atlas is one DuckDB file, schema version {schema.VERSION}; DuckDB from 1.1 on reads its tables, from 1.2 on its views
-(tried with 1.1.3, 1.2.2 and 1.4.4). This page is made from the code by
-`python -m atlas.store.docs docs/schema.md`; equations are those of Chen et al. (AAAI 2024). METHOD 1 stands for
-[neurons, prompts, answers](method.md#neurons-prompts-answers), 2 for [scores](method.md#scores), 3 for
-[neuron sets](method.md#neuron-sets), 3b for [evidence](evidence.md), 4 for [evaluation](evaluation.md), with what
-[a cut neuron becomes](method.md#degenerate-sets), 5 for [editing](editing.md), 6 for
-[checking claims](method.md#checking-claims), 7 for [planted models](planted.md). Views that exist twice answer for the
-run and the definition in use (`run_in_use`); those that end in `_all` answer for every run under every definition.
-Layers and neurons count from 0. Ids are hashes of what they name, so they are equal in every atlas. Columns marked *file* are numbered when rows are loaded, and differ between files of the same
-content. The macro `usable(status)` says whether the status of a probe is one of those that have scores.
+(tried with 1.1.3, 1.2.2 and 1.4.4). This page is made from the code by `python -m atlas.store.docs docs/schema.md`;
+equations are those of Chen et al. (AAAI 2024). METHOD 1 stands for [neurons, prompts,
+answers](method.md#neurons-prompts-answers), 2 for [scores](method.md#scores), 3 for [neuron
+sets](method.md#neuron-sets), 3b for [evidence](evidence.md), 4 for [evaluation](evaluation.md), with what [a cut
+neuron becomes](method.md#degenerate-sets), 5 for [editing](editing.md), 6 for [checking
+claims](method.md#checking-claims), 7 for [planted models](planted.md). Views that exist twice answer for the run and
+the definition in use (`run_in_use`); those that end in `_all` answer for every run under every definition. Layers and
+neurons count from 0. Ids are hashes of what they name, so they are equal in every atlas. Columns marked *file* are
+numbered when rows are loaded, and differ between files of the same content. The macro `usable(status)` says whether
+the status of a probe is one of those that have scores.
 """
 
 
@@ -135,7 +136,9 @@ def describe(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def meaning(view: str, column: str) -> str:
-    """Return what a view's column means, empty if nothing is known of it."""
+    """Return what a column of a view or table means, empty if nothing is known of it."""
+    if view in schema.TABLES:
+        return next((c.meaning for c in schema.TABLES[view].columns if c.name == column), "")
     for name in (f"{view.removesuffix('_all')}.{column}", column):
         if name in DERIVED:
             return DERIVED[name]

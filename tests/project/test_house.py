@@ -37,12 +37,16 @@ LINES = {
     "models": 2586,
     "outputs": 246,
     "planted": 1501,
-    "reports": 3296,
+    "reports": 3440,
     "running": 704,
     "schema": 465,
     "scorers": 59,
     "statistics": 130,
+<<<<<<< HEAD
     "store": 4892,
+=======
+    "store": 4916,
+>>>>>>> 7bb3102 (A column's tooltip in the report says what it means in its table's own view, or nothing; notes and tooltips show no marks of Markdown)
     "study": 676,
     "templates": 1,
 }

@@ -12,6 +12,7 @@ class Table:
 
     name: str
     head: list[str] = field(default_factory=list)
+    titles: list[str] = field(default_factory=list)
     rows: list[list[str]] = field(default_factory=list)
     sql: str = ""
 
@@ -46,6 +47,8 @@ class Parsed(HTMLParser):
         elif tag in ("th", "td"):
             row = self.tables[-1].head if tag == "th" else self.tables[-1].rows[-1]
             row.append("")
+            if tag == "th":
+                self.tables[-1].titles.append(attributes.get("title", ""))
             self._into = row
             self._exact = attributes.get("data-v")
 

@@ -1,6 +1,6 @@
 """Comparison pages: every two models by one scorer, on the facts and languages that both were asked."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
@@ -16,24 +16,53 @@ from atlas.reports.tables import Tables
 from atlas.store.comparison import ORDERS, TABLES
 
 
-def _query(table: str, title: str, note: str) -> Query:
-    return Query(f"compared-{table}", title, TABLES[table], ORDERS[table], note=note)
+def _query(table: str, title: str, note: str, means: Mapping[str, str]) -> Query:
+    of_kind = {"kind": "what is looked for: facts that a model knows, a kind of neuron, or a control"}
+    return Query(f"compared-{table}", title, TABLES[table], ORDERS[table], note=note, means=of_kind | means)
 
 
 FACTS = _query(
     "facts",
     "Facts known, and facts with neurons",
-    "A model knows a fact if the answer is its own choice in most prompts. `expected`: in both, if they "
+    "A model knows a fact if the answer is its own choice in most prompts. Expected: in both, if they "
     "were independent. Rows without a language are of all together. A share of LIKNs says little where different facts "
     "of the relation have as many.",
+    {
+        "language": "language of the facts; none for all together",
+        "facts": "facts in languages that were looked at; facts alone for LIKNs",
+        "in_a": "number of these of which it holds in the first model",
+        "in_b": "number of these of which it holds in the second model",
+        "in_both": "number of these of which it holds in both",
+        "expected": "number expected in both, if the two were independent",
+        "share_a": "share of these of which it holds in the first model",
+        "share_b": "share of these of which it holds in the second model",
+        "jaccard": "those in both as a share of those in either",
+    },
 )
 NEURONS = _query(
     "neurons",
     "Neurons of a fact",
     "Mean over facts, the share of the facts' knowledge neurons, and the mean relative depth, from 0 to 1.",
+    {
+        "facts": "facts in languages that were looked at; facts alone for LIKNs",
+        "neurons_a": "neurons of a fact in the first model, mean over these",
+        "neurons_b": "neurons of a fact in the second model, mean over these",
+        "share_a": "share of the facts' knowledge neurons in the first model",
+        "share_b": "share of the facts' knowledge neurons in the second model",
+        "depth_a": "mean relative depth in the first model",
+        "depth_b": "mean relative depth in the second model",
+    },
 )
 LAYERS = _query(
-    "layers", "Where the neurons lie", "By tenths of the relative depth, for models of any number of layers."
+    "layers",
+    "Where the neurons lie",
+    "By tenths of the relative depth, for models of any number of layers.",
+    {
+        "depth_from": "relative depth where the tenth begins: 0 is the first layer's input",
+        "depth_to": "relative depth where it ends: 1 is the last layer's output",
+        "share_a": "share of the first model's neurons that lie there",
+        "share_b": "share of the second model's neurons that lie there",
+    },
 )
 
 

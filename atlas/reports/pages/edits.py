@@ -6,10 +6,11 @@ from functools import partial
 from atlas.reports import addresses
 from atlas.reports.cells import cut, shown
 from atlas.reports.context import EditPage, Figure, Link
-from atlas.reports.pages.shared import Draft
+from atlas.reports.pages.shared import COUNTS, PROMPT, Draft
 from atlas.reports.query import Query, Row
 from atlas.reports.snapshot import Snapshot
-from atlas.reports.tables import Tables, meaning
+from atlas.reports.tables import Tables
+from atlas.store import docs
 
 MOST = 200
 _ABOUT = ("model", "method", "source", "languages", "status", "created", "file")
@@ -41,6 +42,14 @@ GROUP BY o.measure, prompt.language
     "measure, language",
     note="Means over prompts. Efficacy, paraphrase and transfer ask for the new object; locality and neighbour ask "
     "that other facts stay.",
+    about="edit_outcome",
+    means={
+        **COUNTS,
+        "language": "language of the prompts",
+        "argmax_before": "share of prompts whose answer was the argmax before",
+        "argmax_after": "the same after the edit",
+        "same_argmax": "share of prompts whose most probable token is the same as before, whatever it is",
+    },
 )
 OUTCOMES = Query(
     "outcomes",
@@ -56,6 +65,8 @@ QUALIFY row_number() OVER (ORDER BY o.measure, prompt.language, prompt.text) <= 
     "measure, language, text",
     hidden=("answer",),
     note=f"At most {MOST}. The answer looked for stands in its place.",
+    about="edit_outcome",
+    means=PROMPT,
 )
 
 
@@ -78,7 +89,7 @@ def _page(snapshot: Snapshot, row: Row) -> EditPage:
         relation=tables.relation(name.relation),
         old=name.object,
         new=cut(row["object"]),
-        about=tuple(Figure(column, shown(row[column]), meaning(column)) for column in _ABOUT),
+        about=tuple(Figure(column, shown(row[column]), docs.meaning("edit_summary", column)) for column in _ABOUT),
         neurons=tuple(map(tables.neuron, row["layers"], row["neurons"])),
         tables=tuple(tables.asked(query, bound) for query in (MEASURES, OUTCOMES)),
     )

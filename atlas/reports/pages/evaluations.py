@@ -30,9 +30,10 @@ SELECT action, replace, language, method, source, facts, neurons, prompts, {_MEA
 FROM localisation WHERE evaluation = $evaluation
 """,
     "action DESC, language, method, source",
-    note="Suppressing sets the neurons to what `replace` says, enhancing doubles them. Injecting puts their values "
+    note="Suppressing sets the neurons to what replace says, enhancing doubles them. Injecting puts their values "
     "into the same template filled with another fact, and asks for the injected fact's object. Intervals are bootstrap "
     "95 % over facts. Read the change of log-odds first: the success rate is a ratio without bound.",
+    about="localisation",
 )
 CROSS_LINGUAL = Query(
     "cross-lingual",
@@ -44,6 +45,7 @@ FROM cross_lingual WHERE evaluation = $evaluation
     "action DESC, measured, source, languages, method",
     note="Neurons of languages measured in another language, all on the same facts; both are two languages' "
     "neurons together. Intervals are bootstrap 95 % over facts.",
+    about="cross_lingual",
 )
 CHECKS = Query(
     "fact-check",
@@ -56,6 +58,7 @@ WHERE evaluation = $evaluation AND source_language IS NULL AND relation IS NULL 
     "condition, auroc DESC, evidence",
     note="All kinds of evidence on the same claims, about subjects that nothing was fitted to. The ends are those of "
     "bootstrap 95 % intervals over subjects, drawn anew from the verdicts; the query gives the values.",
+    about="fact_check_metrics",
 )
 BY_LANGUAGE = Query(
     "fact-check-languages",
@@ -67,6 +70,7 @@ WHERE evaluation = $evaluation AND source_language IS NULL AND relation IS NULL 
     AND condition = 'plain'
 """,
     "condition, language, auroc DESC, evidence",
+    about="fact_check_metrics",
 )
 
 _LIST = Query(

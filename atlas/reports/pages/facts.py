@@ -9,6 +9,7 @@ from atlas.reports.cells import cell, cut, shown
 from atlas.reports.context import Cell, Column, FactPage, Figure, Label, Picture, Section, Table
 from atlas.reports.pages.positions import AT_BOTH
 from atlas.reports.pages.shared import (
+    PROMPT,
     SHARED,
     Draft,
     by,
@@ -23,11 +24,10 @@ from atlas.reports.pages.shared import (
 from atlas.reports.pictures import set_graph
 from atlas.reports.query import Key, Query, Row
 from atlas.reports.snapshot import Run, Snapshot
-from atlas.reports.tables import Tables, meaning
+from atlas.reports.tables import Tables
 
-AT_ONCE = 400
+AT_ONCE, MOST_SCORES = 400, 700
 MOST_NEURONS, MOST_SETS, MOST_PROMPTS, MOST_EFFECTS, MOST_COMPARED = 60, 40, 120, 150, 30
-MOST_SCORES = 700
 
 LABELS = Query(
     "labels",
@@ -52,6 +52,7 @@ SELECT
 FROM likn_control_all WHERE definition = $definition AND fact = $fact AND run = $run
 """,
     "run",
+    about="likn_control",
 )
 PROMPTS = Query(
     "prompts",
@@ -59,8 +60,7 @@ PROMPTS = Query(
     f"""
 SELECT
     prompt.fact, probe.run, prompt.language, prompt.text, prompt.answer, probe.probability, probe.rank,
-    probe.prediction,
-    probe.prediction_text, probe.status, worst.completeness_error, worst.nodes
+    probe.prediction, probe.prediction_text, probe.status, worst.completeness_error, worst.nodes
 FROM probe JOIN prompt USING (prompt)
 LEFT JOIN (
     SELECT run, prompt, max(completeness_error) AS completeness_error, max(nodes) AS nodes
@@ -74,6 +74,9 @@ QUALIFY row_number() OVER (PARTITION BY probe.run, prompt.fact ORDER BY prompt.l
     hidden=("fact", "run", "answer"),
     note="The answer, which the model was asked for, is marked. Rank 1 is the model's own choice; error and nodes are "
     "the largest over all layers.",
+    about="probe",
+    means=PROMPT
+    | {"completeness_error": "largest completeness error of a layer", "nodes": "most nodes that a layer took"},
 )
 NEURONS = Query(
     "neurons",
@@ -100,6 +103,7 @@ FROM (PIVOT (
     "likn DESC, layer, neuron",
     note="Scores by language. A language-independent neuron (LIKN) is one in all of the fact's languages; the columns "
     "after it say in how many other facts of the relation, and of other relations, the same neuron is one too.",
+    about="likn_specificity",
 )
 SETS = Query(
     "dkn",
@@ -117,6 +121,7 @@ QUALIFY row_number() OVER (PARTITION BY dkn.fact, run.model, dkn.language ORDER 
     hidden=("fact", "model"),
     note="Zeroing the whole set costs more than its largest part does; with an interaction above zero, more than the "
     "sum of its neurons. Costs are shares of the answer's probability.",
+    about="dkn",
 )
 EFFECTS = Query(
     "effects",
@@ -135,6 +140,8 @@ QUALIFY row_number() OVER (
     hidden=("fact", "model"),
     note="Means over the fact's prompts in the language measured; log_change_unrelated is the same of facts that the "
     "neurons should leave alone.",
+    about="intervention_effect",
+    means={"method": "scorer of the run"},
 )
 SCORERS = Query(
     "scorers",
@@ -151,7 +158,8 @@ QUALIFY row_number() OVER (
     "model, language, len(found_by) DESC, layer, neuron",
     hidden=("fact", "model"),
     note=f"Knowledge neurons by any scorer, at most {MOST_COMPARED} of a language, those that most scorers find first; "
-    "first_round above 1 says that `peel` found it only once others were cut.",
+    "first_round above 1 says that peel found it only once others were cut.",
+    about="scorer_agreement",
 )
 QUERIES = (LABELS, EDITS, WARNINGS, CONTROL, PROMPTS, NEURONS, AT_BOTH, SETS, EFFECTS, SCORERS)
 
@@ -235,9 +243,7 @@ def _figures(control: Sequence[Row]) -> tuple[Figure, ...]:
         "of_languages": "languages",
     }
     return tuple(
-        Figure(label, shown(row[column]), meaning(f"likn_control.{column}") or meaning(column))
-        for row in control
-        for column, label in named.items()
+        Figure(label, shown(row[column]), CONTROL.meaning(column)) for row in control for column, label in named.items()
     )
 
 
@@ -265,6 +271,7 @@ def _side_by_side(tables: Tables, rows: Sequence[Row], bound: dict[str, Any]) ->
     most = max((row["score"] for row in rows), default=0.0)
     order = sorted(scores, key=lambda n: (not about[n]["likn"], -len(scores[n]), -max(scores[n].values()), n))
     note = SIDE_BY_SIDE.note
+    others = ("same_relation", "other_relations")
     most_rows = max(10, min(MOST_NEURONS, MOST_SCORES // max(len(languages), 1)))
     if len(order) > most_rows:
         note = f"The first {most_rows} of {len(order):,} neurons; the query gives all. {note}"
@@ -273,17 +280,15 @@ def _side_by_side(tables: Tables, rows: Sequence[Row], bound: dict[str, Any]) ->
             *(tables.cell(name, value, about[place]) for name, value in zip(("layer", "neuron"), place, strict=True)),
             Cell(SHARED if about[place]["likn"] else ""),
             *(_bar(scores[place].get(code), most) for code in languages),
-            *(cell(name, about[place][name]) for name in ("same_relation", "other_relations")),
+            *(cell(name, about[place][name]) for name in others),
         )
         for place in order[:most_rows]
     )
     columns = (
-        Column("layer", meaning("layer"), True),
-        Column("neuron", meaning("neuron"), True),
+        *(Column(name, SIDE_BY_SIDE.meaning(name), True) for name in ("layer", "neuron")),
         Column("LIKN", "language-independent: in all of the fact's languages", False),
         *(Column(cut(code), f"score in {tables.language(code).text}", True) for code in languages),
-        Column("same relation", meaning("likn_specificity.same_relation"), True),
-        Column("other relations", meaning("likn_specificity.other_relations"), True),
+        *(Column(name.replace("_", " "), SIDE_BY_SIDE.meaning(name), True) for name in others),
     )
     return Table(SIDE_BY_SIDE.id(bound), SIDE_BY_SIDE.title, columns, cells, tables.sql(SIDE_BY_SIDE, bound), note)
 

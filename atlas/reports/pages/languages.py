@@ -6,7 +6,7 @@ from functools import partial
 from atlas.reports import addresses
 from atlas.reports.cells import cut
 from atlas.reports.context import LanguagePage, Section
-from atlas.reports.pages.shared import Draft, counted, figures, heats, section, usage_warnings
+from atlas.reports.pages.shared import COUNTS, PROMPTS_CHOSEN, Draft, counted, figures, heats, section, usage_warnings
 from atlas.reports.query import Query
 from atlas.reports.snapshot import Language, Run, Snapshot
 from atlas.reports.tables import Tables
@@ -33,6 +33,7 @@ LEFT JOIN (
 WHERE probe.run = $run AND prompt.language = $language
 """,
     "ALL",
+    means=COUNTS,
 )
 WARNINGS = Query(
     "warnings",
@@ -50,6 +51,7 @@ SELECT kind, layer, pairs, neurons, share FROM layer_distribution_all
 WHERE definition = $definition AND run = $run AND language = $language
 """,
     "kind DESC, layer",
+    about="layer_distribution",
 )
 OVERLAP = Query(
     "overlap",
@@ -64,6 +66,8 @@ WHERE definition = $definition AND run = $run AND $language IN (language_a, lang
     "overlap DESC, language",
     note="Common knowledge neurons of the same fact, mean over facts, beside what random sets of the same sizes and "
     "the sets of different facts have in common.",
+    about="language_overlap",
+    means={"language": "the other language"},
 )
 RELATIONS = Query(
     "relations",
@@ -77,6 +81,8 @@ WHERE run = $run AND language = $language
 GROUP BY fact.relation
 """,
     "relation",
+    about="fact_language",
+    means={**COUNTS, "relation": "the relation", "argmax": PROMPTS_CHOSEN},
 )
 OWN = Query(
     "own",
@@ -88,6 +94,7 @@ QUALIFY row_number() OVER (ORDER BY facts DESC, layer, neuron) <= {MOST}
 """,
     "facts DESC, layer, neuron",
     note=f"Knowledge neurons in no other language of the run, those of most facts first, at most {MOST}.",
+    about="language_specific_neuron",
 )
 
 
@@ -120,7 +127,7 @@ def _section(snapshot: Snapshot, tables: Tables, run: Run, code: str) -> Section
     counts = counted(snapshot.rows(LAYERS, bound), run.layers, lambda row: _KINDS[row["kind"]])
     return section(
         run,
-        figures=figures(summary),
+        figures=figures(FIGURES, summary),
         warnings=usage_warnings(snapshot.rows(WARNINGS, bound), lambda rows: f"{rows[0]['facts']:,} facts"),
         pictures=heats("Neurons by layer", counts, "different neurons"),
         tables=tuple(tables.asked(query, bound) for query in (OVERLAP, RELATIONS, OWN, LAYERS)),

@@ -23,6 +23,7 @@ SELECT layer, neuron, run, facts, likn_facts, languages, relations, score FROM n
 """,
     "run",
     hidden=("layer", "neuron", "run"),
+    about="neuron_summary",
 )
 LANGUAGES = Query(
     "languages",
@@ -36,6 +37,8 @@ GROUP BY layer, neuron, run, language
     "run, facts DESC, language",
     hidden=("layer", "neuron", "run"),
     note="In how many facts of each language it is a knowledge neuron, and its mean score there.",
+    about="knowledge_neuron",
+    means={"facts": "facts that it is a knowledge neuron of in the language", "score": "score, mean over these facts"},
 )
 RELATIONS = Query(
     "relations",
@@ -49,6 +52,11 @@ QUALIFY row_number() OVER (PARTITION BY run, layer, neuron ORDER BY facts DESC, 
 """,
     "run, facts DESC, relation",
     hidden=("layer", "neuron", "run"),
+    means={
+        "relation": "the relation",
+        "facts": "facts of the relation that it is a knowledge neuron of",
+        "languages": "number of languages in which it is one of a fact of the relation",
+    },
 )
 FACTS = Query(
     "facts",
@@ -69,6 +77,13 @@ QUALIFY row_number() OVER (
     "run, score DESC, fact",
     hidden=("layer", "neuron", "run"),
     note=f"The facts that it carries, those of the highest mean score first, at most {MOST}.",
+    about="knowledge_neuron",
+    means={
+        "likn": "whether it is a LIKN of the fact",
+        "n_languages": "number of languages that it is found in",
+        "languages": "languages that it is found in",
+        "score": "score, mean over the languages that it is found in",
+    },
 )
 TOKENS = Query(
     "tokens",
@@ -80,6 +95,7 @@ FROM neuron_token WHERE model = $model AND layer = $layer AND neuron = $neuron
     "direction DESC, rank",
     hidden=("model", "layer", "neuron"),
     note="The neuron's value vector times each token's output embedding: what it writes, whatever the prompt is.",
+    about="neuron_token",
 )
 ACTIVATIONS = Query(
     "activations",
@@ -91,6 +107,7 @@ FROM neuron_activation WHERE model = $model AND layer = $layer AND neuron = $neu
     "position, language",
     hidden=("model", "layer", "neuron"),
     note="What it is in the prompts of a language, whatever the fact: mean, standard deviation and quantiles.",
+    about="neuron_activation",
 )
 PARTNERS = Query(
     "partners",
@@ -118,6 +135,13 @@ QUALIFY row_number() OVER (
     "model, facts DESC, cost DESC, partner_layer, partner",
     hidden=("model", "layer", "neuron"),
     note="Neurons that stand in for it: zeroing one of them costs little, zeroing both costs the answer.",
+    means={
+        "partner_layer": "layer of the other neuron",
+        "partner": "the other neuron of the sets",
+        "facts": "facts that have such a set",
+        "languages": "number of languages that have such a set",
+        "cost": "largest cost of such a set",
+    },
 )
 QUERIES = (SUMMARY, LANGUAGES, RELATIONS, FACTS, TOKENS, ACTIVATIONS, PARTNERS)
 
@@ -149,6 +173,6 @@ def _section(tables: Tables, place: Key, run: Run, rows: Mapping[str, list[Row]]
     (summary,) = of_run(run, rows["summary"])
     return section(
         run,
-        figures=figures({name: value for name, value in summary.items() if name not in SUMMARY.hidden}),
+        figures=figures(SUMMARY, summary),
         tables=tuple(tables.table(query, of_run(run, rows[query.name]), bound) for query in _SHOWN),
     )

@@ -7,12 +7,12 @@ from atlas.reports import addresses
 from atlas.reports.cells import cut
 from atlas.reports.context import Evidence, OverviewPage, Section
 from atlas.reports.pages.positions import PROFILE
-from atlas.reports.pages.shared import Draft, figures
+from atlas.reports.pages.shared import COUNTS, Draft, figures
 from atlas.reports.query import Query
 from atlas.reports.snapshot import Snapshot
 from atlas.reports.tables import Tables
 from atlas.schema import usable
-from atlas.store import queries
+from atlas.store import docs, queries
 
 HOLDS = Query("holds", "What it holds", queries.HOLDS, "ALL")
 THRESHOLDS = Query(
@@ -24,6 +24,7 @@ SELECT
 FROM definition WHERE definition = $definition
 """,
     "ALL",
+    about="definition",
 )
 EVIDENCE = Query(
     "evidence",
@@ -52,6 +53,14 @@ GROUP BY ALL
     "run.started, run.run",
     note="Of a model's runs the pages show the one that is meant where that model is named, unless one was chosen. A "
     "run of union joins the neurons of several for knock-outs, and has no prompts of its own.",
+    about="run",
+    means={
+        **COUNTS,
+        "model": "name of the model",
+        "kind": docs.meaning("model", "kind"),
+        "not_converged": "usable prompts that are not converged",
+        "skipped": "prompts that have no scores to be used",
+    },
 )
 SKIPPED = Query(
     "skipped",
@@ -65,6 +74,8 @@ GROUP BY ALL
     "ALL",
     note="not_final: a causal model cannot be asked where the answer is not last. unspellable: the tokenizer has "
     "no tokens for the answer. nan: the model gave no number.",
+    about="probe",
+    means={**COUNTS, "model": "name of the model", "method": "scorer", "language": "language of the prompts"},
 )
 RELATIONS = Query(
     "relations",
@@ -75,6 +86,8 @@ FROM relation JOIN fact USING (relation)
 GROUP BY ALL
 """,
     "relation",
+    about="relation",
+    means={"facts": "facts of the relation"},
 )
 LANGUAGES = Query(
     "languages",
@@ -85,6 +98,8 @@ FROM language LEFT JOIN fact_label USING (language)
 GROUP BY ALL
 """,
     "language",
+    about="language",
+    means={"facts": "facts that have names in the language"},
 )
 EDITS = Query(
     "edits",
@@ -97,6 +112,8 @@ FROM edit JOIN edit_summary AS summary ON summary.edit = edit.edit
 QUALIFY row_number() OVER (ORDER BY edit.created DESC, edit.edit) <= 100
 """,
     "edit.created DESC, edit.edit",
+    about="edit_summary",
+    means={"fact": "fact that was edited"},
 )
 
 
@@ -112,10 +129,10 @@ def _page(snapshot: Snapshot, sections: Callable[[], tuple[Section, ...]]) -> Ov
         site=tables.site,
         title=cut(snapshot.source.path.name),
         evidence=tuple(
-            Evidence(run.name, figures(snapshot.rows(EVIDENCE, {"run": run.run})[0])) for run in snapshot.runs
+            Evidence(run.name, figures(EVIDENCE, snapshot.rows(EVIDENCE, {"run": run.run})[0])) for run in snapshot.runs
         ),
-        holds=figures(snapshot.rows(HOLDS, {})[0]),
-        thresholds=figures(snapshot.rows(THRESHOLDS, {})[0]),
+        holds=figures(HOLDS, snapshot.rows(HOLDS, {})[0]),
+        thresholds=figures(THRESHOLDS, snapshot.rows(THRESHOLDS, {})[0]),
         tables=tuple(table for table in lists if table.rows),
         runs=sections(),
     )

@@ -16,6 +16,7 @@ FROM position_profile WHERE language IS NULL
     "model, method, position, layer",
     note="At the query and at the subject's last token: pairs of a fact and a knowledge neuron over all languages, "
     "of a fact and a LIKN, and as many LIKN as exchanged facts of the relation, and of others, have there.",
+    about="position_profile",
 )
 AT_BOTH = Query(
     "positions",
@@ -38,4 +39,6 @@ QUALIFY row_number() OVER (
     hidden=("fact", "model"),
     note="Scores of the knowledge neurons where the answer is asked and at the subject's last token, at most "
     f"{MOST} of a language; those found at both come first.",
+    about="knowledge_neuron",
+    means={"at_query": "its score at the query", "at_subject": "its score at the subject's last token"},
 )

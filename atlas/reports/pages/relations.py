@@ -6,7 +6,7 @@ from functools import partial
 from atlas.reports import addresses
 from atlas.reports.cells import cut
 from atlas.reports.context import Link, RelationPage, Section
-from atlas.reports.pages.shared import Draft, figures, parts, section
+from atlas.reports.pages.shared import COUNTS, PROMPTS_CHOSEN, Draft, figures, parts, section
 from atlas.reports.query import Query, Row
 from atlas.reports.snapshot import Run, Snapshot
 from atlas.reports.tables import Tables
@@ -22,6 +22,7 @@ SELECT language, text, held_out, ends_in_object FROM template WHERE relation = $
 QUALIFY row_number() OVER (PARTITION BY language ORDER BY held_out, text) <= 30
 """,
     "language, held_out, text",
+    about="template",
 )
 FIGURES = Query(
     "figures",
@@ -36,6 +37,7 @@ SELECT
 FROM likn_control_all WHERE definition = $definition AND relation = $relation AND run = $run
 """,
     "ALL",
+    means=COUNTS,
 )
 FACTS = Query(
     "facts",
@@ -58,6 +60,12 @@ WHERE c.definition = $definition AND c.relation = $relation AND c.run = $run
     "observed DESC, fact",
     note="observed counts the language-independent neurons (LIKN); beside it stands what chance and the sets of "
     "different facts would give.",
+    about="likn_control",
+    means={
+        **COUNTS,
+        "argmax": PROMPTS_CHOSEN,
+        "sets": "degenerate sets (DKN) in all languages",
+    },
 )
 LANGUAGES = Query(
     "languages",
@@ -84,6 +92,14 @@ LEFT JOIN dkn_summary_all AS sets
     "known.language",
     note="argmax counts the usable prompts whose answer is the model's own choice; neurons the different knowledge "
     "neurons; share the facts with a degenerate set (DKN), beside random sets of the same sizes.",
+    about="dkn_summary",
+    means={
+        **COUNTS,
+        "argmax": PROMPTS_CHOSEN,
+        "neurons": "number of different knowledge neurons",
+        "pairs": "number of (fact, neuron) pairs",
+        "share": "share of the facts knocked out, or without a neuron to knock out, that have a DKN",
+    },
 )
 NEURONS = Query(
     "neurons",
@@ -98,6 +114,12 @@ QUALIFY row_number() OVER (ORDER BY facts DESC, avg(score) DESC, layer, neuron) 
 """,
     "facts DESC, score DESC, layer, neuron",
     note=f"At most {MOST}.",
+    about="knowledge_neuron",
+    means={
+        "facts": "facts of the relation that it is a knowledge neuron of",
+        "languages": "number of languages in which it is one of them",
+        "score": "score, mean over these facts and languages",
+    },
 )
 RELATION_DKN = Query(
     "relation-dkn",
@@ -111,6 +133,7 @@ QUALIFY row_number() OVER (PARTITION BY r.language ORDER BY r.facts DESC, r.laye
     "language, facts DESC, layer, neuron",
     note="Neurons in the degenerate sets of more than a share of the relation's training facts: what fact checking "
     "reads.",
+    about="relation_dkn",
 )
 
 
@@ -152,4 +175,4 @@ def _section(snapshot: Snapshot, tables: Tables, run: Run, code: str, facts: Seq
     if part > 1:
         return section(run, tables=(table,))
     others = (tables.asked(query, bound) for query in (LANGUAGES, NEURONS, RELATION_DKN))
-    return section(run, figures=figures(snapshot.rows(FIGURES, bound)[0]), tables=(table, *others))
+    return section(run, figures=figures(FIGURES, snapshot.rows(FIGURES, bound)[0]), tables=(table, *others))

@@ -8,7 +8,7 @@ from typing import Any
 from atlas.reports import addresses, charts
 from atlas.reports.cells import cut
 from atlas.reports.context import Link, Picture, RunPage, Section, Warning
-from atlas.reports.pages.shared import SHARED, Draft, counted, figures, heats, section, usage_warnings
+from atlas.reports.pages.shared import COUNTS, SHARED, Draft, counted, figures, heats, section, usage_warnings
 from atlas.reports.query import Query, Row
 from atlas.reports.snapshot import Run, Snapshot
 from atlas.reports.svg import svg
@@ -33,6 +33,7 @@ SELECT
 FROM probe JOIN prompt USING (prompt) WHERE probe.run = $run
 """,
     "ALL",
+    means=COUNTS,
 )
 WARNINGS = Query(
     "warnings",
@@ -52,6 +53,8 @@ FROM layer_distribution_all WHERE definition = $definition AND run = $run
 """,
     "kind = 'likn', kind DESC, language, layer",
     note="neurons counts different neurons, pairs facts with their neurons; share is of the pairs.",
+    about="layer_distribution",
+    means={"language": "language of the neurons; all for LIKNs"},
 )
 PROOF = Query(
     "proof",
@@ -74,6 +77,16 @@ GROUP BY prompt.language
 """,
     "prompt.language",
     note="Errors are the largest completeness error of any layer, over prompts; nodes the most that a layer took.",
+    means={
+        **COUNTS,
+        "language": "language of the prompts",
+        "ranked_first": "share of prompts whose answer's first token is the model's own choice",
+        "median_probability": "median of the geometric mean of the answer tokens' probabilities",
+        "median_error": "median of the largest completeness error of a layer",
+        "error_95": "95 % quantile of the largest completeness error of a layer",
+        "mean_nodes": "mean of the most nodes that a layer took",
+        "most_nodes": "most nodes that any layer took",
+    },
 )
 OVERLAP = Query(
     "overlap",
@@ -87,6 +100,7 @@ FROM language_overlap_all WHERE definition = $definition AND run = $run
     "language_a, language_b",
     note="Common knowledge neurons of the same fact, mean over facts, beside what random sets of the same sizes have "
     "in common, and the sets of different facts of the relation and of other relations.",
+    about="language_overlap",
 )
 CONTROL = Query(
     "control",
@@ -102,6 +116,8 @@ GROUP BY relation
     "relation",
     note="LIKN of a fact, mean over the facts of each relation. The number means something as far as it exceeds what "
     "the sets of different facts give: the rest is the relation's, or chance.",
+    about="likn_control",
+    means={"facts": "facts of the relation"},
 )
 FACTS = Query(
     "facts",
@@ -115,6 +131,7 @@ QUALIFY row_number() OVER (ORDER BY c.observed DESC, c.p_exchange, c.fact) <= {M
 """,
     "observed DESC, p_exchange, fact",
     note=f"At most {MOST}; relation pages list all facts.",
+    about="likn_control",
 )
 NEURONS = Query(
     "neurons",
@@ -126,6 +143,7 @@ QUALIFY row_number() OVER (ORDER BY facts DESC, score DESC, layer, neuron) <= {M
 """,
     "facts DESC, score DESC, layer, neuron",
     note=f"At most {MOST}; the search box finds the others by layer and number.",
+    about="neuron_summary",
 )
 
 
@@ -195,7 +213,7 @@ def _section(snapshot: Snapshot, tables: Tables, run: Run, shown: Sequence[Query
     return section(
         run,
         more=Link("All tables of this run", more),
-        figures=figures(snapshot.rows(FIGURES, bound)[0]),
+        figures=figures(FIGURES, snapshot.rows(FIGURES, bound)[0]),
         warnings=_warnings(snapshot, run),
         pictures=(*_layers(rows[LAYERS], run), *drawings),
         tables=tuple(tables.table(query, rows[query], bound) for query in shown),
@@ -212,7 +230,7 @@ def _warnings(snapshot: Snapshot, run: Run) -> tuple[Warning, ...]:
     found = usage_warnings(snapshot.rows(WARNINGS, {"run": run.run}), _where)
     if run.status == "done":
         return found
-    return (*found, Warning("run not finished", "The run was cut off: the same `atlas build` goes on.", run.status))
+    return (*found, Warning("run not finished", "The run was cut off: the same atlas build goes on.", run.status))
 
 
 def _where(rows: Sequence[Row]) -> str:

@@ -13,10 +13,13 @@ from atlas.reports.context import Figure, Link, Page, Picture, Section, Warning
 from atlas.reports.pictures import layer_heat
 from atlas.reports.query import Key, Query, Row, chunks, deal
 from atlas.reports.snapshot import Run, Snapshot
-from atlas.reports.tables import meaning
 from atlas.store.warnings import UsageWarning
 
 SHARED = "LIKN"
+COUNTS = {"facts": "number of facts", "prompts": "number of prompts", "usable": "usable prompts"}
+"""What queries count that no view does."""
+PROMPTS_CHOSEN = "usable prompts whose answer's first token is the model's own choice"
+PROMPT = {"language": "language of the prompt", "text": "the prompt, with the answer in its place"}
 
 Item = TypeVar("Item")
 
@@ -68,9 +71,10 @@ def counted(rows: Iterable[Row], layers: int, name: Callable[[Row], str]) -> dic
     return counts
 
 
-def figures(row: Mapping[str, object]) -> tuple[Figure, ...]:
-    """Return the columns of a row as figures."""
-    return tuple(Figure(name.replace("_", " "), shown(value), meaning(name)) for name, value in row.items())
+def figures(query: Query, row: Mapping[str, object]) -> tuple[Figure, ...]:
+    """Return the columns of a row of a query as figures."""
+    names = (name for name in row if name not in query.hidden)
+    return tuple(Figure(name.replace("_", " "), shown(row[name]), query.meaning(name)) for name in names)
 
 
 def by(column: str, rows: Sequence[Row]) -> dict[object, list[Row]]:

@@ -37,7 +37,7 @@ LINES = {
     "models": 2586,
     "outputs": 246,
     "planted": 1501,
-    "reports": 3440,
+    "reports": 3441,
     "running": 704,
     "schema": 465,
     "scorers": 59,

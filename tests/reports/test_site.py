@@ -17,6 +17,7 @@ from atlas.errors import UsageError
 from atlas.reports import Selection, addresses, write
 from atlas.reports import site as sites
 from atlas.reports.cells import shown
+from atlas.reports.pages import runs
 from atlas.reports.pages.shared import Draft
 from atlas.reports.site import Kind
 
@@ -203,6 +204,14 @@ def test_the_overview_leads_with_what_was_found_beside_what_is_found_anyway(page
     assert text[first - 2 : first + 4 : 2] == ["found", "in exchanged facts", "in the untrained twin"]
     assert text[first - 1 : first + 5 : 2] == [shown(row[name]) for name in ("found", "exchanged", "twin")]
     assert first < text.index("relations")
+
+
+def test_the_overview_says_how_many_facts_it_shows(pages):
+    notes = [" ".join(pages[name].text) for name in pages if name == "index.html" or name.startswith("runs/")]
+    assert [f"At most {runs.MOST_IN_SUMMARY};" in note for note in notes] == [True, *(False for _ in notes[1:])]
+    assert "At most 50; relation pages list all facts." not in notes[0]
+    assert len(notes) > 1
+    assert all("At most 50; relation pages list all facts." in note for note in notes[1:])
 
 
 @pytest.mark.slow

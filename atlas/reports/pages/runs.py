@@ -177,6 +177,7 @@ _LAYERS = {
     "Knowledge neurons and LIKN": ("knowledge neuron", "likn"),
     "Neurons of degenerate sets (DKN)": ("dkn",),
 }
+_FIRST_FACTS = f"At most {MOST_IN_SUMMARY}; the run's page has up to {MOST}, relation pages list all facts."
 
 
 def pages(snapshot: Snapshot) -> Iterator[Draft]:
@@ -216,7 +217,7 @@ def _section(snapshot: Snapshot, tables: Tables, run: Run, shown: Sequence[Query
         figures=figures(FIGURES, snapshot.rows(FIGURES, bound)[0]),
         warnings=_warnings(snapshot, run),
         pictures=(*_layers(rows[LAYERS], run), *drawings),
-        tables=tuple(tables.table(query, rows[query], bound) for query in shown),
+        tables=tuple(tables.table(query, rows[query], bound, note=_FIRST_FACTS if more else "") for query in shown),
     )
 
 

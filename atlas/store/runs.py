@@ -120,6 +120,10 @@ def _other_traits(run: StoredRun, traits: Mapping[str, str]) -> dict[str, str]:
     return {name: then for name, own in traits.items() if (then := stored.get(name, own)) != own}
 
 
+_WORDS = {"model": "of model {}", "run": "run {}", "method": "by {}", "at": "at the {}"}
+"""How a run that there is none of is told."""
+
+
 def stored_run(
     atlas: "Reader",
     *,
@@ -148,10 +152,11 @@ def stored_run(
         ),
     )
     if not found:
-        named = ", ".join(f"{name} {value}" for name, value in ({"model": model} | given).items() if value is not None)
+        told = asked if model is None else {"model": model} | asked
+        named = ", ".join(_WORDS[name].format(value) for name, value in told.items())
         raise UsageError(
-            f"{atlas.path} holds no run with usable prompts{' of ' + named if named else ''}; `atlas runs` lists "
-            f"them, `atlas build` makes one."
+            f"{atlas.path} holds no run with usable prompts{' that is ' + named if named else ''}: `atlas build` makes "
+            "one, `atlas runs` lists those there are."
         )
     return found[0]
 

@@ -33,7 +33,7 @@ def layer_heat(title: str, counts: Mapping[str, Sequence[int]], shared: str, wha
     right, bottom = LEFT + slot * layers, BAND * len(counts)
     names = ", ".join(map(drawn, counts))
     root = _canvas(right + RIGHT, bottom + 34, f"{title}: {what} in each of {layers} layers, for {names}")
-    root.set("style", f"max-width:{right + RIGHT}px")
+    root.set("style", f"max-width:{right + RIGHT}px;min-width:min({right + RIGHT}px,30rem)")
     for place, (name, row) in enumerate(counts.items()):
         band = _draw(root, "g", class_="shared") if name == shared else _draw(root, "g")
         _band(band, drawn(name), row, slot, what, BAND * place)

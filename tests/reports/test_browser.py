@@ -103,6 +103,17 @@ def test_a_phone_needs_no_scrolling_sideways(open_page, address_of, kind):
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
 
 
+@pytest.mark.parametrize("kind", ["overview", "fact", "language"])
+def test_a_phone_shows_small_charts_at_their_own_size(open_page, address_of, kind):
+    page = open_page(address_of[kind], viewport={"width": 375, "height": 740}, has_touch=True)
+    sizes = page.locator(".chart svg").evaluate_all(
+        "all => all.map(svg => [svg.getBoundingClientRect().width, svg.viewBox.baseVal.width])"
+    )
+    assert sizes
+    assert all(shown <= own + 1 for shown, own in sizes), sizes
+    assert all(shown >= min(own, 480) - 1 for shown, own in sizes), sizes
+
+
 def test_search_finds_names_of_every_language_and_neurons(open_page, address_of, site):
     page = open_page(address_of["overview"])
     box = page.get_by_role("combobox")

@@ -1,7 +1,7 @@
 """Judging claims that a user asks about, one or a file of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import atlas
@@ -16,6 +16,7 @@ from atlas.store.naming import understood
 
 if TYPE_CHECKING:
     from atlas.checking.claims import Claim
+    from atlas.checking.known_claims import KnownClaim
     from atlas.checking.signals import Sets, Signals
 
 EVIDENCE = ("dkn", "dkn-or-kn", "dkn-languages", "kn", "likn", "random")
@@ -64,6 +65,7 @@ def check_claims(
 class _Judge:
     session: Session
     evidence: str
+    cases: "dict[tuple[str, str], Sequence[KnownClaim]]" = field(default_factory=dict)
 
     def answers(self, claims: Sequence["Claim"]) -> list[Answer]:
         """Judge the claims that can be put, in one pass."""
@@ -85,10 +87,13 @@ class _Judge:
         return {name: self.session.neurons[put.claim.relation].sets[name]}
 
     def store(self, answers: Sequence[Answer]) -> None:
-        """Add claims and verdicts, under an id that changes with the neurons and the threshold."""
+        """Add claims and verdicts, each under an id that changes with the neurons and the threshold."""
         from atlas.checking.rows import asked_tables
 
-        self.session.load(**asked_tables(answers, self.session.run, self._identity("asked", "", "")))
+        put = [answer for answer in answers if answer.texts]
+        pairs = [(answer.claim.relation, str(answer.claim.language)) for answer in put]
+        identities = {pair: self._identity("asked", *pair) for pair in set(pairs)}
+        self.session.load(**asked_tables(put, self.session.run, [identities[pair] for pair in pairs]))
 
     def _try_put(self, claim: "Claim") -> "_Put | Answer":
         try:
@@ -207,8 +212,7 @@ class _Judge:
         if rows:
             return float(rows[0]["threshold"])
         session.progress.step(f"tuning the threshold of {relation} in {language} on training facts")
-        facts = [f for f in session.world.facts if f.relation == relation]
-        cases = session.claims(facts, [language], []).cases
+        cases = self._cases(relation, language)
         found = session.of_cases(cases)
         scores = np.array([score_of(s, self.evidence, language) for s in found])
         threshold = threshold_of(cases, scores)
@@ -217,7 +221,15 @@ class _Judge:
         session.load(claim=claim_table(cases), verdict=verdict_table(identity, session.run, cases, [verdicts]))
         return threshold
 
+    def _cases(self, relation: str, language: str) -> "Sequence[KnownClaim]":
+        """Return the claims of training facts, made once, that a threshold is tuned on."""
+        if (relation, language) not in self.cases:
+            facts = [fact for fact in self.session.world.facts if fact.relation == relation]
+            self.cases[relation, language] = self.session.claims(facts, [language], []).cases
+        return self.cases[relation, language]
+
     def _identity(self, kind: str, relation: str, language: str) -> int:
+        """Return a hash of all that a threshold hangs on, the training claims among it."""
         options, neurons = self.session.options, self.session.neurons
         sets = {
             name: sorted([*key, list(n)] for key, n in found.sets.items() if key[0] == self.evidence)
@@ -232,7 +244,7 @@ class _Judge:
             relation,
             language,
         )
-        return stable_id(kind, *parts, sets)
+        return stable_id(kind, *parts, sets, [case.id for case in self._cases(relation, language)])
 
 
 _REASONS = {

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from atlas.checking.conditions import choose, code_switched, corrupted
 from atlas.checking.permutation import Truths, spelt_alike, wrong_objects
@@ -57,6 +58,12 @@ class World:
     templates: Sequence[Template]
     split: Mapping[int, str]
 
+    @cached_property
+    def homonyms(self) -> set[int]:
+        """The test facts whose subject has, in any language, the name of a training subject."""
+        names = {name for fact in self.facts if self.split[fact.id] == "train" for name in _subject_names(fact)}
+        return {fact.id for fact in self.facts if self.split[fact.id] == "test" and names & _subject_names(fact)}
+
     def templates_of(self, relation: str, language: str, *, held_out: bool, causal: bool) -> list[Template]:
         """Return the templates that a claim can be put in; a causal model needs those that end in the object."""
         return [
@@ -92,10 +99,9 @@ def make_cases(
     subject is called as one of the training part are left out.
     """
     left_out: Counter[str] = Counter()
-    homonyms = _homonyms(world)
     cases: list[KnownClaim] = []
     for (relation, language, split), group in _groups(world, facts, languages).items():
-        distinct = [fact for fact in group if fact.id not in homonyms]
+        distinct = [fact for fact in group if fact.id not in world.homonyms]
         truths = Truths.of((fact for fact in world.facts if fact.relation == relation), language)
         donors = wrong_objects(distinct, truths, seed)
         made = len(cases)
@@ -116,12 +122,6 @@ def _groups(world: World, facts: Sequence[Fact], languages: Sequence[str]) -> di
         for language in (code for code in languages if code in fact.labels):
             groups[fact.relation, language, world.split[fact.id]].append(fact)
     return groups
-
-
-def _homonyms(world: World) -> set[int]:
-    """Return the test facts whose subject has, in any language, the name of a training subject."""
-    names = {name for fact in world.facts if world.split[fact.id] == "train" for name in _subject_names(fact)}
-    return {fact.id for fact in world.facts if world.split[fact.id] == "test" and names & _subject_names(fact)}
 
 
 def _subject_names(fact: Fact) -> set[tuple[str, str]]:

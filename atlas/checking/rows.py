@@ -34,17 +34,16 @@ def verdict_table(evaluation: int, run: int, cases: Sequence[KnownClaim], verdic
     return table("verdict", rows.values())
 
 
-def asked_tables(answers: Sequence[Answer], run: int, evaluation: int) -> dict[str, pa.Table]:
-    """Return the tables `claim` and `verdict` of the asked claims that were put to the model."""
+def asked_tables(answers: Sequence[Answer], run: int, evaluations: Sequence[int]) -> dict[str, pa.Table]:
+    """Return the tables `claim` and `verdict` of claims that were put to the model, each of its own evaluation."""
     claims, verdicts = {}, {}
-    for answer in answers:
-        if answer.texts:
-            claim, language = answer.claim, str(answer.claim.language)
-            said = (language, claim.relation, claim.subject, claim.object, list(answer.texts))
-            number = claim_id(*said, "asked")
-            claims[number] = (number, None, *said, "asked", claim.truth, None)
-            judged = (answer.score, answer.threshold, answer.supported, answer.status)
-            verdicts[number] = (evaluation, run, number, answer.evidence, language, *judged)
+    for answer, evaluation in zip(answers, evaluations, strict=True):
+        claim, language = answer.claim, str(answer.claim.language)
+        said = (language, claim.relation, claim.subject, claim.object, list(answer.texts))
+        number = claim_id(*said, "asked")
+        claims[number] = (number, None, *said, "asked", claim.truth, None)
+        judged = (answer.score, answer.threshold, answer.supported, answer.status)
+        verdicts[number] = (evaluation, run, number, answer.evidence, language, *judged)
     return {"claim": table("claim", claims.values()), "verdict": table("verdict", verdicts.values())}
 
 

@@ -15,6 +15,7 @@ from atlas.checking.job import evaluate_claims
 from atlas.checking.judge import check_claims
 from atlas.checking.report import DIFFERENCE, evaluation_table
 from atlas.errors import StoreError, UsageError
+from atlas.facts import Fact, FactSet, Label
 from atlas.knockouts.job import KnockoutOptions, knockout
 from atlas.models import load_model
 from atlas.running.scores import fill_run
@@ -130,6 +131,40 @@ def test_true_and_wrong_claims_are_judged(options, facts):
     assert true.threshold == wrong.threshold
     again = check_claims(options, [claim_of(row)], "dkn-or-kn")[0]
     assert again.threshold == true.threshold
+
+
+def learn_training_facts(db):
+    """Let training subjects of R1 have facts of R0 as well, which the model does not know."""
+    with atlas.open(db, "a") as writer:
+        known = stored_facts(writer).facts
+        train = set(writer.sql("SELECT fact FROM fact_split WHERE split = 'train'")["fact"].to_pylist())
+        givers = [fact for fact in known if fact.relation == "R0" and fact.id not in train]
+        subjects = [fact for fact in known if fact.relation == "R1" and fact.id in train]
+        made = [
+            Fact("R0", own.subject, giver.object, {
+                code: Label(label.subject, giver.labels[code].object) for code, label in own.labels.items()
+            })
+            for own, giver in zip(subjects, givers, strict=False)
+        ]  # fmt: skip
+        assert writer.add_facts(FactSet("more", made, ()))["fact"] == len(made) > 1
+
+
+def test_a_threshold_is_that_of_the_training_facts_whenever_they_came(options, facts, tmp_path):
+    """Facts that come between two checks count as if they had come before both, and both verdicts are kept."""
+    early, late = (replace(options, db=tmp_path / f"{name}.duckdb") for name in ("early", "late"))
+    for one in (early, late):
+        shutil.copy(options.db, one.db)
+    claim = claim_of(next(row for row in facts if row["relation"] == "R0"))
+    before = check_claims(late, [claim], "kn")[0]
+    for one in (early, late):
+        learn_training_facts(one.db)
+    (first,), (second,) = (check_claims(one, [claim], "kn") for one in (early, late))
+    assert second == first
+    assert second.threshold != before.threshold
+    with atlas.open(late.db) as opened:
+        rows = opened.sql("SELECT threshold FROM verdict JOIN claim USING (claim) WHERE condition = 'asked'")
+    assert {before.threshold, second.threshold} <= set(rows["threshold"].to_pylist())
+    assert check_claims(late, [claim], "kn") == [second]
 
 
 def test_unknown_names_are_text_and_the_language_is_told(options, facts):

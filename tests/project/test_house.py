@@ -18,7 +18,7 @@ LINES = {
     "atlas": 40,
     "attribution": 1451,
     "building": 1359,
-    "checking": 1632,
+    "checking": 1643,
     "cli": 3789,
     "demo": 1047,
     "doctor": 549,

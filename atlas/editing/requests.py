@@ -167,7 +167,7 @@ def read_requests(path: Path, languages: tuple[str, ...] | None = None) -> list[
 
 
 def _cells(table: files.Table, number: int, line: bytes) -> dict[str, str]:
-    """Return the cells of a line; of `object_<code>` the code stays as it is written."""
+    """Return the cells of a line; of `object_<code>` the code stays as it is written, as a complaint names it."""
     with files.at(table.path, number):
         row, more = table.loose_row(line)
         if more:

@@ -53,10 +53,20 @@ def definition_of(atlas: Reader, word: str = IN_USE) -> str:
 def understood(atlas: Reader, options: Options) -> Options:
     """Return a job's options, or a claim or request, with what they name as the atlas spells it.
 
-    That is languages, relations, the definition and scorers. Raises UsageError for what does not exist.
+    That is languages, texts by them, relations, the definition and scorers. Raises UsageError for what does not exist.
     """
     given = {field.name: getattr(options, field.name) for field in fields(options) if field.name in _MEANT}
     return replace(options, **{name: _MEANT[name](atlas, value) for name, value in given.items() if value is not None})
+
+
+def by_language(atlas: Reader, texts: Mapping[str, str]) -> dict[str, str]:
+    """Return `texts` by the code of the language that each key names; raises UsageError for two texts of one."""
+    found: dict[str, str] = {}
+    for word, text in texts.items():
+        code = language_of(atlas, word)
+        if found.setdefault(code, text) != text:
+            raise UsageError(f"{found[code]!r} and {text!r} are both given for language {code!r}; give one of them.")
+    return found
 
 
 def scorer_of(atlas: Reader, word: str) -> str:
@@ -67,6 +77,7 @@ def scorer_of(atlas: Reader, word: str) -> str:
 _MEANT: Mapping[str, Callable[[Reader, Any], object]] = {
     "languages": lambda atlas, words: tuple(codes(atlas, words, language_of) or ()),
     "language": language_of,
+    "objects": by_language,
     "relation": relation_of,
     "relations": lambda atlas, words: tuple(codes(atlas, words, relation_of) or ()),
     "definition": definition_of,

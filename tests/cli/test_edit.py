@@ -93,6 +93,29 @@ def test_a_batch_keeps_each_request_apart(edit, shell, db, tmp_path):
     assert {row["subject"] for row in listed} == {"France", "Japan"}
 
 
+def test_a_new_objects_languages_go_by_any_spelling_of_their_code(edit, tmp_path):
+    batch = tmp_path / "edits.csv"
+    batch.write_text("fact,object_en,object_zh-Hans\nFrance,Berlin,东京\n", "utf-8")
+    (made,) = json.loads(edit("--batch", batch, "--json").out)
+    assert made["languages"] == ["en", "zh"]
+
+
+@pytest.mark.quick(1)
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [
+        ("object_en,object_xx", "There is no language 'xx'"),
+        ("object_zh,object_zh-hans", "'Berlin' and '东京' are both given for language 'zh'"),
+    ],
+)
+def test_names_of_a_new_object_that_say_nothing_clear_are_refused(edit, tmp_path, header, says):
+    batch = tmp_path / "edits.csv"
+    batch.write_text(f"fact,{header}\nFrance,Berlin,东京\n", "utf-8")
+    done = edit("--batch", batch)
+    assert done.code in (1, 2)
+    assert says in done.err
+
+
 @pytest.mark.slow
 def test_edits_in_a_row_are_asked_again_after_the_last(edit, shell, db, tmp_path):
     batch = tmp_path / "edits.csv"

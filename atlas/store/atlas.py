@@ -189,7 +189,7 @@ class Atlas(Reader):
     ) -> Result:
         """Return which neuron carries which fact: the languages in which it is a knowledge neuron, and what it writes.
 
-        `likn` says whether the fact has it as a language-independent one; `of_languages` are those with usable prompts.
+        `likn` says whether the fact has it as a language-independent one; `of_languages` are those that count.
         Raises UsageError for a layer or neuron that no model of the atlas has.
         """
         self._check_place(layer, neuron)

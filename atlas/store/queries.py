@@ -73,7 +73,8 @@ FROM held
 JOIN run ON run.run = held.run
 JOIN model ON model.model = run.model
 JOIN ({names}) AS names ON names.fact = held.fact
-LEFT JOIN fact_coverage AS covered ON covered.run = held.run AND covered.fact = held.fact
+JOIN coverage_of(every_definition()) AS covered
+    ON covered.definition = held.definition AND covered.run = held.run AND covered.fact = held.fact
 LEFT JOIN shared
     ON shared.run = held.run AND shared.fact = held.fact AND shared.layer = held.layer AND shared.neuron = held.neuron
 LEFT JOIN (
@@ -83,6 +84,17 @@ LEFT JOIN (
 GROUP BY ALL
 ORDER BY likn DESC, n_languages DESC, score DESC, held.run, subject, relation, object, held.layer, held.neuron
 """
+
+
+IN_COMMON = """
+SELECT
+    expected_in_common(
+        layers::BIGINT * neurons, list_resize($sizes::INTEGER[], $languages, 0), coalesce(min_languages, $languages)
+    ) AS expected
+FROM run JOIN model USING (model) CROSS JOIN definition
+WHERE run = $run AND definition = $definition
+"""
+"""The LIKNs expected of random sets of these sizes, and empty ones in what is left of the `languages` that count."""
 
 
 def named(rows: str, view: str) -> str:

@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from math import prod
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from atlas.ids import Neuron, neuron_name
+from atlas.store.queries import IN_COMMON
 
 from .. import diagnostics
 from .summary import counted
@@ -39,18 +39,12 @@ def named(table: "pa.Table") -> "pa.Table":
 def headline(atlas: "Atlas", found: "Result", neuron: Neuron | None) -> None:
     """Print what the rows of `carried` say together: of a neuron what it does, of a fact what its neurons share."""
     rows = sorted(found.to_pylist(), key=itemgetter("run"))
-    for run, group in groupby(rows, key=itemgetter("run")):
+    for _, group in groupby(rows, key=itemgetter("run")):
         own = list(group)
-        for line in _of_neuron(neuron, own) if neuron else _of_facts(own, _population(atlas, run)):
+        for line in _of_neuron(neuron, own) if neuron else _of_facts(atlas, own):
             print(diagnostics.visible(line))
     if rows:
         print(flush=True)
-
-
-def _population(atlas: "Atlas", run: int) -> int:
-    """Return how many neurons the model of `run` has."""
-    found = atlas.sql("SELECT layers::BIGINT * neurons AS n FROM run JOIN model USING (model) WHERE run = ?", [run])
-    return int(found["n"][0].as_py())
 
 
 def _of_neuron(neuron: Neuron, rows: Rows) -> Iterator[str]:
@@ -67,25 +61,30 @@ def _of_neuron(neuron: Neuron, rows: Rows) -> Iterator[str]:
         yield f"Where it is active it writes {', '.join(map(repr, rows[0]['writes']))}; it was scored {where}."
 
 
-def _of_facts(rows: Rows, population: int) -> Iterator[str]:
+def _of_facts(atlas: "Atlas", rows: Rows) -> Iterator[str]:
     by_fact = {fact: list(own) for fact, own in groupby(sorted(rows, key=itemgetter("fact")), key=itemgetter("fact"))}
     for own in list(by_fact.values())[:_TOLD]:
-        yield _of_fact(own, population)
+        yield _of_fact(atlas, own)
     if len(by_fact) > _TOLD:
         yield f"... and {counted(len(by_fact) - _TOLD, 'fact')} more; --relation narrows."
 
 
-def _of_fact(rows: Rows, population: int) -> str:
+def _of_fact(atlas: "Atlas", rows: Rows) -> str:
     first = rows[0]
     name = f"<{first['subject']}, {first['relation']}, {first['object']}>"
     shared = sum(row["likn"] for row in rows)
     said = f"{counted(len(rows), 'neuron')} of {first['model']} carry {name}"
     if first["of_languages"] < 2:
         return f"{said}; with one language nothing can be shared."
-    sizes = Counter(language for row in rows for language in row["languages"])
-    expected = population * prod(size / population for size in sizes.values())
-    chance = expected if len(sizes) == first["of_languages"] else 0.0
     return (
         f"{said}, {shared:,} of them as language-independent ones (LIKN) over {first['of_languages']} languages; "
-        f"random sets as large would share {chance:.1g}."
+        f"random sets as large would share {_by_chance(atlas, rows):.1g}."
     )
+
+
+def _by_chance(atlas: "Atlas", rows: Rows) -> float:
+    """Return how many LIKNs random sets as large as those of a fact would share, as `likn_control` expects them."""
+    sizes = Counter(language for row in rows for language in row["languages"])
+    asked = {"sizes": list(sizes.values()), "languages": rows[0]["of_languages"]}
+    found = atlas.sql(IN_COMMON, asked | {name: rows[0][name] for name in ("run", "definition")})
+    return float(found["expected"][0].as_py())

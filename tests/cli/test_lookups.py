@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+import atlas
 from atlas.reports.pages.shared import Draft
 from atlas.reports.site import KINDS, Kind
 
@@ -81,6 +82,27 @@ def test_what_no_package_can_be_told_is_refused(built, shell, db, words, code, s
     ended = shell("neurons", "France", *words, "--db", db)
     assert (ended.code, ended.out) == (code, "")
     assert said in ended.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("thresholds", "languages"),
+    [({"min_languages": 2}, 3), ({"known": True}, 2), ({"known": True, "min_languages": 2}, 2)],
+)
+def test_a_fact_is_set_beside_what_its_definition_expects_by_chance(built, shell, db, thresholds, languages):
+    """A language that does not count, as the model does not know the fact there, is none of those that it is over."""
+    with atlas.open(db, "a") as writer:
+        writer.sql("UPDATE probe SET rank = CASE WHEN prompt.language = 'zh' THEN 2 ELSE 1 END FROM prompt "
+                   "WHERE prompt.prompt = probe.prompt")  # fmt: skip
+        writer.define("other", **thresholds)
+        query = "FROM likn_control_all JOIN fact USING (fact) WHERE definition = 'other' AND subject = 'france'"
+        (row,) = writer.sql(query).to_pylist()
+    said = shell("neurons", "France", "--definition", "other", "--relation", "P36", "--db", db)
+    assert row["of_languages"] == languages
+    assert row["expected"] > 0
+    assert f"over {languages} languages; random sets as large would share {row['expected']:.1g}." in said.out
+    rows = _rows(shell("neurons", "France", "--definition", "other", "--db", db, "--json"))
+    assert {row["of_languages"] for row in rows} == {languages}
 
 
 @pytest.mark.slow

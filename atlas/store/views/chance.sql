@@ -48,6 +48,13 @@ coalesce(list_sum(list_slice(
     least_sets + 1, len(chances) + 1
 )), 0.0);
 
+-- How many neurons random sets of these sizes hold in common, in at least `least_sets` of them.
+CREATE OR REPLACE MACRO expected_in_common(population, sizes, least_sets) AS
+population * CASE
+    WHEN least_sets = len(sizes) THEN list_product(list_transform(sizes, lambda size: size / population))
+    ELSE at_least(list_transform(sizes, lambda size: size / population), least_sets)
+END;
+
 -- The 95 % interval of a share (Wilson 1927), `found` of `asked`: lower and upper end.
 CREATE OR REPLACE MACRO wilson(found, asked) AS list_transform(
     [-1.959963984540054e0, 1.959963984540054e0],

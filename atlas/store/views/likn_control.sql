@@ -48,12 +48,7 @@ asked AS (
     WHERE sizes.of_languages > 1
 ),
 expected AS (
-    SELECT *, population * CASE
-        WHEN least_languages = of_languages
-        THEN list_product(list_transform(sizes, lambda size: size / population))
-        ELSE at_least(list_transform(sizes, lambda size: size / population), least_languages)
-    END AS expected
-    FROM asked
+    SELECT *, expected_in_common(population, sizes, least_languages) AS expected FROM asked
 ),
 even_count AS (
     SELECT

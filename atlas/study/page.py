@@ -107,8 +107,8 @@ _CHANGES = "facts, neurons, log_odds_change, log_odds_change_low AS low, log_odd
 _ONCE = "(action = 'suppress' OR action = 'inject' AND replace = (SELECT max(replace) FROM intervention))"
 """To inject is the same whatever cut neurons become, so it is shown for one of them."""
 _TABLES = (
-    ("Facts", "Of the study's own run; known: the first token of the answer is the model's choice in more than half of "
-     "the fact's prompts.", """
+    ("Facts", "Of the study's own run; known: the answer is the model's own choice in more than half of the fact's "
+     "prompts.", """
 SELECT
     language, count(DISTINCT fact) AS facts, count(*) FILTER (2 * argmax > usable AND usable > 0) AS known,
     sum(prompts)::BIGINT AS prompts, sum(usable)::BIGINT AS usable, sum(not_converged)::BIGINT AS not_converged

@@ -18,7 +18,7 @@ from atlas.store.comparison import ORDERS, TABLES
 
 def _query(table: str, title: str, note: str, means: Mapping[str, str]) -> Query:
     of_kind = {"kind": "what is looked for: facts that a model knows, a kind of neuron, or a control"}
-    return Query(f"compared-{table}", title, TABLES[table], ORDERS[table], note=note, means=of_kind | means)
+    return Query(f"compared-{table}", title, TABLES[table], ORDERS[table], note=note, means={**of_kind, **means})
 
 
 FACTS = _query(

@@ -18,7 +18,7 @@ from atlas.store.warnings import UsageWarning
 SHARED = "LIKN"
 COUNTS = {"facts": "number of facts", "prompts": "number of prompts", "usable": "usable prompts"}
 """What queries count that no view does."""
-PROMPTS_CHOSEN = "usable prompts whose answer's first token is the model's own choice"
+PROMPTS_CHOSEN = "usable prompts whose answer is the model's own choice"
 PROMPT = {"language": "language of the prompt", "text": "the prompt, with the answer in its place"}
 
 Item = TypeVar("Item")

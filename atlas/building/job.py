@@ -206,7 +206,7 @@ class _Job:
             self.progress.step("looking up the tokens of knowledge neurons")
             name_neurons(self.writer, self.workers, self.run)
             self.progress.step("reading the neurons that are stored")
-            describe_neurons(self.writer, self.workers, self.run, self.settings.at)
+            describe_neurons(self.writer, self.workers, self.run, self.settings.at, self.progress.warn)
 
     def spell_names(self) -> None:
         """Store which tokens the names of the facts take that the run has probed."""
@@ -232,6 +232,7 @@ class _Job:
             statuses=self.statuses,
             skips=tuple(self.plan.facts.skips),
             united=self.plan.facts.united,
+            renamed=self.plan.facts.renamed,
             seconds=monotonic() - started,
             shard=self.options.shard,
             found=look(self.writer, self.run, whole=self.options.shard == EVERYTHING and not self._left()),

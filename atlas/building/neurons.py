@@ -1,6 +1,7 @@
 """What a build stores of neurons once its run is whole: what they write, and what they are in its prompts."""
 
 from collections import defaultdict
+from collections.abc import Callable
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING
@@ -24,12 +25,17 @@ def name_neurons(writer: "Writer", workers: Worker | Cluster, run: int) -> None:
         writer.load("neuron_token", workers.tokens(layer, [row["neuron"] for row in group]))
 
 
-def describe_neurons(writer: "Writer", workers: Worker | Cluster, run: int, at: str) -> None:
-    """Store what the run's stored neurons are in its prompts `at` a position, where none or fewer were read before."""
+def describe_neurons(
+    writer: "Writer", workers: Worker | Cluster, run: int, at: str, tell: Callable[[str], None]
+) -> None:
+    """Store what the run's stored neurons are in its prompts `at` a position, where none or fewer were read before.
+
+    `tell` is told of prompts that are left out.
+    """
     from atlas.engine.replacing import sample
 
     read: dict[str, list[Prompt]] = defaultdict(list)
-    for prompt in sample(usable_prompts(writer, [run]), SEED):
+    for prompt in sample(usable_prompts(writer, [run], tell), SEED):
         read[prompt.language].append(prompt)
     asked = {"run": run, "model": workers.workbench.info.id, "position": at}
     for language, prompts in read.items():

@@ -7,7 +7,7 @@ import atlas
 from atlas.attribution.identity import ADDED, TRAITS
 from atlas.building.computing import Twin
 from atlas.building.job import BuildOptions, build_twin, settings_of
-from atlas.building.plan import Plan
+from atlas.building.plan import Plan, prompts_of
 from atlas.building.summary import Summary
 from atlas.running.choice import OpenChoice, named, tell
 from atlas.running.progress import Progress
@@ -39,9 +39,20 @@ def twin(options: TwinOptions, progress: Progress | None = None) -> Summary:
         tell(writer, run, options, progress)
         building = _as_built(options, run)
         plan = Plan(stored_facts(writer), writer.done_prompts(run.run))
+        _tell_left_out(plan, progress)
         stored = stored_settings(run)
         wanted = Twin(run.name, run.digest, options.seed, {name: stored[name] for name in TRAITS if name in stored})
         return build_twin(building, progress, plan, writer, settings_of(building, progress), run.run, wanted)
+
+
+def _tell_left_out(plan: Plan, progress: Progress) -> None:
+    """Tell of prompts of the run that are none of the atlas's labels and attributed templates."""
+    asked = len(plan.prompts or ())
+    if left := asked - prompts_of(plan.batches()):
+        progress.warn(
+            f"left out {left:,} of {asked:,} prompts of the run, whose labels are not those of the atlas, or whose "
+            "templates are held out; `atlas build` with their data set asks by its labels"
+        )
 
 
 def _as_built(options: TwinOptions, run: StoredRun) -> BuildOptions:

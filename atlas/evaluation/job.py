@@ -186,7 +186,7 @@ class Job:
         options, left = self.options, dict[str, list[Fact]]()
         if options.replace == "zero":
             return left
-        prompts = usable_prompts(self.writer, runs)
+        prompts = usable_prompts(self.writer, runs, self.progress.warn)
         self.pool = [prompt.id for prompt in prompts]
         rule = self.replacing = replacing(self.model, options.replace, prompts, options.seed, self.budget, options.at)
         assert rule is not None

@@ -142,7 +142,8 @@ class FactSet:
     """The facts and templates of one source, with what was left out while reading it.
 
     `dataset` and `revision` name what was read, as it was asked for. `spellings` are the source's codes of languages
-    where they are not the shortest, by that. `united` counts facts that have taken the keys of an atlas's facts.
+    where they are not the shortest, by that. `united` counts facts that have taken the keys of an atlas's facts,
+    `renamed` labels in place of which they have taken its own.
     """
 
     source: str
@@ -152,6 +153,7 @@ class FactSet:
     skips: Sequence[Skip] = ()
     spellings: Mapping[str, Sequence[str]] = field(default_factory=dict)
     united: int = 0
+    renamed: int = 0
     dataset: str = ""
     revision: str | None = None
 

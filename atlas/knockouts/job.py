@@ -183,7 +183,7 @@ class _Job:
         options = self.options
         prompts = [
             prompt
-            for prompt in usable_prompts(self.writer, self.runs)
+            for prompt in usable_prompts(self.writer, self.runs, self.progress.warn)
             if (options.languages is None or prompt.language in options.languages)
             and (options.relations is None or prompt.fact.relation in options.relations)
         ]

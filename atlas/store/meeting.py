@@ -1,4 +1,4 @@
-"""New facts meet those of an atlas: languages take its spelling, facts that it has under other keys take its keys."""
+"""New facts meet those of an atlas: they take its codes of languages, its labels, and its keys where it has others."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -21,9 +21,13 @@ def met(atlas: Reader, facts: FactSet) -> FactSet:
     A language that an older atlas has under a longer code keeps that code. A fact that the atlas has in the same
     relation under other keys (BMLAMA's names, mLAMA's Wikidata ids) takes those keys, if subject and object are called
     the same in at least two languages, and in more than half of those in which both are named, and if no other fact
-    of either side agrees so. The result's `united` counts such facts.
+    of either side agrees so. A label that the atlas has stays. The result's `united` counts such facts, `renamed` the
+    labels that are others.
     """
-    return _united(atlas, _respelled(atlas, facts))
+    facts = _respelled(atlas, facts)
+    relations = sorted({fact.relation for fact in facts.facts})
+    there = _labelled(atlas, "", "list_contains($1::VARCHAR[], relation)", [relations])
+    return _renamed(_united(atlas, facts, there), there)
 
 
 def _respelled(atlas: Reader, facts: FactSet) -> FactSet:
@@ -43,8 +47,9 @@ def _respelled(atlas: Reader, facts: FactSet) -> FactSet:
     )
 
 
-def _united(atlas: Reader, facts: FactSet) -> FactSet:
-    there = _others(atlas, facts)
+def _united(atlas: Reader, facts: FactSet, held: Sequence[Fact]) -> FactSet:
+    own = {fact.id for fact in facts.facts}
+    there = [fact for fact in held if fact.id not in own]
     known = set(atlas.sql("SELECT fact FROM fact")["fact"].to_pylist()) if there else set()
     pairs = _pairs([fact for fact in facts.facts if fact.id not in known], there)
     if not pairs:
@@ -52,6 +57,16 @@ def _united(atlas: Reader, facts: FactSet) -> FactSet:
     taken = [replace(fact, subject=pairs[fact.id].subject, object=pairs[fact.id].object) if fact.id in pairs else fact
              for fact in facts.facts]  # fmt: skip
     return replace(facts, facts=taken, united=len(pairs))
+
+
+def _renamed(facts: FactSet, held: Sequence[Fact]) -> FactSet:
+    """Give facts the labels of `held`, as a prompt with another would be a second one of its template and fact."""
+    labels = {fact.id: fact.labels for fact in held}
+    taken = [replace(f, labels={code: labels.get(f.id, {}).get(code, label) for code, label in f.labels.items()})
+             for f in facts.facts]  # fmt: skip
+    pairs = zip(facts.facts, taken, strict=True)
+    others = sum(new.labels[code] != label for old, new in pairs for code, label in old.labels.items())
+    return replace(facts, facts=taken, renamed=others) if others else facts
 
 
 def same_facts(atlas: Reader, catalog: str, codes: Mapping[str, str]) -> dict[int, Fact]:
@@ -65,14 +80,6 @@ def same_facts(atlas: Reader, catalog: str, codes: Mapping[str, str]) -> dict[in
     )
     spelled = [replace(f, labels={codes.get(code, code): label for code, label in f.labels.items()}) for f in theirs]
     return _pairs(spelled, ours)
-
-
-def _others(atlas: Reader, facts: FactSet) -> list[Fact]:
-    """Return the atlas's facts of the same relations that are not among `facts` by their keys."""
-    own = {fact.id for fact in facts.facts}
-    relations = sorted({fact.relation for fact in facts.facts})
-    found = _labelled(atlas, "", "list_contains($1::VARCHAR[], relation)", [relations])
-    return [fact for fact in found if fact.id not in own]
 
 
 def _labelled(atlas: Reader, own: str, wanted: str, params: Params = ()) -> list[Fact]:

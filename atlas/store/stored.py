@@ -1,7 +1,7 @@
 """Facts, templates and prompts read back from an atlas. Never imports torch."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from atlas.facts import Fact, FactSet, Label, Prompt, Template
@@ -50,13 +50,23 @@ def neuron_sets(atlas: "Reader", query: str, params: Params = ()) -> dict[tuple[
     return dict(found)
 
 
-def usable_prompts(atlas: "Reader", runs: Sequence[int]) -> list[Prompt]:
-    """Return the prompts that one of `runs` could use, by relation, fact, language and prompt."""
+def usable_prompts(atlas: "Reader", runs: Sequence[int], tell: Callable[[str], None] = lambda _: None) -> list[Prompt]:
+    """Return the prompts that one of `runs` could use, by relation, fact, language and prompt.
+
+    Prompts with other labels than the atlas has, which a merge brings, are left out; `tell` is told how many.
+    """
     every = stored_facts(atlas)
     facts = {fact.id: fact for fact in every.facts}
     templates = {template.id: template for template in every.templates}
     rows = atlas.sql(_USABLE, {"runs": list(runs)}).to_pylist()
-    return [Prompt(facts[row["fact"]], templates[row["template"]]) for row in rows]
+    made = [(Prompt(facts[row["fact"]], templates[row["template"]]), row["prompt"]) for row in rows]
+    kept = [prompt for prompt, own in made if prompt.id == own]
+    if others := len(made) - len(kept):
+        tell(
+            f"left out {others:,} of {len(made):,} usable prompts, whose labels are not those of the atlas; "
+            "`atlas build` with their data set asks by its labels"
+        )
+    return kept
 
 
 _TEMPLATES = "SELECT relation, language, text, held_out, kind FROM template ORDER BY template"

@@ -8,7 +8,7 @@ import typer
 from atlas.errors import UsageError
 
 from ..options import DEFAULT_DB, Db, Languages, Relations, SkipBad, some, split
-from ..output.summary import show_skips, united_line
+from ..output.summary import renamed_line, show_skips, united_line
 from .merge import show
 
 
@@ -58,6 +58,8 @@ def import_(
     print(f"Added to {db}: {counts} rows.")
     if found.united:
         print(united_line(found.united))
+    if found.renamed:
+        print(renamed_line(found.renamed))
     show_skips(found.skips)
 
 

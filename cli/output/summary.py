@@ -40,6 +40,11 @@ def united_line(number: int) -> str:
     return f"United {counted(number, 'fact')} with those of the atlas that are called the same in several languages."
 
 
+def renamed_line(number: int) -> str:
+    """Say how many labels the atlas has otherwise."""
+    return f"Kept {counted(number, 'label')} of the atlas where the data set has another; prompts take them."
+
+
 def counted(number: int, thing: str) -> str:
     """Return a number with what it counts: 1 prompt, 2 prompts."""
     return f"{number:,} {thing}{'' if number == 1 else 's'}"
@@ -60,6 +65,8 @@ def _lines(summary: "Summary") -> Iterator[str]:
     yield f"Held out {counted(summary.held_out, 'prompt')} of templates kept for paraphrase tests."
     if summary.united:
         yield united_line(summary.united)
+    if summary.renamed:
+        yield renamed_line(summary.renamed)
     yield from _skip_lines(summary.skips)
     yield from _found_lines(summary.found)
     if summary.twin and summary.twin.found.shareable:
@@ -139,6 +146,7 @@ def _values(summary: "Summary") -> dict[str, object]:
         "left": summary.left,
         "held_out": summary.held_out,
         "united_facts": summary.united,
+        "kept_labels": summary.renamed,
         "left_out": [{"where": s.where, "reason": s.reason, "count": s.count} for s in summary.skips],
         "facts": summary.found.facts,
         "facts_in_several_languages": summary.found.shareable,

@@ -60,6 +60,19 @@ def test_what_unites_is_agreement_in_two_languages_and_most(filled, labels):
     assert keys(filled, [("s", "o", labels)])[1] == united.get(case, 0)
 
 
+def test_labels_that_are_there_stay_and_others_are_counted(filled):
+    new = facts([
+        ("Q142", "Q90", {"en": ("The French Republic", "Paris"), "fr": ("France", "Paris")}),
+        ("a", "b", {"en": ("germany", "Berlin"), "es": ("Alemania", "Berlín")}),
+        ("Q38", "Q220", {"en": ("Italy", "Rome")}),
+    ])  # fmt: skip
+    with atlas.open(filled, "a") as writer:
+        found = met(writer, FactSet("table", new, []))
+    assert [fact.labels["en"].subject for fact in found.facts] == ["France", "Germany", "Italy"]
+    assert found.facts[0].labels["fr"] == Label("France", "Paris")
+    assert (found.united, found.renamed) == (1, 2)
+
+
 @pytest.mark.slow
 def test_another_relation_and_doubtful_facts_stay_apart(filled):
     paris = {"en": ("France", "Paris"), "es": ("Francia", "París")}

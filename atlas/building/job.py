@@ -233,6 +233,7 @@ class _Job:
             skips=tuple(self.plan.facts.skips),
             united=self.plan.facts.united,
             renamed=self.plan.facts.renamed,
+            marked=self.plan.facts.marked,
             seconds=monotonic() - started,
             shard=self.options.shard,
             found=look(self.writer, self.run, whole=self.options.shard == EVERYTHING and not self._left()),

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 WORK, CUDA_WORK = 10**8, 10**9
 """Prompts of a batch times layers, width and neurons of the model, about; of a sixteenth of one on a GPU."""
 LEAST_PROMPTS, MOST_PROMPTS = 8, 256
+_MARKED = " (marks of {:,} are the atlas's, which stay)"
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,8 @@ def make_plan(facts: FactSet) -> Plan:
     if not any(True for _ in facts.prompts()):
         raise UsageError(
             f"No prompt can be made of the {len(facts.facts):,} facts and {len(facts.templates):,} templates of "
-            f"{facts.source}: no template fits a fact's relation and languages and is not held out; select others."
+            f"{facts.source}: no template fits a fact's relation and languages and is not held out"
+            f"{_MARKED.format(facts.marked) if facts.marked else ''}; select others."
         )
     return Plan(facts)
 

@@ -26,7 +26,8 @@ class Summary:
 
     `total` is that of the shard. `statuses` counts the prompts probed by this call, `before` those that the atlas held
     already; `skips` is what reading the facts left out, `united` counts facts that the atlas had under other keys,
-    `renamed` labels that it had otherwise, `found` is what the whole run holds, earlier calls included.
+    `renamed` labels and `marked` templates that it had otherwise, `found` is what the whole run holds, earlier calls
+    included.
     `twin` is the summary of the untrained twin's run, if there was one to do.
     """
 
@@ -45,6 +46,7 @@ class Summary:
     twin: "Summary | None" = None
     united: int = 0
     renamed: int = 0
+    marked: int = 0
 
     @property
     def useless(self) -> bool:

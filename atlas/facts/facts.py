@@ -143,7 +143,7 @@ class FactSet:
 
     `dataset` and `revision` name what was read, as it was asked for. `spellings` are the source's codes of languages
     where they are not the shortest, by that. `united` counts facts that have taken the keys of an atlas's facts,
-    `renamed` labels in place of which they have taken its own.
+    `renamed` labels in place of which they have taken its own, `marked` templates that it marks otherwise.
     """
 
     source: str
@@ -154,6 +154,7 @@ class FactSet:
     spellings: Mapping[str, Sequence[str]] = field(default_factory=dict)
     united: int = 0
     renamed: int = 0
+    marked: int = 0
     dataset: str = ""
     revision: str | None = None
 

@@ -21,13 +21,13 @@ def met(atlas: Reader, facts: FactSet) -> FactSet:
     A language that an older atlas has under a longer code keeps that code. A fact that the atlas has in the same
     relation under other keys (BMLAMA's names, mLAMA's Wikidata ids) takes those keys, if subject and object are called
     the same in at least two languages, and in more than half of those in which both are named, and if no other fact
-    of either side agrees so. A label that the atlas has stays. The result's `united` counts such facts, `renamed` the
-    labels that are others.
+    of either side agrees so. A label that the atlas has stays, and so does whether a template is held out, and its
+    kind. The result's `united` counts such facts, `renamed` the labels that are others, `marked` such templates.
     """
     facts = _respelled(atlas, facts)
     relations = sorted({fact.relation for fact in facts.facts})
     there = _labelled(atlas, "", "list_contains($1::VARCHAR[], relation)", [relations])
-    return _renamed(_united(atlas, facts, there), there)
+    return _marked(atlas, _renamed(_united(atlas, facts, there), there))
 
 
 def _respelled(atlas: Reader, facts: FactSet) -> FactSet:
@@ -67,6 +67,15 @@ def _renamed(facts: FactSet, held: Sequence[Fact]) -> FactSet:
     pairs = zip(facts.facts, taken, strict=True)
     others = sum(new.labels[code] != label for old, new in pairs for code, label in old.labels.items())
     return replace(facts, facts=taken, renamed=others) if others else facts
+
+
+def _marked(atlas: Reader, facts: FactSet) -> FactSet:
+    """Give templates the marks that the atlas has, as what was attributed once is no paraphrase."""
+    rows = atlas.sql("SELECT template, held_out, kind FROM template").to_pylist()
+    marks = {row["template"]: {"held_out": row["held_out"], "kind": row["kind"]} for row in rows}
+    taken = [replace(template, **marks.get(template.id, {})) for template in facts.templates]
+    others = sum(new != old for new, old in zip(taken, facts.templates, strict=True))
+    return replace(facts, templates=taken, marked=others) if others else facts
 
 
 def same_facts(atlas: Reader, catalog: str, codes: Mapping[str, str]) -> dict[int, Fact]:

@@ -8,7 +8,7 @@ import typer
 from atlas.errors import UsageError
 
 from ..options import DEFAULT_DB, Db, Languages, Relations, SkipBad, some, split
-from ..output.summary import renamed_line, show_skips, united_line
+from ..output.summary import marked_line, renamed_line, show_skips, united_line
 from .merge import show
 
 
@@ -60,6 +60,8 @@ def import_(
         print(united_line(found.united))
     if found.renamed:
         print(renamed_line(found.renamed))
+    if found.marked:
+        print(marked_line(found.marked))
     show_skips(found.skips)
 
 

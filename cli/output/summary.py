@@ -40,6 +40,13 @@ def united_line(number: int) -> str:
     return f"United {counted(number, 'fact')} with those of the atlas that are called the same in several languages."
 
 
+def marked_line(number: int) -> str:
+    """Say how many templates the atlas marks otherwise."""
+    return (
+        f"Kept {counted(number, 'template')} held out or not as the atlas has them; the data set marks them otherwise."
+    )
+
+
 def renamed_line(number: int) -> str:
     """Say how many labels the atlas has otherwise."""
     return f"Kept {counted(number, 'label')} of the atlas where the data set has another; prompts take them."
@@ -67,6 +74,8 @@ def _lines(summary: "Summary") -> Iterator[str]:
         yield united_line(summary.united)
     if summary.renamed:
         yield renamed_line(summary.renamed)
+    if summary.marked:
+        yield marked_line(summary.marked)
     yield from _skip_lines(summary.skips)
     yield from _found_lines(summary.found)
     if summary.twin and summary.twin.found.shareable:
@@ -147,6 +156,7 @@ def _values(summary: "Summary") -> dict[str, object]:
         "held_out": summary.held_out,
         "united_facts": summary.united,
         "kept_labels": summary.renamed,
+        "kept_templates": summary.marked,
         "left_out": [{"where": s.where, "reason": s.reason, "count": s.count} for s in summary.skips],
         "facts": summary.found.facts,
         "facts_in_several_languages": summary.found.shareable,

@@ -71,3 +71,31 @@ def test_prompts_of_another_label_that_a_merge_brings_are_left_out_and_told(
     assert "left out 2 of 13 usable prompts, whose labels are not those of the atlas" in ended.err
     assert _rows(db, ORPHANS) == [{"rows": 0}]
     assert "left out 2 of 13 prompts of the run" in shell("twin", "--db", db).err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("first", "then", "attributed"), [("1", "0", 0), ("0", "1", 2)])
+def test_a_template_is_held_out_as_the_atlas_has_it(build, shell, data, db, first, then, attributed):
+    template = "P36,en,[X] has [Y] as its capital city .,"
+    for mark in (first, then):
+        file = data / "templates.csv"
+        file.write_text(file.read_text("utf-8").replace(template + "1", template + mark), "utf-8")
+        ended = build("--relations", "P36", "--languages", "en")
+        file.write_text(file.read_text("utf-8").replace(template + mark, template + "1"), "utf-8")
+    assert "Kept 1 template held out or not as the atlas has them" in ended.out
+    query = (
+        "SELECT held_out FROM probe JOIN prompt USING (prompt) JOIN template USING (template) WHERE text LIKE '%has%'"
+    )
+    assert _rows(db, query.replace("text", "template.text")) == [{"held_out": False}] * attributed
+
+
+@pytest.mark.slow
+def test_a_build_of_templates_that_the_atlas_holds_out_says_whose_marks_they_are(build, shell, data, db):
+    file = data / "templates.csv"
+    marked = file.read_text("utf-8")
+    file.write_text(marked.replace(",0\n", ",1\n"), "utf-8")
+    shell("import", data, "--db", db)
+    file.write_text(marked, "utf-8")
+    ended = build("--relations", "P38")
+    assert (ended.code, ended.out) == (2, "")
+    assert "and is not held out (marks of 1 are the atlas's, which stay); select others." in ended.err

@@ -13,6 +13,7 @@ from atlas.editing.requests import read_requests
 from atlas.editing.sources import read_neurons
 from atlas.errors import DataError
 from atlas.facts import read
+from atlas.facts.reading.files import MAX_LINE
 
 FACTS = [
     ["relation", "language", "subject", "object", "template"],
@@ -139,6 +140,19 @@ def test_neurons_in_json_are_bounded_too(tmp_path):
     (tmp_path / "zero.json").symlink_to("/dev/zero")
     with pytest.raises(DataError, match="plain file"):
         read_neurons(tmp_path / "zero.json")
+
+
+@pytest.mark.quick(1)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_json_on_one_line_is_read_however_long_it_is(tmp_path, encoding):
+    (tmp_path / "n.json").write_text(f"[[1, 2],{' ' * MAX_LINE}[0, 3]]", encoding)
+    assert read_neurons(tmp_path / "n.json").neurons == ((0, 3), (1, 2))
+
+
+def test_json_that_is_not_utf_8_is_refused(tmp_path):
+    (tmp_path / "n.json").write_bytes(b'["\xe9"]')
+    with pytest.raises(DataError, match=r"n\.json is no JSON: 'utf-8' codec can't decode byte 0xe9"):
+        read_neurons(tmp_path / "n.json")
 
 
 def test_a_table_of_other_columns_is_told_what_it_has(tmp_path):

@@ -30,7 +30,7 @@ def lines(path: Path) -> Iterator[tuple[int, bytes]]:
         raise DataError(f"{name(path)} is not a plain file; write what it holds to one.")
     with path.open("rb") as raw, _in_utf8(raw) as (file, end):
         number = 0
-        while found := file.readline(MAX_LINE + 1).encode("latin-1" if file.encoding == "latin-1" else "utf-8"):
+        while found := _encoded(file, file.readline(MAX_LINE + 1)):
             number += 1
             line = found.removeprefix(_BOM) if number == 1 else found
             if len(found) > MAX_LINE:
@@ -50,6 +50,11 @@ def _in_utf8(raw: BinaryIO) -> Iterator[tuple[io.TextIOWrapper, bytes]]:
     end = "\r" if "\r" in text and "\n" not in text else "\n"
     with io.TextIOWrapper(raw, encoding=wide or "latin-1", errors="replace", newline=end) as file:
         yield file, end.encode()
+
+
+def _encoded(file: io.TextIOWrapper, text: str) -> bytes:
+    """Return text of a file that `_in_utf8` opened, in UTF-8."""
+    return text.encode("latin-1" if file.encoding == "latin-1" else "utf-8")
 
 
 _WIDE = {
@@ -166,7 +171,8 @@ def json_text(path: Path) -> Any:
     if path.exists() and (not path.is_file() or path.stat().st_size > MAX_JSON):
         raise DataError(f"{name(path)} is no plain file of at most {MAX_JSON >> 20} MB; name another.")
     try:
-        return json.loads(b"\n".join(line for _, line in lines(path)))
+        with path.open("rb") as raw, _in_utf8(raw) as (file, _):
+            return json.loads(_encoded(file, file.read(MAX_JSON + 1)).removeprefix(_BOM))
     except OSError as error:
         raise DataError(f"{name(path)} cannot be read: {error.strerror}; check its name and permissions.") from error
     except (ValueError, RecursionError) as error:

@@ -9,6 +9,7 @@ arXiv 2410.14387.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -27,15 +28,20 @@ SHAPES = (
 )
 
 _ENDINGS = (".parquet", ".jsonl")
-_ROWS = 4096
 
 
 def fits(path: Path) -> bool:
-    """True if `path` is, or holds, a file of such rows."""
-    file = next(iter(_files(path)), None)
+    """True if `path` is, or holds, a file of such rows; the first one that can be read tells."""
+    for file in _files(path):
+        with suppress(DataError, OSError):
+            return _has_rows(file)
+    return False
+
+
+def _has_rows(file: Path) -> bool:
     try:
-        return file is not None and set(NEEDED) <= set(_row(next(_rows(file))[1]))
-    except (StopIteration, LineError, DataError, OSError):
+        return set(NEEDED) <= set(_row(next(_rows(file))[1]))
+    except (StopIteration, LineError):
         return False
 
 
@@ -57,17 +63,8 @@ def _rows(file: Path) -> Iterator[tuple[int, Row | bytes]]:
     if file.suffix == ".jsonl":
         yield from files.lines(file)
         return
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    try:
-        with parquet.ParquetFile(file) as source:
-            columns = [name for name in NEEDED if name in source.schema_arrow.names]
-            parts = (part.to_pylist() for part in source.iter_batches(_ROWS, columns=columns))
-            yield from enumerate((row for part in parts for row in part), start=1)
-    except pa.ArrowException as error:
-        said = str(error).splitlines()[0]
-        raise DataError(f"{files.name(file)} is no Parquet file or is damaged ({said}); fetch it again.") from error
+    there = files.parquet_columns(file)
+    yield from files.parquet_rows(file, [name for name in NEEDED if name in there])
 
 
 def _row(found: Row | bytes) -> Row:

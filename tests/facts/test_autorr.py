@@ -96,6 +96,20 @@ def test_a_damaged_parquet_file_is_told_of(edition):
         read(folder)
 
 
+@pytest.mark.parametrize("file", [0, 1])
+@pytest.mark.parametrize("part", [slice(-4, None), slice(4, -200), slice(-60, -10)], ids=["mark", "pages", "footer"])
+def test_a_damaged_parquet_file_of_several_is_named_with_the_cause(tmp_path, file, part):
+    for number in range(2):
+        parquet.write_table(pa.Table.from_pylist(ROWS), tmp_path / f"{number}.parquet")
+    damaged = bytearray((tmp_path / f"{file}.parquet").read_bytes())
+    damaged[part] = b"\xff" * len(damaged[part])
+    (tmp_path / f"{file}.parquet").write_bytes(damaged)
+    with pytest.raises(
+        DataError, match=rf"{file}\.parquet cannot be read as Parquet \(\w.+\); fetch or write it again"
+    ):
+        read(tmp_path)
+
+
 def test_other_files_of_rows_are_not_taken_for_it(tmp_path):
     (tmp_path / "other.jsonl").write_text('{"subject": "a", "object": "b"}\n')
     with pytest.raises((DataError, UsageError)):

@@ -278,4 +278,5 @@ def _parquet_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-        raise DataError(f"{name(path)} cannot be read as Parquet; fetch or write it again.") from error
+        said = printable(str(error).partition("\n")[0].rstrip("."))
+        raise DataError(f"{name(path)} cannot be read as Parquet ({said}); fetch or write it again.") from error

@@ -29,8 +29,10 @@ _SUFFIX = ".json"
 _KEY_LANGUAGE = "en"
 _MARKS = {"<subject>": SUBJECT, "<mask>": OBJECT, "<MASK>": OBJECT}
 
+NO_NAME = "sample whose English names, its keys, are not both there"
+
 Names = Mapping[object, tuple[str, str]]
-"""A sample's index to its English names."""
+"""A sample's index to its English names, empty where there is none."""
 
 
 def fits(path: Path) -> bool:
@@ -73,7 +75,11 @@ def _names(root: Path, name: str) -> Names:
     if not file.is_file():
         return {}
     rows = [row for row in _content(root, file)["samples"] if isinstance(row, dict) and _indexed(row)]
-    return {row["index"]: (str(row["subject"]), str(row["object"])) for row in rows}
+    return {row["index"]: (_name(row["subject"]), _name(row["object"])) for row in rows}
+
+
+def _name(value: object) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _indexed(row: Row) -> bool:
@@ -90,10 +96,22 @@ def _take(into: Collector, relation: str, language: str, names: Names, place: Pl
     if not isinstance(row, dict):
         raise LineError("a sample is no JSON object")
     own = files.text_or_none(row, "subject"), files.text_or_none(row, "object")
-    keys = names.get(row["index"]) if isinstance(row.get("index"), int | str) else None
-    if keys is None and language != _KEY_LANGUAGE:
-        keys = files.text(row, "subject_en"), files.text(row, "object_en")
-    into.add_fact(place, relation, language, keys or own, own)
+    keys = _keys(row, names, language)
+    if language == _KEY_LANGUAGE and not all(keys):
+        keys = own
+    if all(own) and not all(keys):
+        return into.skip(place, NO_NAME)
+    return into.add_fact(place, relation, language, keys, own)
+
+
+def _keys(row: Row, names: Names, language: str) -> tuple[str, str]:
+    """Return a sample's English names, empty where there is none."""
+    found = names.get(row["index"]) if isinstance(row.get("index"), int | str) else None
+    if found is None and language != _KEY_LANGUAGE:
+        return files.text(row, "subject_en"), files.text(row, "object_en")
+    if found is None or not all(found):
+        return _name(row.get("subject_en")), _name(row.get("object_en"))
+    return found
 
 
 def _take_template(into: Collector, relation: str, language: str, place: Place, text: object) -> None:

@@ -1,11 +1,14 @@
 """KLAR's layout, as its authors' code reads it."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from atlas.errors import DataError
 from atlas.facts import read
+from atlas.facts.klar import NO_NAME
+from atlas.facts.reading.collect import NO_LABEL
 
 EN = {
     "prompt_templates": ["The capital of <subject> is <mask>.", "<subject> has the capital <MASK>"],
@@ -64,6 +67,17 @@ def test_what_does_not_fit_is_named_with_its_place(tmp_path, change, message):
     data = written(tmp_path, {"en/capital.json": EN, "ja/capital.json": JA | change})
     with pytest.raises(DataError, match=message):
         read(data)
+
+
+@pytest.mark.parametrize("name", [None, 5])
+def test_an_english_name_that_is_no_text_is_no_key(tmp_path, told, name):
+    english = EN | {"samples": [{"index": index, "subject": name, "object": "Berlin"} for index in (9, 11)]}
+    japanese = JA | {"samples": [{"index": 9, "subject": "ドイツ", "object": "ベルリン"}, JA["samples"][1]]}
+    found = read(written(tmp_path, {"en/capital.json": english, "ja/capital.json": japanese}), skip_bad=True)
+    assert told(found)[0] == {("capital", "Japan", "Tokyo"): {"ja": ("日本", "東京")}}
+    counts = {(Path(skip.where).parent.name, skip.reason): skip.count for skip in found.skips if ".json" in skip.where}
+    nameless = NO_LABEL if name is None else "bad line: no text under 'subject'"
+    assert counts == {("en", nameless): 2, ("ja", NO_NAME): 1}
 
 
 def test_languages_and_relations_are_chosen(tmp_path, told):

@@ -28,10 +28,7 @@ def name_neurons(writer: "Writer", workers: Worker | Cluster, run: int) -> None:
 def describe_neurons(
     writer: "Writer", workers: Worker | Cluster, run: int, at: str, tell: Callable[[str], None]
 ) -> None:
-    """Store what the run's stored neurons are in its prompts `at` a position, where none or fewer were read before.
-
-    `tell` is told of prompts that are left out.
-    """
+    """Store what the run's stored neurons are in its prompts `at` a position, where none or fewer were read before."""
     from atlas.engine.replacing import sample
 
     read: dict[str, list[Prompt]] = defaultdict(list)

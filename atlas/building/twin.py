@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import atlas
 from atlas.attribution.identity import ADDED, TRAITS
@@ -14,6 +15,9 @@ from atlas.running.progress import Progress
 from atlas.store.naming import understood
 from atlas.store.runs import StoredRun, stored_run, stored_settings
 from atlas.store.stored import stored_facts
+
+if TYPE_CHECKING:
+    from atlas.store import Writer
 
 
 @dataclass(frozen=True)
@@ -38,21 +42,22 @@ def twin(options: TwinOptions, progress: Progress | None = None) -> Summary:
         run = stored_run(writer, model=options.model, run=options.run, method=options.source)
         tell(writer, run, options, progress)
         building = _as_built(options, run)
-        plan = Plan(stored_facts(writer), writer.done_prompts(run.run))
-        _tell_left_out(plan, progress)
+        plan = _plan(writer, run.run, progress)
         stored = stored_settings(run)
         wanted = Twin(run.name, run.digest, options.seed, {name: stored[name] for name in TRAITS if name in stored})
         return build_twin(building, progress, plan, writer, settings_of(building, progress), run.run, wanted)
 
 
-def _tell_left_out(plan: Plan, progress: Progress) -> None:
-    """Tell of prompts of the run that are none of the atlas's labels and attributed templates."""
-    asked = len(plan.prompts or ())
-    if left := asked - prompts_of(plan.batches()):
+def _plan(writer: "Writer", run: int, progress: Progress) -> Plan:
+    """Return the plan of the prompts of a run; those with other labels than the atlas has are left out and told."""
+    done = writer.done_prompts(run)
+    plan = Plan(stored_facts(writer), done)
+    if left := len(done) - prompts_of(plan.batches()):
         progress.warn(
-            f"left out {left:,} of {asked:,} prompts of the run, whose labels are not those of the atlas, or whose "
+            f"left out {left:,} of {len(done):,} prompts of the run, whose labels are not those of the atlas, or whose "
             "templates are held out; `atlas build` with their data set asks by its labels"
         )
+    return plan
 
 
 def _as_built(options: TwinOptions, run: StoredRun) -> BuildOptions:

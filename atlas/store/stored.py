@@ -1,7 +1,7 @@
 """Facts, templates and prompts read back from an atlas. Never imports torch."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from atlas.facts import Fact, FactSet, Label, Prompt, Template
@@ -55,11 +55,7 @@ def usable_prompts(atlas: "Reader", runs: Sequence[int], tell: Callable[[str], N
 
     Prompts with other labels than the atlas has, which a merge brings, are left out; `tell` is told how many.
     """
-    every = stored_facts(atlas)
-    facts = {fact.id: fact for fact in every.facts}
-    templates = {template.id: template for template in every.templates}
-    rows = atlas.sql(_USABLE, {"runs": list(runs)}).to_pylist()
-    made = [(Prompt(facts[row["fact"]], templates[row["template"]]), row["prompt"]) for row in rows]
+    made = list(_made_again(atlas, runs))
     kept = [prompt for prompt, own in made if prompt.id == own]
     if others := len(made) - len(kept):
         tell(
@@ -67,6 +63,15 @@ def usable_prompts(atlas: "Reader", runs: Sequence[int], tell: Callable[[str], N
             "`atlas build` with their data set asks by its labels"
         )
     return kept
+
+
+def _made_again(atlas: "Reader", runs: Sequence[int]) -> Iterator[tuple[Prompt, int]]:
+    """Yield the usable prompts of `runs` as the atlas's labels make them, and the ids that they had."""
+    every = stored_facts(atlas)
+    facts = {fact.id: fact for fact in every.facts}
+    templates = {template.id: template for template in every.templates}
+    for row in atlas.sql(_USABLE, {"runs": list(runs)}).to_pylist():
+        yield Prompt(facts[row["fact"]], templates[row["template"]]), row["prompt"]
 
 
 _TEMPLATES = "SELECT relation, language, text, held_out, kind FROM template ORDER BY template"

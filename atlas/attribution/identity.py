@@ -12,10 +12,11 @@ if TYPE_CHECKING:
 PACKAGES = ("neuron-atlas", "torch", "transformers", "tokenizers", "numpy")
 TRAITS = ("tokenizer", "config")
 """Digests of what decides the rows beside the weights, in the settings of runs; see `atlas.attribution.traits`."""
-ADDED = ("dtype", "norm", "idle", *TRAITS)
+ADDED = ("dtype", "norm", "idle", "words", *TRAITS)
 """What the settings of a stored run name that no setting of a scorer is."""
 _OWN_COLUMNS = {"method", "seed"}
 _FROM_ZERO = ("kn", "joint")
+_FROM_WORDS = ("amig", "amig-mean", "peel")
 
 
 def identity(
@@ -25,16 +26,19 @@ def identity(
 
     The number type and the `traits`, digests of the tokenizer and the configuration, are in; the memory budget and the
     device, which shape the work and not what is measured, are not. Of a `family` with a norm behind the
-    down-projection, that scorers from zero hold it is in, of `peel` that an idle first round goes word by word. The
-    position is named where it is not the query.
+    down-projection, that scorers from zero hold it is in, of `peel` that an idle first round goes word by word, and of
+    word baselines in a decoder beside an encoder that gold tokens are words. The position is named where it is not the
+    query.
     """
     from atlas.models.families import FAMILIES
 
-    held = settings.method in _FROM_ZERO and family in FAMILIES and FAMILIES[family].norm
-    more = ({"norm": "held"} if held else {}) | dict(traits)
+    own = FAMILIES.get(family)
+    held = settings.method in _FROM_ZERO and own and own.norm
+    written = settings.method in _FROM_WORDS and own and own.kind == "infilling"
+    more = ({"norm": "held"} if held else {}) | ({"words": "gold too"} if written else {}) | dict(traits)
     more |= {"idle": "by word"} if settings.method == "peel" else {}
-    own = settings.model_dump(mode="json", exclude=_OWN_COLUMNS | ({"at"} if settings.at == "query" else set()))
-    return {**own, "dtype": dtype, **more}
+    named = settings.model_dump(mode="json", exclude=_OWN_COLUMNS | ({"at"} if settings.at == "query" else set()))
+    return {**named, "dtype": dtype, **more}
 
 
 def versions(device: str) -> dict[str, str]:

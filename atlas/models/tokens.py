@@ -188,7 +188,7 @@ def _infilling_step(tokenizer: Any, spelling: Spelling, position: int) -> Step:
         mark, written, owner = tokenizer.mask_token_id, [ids[-1], *ids[:start]], [None, *words[:start]]
     decoder = [*written, *ids[start:position]]
     text = [*decoder, SEPARATOR, *ids[:start], mark, *ids[stop:]]
-    places = [*owner, *(None for _ in text[len(owner) : len(decoder) + 1]), *words[:start], None, *words[stop:]]
+    places = [*owner, *words[start:position], None, *words[:start], None, *words[stop:]]
     return Step(tuple(text), len(decoder) - 1, ids[position], _group(places, range(0)))
 
 

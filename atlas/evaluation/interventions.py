@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from atlas.drawing import one_of, random_neurons
 from atlas.facts import Fact, Prompt
 from atlas.ids import Neuron
+from atlas.schema import usable
 from atlas.store.stored import Prompts, neuron_sets
 
 if TYPE_CHECKING:
@@ -61,7 +62,9 @@ NO_RECEIVER = "no third fact of the relation to put values into; they have no in
 
 
 def ranking(atlas: "Atlas", run: int, count: int) -> Ranking:
-    """Return the `count` neurons of highest mean score of each fact and language; a score not stored counts as 0."""
+    """Return the `count` neurons of highest mean score over the usable prompts of each fact and language; a score not
+    stored counts as 0.
+    """
     return neuron_sets(atlas, _RANKING, {"run": run, "count": count})
 
 
@@ -185,10 +188,10 @@ def partner_of(fact: Fact, facts: Sequence[Fact], seed: int) -> Fact | None:
     return one_of(others, "twin", seed, fact.id) if others else None
 
 
-_RANKING = """
+_RANKING = f"""
 SELECT prompt.fact, prompt.language, a.layer, a.neuron
-FROM attribution AS a JOIN prompt ON prompt.prompt = a.prompt
-WHERE a.run = $run AND a.score > 0
+FROM attribution AS a JOIN probe ON probe.place = a.place JOIN prompt ON prompt.prompt = probe.prompt
+WHERE a.run = $run AND a.score > 0 AND {usable("probe.status")}
 GROUP BY prompt.fact, prompt.language, a.layer, a.neuron
 QUALIFY row_number() OVER (
     PARTITION BY prompt.fact, prompt.language ORDER BY sum(a.score) DESC, a.layer, a.neuron

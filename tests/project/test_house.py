@@ -26,7 +26,7 @@ LINES = {
     "editing": 2275,
     "engine": 1611,
     "errors": 61,
-    "evaluation": 1007,
+    "evaluation": 1010,
     "exam": 793,
     "facts": 2317,
     "ids": 34,

@@ -119,7 +119,8 @@ def _round(model: LanguageModel, batch: StepBatch, steps: Tensor, settings: Sett
     noise = torch.maximum(max(NOISE, odds) * f * (1 - f), known * f)[:, None, None]
     largest = found.scores.flatten(1).amax(1)[:, None, None]
     carrying = found.scores > torch.maximum(CUT * largest, noise)
-    unit = f[:, None, None] / torch.maximum(largest, CLEAR * noise)
+    least = torch.finfo(f.dtype).tiny  # of an F that rounds to 0 every credit is 0
+    unit = f[:, None, None] / torch.maximum(largest, CLEAR * noise).clamp_min(least)
     found = replace(found, score_error=found.score_error * unit[:, :, 0])
     return Round(steps, found, unit * found.scores, carrying, features)
 

@@ -68,7 +68,8 @@ def reference_peel(model: LanguageModel, step: Step, rule: Rule) -> tuple[Tensor
                 scores, f = _mean_scores(model, step, words, rule)
                 carrying = _carrying(scores, f, whole)
         new = carrying if number > 1 else torch.ones_like(carrying)
-        credit[new] = (f * scores / max(float(scores.max()), peeling.CLEAR * peeling.NOISE * f * (1 - f)))[new]
+        least = max(torch.finfo(scores.dtype).tiny, peeling.CLEAR * peeling.NOISE * f * (1 - f))
+        credit[new] = (f * scores / max(float(scores.max()), least))[new]
         rounds[carrying] = number
     return credit, rounds
 

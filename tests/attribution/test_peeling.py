@@ -2,9 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
+from quick import first_quick
+from tiny import PROMPTS, make_model
 
 import atlas
 from atlas.attribution import Settings, attribute
+from atlas.attribution.quadrature import gauss_legendre
+from atlas.attribution.reference import reference_peel
 from atlas.attribution.rows import to_tables
 from atlas.planted import Circuit, PlantConfig, plant
 from atlas.running.scores import fill_run
@@ -121,3 +126,23 @@ def test_other_scorers_have_no_rounds(planted):
     table = to_tables(1, attribute(planted.language_model(), prompts, Settings(method="gradient")), 0.05)["attribution"]
     assert table.num_rows
     assert table["round"].null_count == table.num_rows
+
+
+@pytest.mark.parametrize("dtype", first_quick("float32", "float64"))
+def test_an_answer_whose_probability_rounds_to_0_has_scores_of_0(dtype):
+    """As every other scorer says, and beside it others keep their scores."""
+    plain = make_model("bert", dtype)
+    expected = attribute(plain, PROMPTS[:2], Settings(method="peel"))[1]
+    with torch.no_grad():
+        plain.head.bias[plain.steps(PROMPTS[0])[0].target] -= 2000
+    gone, other = attribute(plain, PROMPTS[:2], Settings(method="peel"))
+    known = attribute(plain, PROMPTS[:1], Settings(method="kn"))[0]
+    assert (gone.status, gone.probability) == (known.status, known.probability) == ("ok", 0)
+    assert not gone.scores.any()
+    assert not known.scores.any()
+    assert other.status == "ok"
+    assert other.scores == pytest.approx(expected.scores, abs=1e-6)
+    if dtype == "float64":
+        credit, rounds = reference_peel(plain, plain.steps(PROMPTS[0])[0], gauss_legendre(3))
+        assert not credit.any()
+        assert not rounds.any()

@@ -16,7 +16,7 @@ LONG_MODULES = {"atlas.schema"}
 LINES = {
     "__main__": 6,
     "atlas": 40,
-    "attribution": 1451,
+    "attribution": 1453,
     "building": 1359,
     "checking": 1643,
     "cli": 3789,

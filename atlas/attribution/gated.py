@@ -78,7 +78,7 @@ def _gates(model: LanguageModel, batch: StepBatch, values: tuple[float, ...]) ->
 
 
 def _greedy(model: LanguageModel, batch: StepBatch, settings: Settings, rows: int) -> Scores:
-    """Cut the neuron of largest gradient x activation, compute again, `settings.cuts` times.
+    """Cut the neuron of largest gradient x activation, compute again, `settings.cuts` times or until none is left.
 
     The score of the r-th neuron cut is F before that cut less F after the last one, so scores follow the order of the
     cuts and differ by the drops; a backup that acts only once another is gone shows its drop. Neurons never cut have 0.
@@ -86,7 +86,7 @@ def _greedy(model: LanguageModel, batch: StepBatch, settings: Settings, rows: in
     gates = _gates(model, batch, (1.0,)).clone()
     steps = torch.arange(len(batch.steps), device=model.device)
     before, order = [], []
-    for _ in range(settings.cuts):
+    for _ in range(min(settings.cuts, gates[0].numel())):
         f, slopes = gate_gradients(model, batch, gates, rows)
         top = (slopes.masked_fill(gates == 0, -torch.inf)).flatten(1).argmax(1)
         before.append(f)

@@ -175,6 +175,19 @@ def test_greedy_cuts_the_neuron_of_largest_slope_and_scores_the_remaining_drop(t
     assert np.count_nonzero(result.scores) == 2
 
 
+@pytest.mark.parametrize("cuts", [4, 20])
+def test_greedy_ends_when_no_neuron_is_left(cuts):
+    """Of four neurons four are cut: the order and the drops are those of central differences and plain hooks."""
+    model = make_model("bert", layers=1, neurons=4)
+    (step,) = model.steps(PROMPTS[0])
+    cut, f = [], [_probability(model, step, 1)]
+    while left := _every_neuron(model, cut):
+        cut.append(max(left, key=lambda n: _slope(model, step, n, cut)))
+        f.append(_probability(model, step, 1, cut))
+    found = attribute(model, PROMPTS[:1], Settings(method="greedy", cuts=cuts))[0].scores
+    assert [found[neuron] for neuron in cut] == pytest.approx([one - f[-1] for one in f[:-1]], rel=1e-5)
+
+
 def _every_neuron(model, without):
     every = ((layer, neuron) for layer in range(model.info.layers) for neuron in range(model.info.neurons))
     return [neuron for neuron in every if neuron not in without]

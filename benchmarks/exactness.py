@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atlas.attribution import PromptAttribution, Settings, attribute
-from atlas.attribution.quadrature import ADAPTIVE, DIGITS, RESOLVED, START_NODES
+from atlas.attribution.quadrature import ADAPTIVE, DIGITS, RESOLVED
 from atlas.attribution.results import LayerRecord
+from atlas.attribution.settings import START_NODES
 from atlas.facts import Prompt, read
 from atlas.models import LanguageModel, load_model
 from atlas.planted import PlantConfig, plant, standard_circuits

@@ -76,7 +76,7 @@ def width() -> Table:
     model = llama_width([p.before + p.answer for p in prompts])
     prompts.sort(key=lambda prompt: len(model.steps(prompt)))
     alone = partial(attribute, model, prompts[:1], SAME)
-    attribute(model, prompts[:1], Settings(method="kn", nodes=1, max_nodes=1))
+    attribute(model, prompts[:1], Settings(method="kn", nodes=2, max_nodes=2))
     fast, found = timed(alone, repeats=2)
     batch, _ = timed(partial(attribute, model, prompts, SAME), repeats=1)
     slow, wanted = timed(partial(rivals.reference, model, prompts[0]), repeats=1)

@@ -121,7 +121,7 @@ def _peak(budget: int, device: str) -> None:
     """Print the peak memory of one job above what the loaded model takes, in MiB."""
     prompts = _answers(40, 1)
     model = _model(prompts, 6, 768, torch.device(device))
-    attribute(model, prompts[:1], Settings(method="kn", nodes=1, max_nodes=1))
+    attribute(model, prompts[:1], Settings(method="kn", nodes=2, max_nodes=2))
     if device == "cuda":
         torch.cuda.reset_peak_memory_stats()
         before = torch.cuda.memory_allocated()

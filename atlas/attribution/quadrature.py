@@ -11,7 +11,7 @@ from numpy.polynomial import legendre
 from numpy.typing import NDArray
 from torch import Tensor
 
-from atlas.attribution.settings import Settings
+from atlas.attribution.settings import FIXED_NODES, Settings, first_nodes
 from atlas.errors import UsageError
 
 DIGITS = 12
@@ -164,32 +164,23 @@ def doubled_rules(count: int, most: int, kind: Callable[[int], Rule], shared: in
 
 
 FIXED = {"left-20": left_riemann, "peer-20": both_ends}
-"""Rules of 20 nodes, used as they are."""
+"""Rules of FIXED_NODES, used as they are."""
 ADAPTIVE: dict[str, Callable[[int, int], Iterator[Rule]]] = {
     "gauss-radau": radau_rules,
     "gauss-legendre": partial(doubled_rules, kind=gauss_legendre, shared=0),
     "clenshaw-curtis": partial(doubled_rules, kind=clenshaw_curtis, shared=1),
 }
 """Given the nodes of the first and the most nodes, yield rules, coarse to fine."""
-START_NODES = {
-    "gauss-radau": {"amig": 2, "amig-mean": 2, "kn": 4, "joint": 8},
-    "gauss-legendre": {"amig": 2, "amig-mean": 2, "kn": 4, "joint": 8},
-    "clenshaw-curtis": {"amig": 2, "amig-mean": 3, "kn": 3, "joint": 5},
-}
-"""Nodes of the first rule of those that adapt: word baselines' paths are short, that of all layers together long."""
-LEAST_NODES = {"gauss-radau": 2, "gauss-legendre": 1, "clenshaw-curtis": 2}
-"""Nodes of the first rule at least."""
 
 
 def rules(settings: Settings) -> Iterator[Rule]:
     """Return the rules that the settings ask for, coarse to fine; `amig-code` has its own, of fixed size."""
     name = "left-20" if settings.method == "amig-code" else settings.rule
     if name in FIXED:
-        return iter((FIXED[name](20),))
+        return iter((FIXED[name](FIXED_NODES),))
     if name not in ADAPTIVE:
         raise UsageError(f"Quadrature rule {name!r} is not known; choose {', '.join((*ADAPTIVE, *FIXED))}.")
-    count = max(LEAST_NODES[name], settings.nodes or START_NODES[name][settings.method])
-    return ADAPTIVE[name](count, settings.max_nodes)
+    return ADAPTIVE[name](first_nodes(settings.method, name, settings.nodes), settings.max_nodes)
 
 
 Ask = Callable[[Tensor, tuple[float, ...]], Iterable[tuple[Tensor, Tensor]]]

@@ -33,6 +33,8 @@ def _first(error: ValidationError) -> str:
     if first["type"] in _BOUNDS:
         bound, words = _BOUNDS[first["type"]]
         return f"{name} cannot be {first['input']!r}: choose {words.format(context[bound])}."
+    if "because" in context:
+        return f"{name} cannot be {first['input']!r}: {context['because']}; choose {context['least']} or more."
     if "among" in context:
         return _unknown(name, str(first["input"]), context["among"])
     if first["type"] == "literal_error":

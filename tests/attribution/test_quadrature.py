@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from atlas.attribution.quadrature import (
     Asked,
@@ -176,3 +177,26 @@ def test_an_error_that_the_last_coefficient_hides_is_told_by_the_sum(count, firs
 def test_an_unknown_rule_names_the_known_ones():
     with pytest.raises(UsageError, match="gauss-radau, gauss-legendre, clenshaw-curtis, left-20, peer-20"):
         rules(Settings.model_construct(method="kn", rule="simpson"))
+
+
+@given(
+    st.sampled_from(["amig", "amig-mean", "amig-code", "kn", "joint", "peel"]),
+    st.sampled_from(["gauss-radau", "gauss-legendre", "clenshaw-curtis", "left-20", "peer-20"]),
+    st.none() | st.integers(1, 40),
+    st.integers(1, 40),
+)
+def test_no_rule_has_more_nodes_than_the_most_or_the_settings_are_refused(method, rule, nodes, most):
+    """Refused are those alone of which some rule would have more; `peel` integrates as `amig-mean`, then as `amig`."""
+    asked = {"rule": rule, "nodes": nodes, "max_nodes": most}
+    methods = ("amig-mean", "amig") if method == "peel" else (method,)
+    every = [found for own in methods for found in rules(Settings.model_construct(method=own, **asked))]
+    if max(len(found.nodes) for found in every) <= most:
+        assert Settings(method=method, **asked).max_nodes == most
+    else:
+        with pytest.raises(ValidationError, match=f"the first rule of `{method}` has"):
+            Settings(method=method, **asked)
+
+
+@pytest.mark.parametrize("method", ["greedy", "gradient", "activation", "random"])
+def test_scorers_without_a_path_take_no_nodes(method):
+    assert Settings(method=method, nodes=64, max_nodes=1).max_nodes == 1

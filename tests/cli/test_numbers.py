@@ -14,6 +14,8 @@ HUGE = 10**20
         ("build", "--threads", 100_000),
         ("build", "--nodes", 1_000_000),
         ("build", "--max-nodes", HUGE),
+        ("build", "--method", "kn", "--max-nodes", 1),
+        ("build", "--max-nodes", 16, "--nodes", 64),
         ("build", "--cuts", HUGE),
         ("build", "--memory", "9999999GB"),
         ("import", "--limit", HUGE),

@@ -7,7 +7,6 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from atlas.ids import Neuron, neuron_name
-from atlas.store.queries import IN_COMMON
 
 from .. import diagnostics
 from .summary import counted
@@ -84,6 +83,8 @@ def _of_fact(atlas: "Atlas", rows: Rows) -> str:
 
 def _by_chance(atlas: "Atlas", rows: Rows) -> float:
     """Return how many LIKNs random sets as large as those of a fact would share, as `likn_control` expects them."""
+    from atlas.store.queries import IN_COMMON
+
     sizes = Counter(language for row in rows for language in row["languages"])
     asked = {"sizes": list(sizes.values()), "languages": rows[0]["of_languages"]}
     found = atlas.sql(IN_COMMON, asked | {name: rows[0][name] for name in ("run", "definition")})

@@ -67,7 +67,7 @@ def prompt_steps(
 
     Raises TokenError for an answer or a subject that the tokenizer cannot spell and for tokens that have none of the
     `rows` of the embedding, NotFinalError for a causal model and a template that does not end in the object,
-    TooLongError beyond `max_tokens`, and at the subject NoSubjectError where no token is its last.
+    TooLongError if a stack is shown more than `max_tokens`, at the subject NoSubjectError where no token is its last.
     """
     if kind == "causal" and not prompt.template.ends_in_object:
         raise NotFinalError(
@@ -81,12 +81,15 @@ def prompt_steps(
         set_language(tokenizer, prompt.language)
     before, after = prompt.around
     spelling = spell(tokenizer, before, prompt.label.object, "" if kind == "causal" else after)
-    _check(spelling, prompt.label, max_tokens, rows)
+    _check(spelling, prompt.label, rows)
     build = _BUILDERS[kind]
     # Examples are lines before the last; no template of a source has one.
     example = before.rfind("\n")
     query = spelling if example < 0 else spelling.from_character(example + 1)
-    steps = (build(tokenizer, query, position) for position in range(spelling.start, spelling.stop))
+    steps = [build(tokenizer, query, position) for position in range(spelling.start, spelling.stop)]
+    shown = max(max(width, count - width - 1) for count, width in (step.shape for step in steps))
+    if shown > max_tokens:
+        raise TooLongError(f"The prompt has {shown} tokens, the model at most {max_tokens}; shorten it.")
     subject = None if at == "query" else _subject(tokenizer, kind, spelling, prompt)
     return [replace(step, unknown=spelling.lacking[1], subject=subject) for step in steps]
 
@@ -137,8 +140,8 @@ def set_language(tokenizer: Any, language: str) -> None:
         tokenizer.src_lang = codes[0]
 
 
-def _check(spelling: Spelling, label: Label, max_tokens: int, rows: int | None) -> None:
-    """Raise TokenError or TooLongError for what the model cannot be asked."""
+def _check(spelling: Spelling, label: Label, rows: int | None) -> None:
+    """Raise TokenError for what the model cannot be asked."""
     if not label.object.strip() or spelling.start == spelling.stop or spelling.lacking[0]:
         raise TokenError(
             f"The tokenizer cannot spell the answer {label.object!r}; leave the fact out or use another model."
@@ -154,8 +157,6 @@ def _check(spelling: Spelling, label: Label, max_tokens: int, rows: int | None) 
             f"The tokenizer spells {text!r} with token {max(spelling.ids)}, for which the model's embedding of {rows} "
             f"rows has none; use the model's own tokenizer."
         )
-    if len(spelling.ids) > max_tokens:
-        raise TooLongError(f"The prompt has {len(spelling.ids)} tokens, the model at most {max_tokens}; shorten it.")
 
 
 def _masked_step(tokenizer: Any, spelling: Spelling, position: int) -> Step:

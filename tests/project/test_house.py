@@ -34,7 +34,7 @@ LINES = {
     "knockouts": 797,
     "matching": 157,
     "migrations": 515,
-    "models": 2586,
+    "models": 2587,
     "outputs": 246,
     "planted": 1501,
     "reports": 3441,

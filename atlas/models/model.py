@@ -110,11 +110,10 @@ class LanguageModel:
 
     @cached_property
     def max_tokens(self) -> int:
-        """The longest input, in tokens."""
+        """The longest input, in tokens; none that changes how shorter ones beside it are read, see `_read_alike`."""
         config: Any = self.model.config
-        positions = getattr(config, "max_position_embeddings", None)
-        reserved = config.pad_token_id + 1 if self.family.after_padding else 0
-        return int(positions) - reserved if positions else 1 << 30
+        positions = int(getattr(config, "max_position_embeddings", None) or 1 << 30)
+        return min([positions - (config.pad_token_id + 1 if self.family.after_padding else 0), *_read_alike(config)])
 
     @cached_property
     def rows(self) -> int:
@@ -292,3 +291,10 @@ def _width(down: nn.Module) -> int:
     """Return the number of neurons: a Linear keeps `[out, in]`, GPT-2's Conv1D `[in, out]`."""
     weight: Tensor = down.weight  # type: ignore[assignment]
     return int(weight.shape[1] if isinstance(down, nn.Linear) else weight.shape[0])
+
+
+def _read_alike(config: Any) -> list[int]:
+    """Return the lengths above which rotary frequencies are others, for all that runs together (`longrope`)."""
+    named: dict[str, Any] = getattr(config, "rope_parameters", None) or {}  # of all layers, or of each type of them
+    each = [named, *(own for own in named.values() if isinstance(own, dict))]
+    return [int(own["original_max_position_embeddings"]) for own in each if own.get("rope_type") == "longrope"]

@@ -22,6 +22,7 @@ SCORED_STATUSES = (*USABLE_STATUSES, "unresolved")
 """Statuses of probes that have scores."""
 PROBE_STATUSES = (*SCORED_STATUSES, "not_final", "unspellable", "nan", "too_long", "no_subject")
 REPLACES = ("zero", "mean", "swap")
+NORMALIZATIONS = ("none", "layer")
 """What a cut neuron becomes (METHOD 4)."""
 RUN_STATUSES = ("running", "interrupted", "failed", "done")
 

@@ -17,6 +17,7 @@ import pyarrow as pa
 from atlas import schema
 from atlas.errors import StoreError, UsageError
 from atlas.ids import stable_id
+from atlas.matching import option
 from atlas.store import docs, statements, views
 from atlas.store import rows as made
 from atlas.store.atlas import Atlas
@@ -172,6 +173,8 @@ class Writer(Atlas):
             raise UsageError(f"A definition has no {', '.join(sorted(unknown))}; it has {', '.join(columns)}.")
         row = self.sql("FROM definition WHERE definition = 'default'").to_pylist()[0]
         values = {**row, **thresholds, "definition": name}
+        for column, words in (("normalization", schema.NORMALIZATIONS), ("replace", schema.REPLACES)):
+            values[column] = option(column, str(values[column]), words)
         table = pa.Table.from_pylist([values], schema=schema.arrow("definition"))
         with self.transaction():
             self.sql("DELETE FROM definition WHERE definition = ?", [name])

@@ -9,6 +9,7 @@ from quick import first_quick
 from store.world import Probed, World, fill
 
 import atlas
+from atlas.errors import StoreError, UsageError
 from atlas.knockouts.rows import Trial, to_table
 
 NEURONS = [(0, 0), (0, 2), (1, 1), (2, 0)]
@@ -95,3 +96,32 @@ def test_ways_of_cutting_stand_beside_each_other_as_each_does_alone(measured):
     beside = opened.sql("FROM dkn_by_replace_all").to_pylist()
     assert sorted(beside, key=str) == sorted(alone, key=str)
     assert {row["replace"] for row in beside} == {"zero", "mean"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("threshold", "word"),
+    [("tau", "NULL"), ("normalization", "'foo'"), ("normalization", "NULL"), ("replace", "'foo'"), ("replace", "NULL")],
+)
+@pytest.mark.parametrize("measured", [0], indirect=True)
+def test_what_no_threshold_can_be_is_an_error_in_every_macro(measured, threshold, word):
+    """However few of the macro's columns are asked for."""
+    opened, _ = measured
+    macros = opened.sql(
+        "SELECT DISTINCT function_name AS name FROM duckdb_functions() WHERE function_type = 'table_macro' "
+        "AND ends_with(function_name, '_at') AND list_contains(parameters, ?)", [threshold]
+    )["name"].to_pylist()  # fmt: skip
+    assert {"tau": "likn_at", "normalization": "likn_at", "replace": "dkn_at"}[threshold] in macros
+    said = f"{threshold} '{'' if word == 'NULL' else 'foo'}'.* are no thresholds: tau is a share"
+    for name in macros:
+        for columns in ("*", "count(*)"):
+            with pytest.raises(StoreError, match=said):
+                opened.sql(f"SELECT {columns} FROM {name}({threshold} := {word})")
+
+
+@pytest.mark.parametrize("measured", [0], indirect=True)
+def test_a_definition_of_a_word_that_there_is_not_is_refused(measured):
+    opened, _ = measured
+    for threshold in ("normalization", "replace"):
+        with pytest.raises(UsageError, match=f"{threshold} cannot be 'foo'"):
+            opened.define("other", **{threshold: "foo"})

@@ -1,4 +1,5 @@
--- Thresholds as the list of one definition: what the `..._at` macros hand to the `..._of` macros.
+-- Thresholds as the list of one definition: what the `..._at` macros hand to the `..._of` macros. What a threshold cannot
+-- be is an error in place of the whole list, which every query has to unpack.
 CREATE OR REPLACE MACRO thresholds(
     tau := 0.2,
     tau_by_language := MAP {},
@@ -13,7 +14,8 @@ CREATE OR REPLACE MACRO thresholds(
     least := NULL,
     known := false,
     replace := 'zero'
-) AS [{
+) AS CASE
+    WHEN tau IS NOT NULL AND normalization IN ('none', 'layer') AND replace IN ('zero', 'mean', 'swap') THEN [{
     definition: 'at',
     tau: tau::DOUBLE,
     tau_by_language: tau_by_language::MAP(VARCHAR, DOUBLE),
@@ -31,4 +33,7 @@ CREATE OR REPLACE MACRO thresholds(
     run: NULL::BIGINT,
     sources: NULL::BIGINT[],
     facts: NULL::BIGINT[]
-}];
+}] ELSE error(concat(
+    'tau ''', tau, ''', normalization ''', normalization, ''' and replace ''', replace, ''' are no thresholds: tau is '
+    'a share, normalization is none or layer, and replace is zero, mean or swap'
+)) END;

@@ -21,8 +21,8 @@ USABLE_STATUSES = ("ok", "not_converged")
 SCORED_STATUSES = (*USABLE_STATUSES, "unresolved")
 """Statuses of probes that have scores."""
 PROBE_STATUSES = (*SCORED_STATUSES, "not_final", "unspellable", "nan", "too_long", "no_subject")
-REPLACES = ("zero", "mean", "swap")
 NORMALIZATIONS = ("none", "layer")
+REPLACES = ("zero", "mean", "swap")
 """What a cut neuron becomes (METHOD 4)."""
 RUN_STATUSES = ("running", "interrupted", "failed", "done")
 

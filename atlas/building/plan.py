@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from atlas.errors import UsageError
 from atlas.facts import FactSet, Prompt
+from atlas.facts.leftover import left_out, name
 from atlas.running.work import Batch
 
 if TYPE_CHECKING:
@@ -103,8 +104,9 @@ def make_plan(facts: FactSet) -> Plan:
     if not any(True for _ in facts.prompts()):
         raise UsageError(
             f"No prompt can be made of the {len(facts.facts):,} facts and {len(facts.templates):,} templates of "
-            f"{facts.source}: no template fits a fact's relation and languages and is not held out"
-            f"{_MARKED.format(facts.marked) if facts.marked else ''}; select others."
+            f"{name(facts)}: no template fits a fact's relation and languages and is not held out"
+            f"{_MARKED.format(facts.marked) if facts.marked else ''}{left_out(facts)}; mend what was left out, or select "
+            "others."
         )
     return Plan(facts)
 

@@ -8,6 +8,7 @@ from typing import Protocol, cast
 from atlas.errors import DataError, UsageError
 from atlas.facts import autorr, bmike, bmlama, hub, klar, mlama, mpararel, pararel, table
 from atlas.facts.facts import FactSet
+from atlas.facts.leftover import left_out, name
 from atlas.facts.reading import files, texts
 from atlas.facts.reading.collect import Collector
 from atlas.facts.selection import limited, narrow
@@ -61,10 +62,10 @@ def read(
     for what, wanted in (("languages", languages), ("relations", relations)):
         if wanted is not None and not wanted:
             raise UsageError(f"No {what} were asked for; name some, or leave the option out to take all.")
-    found = _read(dataset, languages, relations, skip_bad)
+    found = replace(_read(dataset, languages, relations, skip_bad), dataset=str(dataset))
     if not found.facts:
-        raise UsageError(f"No facts are left in {found.source}{_because(found, languages, relations)}.")
-    return limited(replace(found, dataset=str(dataset)), limit, sample)
+        raise UsageError(f"No facts are left in {name(found)}{_because(found, languages, relations)}.")
+    return limited(found, limit, sample)
 
 
 def _read(
@@ -129,10 +130,11 @@ def _no_facts(path: Path) -> str | None:
 
 
 def _because(found: FactSet, languages: Collection[str] | None, relations: Collection[str] | None) -> str:
-    """Say what the selection was, and how much was left out on the way."""
+    """Say what the selection was, what was left out on the way, and what to do."""
     asked = [
         f"{what} {', '.join(names)}" for what, names in (("relations", relations), ("languages", languages)) if names
     ]
-    left_out = sum(skip.count for skip in found.skips)
-    selection = f" for {' and '.join(asked)}" if asked else ""
-    return selection + (f"; {left_out} things were left out, first: {found.skips[0].reason}" if left_out else "")
+    if asked:
+        return f" for {' and '.join(asked)}{left_out(found)}; select others, or leave the selection out"
+    way = "mend these lines" if found.skips else "write a line for each fact into it"
+    return f"{left_out(found)}; {way} (docs/facts.md)"

@@ -2,7 +2,6 @@
 
 import json as json_module
 import shlex
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
@@ -129,15 +128,13 @@ def _found_lines(found: "Found") -> Iterator[str]:
 
 
 def _skip_lines(skips: Iterable["Skip"]) -> Iterator[str]:
-    reasons: Counter[str] = Counter()
-    places: dict[str, str] = {}
-    for skip in skips:
-        reasons[skip.reason] += skip.count
-        places.setdefault(skip.reason, skip.where)
+    from atlas.facts.leftover import by_reason
+
+    reasons = by_reason(skips)
     if reasons:
-        yield f"Left out {counted(reasons.total(), 'thing')} while reading the facts:"
-    for reason, count in reasons.most_common():
-        yield f"  {count:,}: {reason} (first: {places[reason]})"
+        yield f"Left out {counted(sum(count for _, count, _ in reasons), 'thing')} while reading the facts:"
+    for reason, count, place in reasons:
+        yield f"  {count:,}: {reason} (first: {place})"
 
 
 def _values(summary: "Summary") -> dict[str, object]:

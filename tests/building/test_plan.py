@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from atlas.building.job import BuildOptions, read_plan
 from atlas.building.plan import Shard, batch_size, make_plan, missing, prompts_of
 from atlas.errors import UsageError
 from atlas.facts import FactSet
+from atlas.running.progress import Progress
 
 
 def _ids(batches):
@@ -98,3 +100,25 @@ def test_a_shard_is_written_as_a_fraction():
 def test_other_fractions_are_no_shards(text):
     with pytest.raises(UsageError, match="--shard cannot be"):
         Shard.parse(text)
+
+
+_HEADER = "relation,language,subject,object,template\n"
+_REASON = r"1 × template with no object \[Y\] \(first: .*n\.csv:2\)"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("capital,en,Norway,Oslo,The capital of [X] is {object}.", rf"templates of \S*n\.csv: .*left out: {_REASON}"),
+        ("", r"No facts are left in \S*n\.csv; write a line for each fact into it"),
+        (
+            "capital,en,,Oslo,The capital of [X] is [Y].",
+            r"No facts are left in \S*n\.csv; left out: 1 × fact without a label .* \(first: .*n\.csv:2\)",
+        ),
+    ],
+)
+def test_a_file_of_which_nothing_can_be_asked_is_named_with_what_was_left_out(tmp_path, line, message):
+    path = tmp_path / "n.csv"
+    path.write_text(f"{_HEADER}{line}\n", "utf-8")
+    with pytest.raises(UsageError, match=message):
+        read_plan(BuildOptions(dataset=str(path)), Progress())

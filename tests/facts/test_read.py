@@ -34,7 +34,10 @@ def test_languages_and_relations_narrow_a_source(mpararel, told):
         ({"languages": ["zh-hant"]}, "There is no language 'zh-hant' in mpararel; it has en, fr, zh"),
         ({"languages": ["en", "xx"]}, "There is no language 'xx' in mpararel; it has en, fr, zh"),
         ({"relations": ["P037"]}, "There is no relation 'P037' in mpararel; it has P30, P36"),
-        ({"languages": ["zh-hans"], "relations": ["P30"]}, "No facts are left in mpararel for relations P30 and lang"),
+        (
+            {"languages": ["zh-hans"], "relations": ["P30"]},
+            "No facts are left in /.*/data for relations P30 and languages zh-hans; select others",
+        ),
         ({"languages": []}, "No languages were asked for"),
         ({"limit": -1}, "A limit of -1 facts"),
     ],

@@ -168,3 +168,50 @@ def test_p_is_no_smaller_than_uniform_where_facts_are_exchanged(holding):
     assert len(p) == 150
     assert len(set(p)) > 20
     assert kstest(p, "uniform", alternative="greater").pvalue > 0.01
+
+
+@pytest.mark.slow
+def test_a_run_has_one_p_whatever_else_the_atlas_holds(empty, tmp_path):
+    """Six runs of 20 facts under three definitions, each with more choices than draws."""
+    path = tmp_path / "many.duckdb"
+    path.write_bytes(empty.read_bytes())
+    world = _in_three_languages(20)
+    asked = "SELECT fact, n_draws, p_exchange, q FROM {} WHERE run = $run AND definition = 'default' ORDER BY fact"
+    with atlas.open(path, "a") as writer:
+        add_facts(writer, [world])
+        run = add_run(writer, world)
+        alone = writer.sql(asked.format("likn_control_all"), {"run": run}).to_pylist()
+        for seed in range(1, 6):
+            add_run(writer, world, seed=seed)
+        assert writer.sql(asked.format("likn_control_all"), {"run": run}).to_pylist() == alone
+        one = "likn_control_of(definition_of('default', $run), NULL)"
+        assert writer.sql(asked.format(one), {"run": run}).to_pylist() == alone
+    assert {row["n_draws"] for row in alone} == {999}
+
+
+@pytest.mark.slow
+def test_the_overlap_of_languages_has_as_many_draws_whatever_else_the_atlas_holds(empty, tmp_path):
+    path = tmp_path / "two.duckdb"
+    path.write_bytes(empty.read_bytes())
+    small, large = _in_three_languages(5), _in_three_languages(20)
+    asked = (
+        "SELECT n_draws, p_exchange FROM language_overlap_all WHERE run = $run AND definition = 'default' ORDER BY ALL"
+    )
+    with atlas.open(path, "a") as writer:
+        add_facts(writer, [large])
+        run = add_run(writer, small)
+        alone = writer.sql(asked, {"run": run}).to_pylist()
+        add_run(writer, large, seed=1)
+        assert writer.sql(asked, {"run": run}).to_pylist() == alone
+    assert {row["n_draws"] for row in alone} == {4}
+
+
+def _in_three_languages(facts):
+    """Facts of one relation with one prompt in each of three languages, of neurons that are drawn."""
+    pick = random.Random(facts)
+    probes = [
+        Probed(fact, code, 0, "ok", _one_hots(pick.sample(range(12), 4)))
+        for fact in range(facts)
+        for code in ("en", "fr", "zh")
+    ]
+    return World(("P1",) * facts, tuple(probes))

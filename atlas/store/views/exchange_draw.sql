@@ -36,33 +36,36 @@ FROM (
     FROM counted_language_of(definitions) AS counted JOIN fact ON fact.fact = counted.fact
 );
 
--- The draws: which cell takes a cell's place. `draws` NULL is 999, fewer where facts are many, 99 at least. Of one fact, as
--- many, but with others of its relation alone.
+-- The draws: which cell takes a cell's place. `draws` NULL is 999, fewer where a run's facts are many, 99 at least: as many
+-- whatever else is asked for, so that a run has one p. Of one fact, as many, but with others of its relation alone.
 CREATE OR REPLACE MACRO exchange_draw_of(definitions, draws, of_fact := NULL) AS TABLE
 WITH cell AS MATERIALIZED (
     FROM exchange_cell_of(definitions)
 ),
 budget AS (
-    SELECT coalesce(draws, greatest(99, least(999, 300000 // greatest(facts.number, 1))))::BIGINT AS n_draws
-    FROM (SELECT count(DISTINCT (cell.definition, cell.run, cell.fact)) AS number FROM cell) AS facts
+    SELECT definition, run, coalesce(draws, greatest(99, least(999, 300000 // held.number)))::BIGINT AS n_draws
+    FROM (SELECT definition, run, count(DISTINCT fact) AS number FROM cell GROUP BY definition, run) AS held
 ),
 ring AS (
     SELECT
-        cell.*, controls.other_relations,
+        cell.*, controls.other_relations, budget.n_draws,
         min(CASE WHEN controls.other_relations THEN cell.every - cell.facts ELSE cell.facts - 1 END) OVER (
             PARTITION BY cell.definition, cell.run, cell.fact, controls.other_relations
         ) AS others
-    FROM cell CROSS JOIN (SELECT unnest([false, true]) AS other_relations) AS controls
+    FROM cell
+    JOIN budget ON budget.definition = cell.definition AND budget.run = cell.run
+    CROSS JOIN (SELECT unnest([false, true]) AS other_relations) AS controls
     WHERE cell.languages > 1 AND (of_fact IS NULL OR cell.fact = of_fact AND NOT controls.other_relations)
 ),
 choice AS (
     SELECT
-        shape.languages, shape.others, number.draw,
-        nth_choice(shape.others, shape.languages, number.draw, shape.possible <= budget.n_draws) AS places
-    FROM (SELECT DISTINCT languages, others, ordered_choices(others, languages) AS possible FROM ring) AS shape
-    CROSS JOIN budget
-    CROSS JOIN (SELECT unnest(range((SELECT budget.n_draws FROM budget))) AS draw) AS number
-    WHERE number.draw < shape.possible
+        shape.languages, shape.others, shape.n_draws, number.draw,
+        nth_choice(shape.others, shape.languages, number.draw, shape.possible <= shape.n_draws) AS places
+    FROM (
+        SELECT DISTINCT languages, others, n_draws, ordered_choices(others, languages) AS possible FROM ring
+    ) AS shape
+    JOIN (SELECT unnest(range((SELECT max(n_draws) FROM budget))) AS draw) AS number
+        ON number.draw < shape.n_draws AND number.draw < shape.possible
 )
 SELECT
     ring.definition, ring.run, ring.fact, ring.language, ring.other_relations, choice.draw, ring.cell,
@@ -73,4 +76,6 @@ SELECT
         ) % ring.every
         ELSE ring.first + (ring.nth + 1 + choice.places[ring.slot]) % ring.facts
     END AS partner
-FROM ring JOIN choice ON choice.languages = ring.languages AND choice.others = ring.others;
+FROM ring
+JOIN choice
+    ON choice.languages = ring.languages AND choice.others = ring.others AND choice.n_draws = ring.n_draws;

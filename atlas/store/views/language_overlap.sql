@@ -1,15 +1,14 @@
 -- The exchange null of the mean overlap (METHOD 3b): in every draw each fact's set in the later language is that of
 -- another fact of its relation, its best neurons, equally many, the next one round the ring in every draw. Where another
 -- fact has fewer stored neurons, the fact's own set is cut to as many, and the draw counted in `short_draws`. `draws` NULL
--- is 99, fewer where facts are many, 19 at least; never more than there are other facts.
+-- is 99, fewer where a run's facts are many, 19 at least; never more than the run has other facts.
 CREATE OR REPLACE MACRO overlap_exchange_from(best, size, draws) AS TABLE
 WITH budget AS (
-    SELECT least(
-        coalesce(draws, greatest(19, least(99, 60000 // greatest(held.number, 1)))), held.most - 1
-    )::BIGINT AS n_draws
-    FROM (SELECT count(DISTINCT (run, fact)) AS number, coalesce(max(facts), 1) AS most FROM fact_order) AS held
+    SELECT
+        run, least(coalesce(draws, greatest(19, least(99, 60000 // held.number))), held.most - 1)::BIGINT AS n_draws
+    FROM (SELECT run, count(DISTINCT fact) AS number, max(facts) AS most FROM fact_order GROUP BY run) AS held
 ),
-step AS (SELECT unnest(range(1, 1 + (SELECT n_draws FROM budget))) AS draw),
+step AS (SELECT run, unnest(range(1, 1 + n_draws)) AS draw FROM budget),
 tongue AS (SELECT language, row_number() OVER (ORDER BY language) AS tongue FROM language),
 -- A fact in a language, by number; `size` is NULL where it does not count there, and so can only lend.
 cell AS MATERIALIZED (
@@ -64,7 +63,7 @@ loan AS MATERIALIZED (
         own.cell, own.number, own.world, own.tongue, step.draw, other.cell AS partner, own.size,
         least(own.size, coalesce(stored.size, 0)) AS lent
     FROM cell AS own
-    CROSS JOIN step
+    JOIN step ON step.run = own.run
     JOIN cell AS other
         ON other.ring = own.ring AND other.tongue = own.tongue
         AND other.nth = (own.nth + ring_step(step.draw, own.facts)) % own.facts
@@ -118,7 +117,8 @@ tested AS (
     FROM (
         SELECT world, tongue_a, tongue_b, count(*) AS facts FROM pair GROUP BY world, tongue_a, tongue_b
     ) AS asked
-    CROSS JOIN step
+    JOIN world ON world.world = asked.world
+    JOIN step ON step.run = world.run
     LEFT JOIN counted
         ON counted.world = asked.world AND counted.draw = step.draw
         AND counted.tongue_a = asked.tongue_a AND counted.tongue_b = asked.tongue_b

@@ -105,8 +105,8 @@ def make_plan(facts: FactSet) -> Plan:
         raise UsageError(
             f"No prompt can be made of the {len(facts.facts):,} facts and {len(facts.templates):,} templates of "
             f"{name(facts)}: no template fits a fact's relation and languages and is not held out"
-            f"{_MARKED.format(facts.marked) if facts.marked else ''}{left_out(facts)}; mend what was left out, or select "
-            "others."
+            f"{_MARKED.format(facts.marked) if facts.marked else ''}{left_out(facts)}; "
+            "mend what was left out, or select others."
         )
     return Plan(facts)
 

@@ -120,7 +120,7 @@ def _other_traits(run: StoredRun, traits: Mapping[str, str]) -> dict[str, str]:
     return {name: then for name, own in traits.items() if (then := stored.get(name, own)) != own}
 
 
-_WORDS = {"model": "of model {}", "run": "run {}", "method": "by {}", "at": "at the {}"}
+_WORDS = {"model": " of model {}", "run": " of run {}", "method": " by {}", "at": " at the {}"}
 """How a run that there is none of is told."""
 
 
@@ -153,10 +153,10 @@ def stored_run(
     )
     if not found:
         told = asked if model is None else {"model": model} | asked
-        named = ", ".join(_WORDS[name].format(value) for name, value in told.items())
+        named = "".join(_WORDS[name].format(value) for name, value in told.items())
         raise UsageError(
-            f"{atlas.path} holds no run with usable prompts{' that is ' + named if named else ''}: `atlas build` makes "
-            "one, `atlas runs` lists those there are."
+            f"{atlas.path} holds no run with usable prompts{named}: `atlas build` makes one, `atlas runs` lists those "
+            "there are."
         )
     return found[0]
 

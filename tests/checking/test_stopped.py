@@ -14,16 +14,19 @@ from atlas.checking.judge import check_claims
 CONDITIONS = ["plain", "corrupted"]
 
 
-@pytest.fixture
-def copied(options, tmp_path):
-    """Options of two copies of the atlas."""
-    for name in ("whole", "stopped"):
-        shutil.copyfile(options.db, tmp_path / f"{name}.duckdb")
-    return [replace(options, db=tmp_path / f"{name}.duckdb") for name in ("whole", "stopped")]
+def _copy(options, path):
+    shutil.copyfile(options.db, path)
+    return replace(options, db=path)
 
 
 @pytest.fixture
-def batches(monkeypatch):
+def stopped(options, tmp_path):
+    """Options of a copy of the atlas."""
+    return _copy(options, tmp_path / "stopped.duckdb")
+
+
+@pytest.fixture(scope="module")
+def batches():
     """What is read in small batches, the number of claims of each; after `most` of them it is broken off."""
     counts, limit, read = [], {"most": 1000}, signals.read_signals
 
@@ -33,9 +36,20 @@ def batches(monkeypatch):
         counts.append(len(batch))
         return read(model, batch, *rest)
 
-    monkeypatch.setattr(signals, "BATCH", 10)
-    monkeypatch.setattr(signals, "read_signals", count)
-    return counts, limit
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(signals, "BATCH", 10)
+        patch.setattr(signals, "read_signals", count)
+        yield counts, limit
+
+
+@pytest.fixture(scope="module")
+def whole(options, batches, tmp_path_factory):
+    """An evaluation that was not broken off: its options, its id and the claims of each batch."""
+    counts, _ = batches
+    counts.clear()
+    own = _copy(options, tmp_path_factory.mktemp("whole") / "whole.duckdb")
+    identity, _, _ = evaluate_claims(own, conditions=CONDITIONS)
+    return own, identity, counts[:]
 
 
 def _rows(options):
@@ -63,11 +77,9 @@ def _damaged(path):
 
 
 @pytest.mark.parametrize("change", [_as_it_is, _torn, _damaged])
-def test_an_evaluation_that_was_broken_off_goes_on_and_ends_with_the_same_rows(copied, batches, change):
-    counts, limit = batches
-    whole, stopped = copied
-    wanted = evaluate_claims(whole, conditions=CONDITIONS)
-    every, limit["most"] = counts[:], 2
+def test_an_evaluation_that_was_broken_off_goes_on_and_ends_with_the_same_rows(whole, stopped, batches, change):
+    (options, identity, every), (counts, limit) = whole, batches
+    limit["most"] = 2
     counts.clear()
     with pytest.raises(KeyboardInterrupt):
         evaluate_claims(stopped, conditions=CONDITIONS)
@@ -78,20 +90,20 @@ def test_an_evaluation_that_was_broken_off_goes_on_and_ends_with_the_same_rows(c
     found = evaluate_claims(stopped, conditions=CONDITIONS)
     assert len(every) > 3
     assert counts == every[kept:]
-    assert (found[0], _rows(stopped)) == (wanted[0], _rows(whole))
-    assert not _journal(stopped) + _journal(whole)
+    assert (found[0], _rows(stopped)) == (identity, _rows(options))
+    assert not _journal(stopped) + _journal(options)
 
 
-def test_claims_of_a_file_that_were_broken_off_go_on(copied, batches, facts):
+def test_claims_of_a_file_that_were_broken_off_go_on(options, stopped, batches, facts, tmp_path):
     counts, limit = batches
-    whole, stopped = copied
+    counts.clear()
     claims = [
         Claim(row["subject"], row["relation"], other["object"], row["language"])
         for row in facts
         for other in facts[:2]
         if row["language"] == other["language"] == "en"
     ]
-    wanted = check_claims(whole, claims, "dkn-or-kn")
+    wanted = check_claims(_copy(options, tmp_path / "whole.duckdb"), claims, "dkn-or-kn")
     every, limit["most"] = counts[:], len(counts) - 1
     counts.clear()
     with pytest.raises(KeyboardInterrupt):
@@ -103,8 +115,9 @@ def test_claims_of_a_file_that_were_broken_off_go_on(copied, batches, facts):
     assert not _journal(stopped)
 
 
-def test_a_part_of_one_class_is_refused_before_the_model_is_asked(copied, batches):
+def test_a_part_of_one_class_is_refused_before_the_model_is_asked(stopped, batches):
     counts, _ = batches
+    counts.clear()
     with pytest.raises(atlas.errors.UsageError, match="holds no true or no wrong claims"):
-        evaluate_claims(copied[0], limit=1)
+        evaluate_claims(stopped, limit=1)
     assert counts == []

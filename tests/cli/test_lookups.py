@@ -92,7 +92,7 @@ def test_what_no_package_can_be_told_is_refused(built, shell, db, words, code, s
 def test_a_fact_is_set_beside_what_its_definition_expects_by_chance(built, shell, db, thresholds, languages):
     """A language that does not count, as the model does not know the fact there, is none of those that it is over."""
     with atlas.open(db, "a") as writer:
-        writer.sql("UPDATE probe SET argmax = prompt.language <> 'zh' FROM prompt WHERE prompt.prompt = probe.prompt")  # fmt: skip
+        writer.sql("UPDATE probe SET argmax = language <> 'zh' FROM prompt WHERE prompt.prompt = probe.prompt")
         writer.define("other", **thresholds)
         query = "FROM likn_control_all JOIN fact USING (fact) WHERE definition = 'other' AND subject = 'france'"
         (row,) = writer.sql(query).to_pylist()

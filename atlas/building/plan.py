@@ -106,7 +106,7 @@ def make_plan(facts: FactSet) -> Plan:
             f"No prompt can be made of the {len(facts.facts):,} facts and {len(facts.templates):,} templates of "
             f"{name(facts)}: no template fits a fact's relation and languages and is not held out"
             f"{_MARKED.format(facts.marked) if facts.marked else ''}{left_out(facts)}; "
-            "mend what was left out, or select others."
+            f"{'mend what was left out, or ' if facts.skips else ''}select others."
         )
     return Plan(facts)
 

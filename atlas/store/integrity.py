@@ -116,14 +116,6 @@ CHECKS: tuple[Check, ...] = (
     *_placed(),
     *_numbers(),
     Check(
-        "definitions of a normalization or a replace that there is not",
-        "`define` of the Python API puts another in its place",
-        f"""
-SELECT definition, normalization, replace FROM definition
-WHERE normalization NOT IN {schema.NORMALIZATIONS} OR replace NOT IN {schema.REPLACES}
-""",
-    ),
-    Check(
         "scores that come twice or out of order",
         _REBUILD,
         """

@@ -11,7 +11,7 @@ from atlas.checking.claims import Claim
 from atlas.checking.job import evaluate_claims
 from atlas.checking.judge import check_claims
 
-CONDITIONS = ["plain", "corrupted"]
+CONDITIONS = ["plain"]
 
 
 def _copy(options, path):

@@ -174,6 +174,7 @@ def set_status(db, facts, status):
         writer.sql(f"UPDATE probe SET status = ? WHERE prompt IN ({asked})", [status, facts])
 
 
+@pytest.mark.parametrize("planted", ["gpt2"], indirect=True)
 def test_a_mean_over_fewer_prompts_is_taken_again_once_the_run_has_more(measured, tmp_path):
     db, options, _ = measured
     kept = "SELECT * FROM knockout WHERE replace = 'mean' ORDER BY ALL"
@@ -199,6 +200,7 @@ def test_a_mean_over_fewer_prompts_is_taken_again_once_the_run_has_more(measured
     assert max(map(abs, others.values())) > 1e-4
 
 
+@pytest.mark.parametrize("planted", ["gpt2"], indirect=True)
 def test_controls_of_several_seeds_count_once_for_each_set(measured, tmp_path):
     db, options, first = measured
     own = replace(options, db=tmp_path / "seeds.duckdb")

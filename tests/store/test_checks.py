@@ -44,16 +44,6 @@ def test_nothing_is_wrong_with_what_the_writer_wrote(holding, world):
         ("DELETE FROM probe WHERE place = 0", "rows of probe_layer without their probe", 1),
         ("UPDATE attribution SET run = 5", "rows of attribution without their probe", 8),
         ("INSERT INTO attribution FROM attribution LIMIT 3", "scores that come twice or out of order", 1),
-        (
-            "UPDATE definition SET normalization = 'foo'",
-            "definitions of a normalization or a replace that there is not",
-            3,
-        ),
-        (
-            "UPDATE definition SET replace = 'foo'",
-            "definitions of a normalization or a replace that there is not",
-            3,
-        ),
         ("UPDATE probe SET probability = NULL", "scored probes without a probability, or others with one", 8),
         ("UPDATE probe SET max_score = 2", "probes whose largest score is not among their scores", 8),
         ("UPDATE model SET neurons = 1", "scores of neurons that the model does not have", 2),

@@ -33,7 +33,10 @@ UNIVERSE = [(layer, neuron) for layer in range(LAYERS) for neuron in range(NEURO
 
 @dataclass(frozen=True)
 class Probed:
-    """One prompt: status, all scores `[layer * neuron]`, rank of the answer."""
+    """One prompt: status, all scores `[layer * neuron]`, rank of the answer's first token.
+
+    `argmax`: whether every token of the answer is the first choice; None where the atlas does not say.
+    """
 
     fact: int
     language: str
@@ -41,6 +44,7 @@ class Probed:
     status: str
     scores: tuple[float, ...]
     rank: int = 1
+    argmax: bool | None = None
 
     @property
     def usable(self):
@@ -49,11 +53,6 @@ class Probed:
     @property
     def unknown(self):
         return self.template % 2
-
-    @property
-    def argmax(self):
-        """Whether every token of the answer is the first choice; None where the atlas does not say."""
-        return None if self.template == 2 else self.rank == 1 and (self.fact + self.template) % 3 > 0
 
     @property
     def known(self):
@@ -117,8 +116,20 @@ def worlds(draw, facts=4, languages=("en", "fr", "zh")):
         for language in draw(st.sets(st.sampled_from(languages))):
             for template in range(draw(st.integers(1, 3))):
                 status = draw(st.sampled_from(["ok", "ok", "ok", "not_converged", "unspellable"]))
-                probes.append(Probed(fact, language, template, status, draw(scores()), draw(st.integers(1, 2))))
+                rank = draw(st.integers(1, 2))
+                argmax = _argmax(rank, fact, template)
+                probes.append(Probed(fact, language, template, status, draw(scores()), rank, argmax))
     return World(relations, tuple(probes))
+
+
+def _argmax(rank, fact, template):
+    """Of one template the atlas does not say; of others more tokens than the first may be asked."""
+    return None if template == 2 else rank == 1 and (fact + template) % 3 > 0
+
+
+def _chosen(pick, fact, template):
+    rank = pick.randint(1, 2)
+    return rank, _argmax(rank, fact, template)
 
 
 def random_world(seed, facts=5):
@@ -128,7 +139,7 @@ def random_world(seed, facts=5):
     values = [0, 0, 0, 0.01, 0.05, 0.2, 0.4, 0.6, 0.9, 1.0, 1.0, -0.1]
     statuses = ["ok", "ok", "ok", "not_converged", "unspellable"]
     probes = [
-        Probed(fact, code, n, pick.choice(statuses), tuple(pick.choices(values, k=12)), pick.randint(1, 2))
+        Probed(fact, code, n, pick.choice(statuses), tuple(pick.choices(values, k=12)), *_chosen(pick, fact, n))
         for fact in range(len(relations))
         for code in ("en", "fr", "zh")[: pick.choice([1, 2, 3, 3, 3])]
         for n in range(pick.randint(1, 4))

@@ -119,7 +119,7 @@ def main(arguments: Sequence[str]) -> ExitCode:
     except Exception as problem:
         return diagnostics.explain(problem, debug=debug)
     if code == _KEYBOARD_INTERRUPT:
-        return _interrupted(*(_GOES_ON for name in GOING_ON if name in words))
+        return _interrupted(*([_GOES_ON] if {*_asked(words)} <= {*GOING_ON} else []))
     return ExitCode(code or 0)
 
 

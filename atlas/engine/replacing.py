@@ -90,6 +90,7 @@ class Means:
         for prompt in sample(prompts, seed):
             self._prompts[prompt.language].append(prompt)
         self._sums: dict[str, dict[str, Tensor]] = {}
+        self._pools: dict[tuple[str, str], int] = {}
 
     def reason(self, prompt: Prompt) -> str | None:
         """Return `no_other_relation` for a prompt in whose language there is none."""
@@ -101,9 +102,12 @@ class Means:
         return None
 
     def pool(self, prompt: Prompt) -> int:
-        """Return the hash of the prompts of other relations."""
-        others = [other.id for other in self._prompts[prompt.language] if other.fact.relation != prompt.fact.relation]
-        return stable_id("pool", others)
+        """Return the hash of the prompts of other relations, one for all prompts of a relation and language."""
+        language, relation = prompt.language, prompt.fact.relation
+        if (language, relation) not in self._pools:
+            others = [other.id for other in self._prompts[language] if other.fact.relation != relation]
+            self._pools[language, relation] = stable_id("pool", others)
+        return self._pools[language, relation]
 
     def values(self, prompts: Sequence[Prompt], keep: Keep = lambda _, neurons: neurons) -> list[Tensor]:
         """Return the means for each prompt, one step for all: `[1, ...]`."""

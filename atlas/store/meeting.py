@@ -61,11 +61,13 @@ def _united(atlas: Reader, facts: FactSet, held: Sequence[Fact]) -> FactSet:
 
 def _renamed(facts: FactSet, held: Sequence[Fact]) -> FactSet:
     """Give facts the labels of `held`, as a prompt with another would be a second one of its template and fact."""
+    if not held:
+        return facts
     labels = {fact.id: fact.labels for fact in held}
-    taken = [replace(f, labels={code: labels.get(f.id, {}).get(code, label) for code, label in f.labels.items()})
-             for f in facts.facts]  # fmt: skip
-    pairs = zip(facts.facts, taken, strict=True)
-    others = sum(new.labels[code] != label for old, new in pairs for code, label in old.labels.items())
+    pairs = [(fact, labels.get(fact.id, {})) for fact in facts.facts]
+    taken = [replace(fact, labels={code: there.get(code, own) for code, own in fact.labels.items()})
+             for fact, there in pairs]  # fmt: skip
+    others = sum(there.get(code, own) != own for fact, there in pairs for code, own in fact.labels.items())
     return replace(facts, facts=taken, renamed=others) if others else facts
 
 

@@ -24,7 +24,7 @@ LINES = {
     "doctor": 549,
     "drawing": 26,
     "editing": 2275,
-    "engine": 1611,
+    "engine": 1615,
     "errors": 61,
     "evaluation": 1010,
     "exam": 793,

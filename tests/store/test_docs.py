@@ -42,14 +42,13 @@ def _views(connection):
     ]
 
 
+def _columns(connection):
+    return [(view, column) for view in _views(connection) for column, _ in docs.columns(view, connection)]
+
+
 @pytest.mark.slow
 def test_every_column_says_what_it_means(connection):
-    silent = [
-        f"{view}.{c}"
-        for view in _views(connection)
-        for c, _ in docs.columns(view, connection)
-        if not docs.meaning(view, c)
-    ]
+    silent = [f"{view}.{column}" for view, column in _columns(connection) if not docs.meaning(view, column)]
     assert silent == [], "name them in atlas/store/meanings.py"
     assert all(column.meaning for table in schema.TABLES.values() for column in table.columns)
 
@@ -58,8 +57,7 @@ def test_every_column_says_what_it_means(connection):
 def test_a_meaning_that_is_taken_from_a_table_is_of_one_that_the_view_reads(connection):
     foreign = [
         f"{view}.{column}: {docs.meaning(view, column)}"
-        for view in _views(connection)
-        for column, _ in docs.columns(view, connection)
+        for view, column in _columns(connection)
         if not {f"{view.removesuffix('_all')}.{column}", column} & {*DERIVED}
         and docs.meaning(view, column) not in _meanings(_read(view), column)
         and not column.endswith(("_low", "_high"))

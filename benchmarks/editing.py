@@ -24,8 +24,7 @@ from atlas.editing.applying import apply_edit, undo_edit
 from atlas.editing.files import load_edit
 from atlas.editing.job import Done, EditOptions, edit_facts, rates_of
 from atlas.editing.making import Made, make_edit
-from atlas.editing.requests import Request
-from atlas.editing.settings import EditSettings
+from atlas.editing.requests import EditSettings, Request
 from atlas.editing.sources import Choice, random_choices
 from atlas.facts import Fact
 from atlas.ids import stable_id

@@ -12,9 +12,8 @@ from atlas.editing.files import Edit, file_digest, load_edit
 from atlas.editing.fitting import Fit
 from atlas.editing.making import Made, record_of
 from atlas.editing.prompts import EditPrompts, prompts_around
-from atlas.editing.requests import Target
+from atlas.editing.requests import EditSettings, Target
 from atlas.editing.rows import edit_path
-from atlas.editing.settings import EditSettings
 from atlas.editing.sources import Choice
 from atlas.errors import DataError
 from atlas.models import LanguageModel

@@ -8,7 +8,7 @@ from torch import Tensor
 from atlas.editing.columns import Index
 from atlas.editing.fitting import Fit
 from atlas.editing.prompts import EditPrompts
-from atlas.editing.settings import EditSettings
+from atlas.editing.requests import EditSettings
 from atlas.errors import ModelError
 from atlas.facts import Prompt
 from atlas.models import LanguageModel

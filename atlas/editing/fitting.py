@@ -9,7 +9,7 @@ from torch import Tensor
 from atlas.editing.columns import Columns, Index, shifting
 from atlas.editing.problem import Problem, TracedPrompts, make_problem
 from atlas.editing.prompts import EditPrompts
-from atlas.editing.settings import EditSettings
+from atlas.editing.requests import EditSettings
 from atlas.models import LanguageModel
 
 PROGRESS = 0.05

@@ -10,7 +10,7 @@ from safetensors import SafetensorError
 
 import atlas
 from atlas import outputs
-from atlas.editing.requests import Request, Target, run_to_edit, understand
+from atlas.editing.requests import EditSettings, Request, Target, run_to_edit, understand
 from atlas.editing.rows import Saved, edit_path, edit_row, is_noted, note, outcome_rows, saved
 from atlas.editing.sources import KINDS, Choice, choices, listed_neurons, random_choices
 from atlas.errors import AtlasError, UsageError
@@ -25,7 +25,6 @@ from atlas.store.stored import Prompts, stored_facts
 
 if TYPE_CHECKING:
     from atlas.editing.making import Made
-    from atlas.editing.settings import EditSettings
     from atlas.models import LanguageModel
     from atlas.store import Writer
 
@@ -179,7 +178,7 @@ class _Job:
     options: EditOptions
     writer: "Writer"
     run: StoredRun
-    settings: "EditSettings"
+    settings: EditSettings
     model: "LanguageModel"
     prompts: Prompts
 
@@ -276,9 +275,7 @@ def _loaded(options: EditOptions, run: StoredRun) -> "LanguageModel":
     return model
 
 
-def _settings(options: EditOptions) -> "EditSettings":
-    from atlas.editing.settings import EditSettings
-
+def _settings(options: EditOptions) -> EditSettings:
     if options.neurons not in KINDS:
         listed_neurons(options.neurons)
     if not options.control and (options.other_layers or options.grow):

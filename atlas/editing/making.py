@@ -13,8 +13,7 @@ from atlas.editing.files import Edit, EditRecord
 from atlas.editing.fitting import Fit
 from atlas.editing.outcomes import Question, outcomes, retained
 from atlas.editing.prompts import EditPrompts, prompts_around
-from atlas.editing.requests import Target
-from atlas.editing.settings import EditSettings
+from atlas.editing.requests import EditSettings, Target
 from atlas.editing.sources import Choice
 from atlas.engine.answers import Case, Measured, measure
 from atlas.engine.batches import Budget

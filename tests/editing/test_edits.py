@@ -14,8 +14,7 @@ from atlas.editing.applying import apply_edit, edited, undo_edit
 from atlas.editing.columns import index_of, read_columns, shifted, shifting, write_columns
 from atlas.editing.files import load_edit
 from atlas.editing.making import make_edit
-from atlas.editing.requests import Request, understand
-from atlas.editing.settings import EditSettings
+from atlas.editing.requests import EditSettings, Request, understand
 from atlas.editing.sources import Choice
 from atlas.engine.answers import Case, measure
 from atlas.errors import DataError, ModelError, TokenError, UsageError

@@ -13,7 +13,7 @@ from atlas.doctor.throughout import unrounded
 from atlas.editing.columns import index_of, shifting
 from atlas.editing.fitting import fit
 from atlas.editing.problem import make_problem
-from atlas.editing.settings import EditSettings
+from atlas.editing.requests import EditSettings
 from atlas.engine.batches import StepBatch
 from atlas.engine.cutting import replay_cut
 from atlas.engine.replay import rerun

@@ -11,7 +11,8 @@ from benchmarks.calls import functions_of_one_prompt
 
 LONG_MODULES = {"atlas.schema"}
 """The column dictionary, which is one long table."""
-
+WIDE_FOLDERS = {"store", "commands"}
+"""Folders of more than 16 modules: one for each question of the atlas, one for each command."""
 
 LINES = {
     "__main__": 6,
@@ -23,7 +24,7 @@ LINES = {
     "demo": 1047,
     "doctor": 549,
     "drawing": 26,
-    "editing": 2275,
+    "editing": 2268,
     "engine": 1615,
     "errors": 61,
     "evaluation": 1010,
@@ -92,6 +93,11 @@ def test_functions_are_short():
 
 def test_modules_are_of_one_subject():
     assert {name for name in modules() if _lines(name) > 300} <= LONG_MODULES
+
+
+def test_folders_hold_few_modules():
+    found = Counter(path.parent for path in modules().values() if path.name != "__init__.py")
+    assert {folder.name for folder, count in found.items() if count > 16} <= WIDE_FOLDERS
 
 
 def test_rooms_stay_as_small_as_they_are():

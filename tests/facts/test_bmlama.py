@@ -164,6 +164,13 @@ def test_one_file_is_read_alone(plant, told):
     assert ("le_capital_de_x_est_y", "fr", "Le capital de [X] est [Y].") in templates
 
 
+def test_relations_that_differ_in_vowel_signs_are_two(plant):
+    """Father and grandson, whose vowel signs are no letters to a pattern's `\\w`."""
+    rows = [("राम के पिता <mask> हैं", "दशरथ", "राम"), ("राम के पोता <mask> हैं", "अतिथि", "राम")]
+    facts = read(plant({"hi.tsv": table(rows)}) / "hi.tsv").facts
+    assert [fact.relation for fact in facts] == ["x_के_पिता_y_हैं", "x_के_पोता_y_हैं"]
+
+
 def test_one_file_beside_the_english_one_has_the_keys_of_the_folder(plant, told):
     folder = plant({"en.tsv": table(ENGLISH), "fr.tsv": table(FRENCH), "es.tsv": "a\tb"})
     facts, _ = told(read(folder / "fr.tsv"))

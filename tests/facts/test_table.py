@@ -1,3 +1,5 @@
+import unicodedata
+
 import pytest
 
 from atlas.errors import DataError
@@ -33,6 +35,13 @@ def test_facts_and_templates_in_two_files(plant, told, skipped):
     assert told(found) == TOLD
     assert [t.text for t in found.templates if t.held_out] == ["[Y] is where the government of [X] sits."]
     assert skipped(found) == {}
+
+
+@pytest.mark.parametrize("relation", ["राजधानी", "เมืองหลวง", "نام\u200cخانوادگی", "propri\u00e9t\u00e9"])
+def test_a_relation_is_named_in_any_script(plant, relation):
+    rows = (f"{own},en,Norway,Oslo,[X] has [Y]" for own in (relation, unicodedata.normalize("NFD", relation)))
+    found = read(plant({"facts.csv": "\n".join(["relation,language,subject,object,template", *rows])}))
+    assert [fact.relation for fact in found.facts] == [relation]
 
 
 def test_the_facts_file_itself_may_be_named(plant, told):

@@ -1,10 +1,10 @@
 """LAMA's English templates, by which a data set without ids tells its relations (Petroni et al., EMNLP 2019)."""
 
-import re
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from atlas.facts.facts import OBJECT, SUBJECT
+from atlas.facts.reading import texts
 from atlas.ids import stable_id
 
 TEMPLATES = {
@@ -90,7 +90,7 @@ def _by_order(places: Sequence[int | None], index: int) -> str | None:
 def name_of(template: str) -> str:
     """Return a relation name made of a template's words: `x_is_the_mayor_of_y`."""
     words = template.replace(SUBJECT, " x ").replace(OBJECT, " y ").lower()
-    name = re.sub(r"\W+", "_", words).strip("_")
+    name = texts.joined(words).strip("_")
     if len(name) <= _NAME_LENGTH:
         return name
     return f"{name[:_NAME_LENGTH]}_{stable_id('template', template) % 10**6:06d}"

@@ -13,12 +13,12 @@ from atlas.facts.facts import OBJECT, SUBJECT
 MAX_LABEL = 500
 MAX_TEMPLATE = 1000
 MAX_KEY = 200
+MAX_RELATION = 80
 
 _INVISIBLE = re.compile("[\u00ad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\U000e0000-\U000e007f]")
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 _MARKER = re.compile(r"\[(?:X|Y|MASK|CLS|SEP|PAD|UNK)\]|<(?:mask|s|/s|pad|unk|\|endoftext\|)>")
 _LANGUAGE = re.compile(r"[A-Za-z]{2,8}(?:[-_][A-Za-z0-9]{1,8}){0,4}")
-_RELATION = re.compile(r"\w[\w.-]{0,79}")
 
 UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 """Thai, Lao, Myanmar, Khmer, kana and Han: letters of scripts written without spaces between words, as a class's."""
@@ -72,15 +72,21 @@ def language(text: str) -> str:
 
 
 def relation(text: str) -> str:
-    """Return a relation's name as the source writes it; `LineError` if it could not name a file."""
-    if not is_relation(text):
+    """Return a relation's name as the source writes it, in NFC; `LineError` if it could not name a file."""
+    name = unicodedata.normalize("NFC", text)
+    if not is_relation(name):
         raise LineError(f"{shown(text)} is no relation name: letters, digits, '_', '-' and '.' make one")
-    return text
+    return name
 
 
 def relation_from(phrase: str) -> str:
     """Return a relation's name made of a phrase, `capital_city` of `capital city`; `LineError` if it has no letters."""
-    return relation(re.sub(r"[^\w.-]+", "_", tidy(phrase)).strip("_.-")[:80])
+    return relation(joined(tidy(phrase), ".-").strip("_.-")[:MAX_RELATION])
+
+
+def joined(text: str, besides: str = "") -> str:
+    """Return the words of `text` with `_` between them; characters of `besides` are of words too."""
+    return "_".join("".join(c if _is_of_word(c) or c in besides else " " for c in text).split())
 
 
 def is_unspaced(text: str) -> bool:
@@ -95,7 +101,8 @@ def is_language(text: str) -> bool:
 
 def is_relation(text: str) -> bool:
     """True if `text` can name a relation, and thus a file: `P36`, `place_of_birth`."""
-    return _RELATION.fullmatch(text) is not None
+    whole = 0 < len(text) <= MAX_RELATION and unicodedata.is_normalized("NFC", text)
+    return whole and re.match(r"\w", text) is not None and all(_is_of_word(c) or c in ".-" for c in text)
 
 
 def marker(text: str) -> str | None:
@@ -124,6 +131,11 @@ def shown(text: str, limit: int = 60) -> str:
 def printable(text: str) -> str:
     """Return `text` with what a terminal should not see spelled out: control and direction characters."""
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def _is_of_word(character: str) -> bool:
+    """True for what words are written with: vowel signs, tone marks and joiners too, which `\\w` is not."""
+    return character.isalnum() or character in "_\u200c\u200d" or unicodedata.category(character)[0] == "M"
 
 
 def _bounded(text: str, limit: int, what: str) -> str:

@@ -12,7 +12,12 @@ from atlas.matching import language_name
 
 Named = TypeVar("Named", Fact, Template, Prompt)
 
-_RIGHT_TO_LEFT = {"ar", "arc", "ckb", "dv", "fa", "he", "ku", "ps", "sd", "ug", "ur", "yi"}
+_RIGHT_TO_LEFT = {
+    "acm", "ajp", "apc", "ar", "arc", "arq", "ary", "arz", "azb", "bal", "bqi", "ckb", "dv", "fa", "glk", "he", "khw", "ks",
+    "lki", "lrc", "mzn", "nqo", "pnb", "prs", "ps", "sd", "sdh", "skr", "syr", "ug", "ur", "yi",
+}  # fmt: skip
+_SCRIPTS = {"Adlm", "Arab", "Aran", "Hebr", "Mand", "Nkoo", "Rohg", "Samr", "Syrc", "Thaa"}
+"""Scripts that are written from right to left, as the second part of a code names them."""
 
 
 def fact_tables(facts: FactSet) -> dict[str, pa.Table]:
@@ -64,9 +69,18 @@ def _unique(things: Iterable[Named]) -> Iterable[Named]:
 
 
 def _languages(facts: FactSet) -> pa.Table:
-    codes = {t.language for t in facts.templates}.union(*(f.labels for f in facts.facts))
-    rows = ((code, language_name(code), code.partition("-")[0] in _RIGHT_TO_LEFT) for code in sorted(codes))
-    return table("language", rows)
+    return table("language", ((code, language_name(code), _is_right_to_left(code)) for code in sorted(_codes(facts))))
+
+
+def _codes(facts: FactSet) -> set[str]:
+    return {t.language for t in facts.templates}.union(*(f.labels for f in facts.facts))
+
+
+def _is_right_to_left(code: str) -> bool:
+    """Return how a language is written: as the script says that its code names, else as the language is by itself."""
+    language, *parts = code.split("-")
+    scripts = [part.title() for part in parts if len(part) == 4 and part.isalpha()]
+    return scripts[0] in _SCRIPTS if scripts else language in _RIGHT_TO_LEFT
 
 
 def _spellings(facts: FactSet) -> list[tuple[str, str]]:

@@ -168,11 +168,12 @@ def test_definitions(writer):
 
 
 def test_languages_have_names_and_directions(writer):
-    rows = [("ar", True), ("zh-hans", False), ("xx", False)]
+    rows = [("ar", True), ("zh-hans", False), ("xx", False), ("ku", False), ("ku-Arab", True), ("azb", True)]
     facts = [atlas.facts.Fact("P1", "s", "o", {code: atlas.facts.Label("a", "b") for code, _ in rows})]
     writer.add_facts(atlas.facts.FactSet("made", facts, []))
     found = {row["language"]: (row["name"], row["rtl"]) for row in writer.sql("FROM language").to_pylist()}
-    assert found == {"ar": ("Arabic", True), "zh-hans": ("Chinese (hans)", False), "xx": ("xx", False)}
+    assert {code: rtl for code, (_, rtl) in found.items()} == dict(rows)
+    assert [found[code][0] for code, _ in rows[:3]] == ["Arabic", "Chinese (hans)", "xx"]
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from atlas.matching import language_name
 Named = TypeVar("Named", Fact, Template, Prompt)
 
 _RIGHT_TO_LEFT = {
-    "acm", "ajp", "apc", "ar", "arc", "arq", "ary", "arz", "azb", "bal", "bqi", "ckb", "dv", "fa", "glk", "he", "khw", "ks",
+    "acm", "apc", "ar", "arc", "arq", "ary", "arz", "azb", "bal", "bqi", "ckb", "dv", "fa", "glk", "he", "khw", "ks",
     "lki", "lrc", "mzn", "nqo", "pnb", "prs", "ps", "sd", "sdh", "skr", "syr", "ug", "ur", "yi",
 }  # fmt: skip
 _SCRIPTS = {"Adlm", "Arab", "Aran", "Hebr", "Mand", "Nkoo", "Rohg", "Samr", "Syrc", "Thaa"}
@@ -84,7 +84,8 @@ def _is_right_to_left(code: str) -> bool:
 
 
 def _spellings(facts: FactSet) -> list[tuple[str, str]]:
-    return [(code, spelling) for code, found in facts.spellings.items() for spelling in found]
+    taken = _codes(facts)
+    return [(code, spelling) for code, found in facts.spellings.items() if code in taken for spelling in found]
 
 
 def _dataset(facts: FactSet) -> list[tuple[object, ...]]:

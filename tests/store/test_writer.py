@@ -176,6 +176,12 @@ def test_languages_have_names_and_directions(writer):
     assert [found[code][0] for code, _ in rows[:3]] == ["Arabic", "Chinese (hans)", "xx"]
 
 
+def test_spellings_of_languages_that_were_not_taken_stay_out(writer):
+    facts = [atlas.facts.Fact("P1", "s", "o", {"en": atlas.facts.Label("a", "b")})]
+    writer.add_facts(atlas.facts.FactSet("made", facts, [], spellings={"zh": ["zh-hans"], "en": ["eng"]}))
+    assert writer.sql("FROM language_spelling").to_pylist() == [{"language": "en", "spelling": "eng"}]
+
+
 @pytest.mark.slow
 def test_a_killed_writer_loses_nothing_that_was_loaded(path):
     code = f"""

@@ -45,9 +45,10 @@ def in_turn(facts: FactSet, seed: int = 0, first: Collection[int] = ()) -> list[
     """Return the facts in the order in which a limit takes them: in turn from every relation.
 
     Within a relation those that can be asked in the most languages come first, and among those the order is that of
-    their ids, which has nothing to do with the order of the files; a `seed` other than 0 gives another order.
+    their ids, which has nothing to do with the order of the files; a `seed` other than 0 gives another order. Facts
+    that cannot be asked in any come last of all; a template that is held out asks nothing.
     """
-    askable = {(template.relation, template.language) for template in facts.templates}
+    askable = {(template.relation, template.language) for template in facts.templates if not template.held_out}
     by_relation: dict[str, list[Fact]] = defaultdict(list)
     for fact in facts.facts:
         by_relation[fact.relation].append(fact)
@@ -57,15 +58,15 @@ def in_turn(facts: FactSet, seed: int = 0, first: Collection[int] = ()) -> list[
         return later, -_languages(fact, askable), stable_id("sample", seed, fact.id) if seed else fact.id
 
     turns = [
-        (turn, relation, fact.id, fact)
+        (not _languages(fact, askable), turn, relation, fact.id, fact)
         for relation, members in by_relation.items()
         for turn, fact in enumerate(sorted(members, key=place))
     ]
-    return [fact for *_, fact in sorted(turns, key=lambda turn: turn[:3])]
+    return [fact for *_, fact in sorted(turns, key=lambda turn: turn[:4])]
 
 
 def _languages(fact: Fact, askable: Collection[tuple[str, str]]) -> int:
-    """Return in how many languages a fact has both labels and a template."""
+    """Return in how many languages a fact has both labels and a template that asks for it."""
     return sum((fact.relation, language) in askable for language in fact.labels)
 
 

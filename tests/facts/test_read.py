@@ -169,6 +169,16 @@ def test_a_limit_prefers_facts_with_labels_and_templates_in_all_languages(plant,
     assert chosen == {f"Q{n}" for n in range(30, 40)}
 
 
+def test_a_limit_takes_facts_that_cannot_be_asked_last(plant):
+    """Of P30 all templates are held out, as are those of P36 in French."""
+    lines = [f"{relation},{n},o,{n},o,{code}" for relation in ("P30", "P36") for n in range(4) for code in ("en", "fr")]
+    facts = "\n".join(["relation,subject_key,object_key,subject,object,language", *lines, "P36,9,o,9,o,en"])
+    templates = [f"{r},{c},[X] has [Y],{r != 'P36' or c != 'en'}" for r in ("P30", "P36") for c in ("en", "fr")]
+    data = plant({"facts.csv": facts, "templates.csv": "\n".join(["relation,language,template,held_out", *templates])})
+    relations = [[fact.relation for fact in read(data, limit=limit).facts] for limit in (5, 7)]
+    assert relations == [["P36"] * 5, ["P30"] * 2 + ["P36"] * 5]
+
+
 def test_a_limit_does_not_hang_on_the_order_of_lines(plant, row):
     rows = [row(f"Q{n}", "O", f"s{n}", "o") for n in range(50)]
     patterns = {"patterns/en/P36.jsonl": [{"pattern": "[X] has [Y]"}]}

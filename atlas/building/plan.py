@@ -77,8 +77,12 @@ class Plan:
 
     @property
     def held_out(self) -> int:
-        """How many prompts are left out."""
-        return sum(1 for _ in self.facts.prompts(held_out=True))
+        """How many prompts are left out, of the facts and languages that are asked."""
+        others = self.facts.prompts(held_out=True)
+        if self.prompts is None:
+            return sum(1 for _ in others)
+        asked = {(p.fact.id, p.language) for p in self.facts.prompts() if p.id in self.prompts}
+        return sum((p.fact.id, p.language) in asked for p in others)
 
     def _groups(self) -> Iterator[list[Prompt]]:
         """Yield the prompts of each fact in each language."""

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atlas.building.job import BuildOptions, read_plan
-from atlas.building.plan import Shard, batch_size, make_plan, missing, prompts_of
+from atlas.building.plan import Plan, Shard, batch_size, make_plan, missing, prompts_of
 from atlas.errors import UsageError
 from atlas.facts import FactSet
 from atlas.running.progress import Progress
@@ -29,6 +29,7 @@ def test_held_out_templates_are_counted_and_not_planned(facts):
     plan = make_plan(facts)
     assert plan.held_out == 2 * 3 * 3
     assert not any(prompt.template.held_out for batch in plan.batches() for prompt in batch)
+    assert Plan(facts, {next(plan.batches())[0].id}).held_out == 1, "of the fact and language that is asked alone"
 
 
 @pytest.mark.slow

@@ -135,7 +135,7 @@ class Worker:
 
         return probabilities(self.model, prompts, self._budget)
 
-    def left_over(self, run: int, done: set[int]) -> Iterable[Tables]:
+    def left_over(self, run: int, planned: set[int], done: set[int]) -> Iterable[Tables]:
         """Return rows that an earlier call computed and did not load: none, as this process loads what it computes."""
         return ()
 

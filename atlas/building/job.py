@@ -243,7 +243,8 @@ class _Job:
         """Return the batches of the shard that neither the atlas holds nor an earlier call has left over."""
         own = self.workers.workbench
         share = self.options.shard.take(list(self.plan.batches(batch_size(own.info, own.device))))
-        for tables in self.workers.left_over(self.run, self.writer.done_prompts(self.run)):
+        planned = {prompt.id for batch in share for prompt in batch}
+        for tables in self.workers.left_over(self.run, planned, self.writer.done_prompts(self.run)):
             self.writer.load_batch(tables)
         batches = list(missing(share, self.writer.done_prompts(self.run)))
         self.total = prompts_of(share)

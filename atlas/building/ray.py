@@ -93,14 +93,15 @@ class Cluster:
                 self._ray.kill(actor)
         self._ray.shutdown()
 
-    def left_over(self, run: int, done: set[int]) -> Iterator[Tables]:
-        """Yield shards that were written and not loaded; damaged ones are told of, and computed again."""
+    def left_over(self, run: int, planned: set[int], done: set[int]) -> Iterator[Tables]:
+        """Yield shards of `planned` prompts that were written and not loaded; damaged ones are told of."""
         if self._options.shards_to is None:
             return
         store = Store(self._options.shards_to, run)
         for name in store.names():
             try:
-                if not store.prompts(name) <= done:
+                # A build of another selection may have written to the same folder.
+                if (own := store.prompts(name)) <= planned and not own <= done:
                     yield store.read(name)
             except DamagedShardError as error:
                 log.warning("%s It is computed again.", error)

@@ -188,10 +188,11 @@ def test_what_was_left_over_is_found_and_what_is_done_is_not_read(tables, store,
     name = store.write(tables)
     prompts = set(tables["probe"]["prompt"].to_pylist())
     cluster = _cluster([], store.url)
-    assert [set(found["probe"]["prompt"].to_pylist()) for found in cluster.left_over(RUN, set())] == [prompts]
-    assert list(cluster.left_over(RUN, prompts)) == []
+    assert [set(found["probe"]["prompt"].to_pylist()) for found in cluster.left_over(RUN, prompts, set())] == [prompts]
+    assert list(cluster.left_over(RUN, prompts, prompts)) == []
+    assert list(cluster.left_over(RUN, prompts - {min(prompts)}, set())) == [], "they are of another selection"
     os.truncate(_file(store, name, "probe"), 10)
-    assert list(cluster.left_over(RUN, set())) == []
+    assert list(cluster.left_over(RUN, prompts, set())) == []
     assert "is damaged" in caplog.text
 
 

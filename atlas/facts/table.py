@@ -23,6 +23,7 @@ from atlas.facts.reading import files, texts
 from atlas.facts.reading.collect import Collector, Place
 from atlas.facts.reading.files import Row, Table
 from atlas.facts.reading.texts import LineError
+from atlas.matching import language_code
 
 NAME = "table"
 FACTS = "facts.csv"
@@ -89,7 +90,7 @@ def _check_keys(facts: Table, languages: set[str]) -> None:
 def _take_fact(into: Collector, table: Table, languages: set[str], place: Place, line: bytes) -> None:
     row = table.row(line)
     relation, language = _names(row)
-    languages.add(language)
+    languages.add(language_code(language))
     if not into.offer(language, relation):
         return
     names = _both(row, ("subject", "object"), texts.object_or_subject)

@@ -40,3 +40,10 @@ def test_spellings_of_one_source_unite_and_stay_beside(tmp_path):
     assert found.spellings == {"zh": ["zh-hans", "zh_cn", "zho_Hans"]}
     for word in ("zh", "zh_cn", "zh-hans", "Chinese"):
         assert [f.object for f in read(file, languages=[word]).facts] == ["Q90", "Q64"]
+
+
+def test_spellings_of_one_language_need_no_keys(tmp_path):
+    file = tmp_path / "facts.csv"
+    rows = ["P36,zh,法国,巴黎,[X]的首都是[Y]", "P36,zh-hans,德国,柏林,"]
+    file.write_text("\n".join(["relation,language,subject,object,template", *rows]), "utf-8")
+    assert [(fact.subject, *fact.labels) for fact in read(file).facts] == [("法国", "zh"), ("德国", "zh")]

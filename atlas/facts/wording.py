@@ -25,7 +25,7 @@ def reworded(facts: FactSet, ask: bool = False, examples: int | None = None) -> 
     line each (kind `shown`); None is two before templates that ask, none before others. Examples have the relation's
     rarest objects in the language; facts with an example's object are left out there, and counted.
     """
-    own = [_asking(template) if ask else template for template in facts.templates]
+    own = _asking_once(facts.templates) if ask else list(facts.templates)
     after = {template for template in own if (template.kind == ASKED if examples is None else examples)}
     if not after:
         return replace(facts, templates=own)
@@ -45,6 +45,12 @@ def after_examples(text: str, examples: Sequence[Label]) -> str:
     """Return the template `text` after lines of it that are filled with `examples`."""
     filled = (text.replace(SUBJECT, label.subject).replace(OBJECT, label.object) for label in examples)
     return "".join(f"{line}\n" for line in filled) + text
+
+
+def _asking_once(templates: Sequence[Template]) -> list[Template]:
+    """Return the templates that ask; one whose question stands among them as its source has it asks no more."""
+    there = {template.id for template in templates}
+    return [own for before in templates if (own := _asking(before)) is before or own.id not in there]
 
 
 def _asking(template: Template) -> Template:

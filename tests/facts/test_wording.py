@@ -44,6 +44,11 @@ def test_scripts_without_spaces_get_none():
     assert template.text == "___是[X]的首都。 ___ =[Y]"
 
 
+def test_a_question_that_the_source_asks_itself_is_asked_once():
+    asked, stated = (Template("R", "en", text) for text in ("___ is in [X]. ___ = [Y]", "[Y] is in [X]."))
+    assert reworded(FactSet("table", [], [stated, asked]), ask=True).templates == [asked]
+
+
 @given(
     texts=st.lists(
         st.lists(st.sampled_from(["[X]", OBJECT, "is", "。", " ", "的"]), min_size=1, max_size=6).map("".join),

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from atlas.errors import DataError
-from atlas.facts.facts import OBJECT
+from atlas.facts.facts import OBJECT, SUBJECT
 from atlas.facts.reading import files, texts
 from atlas.facts.reading.collect import Collector, Place
 from atlas.facts.reading.files import Row
@@ -93,4 +93,6 @@ def _ended(template: str) -> str:
     """Return a template with the object at its end where it names none."""
     if OBJECT in template:
         return template
-    return template + ("" if texts.is_unspaced(template[-1:]) else " ") + OBJECT
+    # The last letter tells, as marks such as a full-width colon are no script's own.
+    last = next((c for c in reversed(template.replace(SUBJECT, "")) if c.isalnum()), "")
+    return template + ("" if texts.is_unspaced(last) else " ") + OBJECT

@@ -26,6 +26,8 @@ ROWS = [
     row("en", "The capital of [X] is", "Germany", "Berlin", GERMANY),
     row("ja", "[X]の首都は", "フランス", "パリ", FRANCE),
     row("zh-hans", "[X]的首都是", "法国", "巴黎", FRANCE),
+    row("zh-hans", "[X]的首都：", "法国", "巴黎", FRANCE, number=1),
+    row("zh-hans", "首都属于[X]", "法国", "巴黎", FRANCE, number=2),
     row("fr", "la capitale de [X] est [Y]", "France", "Paris", FRANCE),
 ]
 
@@ -61,6 +63,7 @@ def test_rows_are_facts_in_all_languages_and_templates_that_end_in_the_object(ed
     assert templates == {
         ("P36", "en", "The capital of [X] is [Y]"), ("P36", "en", "[X]'s capital is [Y]"),
         ("P36", "ja", "[X]の首都は[Y]"), ("P36", "zh", "[X]的首都是[Y]"),
+        ("P36", "zh", "[X]的首都：[Y]"), ("P36", "zh", "首都属于[X][Y]"),
         ("P36", "fr", "la capitale de [X] est [Y]"),
     }  # fmt: skip
     assert all(template.ends_in_object for template in found.templates)

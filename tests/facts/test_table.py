@@ -67,6 +67,8 @@ def test_one_file_with_a_line_for_every_template(plant, told, skipped):
         "capital,en,France,Paris,[Y] is the capital of [X].",
         "capital,en,Germany,Berlin,The capital of [X] is [Y].",
         "capital,en,Italy,Rome,",
+        "capital,en,Spain,,The capital of [X] is [Y].",
+        "capital,en,Spain,,[Y] is the capital of [X].",
     ]
     found = read(plant({"facts.csv": "\n".join(lines)}))
     assert set(told(found)[0]) == {
@@ -75,7 +77,7 @@ def test_one_file_with_a_line_for_every_template(plant, told, skipped):
         ("capital", "Italy", "Rome"),
     }
     assert len(found.templates) == 2
-    assert skipped(found) == {}
+    assert skipped(found) == {"fact without a label for subject or object": 1}, "a fact, not its lines"
 
 
 def test_other_names_for_a_fact_of_the_same_language_are_counted(plant, skipped):

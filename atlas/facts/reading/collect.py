@@ -17,6 +17,8 @@ from atlas.matching import language, language_code, one_of
 
 T = TypeVar("T")
 Key = tuple[str, str, str]
+Said = tuple[str, str, tuple[str, str], tuple[str, str]]
+"""What a source says of a fact: relation, language, keys and names."""
 
 REPEATED_FACT = "fact read before"
 REPEATED_TEMPLATE = "template read before"
@@ -57,6 +59,7 @@ class Collector:
         self._facts: dict[Key, dict[str, Label]] = {}
         self._templates: dict[Key, Template] = {}
         self._seen: set[Template] = set()
+        self._left: set[Said] = set()
         self._skips: dict[tuple[Path, str], list[int]] = {}
         self._spellings: dict[str, set[str]] = {}
 
@@ -125,14 +128,21 @@ class Collector:
             again: the source repeats facts by its nature; do not count the same names twice.
         """
         names = texts.label(names[0]), texts.label(names[1])
+        said = (relation, language, keys, names)
         if not all(names):
-            return self.skip(place, NO_LABEL)
+            return self._leave(place, NO_LABEL, said, again=again)
         names = texts.object_or_subject(names[0]), texts.object_or_subject(names[1])
         labels = self._facts.setdefault((relation, texts.key(keys[0]), texts.key(keys[1])), {})
         known = labels.setdefault(self._code(language), label := Label(*names))
         if known is not label and not (again and known == label):
-            self.skip(place, REPEATED_FACT)
+            self._leave(place, REPEATED_FACT, said, again=again)
         return None
+
+    def _leave(self, place: Place, reason: str, said: Said, *, again: bool) -> None:
+        """Count what is `said` of a fact, once where the source says it `again`."""
+        if not again or said not in self._left:
+            self.skip(place, reason)
+        self._left.add(said)
 
     def add_template(
         self,

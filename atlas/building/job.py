@@ -18,6 +18,7 @@ from atlas.building.plan import EVERYTHING, Plan, Shard, batch_size, make_plan, 
 from atlas.building.ray import Cluster, ClusterOptions
 from atlas.building.summary import Summary
 from atlas.errors import AtlasError, UsageError
+from atlas.facts import bundled
 from atlas.running.choice import ModelChoice
 from atlas.running.progress import Progress
 from atlas.running.scores import AtHand, begin_run
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
     from atlas.attribution import Settings
     from atlas.store import Writer
 
-BUNDLED = "bundled"
 SAMPLE = 60
 """Facts of the bundled set that a build takes without a limit, its examples among them; others are taken whole."""
 
@@ -51,7 +51,7 @@ class BuildOptions(ModelChoice):
     takes out first what the run holds, and what was measured of its neurons.
     """
 
-    dataset: str = BUNDLED
+    dataset: str = bundled.SOURCE
     languages: Sequence[str] | None = None
     relations: Sequence[str] | None = None
     limit: int | None = None
@@ -73,12 +73,12 @@ class BuildOptions(ModelChoice):
         """Whether model, facts and scorer are those of a build that is told nothing of them."""
         told = (self.model, self.dataset, self.limit, self.shard, self.cluster, self.settings.get("method"))
         plain = not (self.known or self.ask or self.examples or self.sample_seed)
-        return plain and told == (ModelChoice.model, BUNDLED, None, EVERYTHING, None, scorers.DEFAULT)
+        return plain and told == (ModelChoice.model, bundled.SOURCE, None, EVERYTHING, None, scorers.DEFAULT)
 
     @property
     def sample(self) -> int | None:
         """Facts to take at most, None for all."""
-        limit = (SAMPLE if self.dataset == BUNDLED else 0) if self.limit is None else self.limit
+        limit = (SAMPLE if self.dataset == bundled.SOURCE else 0) if self.limit is None else self.limit
         return limit or None
 
 
@@ -135,7 +135,7 @@ def build_twin(
 
 def read_plan(options: BuildOptions, progress: Progress) -> Plan:
     """Read the selected facts and plan their prompts; raises DataError and UsageError."""
-    from atlas.facts import bundled, read
+    from atlas.facts import read
     from atlas.facts.selection import limited
     from atlas.facts.wording import reworded
 
@@ -155,8 +155,9 @@ def _known_alone(options: BuildOptions, plan: Plan, workers: Worker | Cluster, p
     if not isinstance(workers, Worker):
         raise UsageError("--known asks the model in this process; use --engine local.")
     every = {code for fact in plan.facts.facts for code in fact.labels} if options.everywhere else set()
+    first = bundled.EXAMPLES if options.limit is None else ()
     found = known_facts(
-        workers.model, plan.facts, options.sample, options.sample_seed, options.bytes, progress, len(every) or 1
+        workers.model, plan.facts, options.sample, options.sample_seed, options.bytes, progress, len(every) or 1, first
     )
     if not found.facts:
         raise UsageError(_nothing_known(options, plan))
@@ -164,10 +165,10 @@ def _known_alone(options: BuildOptions, plan: Plan, workers: Worker | Cluster, p
 
 
 def _nothing_known(options: BuildOptions, plan: Plan) -> str:
-    where = "every language" if options.everywhere else "any language"
     return (
         f"Model {options.model!r} knows none of the {len(plan.facts.facts):,} facts of {plan.facts.source} in "
-        f"{where}: no answer is its own choice in more than half of a fact's prompts; leave --known out."
+        f"{'every' if options.everywhere else 'any'} language: no answer is its own choice in more than half of a "
+        "fact's prompts; leave --known out."
     )
 
 

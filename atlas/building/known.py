@@ -1,7 +1,7 @@
 """The facts of a selection that a model knows, found in one cheap pass before the scores."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -39,15 +39,16 @@ def known_facts(
     budget: "Budget | int | None" = None,
     progress: Progress | None = None,
     least: int = 1,
+    first: Collection[int] = (),
 ) -> FactSet:
     """Return the first `limit` facts, in turn from every relation, that `model` knows in `least` languages; None: all.
 
     A fact is known in a language if its answer's tokens are the model's own choice in more than half of its usable
     prompts there (METHOD 3b), held-out templates aside; labels in other languages are left out. What was left
-    out until the limit was reached is counted among the skips.
+    out until the limit was reached is counted among the skips. See `in_turn` for `first`.
     """
     progress, asked = progress or Progress(), _Asked([], least)
-    queue = iter(in_turn(facts, seed))
+    queue = iter(in_turn(facts, seed, first))
     while (limit is None or len(asked.known) < limit) and (some := list(islice(queue, TOGETHER))):
         progress.step(f"asking what the model knows: {len(asked.known):,} facts known, {asked.unknown:,} not")
         _ask(model, with_facts(facts, some), some, budget, asked)

@@ -8,8 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import atlas
-from atlas.building.job import BuildOptions, build, read_plan
+from atlas.building.computing import Worker
+from atlas.building.job import BuildOptions, _known_alone, build, read_plan
 from atlas.building.known import known_facts
+from atlas.building.plan import make_plan
 from atlas.errors import UsageError
 from atlas.facts import read
 from atlas.facts.selection import in_turn, limited
@@ -78,6 +80,26 @@ def test_what_is_left_out_is_counted(model, some):
     labels = {fact.id: len(fact.labels) for fact in some.facts}
     left = sum(labels[fact.id] - len(fact.labels) for fact in found.facts)
     assert counts.get("the model does not know the fact in that language", 0) == left
+
+
+@pytest.fixture
+def english(monkeypatch):
+    """A model that knows whatever it is asked in English, and nothing else."""
+
+    def knows(_model, prompts, _budget):
+        return {(prompt.fact.id, "en") for prompt in prompts if prompt.language == "en"}
+
+    monkeypatch.setattr("atlas.building.known._languages", knows)
+
+
+@pytest.mark.usefixtures("english")
+def test_known_facts_too_begin_with_that_of_the_readme():
+    worker = Worker(None)
+    worker.model = None
+    options = (BuildOptions(known=True, limit=limit) for limit in (None, 60))
+    plans = [_known_alone(own, make_plan(BUNDLED), worker, Progress()) for own in options]
+    chosen, plain = ({(fact.relation, fact.subject) for fact in plan.facts.facts} for plan in plans)
+    assert chosen - plain == {("P36", "france")}
 
 
 @pytest.mark.slow

@@ -20,15 +20,11 @@ TOGETHER = 64
 
 @dataclass
 class _Asked:
-    """What was found so far, of facts known in `least` languages.
-
-    `unknown` counts the facts that are known in fewer, `languages` those of known facts that were left out.
-    """
+    """What was found so far: facts known in `least` languages, and how many are known in fewer."""
 
     known: list[Fact]
     least: int
     unknown: int = 0
-    languages: int = 0
 
 
 def known_facts(
@@ -54,7 +50,8 @@ def known_facts(
         _ask(model, with_facts(facts, some), some, budget, asked)
     order = {fact.id: fact for fact in asked.known[:limit]}
     chosen = with_facts(facts, [order[fact.id] for fact in facts.facts if fact.id in order])
-    return replace(chosen, skips=[*facts.skips, *_skips(asked, len(asked.known) - len(order))])
+    languages = sum(len(fact.labels) - len(order[fact.id].labels) for fact in facts.facts if fact.id in order)
+    return replace(chosen, skips=[*facts.skips, *_skips(asked, languages, len(asked.known) - len(order))])
 
 
 def _ask(
@@ -65,7 +62,6 @@ def _ask(
         labels = {code: label for code, label in fact.labels.items() if (fact.id, code) in spoken}
         if len(labels) >= asked.least:
             asked.known.append(replace(fact, labels=labels))
-            asked.languages += len(fact.labels) - len(labels)
         else:
             asked.unknown += 1
 
@@ -95,12 +91,12 @@ def _languages(
     return {pair for pair, more in chosen.items() if more > 0}
 
 
-def _skips(asked: _Asked, spare: int) -> Iterator[Skip]:
-    """Yield what was left out; `spare` known facts are beyond the limit."""
+def _skips(asked: _Asked, languages: int, spare: int) -> Iterator[Skip]:
+    """Yield what was left out; `languages` of the facts that are taken, `spare` known facts are beyond the limit."""
     if asked.unknown:
         few = "no language" if asked.least == 1 else f"fewer than {asked.least} languages"
         yield Skip("--known", f"the model knows the fact in {few}", asked.unknown)
-    if asked.languages:
-        yield Skip("--known", "the model does not know the fact in that language", asked.languages)
+    if languages:
+        yield Skip("--known", "the model does not know the fact in that language", languages)
     if spare:
         yield Skip("--known", "the limit was reached", spare)

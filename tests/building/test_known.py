@@ -93,6 +93,12 @@ def english(monkeypatch):
 
 
 @pytest.mark.usefixtures("english")
+def test_languages_are_counted_of_the_facts_that_are_taken(some):
+    counts = {skip.reason: skip.count for skip in known_facts(None, some, 2).skips}
+    assert counts == {"the model does not know the fact in that language": 4, "the limit was reached": 10}
+
+
+@pytest.mark.usefixtures("english")
 def test_known_facts_too_begin_with_that_of_the_readme():
     worker = Worker(None)
     worker.model = None

@@ -18,7 +18,7 @@ LINES = {
     "__main__": 6,
     "atlas": 40,
     "attribution": 1481,
-    "building": 1395,
+    "building": 1391,
     "checking": 1643,
     "cli": 3811,
     "demo": 1047,

@@ -1,5 +1,6 @@
 """New facts meet those of an atlas: they take its codes of languages, its labels, and its keys where it has others."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ LEAST_LANGUAGES = 2
 """Languages in which both names of two facts must agree for them to be one."""
 
 Names = Mapping[str, Label]
+_ID = re.compile(r"Q[1-9][0-9]*")
 
 
 def met(atlas: Reader, facts: FactSet) -> FactSet:
@@ -21,8 +23,9 @@ def met(atlas: Reader, facts: FactSet) -> FactSet:
     A language that an older atlas has under a longer code keeps that code. A fact that the atlas has in the same
     relation under other keys (BMLAMA's names, mLAMA's Wikidata ids) takes those keys, if subject and object are called
     the same in at least two languages, and in more than half of those in which both are named, and if no other fact
-    of either side agrees so. A label that the atlas has stays, and so does whether a template is held out, and its
-    kind. The result's `united` counts such facts, `renamed` the labels that are others, `marked` such templates.
+    of either side agrees so; what has two ids of Wikidata is two things. A label that the atlas has stays, and so does
+    whether a template is held out, and its kind. The result's `united` counts such facts, `renamed` the labels that are
+    others, `marked` such templates.
     """
     facts = _respelled(atlas, facts)
     relations = sorted({fact.relation for fact in facts.facts})
@@ -118,13 +121,20 @@ def _agreeing(fact: Fact, index: Mapping[tuple[str, str, str, str], Sequence[Fac
     others: dict[int, Fact] = {}
     for place in _places(fact):
         for other in index.get(place, ()):
-            agreed[other.id] += 1
-            others[other.id] = other
+            if not _told_apart(fact, other):
+                agreed[other.id] += 1
+                others[other.id] = other
     return [
         other
         for identity, other in others.items()
         if agreed[identity] >= LEAST_LANGUAGES and 2 * agreed[identity] > len(fact.labels.keys() & other.labels.keys())
     ]
+
+
+def _told_apart(fact: Fact, other: Fact) -> bool:
+    """Return whether subject or object have an id of Wikidata each, and not the same."""
+    pairs = ((fact.subject, other.subject), (fact.object, other.object))
+    return any(own != their and _ID.fullmatch(own) and _ID.fullmatch(their) for own, their in pairs)
 
 
 def _places(fact: Fact) -> list[tuple[str, str, str, str]]:

@@ -43,7 +43,7 @@ LINES = {
     "schema": 466,
     "scorers": 59,
     "statistics": 130,
-    "store": 5004,
+    "store": 5014,
     "study": 680,
     "templates": 1,
 }

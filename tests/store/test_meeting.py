@@ -43,6 +43,13 @@ def test_facts_called_the_same_in_several_languages_take_the_keys_that_are_there
     assert keys(filled, new) == ([("Q142", "Q90"), ("Italy", "Rome")], 1)
 
 
+def test_what_has_two_ids_of_wikidata_is_two_things(filled):
+    """As Niger and the Niger River, which many languages call the same, on one continent."""
+    georgia = {"en": ("Georgia", "Tbilisi"), "es": ("Georgia", "Tiflis")}
+    assert keys(filled, [("Q130229", "Q994", georgia)]) == ([("Q130229", "Q994")], 0)
+    assert keys(filled, [("Georgia", "Q994", georgia)]) == ([("Q230", "Q994")], 1)
+
+
 @pytest.mark.quick(1)
 @pytest.mark.parametrize(
     "labels",

@@ -70,12 +70,20 @@ def _is_relation_file(found: object) -> bool:
 
 
 def _names(root: Path, name: str) -> Names:
-    """Return the English names of a relation's samples, nothing where there is no English file."""
+    """Return the English names of a relation's samples, nothing where there is no English file.
+
+    An index of two samples names neither.
+    """
     file = root / _KEY_LANGUAGE / name
     if not file.is_file():
         return {}
     rows = [row for row in _content(root, file)["samples"] if isinstance(row, dict) and _indexed(row)]
-    return {row["index"]: (_name(row["subject"]), _name(row["object"])) for row in rows}
+    found: dict[object, tuple[str, str]] = {}
+    for row in rows:
+        own = _name(row["subject"]), _name(row["object"])
+        if found.setdefault(row["index"], own) != own:
+            found[row["index"]] = "", ""
+    return found
 
 
 def _name(value: object) -> str:

@@ -46,6 +46,14 @@ def test_samples_of_one_index_are_one_fact_by_its_english_names(tmp_path, told):
     }  # fmt: skip
 
 
+def test_an_index_of_two_english_samples_names_neither(tmp_path, told):
+    english = EN | {"samples": [*EN["samples"], {"index": 9, "subject": "Italy", "object": "Rome"}]}
+    facts, _ = told(read(written(tmp_path, {"en/capital.json": english, "ja/capital.json": JA})))
+    assert facts["capital", "Germany", "Berlin"] == {"en": ("Germany", "Berlin")}
+    assert facts["capital", "Italy", "Rome"] == {"en": ("Italy", "Rome")}
+    assert facts["capital", "Deutschland", "Berlin"] == {"ja": ("ドイツ", "ベルリン")}
+
+
 def test_without_the_english_file_the_samples_say_their_english_names(tmp_path, told):
     facts, _ = told(read(written(tmp_path, {"ja/capital.json": JA})))
     assert set(facts) == {("capital", "Deutschland", "Berlin"), ("capital", "Japan", "Tokyo")}

@@ -23,7 +23,7 @@ def reworded(facts: FactSet, ask: bool = False, examples: int | None = None) -> 
     With `ask` a template that does not end in the object, `[Y] is the capital of [X].`, becomes `___ is the capital of
     [X]. ___ = [Y]` (kind `asked`). Before each template stand `examples` other facts of the relation that fill it, a
     line each (kind `shown`); None is two before templates that ask, none before others. Examples have the relation's
-    rarest objects in the language; facts with an example's object are left out there, and counted.
+    rarest objects in the language; facts whose object stands in an example are left out there, and counted.
     """
     own = _asking_once(facts.templates) if ask else list(facts.templates)
     after = {template for template in own if (template.kind == ASKED if examples is None else examples)}
@@ -82,7 +82,7 @@ def _rarest(labels: Sequence[Label]) -> Sequence[Label]:
 
 
 def _without_shown(facts: FactSet, shown: Shown) -> FactSet:
-    """Return the set without the facts, in a language, of an example's object."""
+    """Return the set without the facts, in a language, whose object an example shows."""
     kept = [_hidden(fact, shown) for fact in facts.facts]
     left = sum(len(fact.labels) for fact in facts.facts) - sum(len(fact.labels) for fact in kept)
     skip = Skip("--examples", "a fact in a language stands in an example, or its object does", left)
@@ -91,7 +91,12 @@ def _without_shown(facts: FactSet, shown: Shown) -> FactSet:
 
 
 def _hidden(fact: Fact, shown: Shown) -> Fact:
-    objects: Mapping[str, Collection[str]] = {
-        code: {label.object for label in shown.get((fact.relation, code), ())} for code in fact.labels
+    kept = {
+        code: own for code, own in fact.labels.items() if not _shows(shown.get((fact.relation, code), ()), own.object)
     }
-    return replace(fact, labels={code: own for code, own in fact.labels.items() if own.object not in objects[code]})
+    return replace(fact, labels=kept)
+
+
+def _shows(examples: Sequence[Label], answer: str) -> bool:
+    """Return whether an answer stands in an example, be it within another name: Guinea in Equatorial Guinea."""
+    return any(answer in name for label in examples for name in (label.subject, label.object))

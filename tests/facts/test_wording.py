@@ -44,6 +44,14 @@ def test_scripts_without_spaces_get_none():
     assert template.text == "___是[X]的首都。 ___ =[Y]"
 
 
+def test_an_answer_within_an_example_s_name_is_shown_too():
+    pairs = {"a": "Africa", "b": "Africa", "c": "South Africa", "South Asia": "Iran", "d": "Asia", "e": "Oceania"}
+    pairs |= dict.fromkeys("xyz", "Europe")
+    facts = [Fact("R", subject, name, {"en": Label(subject, name)}) for subject, name in pairs.items()]
+    found = reworded(FactSet("table", facts, [Template("R", "en", "[X] is in [Y]")]), examples=4)
+    assert [prompt.answer for prompt in found.prompts()] == ["Europe"] * 3
+
+
 def test_a_question_that_the_source_asks_itself_is_asked_once():
     asked, stated = (Template("R", "en", text) for text in ("___ is in [X]. ___ = [Y]", "[Y] is in [X]."))
     assert reworded(FactSet("table", [], [stated, asked]), ask=True).templates == [asked]

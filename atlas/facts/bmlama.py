@@ -26,6 +26,7 @@ from atlas.facts.reading import files, texts
 from atlas.facts.reading.collect import Collector, Place
 from atlas.facts.reading.lama_templates import relations_of
 from atlas.facts.reading.texts import LineError
+from atlas.matching import language_code
 
 NAME = "bmlama"
 SHAPES = ("<language>.tsv of Prompt, Ans, Candidate Ans, Subject, or a folder of them, row n the same fact (BMLAMA)",)
@@ -76,7 +77,7 @@ def load(path: Path, into: Collector) -> None:
         return
     beside = {KEY_LANGUAGE: path.parent / f"{KEY_LANGUAGE}{_SUFFIX}"} if path.is_file() else {}
     sources = {**found, **{code: file for code, file in beside.items() if file.is_file() and _has_header(file)}}
-    key_language = KEY_LANGUAGE if KEY_LANGUAGE in sources else min(sources)
+    key_language = min(sources, key=lambda code: (language_code(code) != KEY_LANGUAGE, code))
     read = {key_language: _read(sources[key_language], into)}
     keys = _keys(read[key_language])
     wanted = [language for language in found if _offer(language, keys, into)]

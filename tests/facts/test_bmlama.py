@@ -49,6 +49,11 @@ def test_keys_are_english_also_where_english_is_not_wanted(plant, told):
     assert {language for _, language, _ in templates} == {"fr"}
 
 
+def test_english_gives_the_keys_however_its_code_is_spelled(plant, told):
+    facts, _ = told(read(plant({"eng.tsv": table(ENGLISH), "deu.tsv": table(FRENCH)})))
+    assert facts["P36", "Germany", "Berlin"] == {"en": ("Germany", "Berlin"), "de": ("Allemagne", "Berlin")}
+
+
 def test_without_english_the_first_language_gives_the_keys(plant, told):
     facts, _ = told(read(plant({"fr.tsv": table(FRENCH)})))
     assert ("le_capital_de_x_est_y", "Allemagne", "Berlin") in facts

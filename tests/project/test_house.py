@@ -29,7 +29,7 @@ LINES = {
     "errors": 61,
     "evaluation": 1010,
     "exam": 793,
-    "facts": 2422,
+    "facts": 2423,
     "ids": 34,
     "jobs": 281,
     "knockouts": 797,

@@ -1,9 +1,10 @@
 """What evidence views say where there is next to nothing: no p where nothing can be exchanged, and the reason."""
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
-from store.world import FLOOR, Probed, World, add_facts, batch
+from store.world import FLOOR, MODEL, Probed, World, add_facts, batch
 
 import atlas
 from atlas.errors import StoreError
@@ -67,6 +68,19 @@ def test_a_language_without_usable_prompts_changes_nothing_of_the_others(holding
             views = ("likn_exchange_at", "likn_control_at", "language_overlap_at")
             rows.append([{**row, "run": 0} for view in views for row in _rows(writer, view, run)])
     assert rows[0] == rows[1] != []
+
+
+def test_a_twin_counts_where_its_original_knows_the_fact(holding):
+    world = _world(("P1",) * 2, ("en", "fr", "zh"))
+    known = World(world.relations, tuple(replace(p, rank=1 + (p.language == "zh")) for p in world.probes))
+    less = tuple(replace(p, rank=2, scores=SCORES[:: 1 - 2 * (p.language == "zh")]) for p in world.probes)
+    with holding(known) as (writer, run):
+        model = writer.add_model({**MODEL, "digest": "twin"})
+        about = {"method": "amig", "settings": {"floor": FLOOR}, "seed": 0, "versions": {}}
+        twin = writer.start_run(model=model, **about, twin_of=run, twin_seed=0)
+        writer.load_batch(batch(World(world.relations, less), twin))
+        shared = writer.sql("FROM twin_likn_of(thresholds(known := true))").to_pylist()
+    assert [(row["run"], row["twin_likn"]) for row in shared] == [(run, 3)] * 2
 
 
 @pytest.mark.slow

@@ -27,13 +27,21 @@ FROM fact_language
 GROUP BY run, fact;
 
 -- The languages in which a fact counts under a definition: it has usable prompts there and, where the definition asks
--- for what the model knows, the answer is the model's own choice in more than half of them.
+-- for what the model knows, the answer is the model's own choice in more than half of them. An untrained twin, which knows
+-- nothing, counts where its original does.
 CREATE OR REPLACE MACRO counted_language_of(definitions) AS TABLE
 SELECT chosen.d.definition AS definition, asked.run, asked.fact, asked.language, asked.usable
 FROM fact_language AS asked
 JOIN asked_fact_of(definitions) AS meant ON meant.fact = asked.fact
 JOIN asked_run_of(definitions) AS chosen ON chosen.run = asked.run AND chosen.d.definition = meant.definition
-WHERE asked.usable > 0 AND (NOT chosen.d.known OR 2 * asked.argmax > asked.usable);
+LEFT JOIN (
+    SELECT twin.twin, held.fact, held.language, held.usable, held.argmax
+    FROM twin JOIN fact_language AS held ON held.run = twin.run
+) AS original
+    ON original.twin = asked.run AND original.fact = asked.fact AND original.language = asked.language
+WHERE asked.usable > 0 AND (
+    NOT chosen.d.known OR 2 * coalesce(original.argmax, asked.argmax) > coalesce(original.usable, asked.usable)
+);
 
 -- How many languages count for a fact under a definition, and in which others it was probed.
 CREATE OR REPLACE MACRO coverage_of(definitions) AS TABLE

@@ -123,11 +123,14 @@ def counts(cases, a, b):
 
 @pytest.fixture(scope="module", params=first_quick(*PAIRS), ids=str)
 def compared(request, empty, tmp_path_factory):
-    """The comparison of two random worlds, beside what they have in common."""
+    """The comparison of two random worlds, beside what they have in common; a third run has a floor above tau."""
     path = shutil.copy(empty, tmp_path_factory.mktemp("pair") / "pair.duckdb")
     a, b = map(random_world, request.param)
     ground = Ground(a, b)
     hold(path, a, b)
+    with atlas.open(path, "a") as writer:
+        writer.add_model(MODEL | {"name": "third", "digest": "third"})
+        add_run(writer, a, digest="third", floor=0.5)
     with atlas.open(path) as reader:
         return ground, reader.compare("made", "deep")
 

@@ -41,15 +41,16 @@ SEMI JOIN common_ground(run_a, run_b) AS ground ON ground.fact = tried.fact AND 
 -- with its sets cut to what the different facts lend. Members of DKNs and of the random
 -- sets that pass as DKNs count once in each fact and language.
 CREATE OR REPLACE MACRO compared_neuron_of(definitions, run_a, run_b) AS TABLE
-WITH found AS (
+WITH narrowed AS MATERIALIZED (SELECT of_runs(definitions, [run_a, run_b]) AS asked),
+found AS (
     SELECT definition, run, 'likn' AS kind, fact, language, layer, neuron
-    FROM knowledge_neuron_of(definitions)
+    FROM knowledge_neuron_of((SELECT asked FROM narrowed))
     WHERE run IN (run_a, run_b)
     UNION ALL
     SELECT
         definition, run, CASE WHEN own THEN 'likn of equal size' ELSE 'likn of different facts' END AS kind, fact,
         language, layer, neuron
-    FROM even_neuron_of(definitions, true)
+    FROM even_neuron_of((SELECT asked FROM narrowed), true)
     WHERE run IN (run_a, run_b) AND control = 'same relation'
 ),
 common AS (
@@ -70,7 +71,7 @@ every AS (
         member[1] AS layer, member[2] AS neuron
     FROM (
         SELECT *, unnest(list_zip(layers, neurons)) AS member
-        FROM dkn_or_control_of(definitions)
+        FROM dkn_or_control_of((SELECT asked FROM narrowed))
         WHERE run IN (run_a, run_b) AND replace = 'zero'
     )
 )

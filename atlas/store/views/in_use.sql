@@ -91,6 +91,13 @@ CREATE OR REPLACE MACRO of_facts(definitions, asked_facts) AS (
     ) AS d
 );
 
+-- The same definitions, asked of some runs alone, so that no other's scores are read.
+CREATE OR REPLACE MACRO of_runs(definitions, asked_runs) AS (
+    SELECT list(d) FROM (
+        SELECT * REPLACE (asked_runs::BIGINT[] AS sources) FROM (SELECT unnest(definitions, max_depth := 2))
+    ) AS d
+);
+
 -- The definitions with every fact that they are asked of.
 CREATE OR REPLACE MACRO asked_fact_of(definitions) AS TABLE
 SELECT chosen.d.definition AS definition, fact.fact

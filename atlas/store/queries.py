@@ -148,10 +148,13 @@ def carried(definition: str, wanted: Filter, limit: int | None) -> tuple[str, di
 
 
 def source(view: str, definition: str, thresholds: Mapping[str, object]) -> tuple[str, dict[str, object]]:
-    """Return what to put after FROM, and its parameters.
+    """Return what to put after FROM, and its parameters beside `run`.
 
     `thresholds` is empty for `..._all` narrowed to `definition`; otherwise it holds all that the macro takes.
     """
+    if view == "neuron_summary":
+        # It gathers all neurons before a filter reaches them, so it is asked of the definition and the run alone.
+        return "neuron_summary_of(definition_of($definition, $run))", {"definition": definition}
     if not thresholds:
         return f"(SELECT * FROM {view}_all WHERE definition = $definition)", {"definition": definition}
     arguments: list[str] = []

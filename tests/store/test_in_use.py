@@ -165,6 +165,15 @@ def test_a_run_that_is_not_in_use_raises_no_error(tmp_path, several):
             writer.sql("FROM knowledge_neuron_all WHERE definition = 'loose'")
 
 
+def test_a_run_that_is_named_is_asked_alone(several):
+    path, made = several
+    with atlas.open(path) as reader:
+        assert set(reader.neurons(run=made[2], definition="loose").table["run"].to_pylist()) == {made[2]}
+        assert set(reader.likn(run=made[2], definition="loose").table["run"].to_pylist()) == {made[2]}
+        with pytest.raises(StoreError, match=f"floor of run {made[0]}"):
+            reader.neurons(run=made[0], definition="loose")
+
+
 def test_an_empty_atlas_has_no_run_in_use(path):
     with atlas.open(path) as reader:
         assert reader.sql("FROM run_in_use").num_rows == 0

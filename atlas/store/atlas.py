@@ -269,7 +269,7 @@ class Atlas(Reader):
 
     def _with_specificity(self, found: Result, definition: str, given: Mapping[str, object], order: str) -> Result:
         neurons = sorted(set(found.table["neuron"].to_pylist()))
-        only = f"AND neuron IN ({', '.join(map(str, neurons))})" if 0 < len(neurons) <= _FEW else ""
+        only = f"AND neuron IN ({', '.join(map(str, neurons)) or 'NULL'})" if len(neurons) <= _FEW else ""
         rows, params = queries.source("likn_specificity", definition, self._thresholds(definition, given))
         query = (
             f"SELECT likn.*, other.same_relation, other.other_relations\nFROM ({found.sql}) AS likn\n"

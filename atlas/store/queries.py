@@ -124,7 +124,9 @@ class Filter:
     def one_of(self, column: str, values: Sequence[object]) -> None:
         """Ask for `column` to be one of `values`, written out so that the filter reaches the scan."""
         names = [f"{column}_{number}" for number in range(len(values))]
-        self.conditions.append(f"{column} IN ({', '.join('$' + name for name in names)})")
+        # Equality alone reaches what is joined by the column too, such as the neurons of a run's twin.
+        asked = f"= ${names[0]}" if len(names) == 1 else f"IN ({', '.join('$' + name for name in names)})"
+        self.conditions.append(f"{column} {asked}")
         self.params |= dict(zip(names, values, strict=True))
 
     def of_relations(self, relations: Sequence[str] | None) -> None:

@@ -67,7 +67,8 @@ def test_filters(reader):
     assert len(reader.likn(run=reader.first)) == 6
     assert found(reader.likn(), "run", "method", "model") == {(reader.first, "amig", "made")}
     assert len(reader.likn(limit=5)) == 5
-    assert len(reader.likn(limit=0)) == 0
+    assert len(reader.likn(limit=0)) == len(reader.likn(fact="s0", tau=1)) == 0
+    assert "fact = $fact_0" in reader.knowledge_neurons(fact="s0").sql  # which reaches the scan of its twin, too
     for wrong in ({"relation": "P9"}, {"definition": "none"}):
         with pytest.raises(UsageError, match="There is no"):
             reader.likn(**wrong)

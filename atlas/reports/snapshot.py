@@ -110,7 +110,7 @@ def take(source: "atlas.Atlas", selection: Selection) -> Snapshot:
     runs = list(runs_of_models(source)) if selection.runs is None else list(selection.runs)
     source.scratch(_RUNS, {"runs": runs, "definition": definition})
     placed = bool(len(source.sql("SELECT run FROM run WHERE settings ->> 'at' = 'subject' LIMIT 1")))
-    for statement in (*(each if placed else f"{each} LIMIT 0" for each in _POSITIONS), *_VIEWS):
+    for statement in (_ASKED, *(each if placed else f"{each} LIMIT 0" for each in _POSITIONS), *_VIEWS):
         source.scratch(statement, {"definition": definition} if "$definition" in statement else ())
     bound = {"facts": selection.facts, "relations": list(chosen or relations)}
     source.scratch(_FACTS, bound)
@@ -147,6 +147,19 @@ FROM run JOIN model USING (model)
 WHERE list_contains($runs::BIGINT[], run.run)
 """
 
+_ASKED = """
+CREATE OR REPLACE TEMP MACRO every_definition() AS (
+    SELECT list(d) FROM (
+        SELECT definition.*, NULL::BIGINT AS run, (
+            SELECT coalesce(list(own.run), [])
+            FROM run AS own LEFT JOIN run AS original ON original.run = own.twin_of
+            WHERE coalesce(original.model, own.model) IN (SELECT model FROM shown_run)
+        ) AS sources, NULL::BIGINT[] AS facts
+        FROM definition WHERE definition IN (SELECT definition FROM shown_run)
+    ) AS d
+)"""
+"""What the views are asked of: the definition shown, of the runs of the models shown and of their untrained twins."""
+
 _SHOWN = "run IN (SELECT run FROM shown_run UNION ALL SELECT twin FROM twin WHERE run IN (SELECT run FROM shown_run))"
 
 _POSITIONS = (
@@ -157,7 +170,13 @@ SELECT k.fact, shown.model, coalesce(run.settings ->> 'at', 'query') AS position
 FROM knowledge_neuron_all AS k JOIN run ON run.run = k.run
 JOIN shown_run AS shown ON shown.model = run.model AND shown.method = run.method
 WHERE k.definition = $definition AND run.twin_of IS NULL""",
-    "CREATE OR REPLACE TEMP TABLE position_profile AS SELECT * FROM position_profile",
+    """
+CREATE OR REPLACE TEMP TABLE position_profile AS
+SELECT found.*, run_name.model, run_name.method
+FROM position_profile_of(of_runs(every_definition(), (
+    SELECT list(run.run) FROM run
+    WHERE run.twin_of IS NULL AND (run.model, run.method) IN (SELECT (model, method) FROM shown_run)
+))) AS found JOIN run_name ON run_name.run = found.run""",
 )
 """What is asked where some run is at the subject; the others are filled with nothing."""
 

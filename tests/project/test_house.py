@@ -38,7 +38,7 @@ LINES = {
     "models": 2593,
     "outputs": 246,
     "planted": 1501,
-    "reports": 3441,
+    "reports": 3460,
     "running": 706,
     "schema": 466,
     "scorers": 59,

@@ -1,0 +1,28 @@
+"""What the pages are of: the runs and the definition that a report is asked for, whichever are in use."""
+
+from dataclasses import replace
+
+from store.world import MODEL, SAMPLE, World, add_facts, batch
+
+import atlas
+from atlas.reports import Selection, snapshot
+
+
+def test_pages_are_of_the_runs_and_the_definition_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(snapshot, "_VIEWS", ())
+    deeper = World(SAMPLE.relations, tuple(replace(p, scores=p.scores[::-1]) for p in SAMPLE.probes))
+    made = {}
+    with atlas.open(tmp_path / "atlas.duckdb", "w") as writer:
+        add_facts(writer, [SAMPLE])
+        # The newest, which is in use, has a floor above tau.
+        for name, floor, at in (("older", 0.05, "query"), ("older", 0.05, "subject"), ("newest", 0.6, "query")):
+            about = {"method": "amig", "settings": {"floor": floor, "at": at}, "seed": 0, "versions": {}}
+            made[name] = writer.start_run(model=writer.add_model({**MODEL, "name": name, "digest": name}), **about)
+            writer.load_batch(batch(SAMPLE if at == "query" else deeper, made[name], floor=floor))
+            writer.finish_run(made[name])
+        snapshot.take(writer, Selection(runs=[made["older"]], definition="paper"))
+        found = writer.sql("SELECT * FROM position_profile WHERE language IS NULL ORDER BY layer").to_pylist()
+    assert [(row["model"], row["definition"], row["position"], row["layer"]) for row in found] == [
+        ("older", "paper", "query", 0),
+        ("older", "paper", "subject", 2),
+    ]

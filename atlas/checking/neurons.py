@@ -73,18 +73,18 @@ WITH found AS (
     WHERE run = $run
     UNION ALL
     SELECT 'kn' AS evidence, k.relation, k.language, k.layer, k.neuron
-    FROM relation_kn_all AS k JOIN knockout_source AS origin ON origin.source = k.run
-    WHERE origin.run = $run AND k.definition = $definition
+    FROM relation_kn_of(definition_of($definition, $run)) AS k JOIN knockout_source AS origin ON origin.source = k.run
+    WHERE origin.run = $run
     UNION ALL
     SELECT 'likn' AS evidence, l.relation, language.language, l.layer, l.neuron
     FROM (
         SELECT
             fact_split.relation, likn.layer, likn.neuron, count(DISTINCT likn.fact) AS facts,
             max(count(DISTINCT likn.fact)) OVER (PARTITION BY fact_split.relation) AS most_facts
-        FROM likn_all AS likn
+        FROM likn_of(definition_of($definition, $run)) AS likn
         JOIN knockout_source AS origin ON origin.source = likn.run
         JOIN fact_split ON fact_split.fact = likn.fact
-        WHERE origin.run = $run AND likn.definition = $definition AND fact_split.split = 'train'
+        WHERE origin.run = $run AND fact_split.split = 'train'
         GROUP BY fact_split.relation, likn.layer, likn.neuron
     ) AS l
     CROSS JOIN (SELECT DISTINCT language FROM template) AS language

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from quick import first_quick
-from store.world import FLOOR, MODEL, SAMPLE, add_facts, batch, random_world
+from store.world import FLOOR, LAYERS, MODEL, NEURONS, SAMPLE, add_facts, batch, random_world
 
 import atlas
+from atlas.checking.neurons import relation_neurons
 from atlas.errors import StoreError
 from atlas.ids import stable_id
 from atlas.store import docs, views
@@ -170,6 +171,7 @@ def test_a_run_that_is_named_is_asked_alone(several):
     with atlas.open(path) as reader:
         assert set(reader.neurons(run=made[2], definition="loose").table["run"].to_pylist()) == {made[2]}
         assert set(reader.likn(run=made[2], definition="loose").table["run"].to_pylist()) == {made[2]}
+        assert relation_neurons(reader, made[2], "loose", LAYERS, NEURONS, seed=0)
         with pytest.raises(StoreError, match=f"floor of run {made[0]}"):
             reader.neurons(run=made[0], definition="loose")
 

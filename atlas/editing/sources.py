@@ -181,8 +181,12 @@ ORDER BY layer, neuron
 
 _RELATION = """
 SELECT DISTINCT layer, neuron
-FROM relation_dkn_all AS relation_dkn JOIN knockout_source AS origin ON origin.run = relation_dkn.run
-WHERE origin.source = $run AND definition = $definition AND relation = $relation
+FROM relation_dkn_of(of_runs(definition_of($definition, NULL), (
+    SELECT list(joined.source)
+    FROM knockout_source AS own JOIN knockout_source AS joined ON joined.run = own.run
+    WHERE own.source = $run
+))) AS relation_dkn JOIN knockout_source AS origin ON origin.run = relation_dkn.run
+WHERE origin.source = $run AND relation = $relation
     AND list_contains($languages, language)
 ORDER BY layer, neuron
 """

@@ -154,9 +154,9 @@ def source(view: str, definition: str, thresholds: Mapping[str, object]) -> tupl
 
     `thresholds` is empty for `..._all` narrowed to `definition`; otherwise it holds all that the macro takes.
     """
-    if view == "neuron_summary":
-        # It gathers all neurons before a filter reaches them, so it is asked of the definition and the run alone.
-        return "neuron_summary_of(definition_of($definition, $run))", {"definition": definition}
+    if view in ("neuron_summary", "dkn"):
+        # They gather all neurons before a filter reaches them, so they are asked of the definition and the run alone.
+        return f"{view}_of(definition_of($definition, $run))", {"definition": definition}
     if not thresholds:
         return f"(SELECT * FROM {view}_all WHERE definition = $definition)", {"definition": definition}
     arguments: list[str] = []

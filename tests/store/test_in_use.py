@@ -13,8 +13,10 @@ from store.world import FLOOR, LAYERS, MODEL, NEURONS, SAMPLE, add_facts, batch,
 
 import atlas
 from atlas.checking.neurons import relation_neurons
+from atlas.editing.sources import choices
 from atlas.errors import StoreError
 from atlas.ids import stable_id
+from atlas.knockouts.rows import Trial, to_table
 from atlas.store import docs, views
 
 RUNS = st.lists(
@@ -164,6 +166,12 @@ def test_a_run_that_is_not_in_use_raises_no_error(tmp_path, several):
         assert set(writer.sql("FROM knowledge_neuron")["run"].to_pylist()) == {made[2]}
         with pytest.raises(StoreError, match=f"floor of run {made[0]}"):
             writer.sql("FROM knowledge_neuron_all WHERE definition = 'loose'")
+        cuts = [(Trial(((0, 0),)), 0.5), (Trial(((0, 1),)), 0.5), (Trial(((0, 0), (0, 1))), 0.1)]
+        for probe in SAMPLE.probes:
+            writer.load("knockout", to_table(made[2], SAMPLE.prompt(probe).id, 0.5, cuts))
+        assert len(writer.dkn(run=made[2], definition="loose")) == 4
+        (found,) = choices(writer, made[2], "loose", "relation", SAMPLE.fact(0), ["en"], None)
+        assert found.neurons == ((0, 0), (0, 1))
 
 
 def test_a_run_that_is_named_is_asked_alone(several):

@@ -88,7 +88,7 @@ WITH found AS (
         GROUP BY fact_split.relation, likn.layer, likn.neuron
     ) AS l
     CROSS JOIN (SELECT DISTINCT language FROM template) AS language
-    WHERE l.facts > (SELECT relation_share FROM definition WHERE definition = $definition) * l.most_facts
+    WHERE l.facts / l.most_facts > (SELECT relation_share FROM definition WHERE definition = $definition)
 )
 SELECT DISTINCT evidence, relation, language, layer, neuron
 FROM found

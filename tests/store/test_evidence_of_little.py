@@ -70,6 +70,15 @@ def test_a_language_without_usable_prompts_changes_nothing_of_the_others(holding
     assert rows[0] == rows[1] != []
 
 
+def test_a_share_of_the_prompts_is_not_more_than_that_share(holding):
+    # 0.58 * 50 is less than 29 in floating point.
+    found = tuple(Probed(0, "en", n, "ok", SCORES if n < 29 else SCORES[::-1]) for n in range(50))
+    with holding(World(("P1",), found)) as (writer, _):
+        of = "SELECT neuron FROM knowledge_neuron_at(share := {}) WHERE layer = 0 ORDER BY neuron"
+        rows = [writer.sql(of.format(share))["neuron"].to_pylist() for share in (0.57, 0.58)]
+    assert rows == [[0, 1], [0]]
+
+
 def test_a_twin_counts_where_its_original_knows_the_fact(holding):
     world = _world(("P1",) * 2, ("en", "fr", "zh"))
     known = World(world.relations, tuple(replace(p, rank=1 + (p.language == "zh")) for p in world.probes))

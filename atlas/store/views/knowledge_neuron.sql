@@ -103,7 +103,8 @@ JOIN counted_language_of(definitions) AS probed
     ON probed.definition = found.definition AND probed.run = found.run AND probed.fact = found.fact
     AND probed.language = found.language
 JOIN (SELECT unnest(definitions) AS d) AS chosen ON chosen.d.definition = found.definition
-WHERE found.found > chosen.d.share * probed.usable;
+-- 29 of 50 is 0.58 to the bit, but 0.58 * 50 is less than 29.
+WHERE found.found / probed.usable > chosen.d.share;
 
 -- The same, with the interval of its share of the prompts and whether the run's untrained twin has it too, for the fact
 -- in the language: NULL where no twin was asked.

@@ -24,7 +24,7 @@ compared AS (
 )
 SELECT compared.*
 FROM compared JOIN (SELECT unnest(definitions) AS d) AS chosen ON chosen.d.definition = compared.definition
-WHERE compared.facts > chosen.d.relation_share * compared.most_facts;
+WHERE compared.facts / compared.most_facts > chosen.d.relation_share;
 
 -- Knowledge neurons of a relation in a language, counted in training facts as `relation_dkn` counts those in DKNs: what a
 -- relation without DKNs has to go by.
@@ -42,7 +42,7 @@ compared AS (
 )
 SELECT compared.*
 FROM compared JOIN (SELECT unnest(definitions) AS d) AS chosen ON chosen.d.definition = compared.definition
-WHERE compared.facts > chosen.d.relation_share * compared.most_facts;
+WHERE compared.facts / compared.most_facts > chosen.d.relation_share;
 
 CREATE OR REPLACE VIEW relation_dkn_all AS
 FROM relation_dkn_of(every_definition());

@@ -20,7 +20,7 @@ JOIN counted_language_of(definitions) AS probed
     ON probed.definition = found.definition AND probed.run = found.run AND probed.fact = found.fact
     AND probed.language = found.language
 JOIN (SELECT unnest(definitions) AS d) AS chosen ON chosen.d.definition = found.definition
-WHERE found.found > chosen.d.share * probed.usable;
+WHERE found.found / probed.usable > chosen.d.share;
 
 CREATE OR REPLACE VIEW suppressing_neuron_all AS
 FROM suppressing_neuron_of(every_definition());

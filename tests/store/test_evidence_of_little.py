@@ -76,6 +76,8 @@ def test_a_share_of_the_prompts_is_not_more_than_that_share(holding):
     with holding(World(("P1",), found)) as (writer, _):
         of = "SELECT neuron FROM knowledge_neuron_at(share := {}) WHERE layer = 0 ORDER BY neuron"
         rows = [writer.sql(of.format(share))["neuron"].to_pylist() for share in (0.57, 0.58)]
+        with pytest.raises(StoreError, match=r"share ''.* are no thresholds"):
+            writer.sql(of.format("NULL"))
     assert rows == [[0, 1], [0]]
 
 

@@ -101,7 +101,10 @@ def test_ways_of_cutting_stand_beside_each_other_as_each_does_alone(measured):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("threshold", "word"),
-    [("tau", "NULL"), ("normalization", "'foo'"), ("normalization", "NULL"), ("replace", "'foo'"), ("replace", "NULL")],
+    [
+        *((name, "'foo'") for name in ("normalization", "replace")),
+        *((name, "NULL") for name in ("tau", "normalization", "replace", "t_low", "t_high", "relation_share")),
+    ],
 )
 @pytest.mark.parametrize("measured", [0], indirect=True)
 def test_what_no_threshold_can_be_is_an_error_in_every_macro(measured, threshold, word):
@@ -111,7 +114,7 @@ def test_what_no_threshold_can_be_is_an_error_in_every_macro(measured, threshold
         "SELECT DISTINCT function_name AS name FROM duckdb_functions() WHERE function_type = 'table_macro' "
         "AND ends_with(function_name, '_at') AND list_contains(parameters, ?)", [threshold]
     )["name"].to_pylist()  # fmt: skip
-    assert {"tau": "likn_at", "normalization": "likn_at", "replace": "dkn_at"}[threshold] in macros
+    assert ("likn_at" if threshold in ("tau", "normalization") else "relation_dkn_at") in macros
     said = f"{threshold} '{'' if word == 'NULL' else 'foo'}'.* are no thresholds: tau is a share"
     for name in macros:
         for columns in ("*", "count(*)"):

@@ -15,7 +15,9 @@ CREATE OR REPLACE MACRO thresholds(
     known := false,
     replace := 'zero'
 ) AS CASE
-    WHEN tau IS NOT NULL AND normalization IN ('none', 'layer') AND replace IN ('zero', 'mean', 'swap') THEN [{
+    WHEN tau IS NOT NULL AND share IS NOT NULL AND t_low IS NOT NULL AND t_high IS NOT NULL
+        AND relation_share IS NOT NULL AND normalization IN ('none', 'layer') AND replace IN ('zero', 'mean', 'swap')
+    THEN [{
     definition: 'at',
     tau: tau::DOUBLE,
     tau_by_language: tau_by_language::MAP(VARCHAR, DOUBLE),
@@ -34,6 +36,7 @@ CREATE OR REPLACE MACRO thresholds(
     sources: NULL::BIGINT[],
     facts: NULL::BIGINT[]
 }] ELSE error(concat(
-    'tau ''', tau, ''', normalization ''', normalization, ''' and replace ''', replace, ''' are no thresholds: tau is '
-    'a share, normalization is none or layer, and replace is zero, mean or swap'
+    'tau ''', tau, ''', share ''', share, ''', t_low ''', t_low, ''', t_high ''', t_high, ''', relation_share ''',
+    relation_share, ''', normalization ''', normalization, ''' and replace ''', replace, ''' are no thresholds: tau is a '
+    'share, the next four are numbers, normalization is none or layer, and replace is zero, mean or swap'
 )) END;

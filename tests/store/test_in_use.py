@@ -180,7 +180,7 @@ def test_a_run_that_is_named_is_asked_alone(several):
         assert set(reader.neurons(run=made[2], definition="loose").table["run"].to_pylist()) == {made[2]}
         assert set(reader.likn(run=made[2], definition="loose").table["run"].to_pylist()) == {made[2]}
         assert relation_neurons(reader, made[2], "loose", LAYERS, NEURONS, seed=0)
-        with pytest.raises(StoreError, match=f"floor of run {made[0]}"):
+        with pytest.raises(StoreError, match=f"floor of run {made[0]}.* by --run or `atlas use`"):
             reader.neurons(run=made[0], definition="loose")
 
 

@@ -39,7 +39,8 @@ SELECT
     asked.d.normalization AS divided_by, asked.floor * asked.max_score AS unstored,
     CASE
         WHEN asked.tau < asked.floor THEN error(format(
-            'tau {} is below {}, the floor of run {}: lower scores were not stored; raise tau or name a run',
+            'tau {} is below {}, the floor of run {}: lower scores were not stored; raise tau, or ask another run alone '
+            'by --run or `atlas use`',
             asked.tau, asked.floor, asked.run
         ))
         ELSE asked.tau

@@ -42,8 +42,8 @@ SELECT
     fact.fact, fact.relation, relation.name AS relation_name,
     fact_label.language, fact_label.subject, fact_label.object, fact.subject AS subject_key, fact.object AS object_key
 FROM fact JOIN fact_label USING (fact) JOIN relation USING (relation)
-WHERE ($text IS NULL OR contains(lower(concat_ws(chr(10),
-        fact_label.subject, fact_label.object, fact.subject, fact.object)), lower($text)))
+WHERE ($text IS NULL OR contains(lower(nfc_normalize(concat_ws(chr(10),
+        fact_label.subject, fact_label.object, fact.subject, fact.object))), lower(nfc_normalize($text))))
     AND ($relations IS NULL OR list_contains($relations::VARCHAR[], fact.relation))
     AND ($languages IS NULL OR list_contains($languages::VARCHAR[], fact_label.language))
 ORDER BY fact.relation, fact_label.subject, fact.fact, fact_label.language

@@ -59,6 +59,14 @@ def test_a_subject_of_digits_is_found(path):
         assert writer.fact_ids("1984") == writer.fact_ids(facts[0].id) == [facts[0].id]
 
 
+def test_letters_and_their_accents_may_be_written_apart(path):
+    facts = [Fact("P1", "s", "o", {"pt": Label("São Paulo", "o")})]
+    with atlas.open(path, "a") as writer:
+        writer.add_facts(FactSet("made", facts, []))
+        for text in ("são", "Sa\u0303o"):
+            assert writer.facts(text).table["subject"].to_pylist() == ["São Paulo"]
+
+
 @pytest.mark.slow
 def test_filters(reader):
     assert found(reader.knowledge_neurons(relation="P2", language="en", run=reader.first), "fact", "neuron") == {

@@ -122,11 +122,10 @@ class Filter:
             self.params[column] = value
 
     def one_of(self, column: str, values: Sequence[object]) -> None:
-        """Ask for `column` to be one of `values`, written out so that the filter reaches the scan."""
+        """Ask for `column` to be one of `values`, written out to reach scans: `=`, for one alone, reaches joins too."""
         names = [f"{column}_{number}" for number in range(len(values))]
-        # Equality alone reaches what is joined by the column too, such as the neurons of a run's twin.
-        asked = f"= ${names[0]}" if len(names) == 1 else f"IN ({', '.join('$' + name for name in names)})"
-        self.conditions.append(f"{column} {asked}")
+        listed = ", ".join("$" + name for name in names)
+        self.conditions.append(f"{column} = {listed}" if len(names) == 1 else f"{column} IN ({listed})")
         self.params |= dict(zip(names, values, strict=True))
 
     def of_relations(self, relations: Sequence[str] | None) -> None:

@@ -1,7 +1,8 @@
 """Prompts to token ids: the teacher-forced steps of a prompt (METHOD 1)."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -77,10 +78,9 @@ def prompt_steps(
         raise ModelError(
             f"The tokenizer has no mask token, where a model of kind {kind} is asked; use the model's own tokenizer."
         )
-    if kind in TWO_STACKS:
-        set_language(tokenizer, prompt.language)
     before, after = prompt.around
-    spelling = spell(tokenizer, before, prompt.label.object, "" if kind == "causal" else after)
+    with language_marked(tokenizer, prompt.language) if kind in TWO_STACKS else nullcontext():
+        spelling = spell(tokenizer, before, prompt.label.object, "" if kind == "causal" else after)
     _check(spelling, prompt.label, rows)
     build = _BUILDERS[kind]
     # Examples are lines before the last; no template of a source has one.
@@ -128,16 +128,25 @@ def sentinel_id(tokenizer: Any, number: int) -> int | None:
     return next((token for token in found if token is not None), None)
 
 
-def set_language(tokenizer: Any, language: str) -> None:
-    """Let a tokenizer that marks texts with their language (mBART) mark them with `language`; TokenError if unknown."""
-    if getattr(tokenizer, "src_lang", None) is None:
+@contextmanager
+def language_marked(tokenizer: Any, language: str) -> Iterator[None]:
+    """Let a tokenizer that marks texts with their language (mBART) mark them with `language` inside the block.
+
+    Raises TokenError if it does not know it.
+    """
+    own = getattr(tokenizer, "src_lang", None)
+    if own is None:
+        yield
         return
     stem = language.split("-")[0] + "_"
     codes = sorted(word for word in tokenizer.all_special_tokens if word.startswith(stem))
     if not codes:
         raise TokenError(f"The tokenizer has no mark for the language {language!r}; leave the language out.")
-    if tokenizer.src_lang != codes[0]:
-        tokenizer.src_lang = codes[0]
+    tokenizer.src_lang = codes[0]
+    try:
+        yield
+    finally:
+        tokenizer.src_lang = own  # which its digest is of
 
 
 def _check(spelling: Spelling, label: Label, rows: int | None) -> None:

@@ -7,10 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import TEXTS, make_bart_tokenizer, make_bert_tokenizer, make_gpt2_tokenizer, make_prompt, make_t5_tokenizer
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
-from transformers import PreTrainedTokenizerFast
+from transformers import MBartTokenizer, PreTrainedTokenizerFast
+from transformers.models.mbart.tokenization_mbart import FAIRSEQ_LANGUAGE_CODES
 
 from atlas.errors import ModelError, TokenError
 from atlas.models.spelling import spell
+from atlas.models.tokenizer_settings import tokenizer_digest
 from atlas.models.tokens import SEPARATOR, filler_id, prompt_steps
 
 SCRIPTS = (
@@ -166,12 +168,15 @@ def test_sentinels_are_found_with_and_without_a_mark_before_them():
     assert filler_id(make_t5_tokenizer(), "infilling") == make_t5_tokenizer().convert_tokens_to_ids("<extra_id_1>")
 
 
-def test_a_language_without_a_mark_is_said():
-    tokenizer = make_bart_tokenizer()
-    tokenizer.add_special_tokens({"extra_special_tokens": ["en_XX", "fr_XX"]})
-    tokenizer.src_lang = "en_XX"
-    prompt_steps(tokenizer, "infilling", make_prompt("[X] : [Y]", "Paris", "Bern", "fr"), 100)
-    assert tokenizer.src_lang == "fr_XX"
+def test_a_language_is_marked_and_one_without_a_mark_said():
+    """And a tokenizer that was asked in other languages is the same one afterwards, by its digest, too."""
+    special = ["<s>", "<pad>", "</s>", "<unk>", *FAIRSEQ_LANGUAGE_CODES, "<mask>"]
+    tokenizer = MBartTokenizer(vocab=[(piece, -1.0) for piece in [*special, "▁", *"Paris:Bern"]])
+    before = tokenizer_digest(tokenizer)
+    steps = prompt_steps(tokenizer, "infilling", make_prompt("[X] : [Y]", "Paris", "Bern", "fr"), 100)
+    marks = tokenizer.convert_tokens_to_ids(["fr_XX", "fr_XX"])
+    assert [[step.ids[0], step.ids[-1]] for step in steps] == [marks] * 5
+    assert tokenizer_digest(tokenizer) == before
     with pytest.raises(ModelError, match="no mark for the language 'xx'"):
         prompt_steps(tokenizer, "infilling", make_prompt("[X] : [Y]", "Paris", "Bern", "xx"), 100)
 

@@ -5,7 +5,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from hashlib import blake2b
-from operator import itemgetter
 from typing import Any, Literal
 
 import torch
@@ -270,10 +269,9 @@ class LanguageModel:
 def weights_digest(model: nn.Module) -> str:
     """Return a hash of the named parameters, as float32 values, in hexadecimal."""
     digest = blake2b(digest_size=16)
-    for name, _ in sorted(model.named_parameters(), key=itemgetter(0)):
+    for name in sorted(dict(model.named_parameters())):
         owner, _, own = name.rpartition(".")
-        module = model.get_submodule(owner)
-        with at_hand(module):
+        with at_hand(module := model.get_submodule(owner)):
             parameter = getattr(module, own)
             digest.update(f"{name}{tuple(parameter.shape)}".encode())
             for row in parameter.detach().reshape(-1).split(1 << 24):
@@ -282,9 +280,11 @@ def weights_digest(model: nn.Module) -> str:
 
 
 def _digest(model: nn.Module, family: Family) -> str:
-    """Return the digest of the weights; with an encoder's neurons, one that tells it from its decoder's."""
-    weights, stack = weights_digest(model), stack_of(family.name)
-    return blake2b(f"{weights}{stack}".encode(), digest_size=16).hexdigest() if stack else weights
+    """Return the digest of the weights, with a bias of the logits that is not zero and an encoder's stack, if any."""
+    weights, more = weights_digest(model), stack_of(family.name).encode()
+    if family.logit_bias and (bias := model.get_buffer(family.logit_bias)).any():
+        more += bias.float().cpu().numpy().tobytes()
+    return blake2b(weights.encode() + more, digest_size=16).hexdigest() if more else weights
 
 
 def _width(down: nn.Module) -> int:

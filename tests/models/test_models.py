@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from tiny import MAKERS, make_model
+from tiny_families import make_tiny
 
 from atlas.errors import ModelError, UsageError
 from atlas.models import LanguageModel, load_model
@@ -37,6 +38,15 @@ def test_the_digest_sees_every_weight(family):
     before = weights_digest(model.model)
     next(model.model.parameters()).data[0, 0] += 1
     assert weights_digest(model.model) != before
+
+
+def test_the_digest_sees_the_bias_of_the_logits_which_is_no_parameter():
+    model = make_tiny("bart")
+    bias, before = model.model.get_buffer("final_logits_bias"), model.digest()
+    bias[0, 7] += 1
+    assert model.digest() != before
+    bias.zero_()
+    assert model.digest() == weights_digest(model.model)
 
 
 def test_value_vectors_are_what_neurons_write(tiny):

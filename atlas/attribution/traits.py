@@ -18,6 +18,8 @@ _NOTES = {
 }  # fmt: skip
 """Settings of where a model comes from, of the form of what it returns, of other tasks, and what the atlas chooses."""
 _IN_TRAINING = re.compile(r"dropout|pdrop|_drop$|layerdrop")
+_IN_USE = {"_remove_final_layer_norm"}
+"""What a model computes hangs on in spite of the underscore, as OPT's does."""
 _OF_WRITING = {name for name in GenerationConfig().to_dict() if not name.endswith("_token_id")}
 
 
@@ -46,4 +48,4 @@ def _settings(config: Any) -> dict[str, Any]:
 
 
 def _counts(name: str) -> bool:
-    return not (name.startswith("_") or name in _NOTES | _OF_WRITING or _IN_TRAINING.search(name))
+    return name in _IN_USE or not (name.startswith("_") or name in _NOTES | _OF_WRITING or _IN_TRAINING.search(name))

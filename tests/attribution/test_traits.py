@@ -44,6 +44,7 @@ def changed(tmp_path):
         ("gemma2", {"final_logit_softcapping": 6.0}),
         ("mistral", {"sliding_window": 5}),
         ("llama", {"rope_parameters": {"rope_type": "default", "rope_theta": 500.0}}),
+        ("opt", {"_remove_final_layer_norm": True}),
         ("t5", {"relative_attention_max_distance": 64}),
         ("bert", {"a_name_that_nobody_knows": 1}),
     ],

@@ -190,6 +190,7 @@ def family_of(config: Any, stack: str = "") -> Family:
             f"Model type {config.model_type!r} is not supported; the supported families are {known}. {GUIDE} says how "
             f"to add one."
         )
+    _refuse_other_ways(config, row)
     return row
 
 
@@ -212,6 +213,21 @@ def _refuse_quantised(config: Any) -> None:
         raise ModelError(
             f"The checkpoint is quantised ({getattr(method, 'value', method)}): gradients through rounded weights are "
             f"not exact and their value vectors cannot be edited; use the checkpoint that it was made from."
+        )
+
+
+def _refuse_other_ways(config: Any, row: Family) -> None:
+    """Raise ModelError for a model whose attention goes other ways than its family's."""
+    both = getattr(config, "is_causal", True) is False or getattr(config, "use_bidirectional_attention", False)
+    if row.kind == "causal" and both:
+        raise ModelError(
+            f"Model type {row.name!r} is supported where attention goes back alone, and that of this model goes both "
+            f"ways (is_causal, use_bidirectional_attention): it writes no next token; use a model that does."
+        )
+    if row.kind == "masked" and getattr(config, "is_decoder", False):
+        raise ModelError(
+            f"Model type {row.name!r} is supported where attention goes both ways, and this model is a decoder "
+            f"(is_decoder): it fills no masks; use a model that does."
         )
 
 

@@ -158,6 +158,8 @@ def _configuration(source: str, where: Mapping[str, Any]) -> Any:
             part._attn_implementation = None
             if getattr(part, "chunk_size_feed_forward", 0):
                 part.chunk_size_feed_forward = 0  # the same sums at once: hooks see all tokens
+            if getattr(part, "slow_but_exact", False):
+                part.slow_but_exact = False  # as above: BLOOM's slices of a down-projection pass its hooks by
     return config
 
 

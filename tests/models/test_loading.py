@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tiny import make_bart_tokenizer, make_bert_tokenizer, make_model, make_prompt
+from tiny_families import make_tiny
 
 from atlas.errors import ModelError
 from atlas.models import LanguageModel, load_model
@@ -110,6 +111,17 @@ def test_feed_forward_in_chunks_is_put_together(saved, folder):
     model.down_projection(0).register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].shape[1]))
     model.run(torch.tensor([[3, 9, 4, 7]]))
     assert seen == [4]
+
+
+def test_slices_of_a_down_projection_are_put_together(tmp_path):
+    """BLOOM's, which transformers multiplies past the module."""
+    made = make_tiny("bloom", torch.float32)
+    for part in (made.model, made.tokenizer):
+        part.save_pretrained(tmp_path)
+    configured(tmp_path, slow_but_exact=True, pretraining_tp=2)
+    model, ids = load_model(str(tmp_path), device="cpu"), torch.tensor([[3, 9, 4, 7]])
+    with model.suppress([(0, 5)], scope="all"):
+        assert not torch.allclose(model.run(ids), made.run(ids))
 
 
 def test_a_size_that_does_not_fit_is_told_with_both_shapes(folder):

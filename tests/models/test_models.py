@@ -79,9 +79,12 @@ def test_other_families_are_refused_with_the_list(tmp_path):
             {"model_type": "llama", "quantization_config": {"quant_method": "bitsandbytes", "load_in_8bit": True}},
             r"quantised \(bitsandbytes\): .* use the checkpoint that it was made from",
         ),
+        ({"model_type": "llama", "is_causal": False}, "'llama' .* this model goes both ways .* writes no next token"),
+        ({"model_type": "gemma3_text", "use_bidirectional_attention": True}, "'gemma3_text' .* goes both ways"),
+        ({"model_type": "bert", "is_decoder": True}, r"'bert' .* is a decoder \(is_decoder\): it fills no masks"),
     ],
 )
-def test_experts_and_rounded_weights_are_refused_with_the_reason(tmp_path, settings, reason):
+def test_what_a_familys_row_does_not_hold_for_is_refused_with_the_reason(tmp_path, settings, reason):
     (tmp_path / "config.json").write_text(json.dumps(settings))
     with pytest.raises(ModelError, match=reason):
         load_model(str(tmp_path))

@@ -177,12 +177,12 @@ def _folder(source: str, revision: str | None) -> Path:
 
 def _device(name: str) -> torch.device:
     """Return the device: `auto` takes cuda, then mps, then cpu."""
-    has = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    count = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}
+    there = sorted(kind for kind in count if count[kind])
     if name == "auto":
-        return torch.device(next(kind for kind in ("cuda", "mps", "cpu") if has[kind]))
-    if not has.get(name.split(":")[0], False):
-        there = ", ".join(kind for kind, present in has.items() if present)
-        raise UsageError(f"Device {name!r} is not available here; choose auto or one of: {there}, offload.")
+        return torch.device(next(kind for kind in count if kind in there))
+    if name not in {*there, *(f"{kind}:{number}" for kind in there for number in range(count[kind]))}:
+        raise UsageError(f"Device {name!r} is not available here; choose auto or one of: {', '.join(there)}, offload.")
     return torch.device(name)
 
 

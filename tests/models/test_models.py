@@ -114,8 +114,9 @@ def test_a_checkpoint_without_its_output_layer_is_refused(tmp_path):
 
 
 def test_wrong_devices_and_dtypes_name_the_choices():
-    with pytest.raises(UsageError, match="auto or one of: cpu"):
-        load_model("demo-mbert", device="abacus")
+    for device in ("abacus", "cpu:foo", "cuda:4096"):
+        with pytest.raises(UsageError, match=f"'{device}' is not available here; choose auto or one of: cpu"):
+            load_model("demo-mbert", device=device)
     with pytest.raises(UsageError, match="float32, float64, bfloat16"):
         load_model("demo-mbert", dtype="float8")
 

@@ -68,6 +68,8 @@ def suppress(
     values for another fact, as `atlas.engine.replacing` gives them. UsageError for one of another shape. Blocks may be
     nested; each is undone on exit, exception or not.
     """
+    if isinstance(replace, str) and replace != "zero":
+        raise UsageError(f"Neurons are not cut to {replace!r} by its name; give 'zero' or their values, a tensor.")
     with scaled(model, neurons, 0.0, scope, None if isinstance(replace, str) else replace):
         yield model
 

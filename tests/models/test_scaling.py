@@ -115,9 +115,11 @@ def test_unknown_neurons_are_refused_before_anything_changes(tiny, neurons):
     assert not tiny.down_projection(0)._forward_pre_hooks
 
 
-def test_unknown_scope_and_calls_past_the_atlas_are_refused(tiny):
+def test_unknown_scopes_and_values_and_calls_past_the_atlas_are_refused(tiny):
     ids, _ = tensors(tiny, PROMPTS[0])
     with pytest.raises(UsageError, match=r"(?i)scope"), tiny.suppress([(0, 0)], scope="everywhere"):
+        pass
+    with pytest.raises(UsageError, match="cut to 'mean' by its name"), tiny.suppress([(0, 0)], replace="mean"):
         pass
     with pytest.raises(ModelError, match=r"model\.run"), tiny.suppress([(0, 0)]):
         tiny.model(input_ids=ids)

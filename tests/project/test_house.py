@@ -35,7 +35,7 @@ LINES = {
     "knockouts": 797,
     "matching": 157,
     "migrations": 515,
-    "models": 2620,
+    "models": 2622,
     "outputs": 246,
     "planted": 1501,
     "reports": 3460,

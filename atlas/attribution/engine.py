@@ -100,7 +100,7 @@ def _together(model: LanguageModel, steps: Sequence[Step]) -> Sequence[Step]:
     """
     if model.kind == "causal":
         return steps
-    count = sum(step.shape == steps[0].shape for step in steps)
+    count = next((place for place, step in enumerate(steps) if step.shape != steps[0].shape), len(steps))
     own = count * len(steps[0].ids)
     for step in steps[count:FEW] if model.padding is not None else ():
         own += len(step.ids)

@@ -6,6 +6,7 @@ from importlib.util import find_spec
 import pytest
 import torch
 from tiny import make_model, make_prompt
+from tiny_families import make_tiny
 
 from atlas.attribution import Settings, attribute
 
@@ -163,3 +164,14 @@ def test_a_prompt_without_a_place_of_the_subject_is_counted_not_scored(tiny):
     found = attribute(tiny, [usable, missing], Settings(method="kn", at="subject"))
     assert [result.status for result in found] == ["ok", "no_subject"]
     assert found[1].scores is None
+
+
+def test_in_a_decoder_beside_an_encoder_steps_of_one_shape_alone_run_together():
+    """The other prompt's steps stand between, as far from the query as one and of the shape of another."""
+    model, settings = make_tiny("bart"), Settings(method="gradient", at="subject")
+    one, other = (
+        make_prompt("[X] has the capital [Y]", "France", "Paris"),
+        make_prompt("[X] is [Y]", "New York", "United States"),
+    )
+    together, alone = attribute(model, [one, other], settings), attribute(model, [one], settings)
+    assert abs(together[0].scores - alone[0].scores).max() <= 1e-6 * abs(alone[0].scores).max()

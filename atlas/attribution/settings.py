@@ -56,7 +56,12 @@ class Settings(BaseModel):
     max_nodes: int = Field(
         128, ge=1, le=MOST_NODES, description="most nodes that a layer may take", validate_default=True
     )
-    floor: float = Field(0.05, ge=0, lt=1, description="scores below this share of the prompt's maximum are not stored")
+    floor: float = Field(
+        0.05,
+        ge=0,
+        le=0.2,
+        description="share of the prompt's maximum from which scores are stored; at most default's tau",
+    )
     cuts: int = Field(20, ge=1, description="neurons that `greedy` cuts")
     seed: int = Field(0, ge=-(1 << 63), lt=1 << 63)
 

@@ -80,7 +80,10 @@ def build(
     ] = None,
     cuts: Annotated[int | None, typer.Option(help="Neurons that the method greedy cuts.")] = None,
     floor: Annotated[
-        float | None, typer.Option(help="Share of a prompt's largest score from which scores are stored.")
+        float | None,
+        typer.Option(
+            help="Share of a prompt's largest score from which scores are stored; at most 0.2, `default`'s tau."
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     shard: Annotated[

@@ -21,7 +21,7 @@ def apply_edit(model: LanguageModel, edit: Edit) -> None:
     """
     record = edit.record
     _check_traits(model, edit)
-    if model.info.digest != record.digest:
+    if model.info.digest not in record.unedited:
         raise ModelError(
             f"The edit was made on weights {record.digest} ({record.model}), and {model.info.name!r} has weights "
             f"{model.info.digest}; apply it to the model that it was made on."
@@ -57,7 +57,7 @@ def undo_edit(model: LanguageModel, edit: Edit) -> None:
     whole = model.info.digest == edit.record.digest_after
     write_columns(model, index, edit.before)
     digest = model.digest()
-    if whole and digest != edit.record.digest:
+    if whole and digest not in edit.record.unedited:
         write_columns(model, index, now)
         raise ModelError(
             f"Undoing the edit leads to weights {digest}, and it was made on {edit.record.digest}: its file is "

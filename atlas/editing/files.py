@@ -33,6 +33,7 @@ class EditRecord:
     `object` and `old_object` are keys, `labels` the new object's name by language; `source` says where the neurons
     come from, `run` which run found them. `traits` are digests of the model's tokenizer and configuration, see
     `atlas.attribution.traits`, and `neurons` is a hash of the changed neurons; edits of before name neither.
+    `digest_narrow` is that before the edit of weights that were narrowed as they were loaded.
     """
 
     model: str
@@ -51,6 +52,12 @@ class EditRecord:
     settings: Mapping[str, Any]
     traits: Mapping[str, str] = field(default_factory=dict)
     neurons: int | None = None
+    digest_narrow: str = ""
+
+    @property
+    def unedited(self) -> tuple[str, ...]:
+        """The digests of the weights that the edit was made on: as they are stored, and as they were loaded."""
+        return (self.digest, self.digest_narrow or self.digest)
 
     @property
     def id(self) -> int:
@@ -149,8 +156,8 @@ def _check_layer(layer: int, own: Tensor, before: Tensor, delta: Tensor) -> None
         raise ValueError(f"layer {layer} has columns of the wrong shape")
     if not (before.isfinite().all() and delta.isfinite().all()):
         raise ValueError(f"layer {layer} has columns that are no numbers")
-    if not delta.is_floating_point() or before.dtype != delta.dtype:
-        raise ValueError(f"layer {layer} has columns of two types")
+    if not (before.is_floating_point() and delta.is_floating_point()):  # of two types where one is wider
+        raise ValueError(f"layer {layer} has columns that are no fractions")
     if (len(own) and int(own.min()) < 0) or layer < 0:
         raise ValueError(f"layer {layer} has a neuron below 0")
     if shape[0] != len(own):

@@ -121,7 +121,8 @@ def _edit(
 ) -> Edit:
     before = read_columns(model, index)
     after = digest_with(model, index, before, delta)
-    record = replace(record_of(model, target, choice, settings, run), digest_after=after)
+    narrow = model.digest() if model.dtype.itemsize < 4 else ""  # digests are of float32, and of stored weights
+    record = replace(record_of(model, target, choice, settings, run), digest_after=after, digest_narrow=narrow)
     cpu = [{layer: tensor.cpu() for layer, tensor in part.items()} for part in (index, before, delta)]
     return Edit(record, *cpu)
 

@@ -85,6 +85,20 @@ def test_undo_restores_every_weight_to_the_bit(model, made, tmp_path):
     assert all(torch.equal(value, before[name]) for name, value in state(model).items())
 
 
+def test_an_edit_of_narrowed_weights_is_read_back_applied_and_undone_to_the_bit(prompts, tmp_path):
+    model = make_model("gpt2", "float32", scale=0.2)
+    model.model.to(torch.bfloat16)  # as `load_model` does: its digest is that of the weights in their file
+    before, kn = state(model), EditSettings(method="kn", keep_facts=2)
+    made = make_edit(model, target_of(prompts), prompts, [WIDE], kn, force=True)
+    made.edit.save(tmp_path / "edit.safetensors")
+    edit = load_edit(tmp_path / "edit.safetensors")
+    for _ in range(2):
+        apply_edit(model, edit)
+        assert model.info.digest == edit.record.digest_after
+        undo_edit(model, edit)
+        assert all(torch.equal(value, before[name]) for name, value in state(model).items())
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
 @given(seed=st.integers(0, 2**32), size=st.floats(1e-8, 1e4))
 @settings(max_examples=20, deadline=None)

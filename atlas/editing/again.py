@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import torch
+
 from atlas.editing.columns import index_of
 from atlas.editing.files import Edit, file_digest, load_edit
 from atlas.editing.fitting import Fit
@@ -42,7 +44,8 @@ def made_before(
 ) -> Made | None:
     """Return the edit that these arguments gave before, as `make_edit` returns it but without `said`.
 
-    None if there is none, if its file is not what it was, and for one that does not say what it was made among.
+    None if there is none, if its file is not what it was or of weights of another type, and for one that does not say
+    what it was made among.
     """
     records = [record_of(model, target, choice, settings, None) for choice in choices]
     rows = {row["edit"]: row for row in atlas.sql(_EDITS, [[record.id for record in records]]).to_pylist()}
@@ -58,18 +61,20 @@ def made_before(
             edit = Edit(record, index_of(model, choices[place].neurons), {}, {})
             lead = float("nan") if how["lead"] is None else how["lead"]
             made = Made(edit, how["known"], Fit({}, not failed, how["steps_taken"], lead), tried, around.id)
-            return made if failed else _read(atlas, folder, row["digest"], made, around)
+            return made if failed else _read(atlas, folder, row["digest"], made, around, model.dtype)
     return None
 
 
-def _read(atlas: "Reader", folder: Path, digest: str, made: Made, around: EditPrompts) -> Made | None:
-    """Return an edit with its file's columns and what it did, None where its file or its rows are others."""
+def _read(
+    atlas: "Reader", folder: Path, digest: str, made: Made, around: EditPrompts, dtype: torch.dtype
+) -> Made | None:
+    """Return an edit with its file's columns and what it did, None where its file, rows or `dtype` are others."""
     number = made.edit.record.id
     rows = {(row["measure"], row["prompt"]): row for row in atlas.sql(_OUTCOMES, [number]).to_pylist()}
     with suppress(OSError, DataError, KeyError):
         path = edit_path(folder, number)
-        if file_digest(path) == digest:
-            edit, questions = load_edit(path), around.questions
+        if file_digest(path) == digest and (edit := load_edit(path)).dtype == dtype:
+            questions = around.questions
             outcomes = [rows[question.measure, question.prompt.id] for question in questions]
             fit = replace(made.fit, delta=edit.delta)
             return replace(made, edit=edit, fit=fit, outcomes=outcomes, questions=questions)

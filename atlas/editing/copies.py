@@ -112,7 +112,7 @@ def found_edit(db: Path, name: str) -> Edit:
 def _load(choice: OpenChoice, edit: Edit) -> LanguageModel:
     """Load a model with the stack whose neurons the edit changes, whatever its name asks for, and with its dtype."""
     name = with_stack(choice.model or edit.record.model, stack_of(edit.record.model))
-    dtype = str(next(iter(edit.before.values())).dtype).removeprefix("torch.")
+    dtype = str(edit.dtype).removeprefix("torch.")
     return replace(choice, model=name, dtype=choice.dtype or dtype).filled().load()
 
 

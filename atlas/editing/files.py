@@ -81,6 +81,11 @@ class Edit:
         """The changed neurons `(layer, neuron)`."""
         return [(layer, int(neuron)) for layer, own in self.index.items() for neuron in own]
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number type of the weights that it changes."""
+        return next(iter(self.before.values())).dtype
+
     def save(self, path: Path) -> str:
         """Write the edit to `path` and return the digest of the file."""
         tensors = {

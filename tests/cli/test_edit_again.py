@@ -117,6 +117,14 @@ def test_an_edit_is_made_again_where_it_would_not_be_the_same(edit, db, made, ch
     assert len(subjects) == 2
 
 
+def test_an_edit_of_weights_of_another_type_is_made_again(edit, made, tmp_path):
+    subjects, _ = made
+    assert edit(*FRANCE, "--method", "kn").code == 0
+    done = edit(*FRANCE, "--method", "kn", "--dtype", "float64", "--save", tmp_path / "edited")
+    assert done.code == 0, done.err
+    assert subjects == ["france", "france"]
+
+
 def test_what_did_not_converge_is_not_tried_again(edit, db, made):
     subjects, _ = made
     first = edit(*FRANCE, "--steps", "1", "--json")

@@ -8,6 +8,7 @@ import ctypes
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import uuid
@@ -135,16 +136,16 @@ def whole_folder(folder: Path, option: str) -> Iterator[Path]:
 
 
 @contextmanager
-def noted_folder(folder: Path, option: str, what: object) -> Iterator[Path]:
+def noted_folder(folder: Path, option: str, what: object, outdated: re.Pattern[str]) -> Iterator[Path]:
     """Yield a new folder as `whole_folder` does; beside what is written there lie a note of `what`, which is JSON, and
-    all that lay in `folder` under other names.
+    all that lay in `folder` under other names, but for files whose names are `outdated`.
     """
     with whole_folder(folder, option) as part:
         yield part
         files = {path.name: digest_of(path) for path in sorted(part.iterdir()) if path.is_file()}
         (part / NOTE).write_text(json.dumps({"for": what, "files": files}), "utf-8")
         for other in folder.iterdir() if folder.exists() else ():
-            if not (part / other.name).exists():
+            if not ((part / other.name).exists() or outdated.fullmatch(other.name)):
                 _keep(other, part / other.name)
 
 

@@ -1,5 +1,6 @@
 """The editing job: ask the atlas for neurons, make the edits, write their files, record what they did."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from atlas.editing.making import Made
     from atlas.models import LanguageModel
     from atlas.store import Writer
+
+_WEIGHTS = re.compile(r"(pytorch_)?model(-\d+-of-\d+)?\.(safetensors|bin)(\.index\.json)?")
 
 
 @dataclass(frozen=True)
@@ -141,9 +144,9 @@ def _check_place(writer: "Writer", folder: Path | None) -> None:
 def save_model(model: "LanguageModel", folder: Path, what: Saved) -> None:
     """Write a folder that `from_pretrained` opens: weights as safetensors, configuration and tokenizer.
 
-    Raises StoreError where the disk refuses; what was there then stays.
+    Weights that were there, in shards or pickled, make room for them: some programs would read those. Raises StoreError where the disk refuses; what was there then stays.
     """
-    with outputs.noted_folder(folder, "--save", asdict(what)) as part:
+    with outputs.noted_folder(folder, "--save", asdict(what), _WEIGHTS) as part:
         try:
             model.model.save_pretrained(part)  # type: ignore[operator]
             model.tokenizer.save_pretrained(part)

@@ -13,8 +13,10 @@ from tiny import make_model
 from atlas.editing.applying import apply_edit, edited, undo_edit
 from atlas.editing.columns import index_of, read_columns, shifted, shifting, write_columns
 from atlas.editing.files import load_edit
+from atlas.editing.job import save_model
 from atlas.editing.making import make_edit
 from atlas.editing.requests import EditSettings, Request, understand
+from atlas.editing.rows import Saved
 from atlas.editing.sources import Choice
 from atlas.engine.answers import Case, measure
 from atlas.errors import DataError, ModelError, TokenError, UsageError
@@ -125,6 +127,16 @@ def test_shifting_equals_changed_columns(model, prompts):
     write_columns(model, index, shifted(before, delta))
     for a, b in zip(hooked, measure(model, cases), strict=True):
         assert a.log_probability == pytest.approx(b.log_probability, abs=1e-4)
+
+
+def test_a_model_saved_in_place_leaves_no_weights_of_before(model, tmp_path):
+    outdated = {"model-00001-of-00002.safetensors", "model.safetensors.index.json", "pytorch_model.bin"}
+    for name in {"notes.txt", *outdated}:
+        (tmp_path / name).write_text("mine")
+    save_model(model, tmp_path, Saved((1,), "undone"))
+    left = {path.name for path in tmp_path.iterdir()}
+    assert {"notes.txt", "model.safetensors"} <= left
+    assert not outdated & left
 
 
 def test_an_edit_is_refused_on_other_weights(made, family):

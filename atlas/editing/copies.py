@@ -94,7 +94,7 @@ def found_edit(db: Path, name: str) -> Edit:
 
     Raises UsageError if the atlas has no such edit, DataError for a file that is no edit or not the one made.
     """
-    if not name.isdigit() or len(name) > _MOST_DIGITS:
+    if not name.isdecimal() or len(name) > _MOST_DIGITS:
         return load_edit(Path(name))
     with atlas.open(db) as opened:
         found = opened.sql("SELECT file, status, digest FROM edit WHERE edit = ?", [int(name)]).to_pylist()

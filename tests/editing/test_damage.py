@@ -7,6 +7,7 @@ import torch
 from editing.test_edits import made_on
 
 from atlas.editing.applying import apply_edit, undo_edit
+from atlas.editing.copies import found_edit
 from atlas.editing.files import load_edit
 from atlas.errors import DataError, ModelError
 from atlas.ids import stable_id
@@ -61,6 +62,11 @@ def test_undoing_with_other_columns_is_refused(model, edit):
     assert weights_digest(model.model) == model.info.digest == after
     undo_edit(model, edit)
     assert model.info.digest == edit.record.digest
+
+
+def test_an_edit_whose_name_is_no_number_of_ours_is_sought_as_a_file(tmp_path):
+    with pytest.raises(DataError, match="² cannot be read as an edit"):
+        found_edit(tmp_path / "atlas.duckdb", "²")
 
 
 def _relu(model):

@@ -144,7 +144,8 @@ def _check_place(writer: "Writer", folder: Path | None) -> None:
 def save_model(model: "LanguageModel", folder: Path, what: Saved) -> None:
     """Write a folder that `from_pretrained` opens: weights as safetensors, configuration and tokenizer.
 
-    Weights that were there, in shards or pickled, make room for them: some programs would read those. Raises StoreError where the disk refuses; what was there then stays.
+    Weights that were there, in shards or pickled, make room for them: some programs would read those. Raises StoreError
+    where the disk refuses; what was there then stays.
     """
     with outputs.noted_folder(folder, "--save", asdict(what), _WEIGHTS) as part:
         try:

@@ -165,6 +165,7 @@ class OverviewPage(SectionedPage):
     template: ClassVar[str] = "overview.html"
     evidence: tuple[Evidence, ...]
     holds: tuple[Figure, ...]
+    definition: str
     thresholds: tuple[Figure, ...]
     tables: tuple[Table, ...]
 

@@ -1,5 +1,6 @@
 """A report as a reader meets it: pages that hold together, say what the atlas says, and do no harm."""
 
+import dataclasses
 import math
 import re
 import shutil
@@ -17,8 +18,9 @@ from atlas.errors import UsageError
 from atlas.reports import Selection, addresses, write
 from atlas.reports import site as sites
 from atlas.reports.cells import shown
-from atlas.reports.pages import runs
+from atlas.reports.pages import overview, relations, runs
 from atlas.reports.pages.shared import Draft
+from atlas.reports.rendering import render
 from atlas.reports.site import Kind
 
 SAFE_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]*")
@@ -307,6 +309,22 @@ def test_a_report_leaves_the_opened_atlas_as_it_was(opened, tmp_path):
     write(opened, tmp_path / "site", Selection(facts=1))
     assert opened.sql(query) == before
     assert len(set(opened.sql("FROM likn_all")["definition"].to_pylist())) > 1
+
+
+def test_the_overview_names_the_definition_whose_thresholds_it_shows(two_facts):
+    page = render(overview.draft(dataclasses.replace(two_facts, definition="paper"), tuple).make())
+    assert "the definition <code>paper</code>" in page
+
+
+def test_a_further_part_of_a_relation_holds_no_run_whose_facts_ended_before(two_facts, monkeypatch):
+    monkeypatch.setattr(relations, "FACTS_A_PAGE", 2)
+    one, other = two_facts.runs
+    rows = two_facts.rows(relations.FACTS, {"run": one.run, "model": one.model, "relation": "P36"})
+    facts = {one: rows, other: rows[:2]}
+    first, second = (relations._page(two_facts, "P36", facts, part, ()) for part in (1, 2))
+    assert [section.run for section in first.runs] == [str(one.run), str(other.run)]
+    assert [section.run for section in second.runs] == [str(one.run)]
+    assert [len(section.tables[0].rows) for section in second.runs] == [len(rows) - 2]
 
 
 @pytest.mark.slow

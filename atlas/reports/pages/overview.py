@@ -132,6 +132,7 @@ def _page(snapshot: Snapshot, sections: Callable[[], tuple[Section, ...]]) -> Ov
             Evidence(run.name, figures(EVIDENCE, snapshot.rows(EVIDENCE, {"run": run.run})[0])) for run in snapshot.runs
         ),
         holds=figures(HOLDS, snapshot.rows(HOLDS, {})[0]),
+        definition=cut(snapshot.definition),
         thresholds=figures(THRESHOLDS, snapshot.rows(THRESHOLDS, {})[0]),
         tables=tuple(table for table in lists if table.rows),
         runs=sections(),

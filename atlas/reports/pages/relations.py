@@ -161,7 +161,11 @@ def _page(
         code=cut(code),
         parts=links,
         templates=tables.asked(TEMPLATES, {"relation": code}) if part == 1 else None,
-        runs=tuple(_section(snapshot, tables, run, code, rows, part) for run, rows in facts.items() if rows),
+        runs=tuple(
+            _section(snapshot, tables, run, code, rows, part)
+            for run, rows in facts.items()
+            if len(rows) > (part - 1) * FACTS_A_PAGE  # others end in an earlier part
+        ),
     )
 
 

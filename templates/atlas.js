@@ -23,8 +23,9 @@ function sortBy(table, index, heading) {
   const before = heading.getAttribute("aria-sort");
   const descending = before ? before === "ascending" : numeric;
   const rows = [...table.tBodies[0].rows];
+  const key = numeric ? valueOf : (cell) => cell.textContent.trim(); // names as they are read, not the ids behind them
   rows.sort((a, b) => {
-    const [x, y] = [valueOf(a.cells[index]), valueOf(b.cells[index])];
+    const [x, y] = [key(a.cells[index]), key(b.cells[index])];
     return isEmpty(x) || isEmpty(y) || !descending ? compare(x, y, numeric) : compare(y, x, numeric);
   });
   table.tBodies[0].append(...rows);

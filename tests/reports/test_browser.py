@@ -160,6 +160,15 @@ def test_tables_sort_by_number_and_by_text(open_page, address_of):
             assert values == sorted(values, reverse=expected == "descending")
 
 
+def test_facts_are_sorted_by_the_names_that_are_read(open_page, address_of):
+    page = open_page(address_of["relation"])
+    table = page.locator('table[data-name^="facts-"]').first
+    names = table.locator("tbody tr td:nth-child(1)")
+    before = names.all_inner_texts()
+    table.get_by_role("columnheader").first.get_by_role("button").click()
+    assert names.all_inner_texts() == sorted(before)
+
+
 def test_rows_are_filtered(open_page, address_of):
     page = open_page(address_of["edit"])
     rows = page.locator('table[data-name="outcomes"] tbody tr')

@@ -73,9 +73,16 @@ def _around(target: Target, prompts: Prompts, generator: np.random.Generator) ->
     for fact in prompts.facts.values():
         if fact.relation == target.fact.relation and fact.subject != target.fact.subject:
             same.append(fact)
-        elif fact.relation != target.fact.relation and fact.object not in (target.fact.object, target.object):
+        elif fact.relation != target.fact.relation and not _has_its_object(fact, target):
             other.append(fact)
     return _shuffled(same, generator), _shuffled(other, generator)
+
+
+def _has_its_object(fact: Fact, target: Target) -> bool:
+    """Return whether a fact's object is the old or the new one, which may be a text that no key stands for."""
+    names = {target.object.casefold(), *((code, name.casefold()) for code, name in target.labels.items())}
+    own = {fact.object.casefold(), *((code, label.object.casefold()) for code, label in fact.labels.items())}
+    return fact.object == target.fact.object or not names.isdisjoint(own)
 
 
 def _shuffled(facts: Sequence[Fact], generator: np.random.Generator) -> list[Fact]:

@@ -15,6 +15,7 @@ from atlas.editing.columns import index_of, read_columns, shifted, shifting, wri
 from atlas.editing.files import load_edit
 from atlas.editing.job import save_model
 from atlas.editing.making import make_edit
+from atlas.editing.prompts import prompts_around
 from atlas.editing.requests import EditSettings, Request, understand
 from atlas.editing.rows import Saved
 from atlas.editing.sources import Choice
@@ -211,6 +212,15 @@ def test_transfer_is_measured_in_the_languages_left_out(model, prompts):
     by_measure = {m: [r["prompt"] for r in made.outcomes if r["measure"] == m] for m in measures}
     assert not set(by_measure["efficacy"]) & set(by_measure["transfer"])
     assert all(row["kl"] >= 0 for row in made.outcomes)
+
+
+def test_facts_with_the_new_object_are_not_unrelated_however_it_is_written(prompts):
+    model = make_model("gpt2", "float32")
+    target = target_of(prompts, "France", "LIES", relation="P36")  # no object of its relation: it stays a text
+    around = prompts_around(model, target, prompts, 4, 0)
+    company = {prompt.fact.object for prompt in (*around.keep, *(question.prompt for question in around.questions))}
+    assert {"currency", "city"} & company
+    assert "lies" not in company
 
 
 def test_an_unknown_fact_needs_force(model, prompts):

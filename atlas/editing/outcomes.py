@@ -1,12 +1,13 @@
 """What an edit did: the same prompts before and after (METHOD 5)."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import Any
 
 import torch
+from transformers import GenerationConfig
 
 from atlas.engine.answers import Case, Measured, divergence, measure
 from atlas.engine.batches import Budget, by_shape
@@ -113,10 +114,21 @@ def write(model: LanguageModel, prompts: Sequence[Prompt], tokens: int) -> list[
 
 def _written(model: LanguageModel, group: Sequence[tuple[int, Step]], tokens: int) -> Iterator[tuple[int, str]]:
     ids = torch.tensor([step.ids for _, step in group], device=model.device)
-    with torch.no_grad():
+    with torch.no_grad(), _plainly(model.model):
         found = model.model.generate(  # type: ignore[operator]
             ids, attention_mask=torch.ones_like(ids), max_new_tokens=tokens, do_sample=False, num_beams=1,
             pad_token_id=model.tokenizer.eos_token_id,
         )  # fmt: skip
     for (place, _), row in zip(group, found[:, ids.shape[1] :], strict=True):
         yield place, model.tokenizer.decode(row, skip_special_tokens=True)
+
+
+@contextmanager
+def _plainly(network: Any) -> Iterator[None]:
+    """Let a model write what is most probable, whatever its folder says of penalties and of tokens to leave out."""
+    own = network.generation_config
+    network.generation_config = GenerationConfig(eos_token_id=own.eos_token_id)
+    try:
+        yield
+    finally:
+        network.generation_config = own

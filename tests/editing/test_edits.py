@@ -15,6 +15,7 @@ from atlas.editing.columns import index_of, read_columns, shifted, shifting, wri
 from atlas.editing.files import load_edit
 from atlas.editing.job import save_model
 from atlas.editing.making import make_edit
+from atlas.editing.outcomes import write
 from atlas.editing.prompts import prompts_around
 from atlas.editing.requests import EditSettings, Request, understand
 from atlas.editing.rows import Saved
@@ -281,6 +282,14 @@ def greedy(model, prompt, tokens):
     for _ in range(tokens):
         ids.append(int(model.model(torch.tensor([ids])).logits[0, -1].argmax()))
     return model.tokenizer.decode(ids[start:], skip_special_tokens=True)
+
+
+def test_a_model_writes_what_is_most_probable_whatever_its_folder_says_of_writing(prompts):
+    model = make_model("gpt2", scale=0.2)
+    own = [prompt for fact in prompts.facts.values() for prompt in prompts.of(fact, ["en"])]
+    model.model.generation_config.repetition_penalty = 5.0
+    assert write(model, own, 6) == [greedy(model, prompt, 6) for prompt in own]
+    assert model.model.generation_config.repetition_penalty == 5
 
 
 @pytest.mark.slow

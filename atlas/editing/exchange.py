@@ -130,7 +130,8 @@ def _rome(item: Mapping[str, Any], language: str) -> tuple[str, list[Wording]]:
         raise SkippedError("several rewrites in one request")
     subject = str(rewrite["subject"])
     code = str(item.get("language", language))
-    first = _template(rewrite["prompt"].replace("{}", subject), subject, code)
+    asked = rewrite["prompt"]
+    first = _template(asked, "{}" if "{}" in asked else subject, code)
     others = [_template(text, subject, code) for text in item.get("paraphrase_prompts", ())]
     known = tuple(dict.fromkeys(text for text in (first, *others) if text))
     if first is None:
@@ -256,8 +257,9 @@ def _request(
             "locality": {},
             "portability": {},
         }
+    blank, _, _ = own[0].template.text.partition(OBJECT)
     rewrite = {
-        "prompt": prompt.replace(label.subject, "{}", 1),
+        "prompt": blank.rstrip().replace(SUBJECT, "{}", 1).replace(SUBJECT, label.subject),
         "relation_id": target.fact.relation,
         "target_new": {"str": new, "id": target.object},
         "target_true": {"str": label.object, "id": target.fact.object},

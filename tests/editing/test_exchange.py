@@ -9,10 +9,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 import atlas
+from atlas.editing import exchange
 from atlas.editing.exchange import Converted, requests_from_json, requests_to_json
-from atlas.editing.requests import read_requests
+from atlas.editing.requests import Target, read_requests
 from atlas.errors import DataError, UsageError
-from atlas.facts import read
+from atlas.facts import Prompt, read
 
 COUNTERFACT = {
     "case_id": 0,
@@ -86,6 +87,17 @@ def test_counterfact_word_by_word(folder):
     assert rows(out / "edits.csv") == [
         {"fact": "Ann Example", "relation": "P103", "languages": "en", "object_en": "English"}
     ]
+
+
+def test_a_subject_within_other_words_of_a_counterfact_prompt_keeps_its_place(folder):
+    rewrite = COUNTERFACT["requested_rewrite"] | {"prompt": "The Roman name of {} is", "subject": "Roma"}
+    converted, out = folder([COUNTERFACT | {"requested_rewrite": rewrite, "paraphrase_prompts": []}])
+    assert converted == Converted(1)
+    assert [row["template"] for row in rows(out / "templates.csv")] == ["The Roman name of [X] is [Y]"]
+    (fact,), (template,) = (found := read(str(out))).facts, found.templates
+    target = Target(fact, "English", {"en": "English"}, ("en",))
+    sent = exchange._request("rome", 0, target, "en", [Prompt(fact, template)], [])
+    assert sent["requested_rewrite"]["prompt"] == rewrite["prompt"]
 
 
 def test_mzsre_keeps_its_languages_together(folder):

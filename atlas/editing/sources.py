@@ -94,7 +94,7 @@ def read_neurons(path: Path) -> Choice:
     """Read neurons from a file: JSON `[[layer, neuron], ...]`, or CSV with columns `layer` and `neuron`."""
     try:
         if files.ending(path) == ".json":
-            pairs = [(int(layer), int(neuron)) for layer, neuron in files.json_text(path)]
+            pairs = [(_whole(layer), _whole(neuron)) for layer, neuron in files.json_text(path)]
         else:
             table = files.table(path).checked()
             pairs = [_pair(table, number, line) for number, line in table.lines()]
@@ -113,6 +113,12 @@ def _pair(table: files.Table, number: int, line: bytes) -> Neuron:
         row = table.row(line)
         layer, neuron = (files.cell(row, column, _number) for column in ("layer", "neuron"))
     return int(layer), int(neuron)
+
+
+def _whole(value: Any) -> int:
+    if (number := int(value)) != float(value):
+        raise ValueError(f"{value!r} is no whole number")
+    return number
 
 
 def _number(text: str) -> str:

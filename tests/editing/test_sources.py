@@ -6,8 +6,8 @@ import pytest
 from store.world import FLOOR, Probed, World, fill, likn
 
 import atlas
-from atlas.editing.sources import Choice, choices, random_choices
-from atlas.errors import UsageError
+from atlas.editing.sources import Choice, choices, random_choices, read_neurons
+from atlas.errors import DataError, UsageError
 
 LANGUAGES = ("en", "fr", "zh")
 WEAK = (0.1,) + (0.0,) * 6
@@ -74,3 +74,12 @@ def test_sets_of_other_layers_hold_none_of_the_facts():
     assert len(set(found[-1].neurons)) == 16
     with pytest.raises(UsageError, match="every layer"):
         random_choices([Choice("kn", ((0, 1), (1, 1)))], (2, 8), fact=7, seed=0, elsewhere=True)
+
+
+def test_a_list_of_neurons_holds_whole_numbers_alone(tmp_path):
+    path = tmp_path / "neurons.json"
+    path.write_text("[[0, 1.0], [2, 3]]")
+    assert read_neurons(path).neurons == ((0, 1), (2, 3))
+    path.write_text("[[0, 1.7]]")
+    with pytest.raises(DataError, match="is no whole number"):
+        read_neurons(path)

@@ -261,7 +261,7 @@ def test_a_report_comes_with_the_build(build, tmp_path):
         (("--languages", ","), 2, "languages"),
         (("--dataset", "no/such/folder"), 2, "no/such/folder"),
         (("--method", "magic"), 2, "--method cannot be 'magic'"),
-        (("--floor", "0.3"), 2, "--floor cannot be 0.3: give a number of at most 0.2"),
+        (("--floor", "0.3"), 2, "--floor cannot be 0.3: choose a number of at most 0.2"),
         (("--device", "abacus"), 2, "abacus"),
         (("--dtype", "int3"), 2, "int3"),
         (("--limit", "-1"), 2, "--limit"),

@@ -283,7 +283,7 @@ _ALL = (
     Table("intervention", "A prompt's answer before and after neurons were suppressed or enhanced.",
           ("intervention", "prompt"), (
         Column("intervention", "BIGINT", "hash of evaluation, run, fact, languages, source, neurons, action and scope"),
-        Column("evaluation", "BIGINT", "hash of runs, facts and settings: what was measured together",
+        Column("evaluation", "BIGINT", "hash of runs, facts, prompts, neurons and settings: what was measured together",
                source="METHOD 4"),
         Column("purpose", "VARCHAR", "localisation or cross-lingual", source="METHOD 4"),
         Column("run", "BIGINT", "run that the neurons come from", refers="run"),

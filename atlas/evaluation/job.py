@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,7 +132,6 @@ class Job:
             )
         facts = [self.prompts.facts[fact] for fact in shared]
         listed = {runs[name]: rankings[runs[name]] for name in options.methods}
-        evaluation = stable_id("evaluation", list(runs.values()), *self._identity(), shared)
         wanted = interventions.localisation(
             {**listed, runs[options.method]: rankings[runs[options.method]]},
             runs[options.method], facts, self.languages, options.seed,
@@ -141,6 +141,7 @@ class Job:
                 f"No relation of {options.db} has two facts of different objects to compare; take more facts."
             )
         crossed = self._cross_lingual(runs[options.method], facts)
+        evaluation = stable_id("evaluation", [*runs.values()], *self._identity(), *self._asked(shared, wanted, crossed))
         for text in doubts(self.writer, runs[options.method], options.definition, shared):
             self.progress.warn(text)
         tables = {"localisation": wanted, "cross_lingual": crossed}
@@ -175,6 +176,13 @@ class Job:
         o = self.options
         values = [] if o.replace == "zero" else [o.replace, *self.pool]
         return [list(self.languages), list(o.methods), o.method, o.neurons, o.definition, self.scope, o.seed, *values]
+
+    def _asked(self, facts: Sequence[int], *tables: Chosen) -> list[object]:
+        """Return what is measured: rows of other prompts or neurons, of a larger atlas, are another evaluation's."""
+        away = self.unrelated()
+        prompts = [[p.id for p in chain(self.own[fact], *away[fact].values())] for fact in facts]
+        neurons = [[one.fact, one.languages, one.source, one.neurons] for each in tables for one in each.interventions]
+        return [facts, prompts, neurons, [[fact, o.id] for each in tables for fact, o in each.receivers.items()]]
 
     def _find_values(self, runs: Sequence[int]) -> dict[str, list[Fact]]:
         """Find where suppressed neurons' values come from, the prompts of `runs`, and keep the prompts that have some.

@@ -15,7 +15,7 @@ from atlas.engine.replacing import replacing
 from atlas.errors import UsageError
 from atlas.evaluation import measuring
 from atlas.evaluation.job import EvaluateOptions, evaluate
-from atlas.facts import Fact, Label, Prompt
+from atlas.facts import Fact, Label, Prompt, Template
 from atlas.models import load_model
 from atlas.models.readout import features_of_ids, token_probability
 from atlas.models.scaling import scaled
@@ -304,6 +304,15 @@ def test_in_another_number_type_it_is_another_evaluation(done, tmp_path):
     conditions = ("method", "source", "language", "action", "scope")
     for table in (found.localisation, before.localisation):
         assert len(table.group_by(list(conditions)).aggregate([])) == len(table)
+
+
+def test_with_more_prompts_it_is_another_evaluation(done, facts, tmp_path, monkeypatch):
+    shutil.copy(done[0] / "a.duckdb", tmp_path)
+    monkeypatch.setattr(measuring.Measuring, "load", lambda *_: None)
+    monkeypatch.setattr("atlas.evaluation.job.doubts", lambda *_: ())
+    with atlas.open(tmp_path / "a.duckdb", "a") as writer:
+        writer.add_facts(replace(facts, templates=[Template("P38", "en", "[X] pays with [Y]")]))
+    assert evaluate(replace(done[1], db=tmp_path / "a.duckdb")).evaluation != done[2].evaluation
 
 
 def test_an_atlas_without_runs_is_refused(tmp_path):

@@ -27,7 +27,7 @@ LINES = {
     "editing": 2268,
     "engine": 1615,
     "errors": 61,
-    "evaluation": 1010,
+    "evaluation": 1018,
     "exam": 793,
     "facts": 2423,
     "ids": 34,

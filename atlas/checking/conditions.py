@@ -3,17 +3,23 @@
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from unicodedata import category
 
 from atlas.drawing import generator, one_of
 from atlas.facts import Fact, Label, Template
 
 CONDITIONS = ("plain", "held-out", "corrupted", "code-switched")
 
-_PIECE = re.compile("\\[[XY]\\]|[\u3040-\u30ff\u3400-\u9fff]|[^\\W\u3040-\u30ff\u3400-\u9fff]+|.", re.DOTALL)
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
+"""Scripts that are written without spaces: Thai, Lao, Burmese, Khmer, kana and Han."""
+# Signs of vowels, and what joins letters, are part of a word, but no letters to `re`.
+_SIGNS = "\u200c\u200d" + "".join(sign for sign in map(chr, range(0x300, 0x10000)) if category(sign)[0] == "M")
+_LETTER = f"[^\\W{_UNSPACED}]"
+_PIECE = re.compile(f"\\[[XY]\\]|[{_UNSPACED}][{_SIGNS}]*|{_LETTER}(?:{_LETTER}|[{_SIGNS}])*|.", re.DOTALL)
 
 
 def corrupted(template: Template, seed: int) -> Template:
-    """Return the template with two of its words (in Han script: characters) in each other's place, seeded."""
+    """Return the template with two words (in scripts without spaces: characters) in each other's place, seeded."""
     pieces: list[str] = _PIECE.findall(template.text)
     words = [i for i, piece in enumerate(pieces) if piece[0].isalnum()]
     pairs = [(i, j) for i in words for j in words if i < j and pieces[i] != pieces[j]]

@@ -97,6 +97,14 @@ def test_corruption_moves_words_and_keeps_the_places(text):
     assert Template("P36", "en", changed).ends_in_object == template.ends_in_object
 
 
+@pytest.mark.parametrize("text", ["[X] की राजधानी [Y] है", "[X] এর রাজধানী [Y]", "پایتخت [X] می\u200cباشد [Y]"])
+def test_corruption_leaves_words_with_signs_of_vowels_whole(text):
+    for seed in range(5):
+        changed = corrupted(Template("P36", "hi", text), seed).text
+        assert changed != text
+        assert sorted(changed.split()) == sorted(text.split())
+
+
 def test_nothing_to_corrupt_or_to_be_wrong_about():
     assert corrupted(Template("P36", "en", "[X]: [Y]"), 0).text == "[X]: [Y]"
     alone = make_cases(WORLD, FACTS.facts[:1], ["en"], ["plain"], causal=False, count=1, seed=0)

@@ -72,11 +72,23 @@ def check_split(cases: Sequence[KnownClaim]) -> None:
             )
 
 
+def _check_read(cases: Sequence[KnownClaim], signals: Sequence[Signals]) -> None:
+    """Raise UsageError if the model can read training claims of one class only, or none."""
+    train = [(case.truth, found.status) for case, found in zip(cases, signals, strict=True) if case.split == "train"]
+    if {truth for truth, status in train if status == "ok"} != {True, False}:
+        (why, count), *_ = Counter(status for _, status in train if status != "ok").most_common(1)
+        raise UsageError(
+            f"The model can read no true or no wrong claims of the train part ({count} of {len(train)}: {why}); choose "
+            "other languages."
+        )
+
+
 def evaluate(
     cases: Sequence[KnownClaim], signals: Sequence[Signals], languages: Sequence[str], seed: int
 ) -> ClaimEvaluation:
     """Tune thresholds and the combined model on training cases and judge all; see `check_split`."""
     check_split(cases)
+    _check_read(cases, signals)
     signals = _heard_elsewhere(cases, signals)
     own = [evidence for evidence in OWN if evidence != "argmax"]
     verdicts = [_tuned(cases, signals, evidence, None) for evidence in (*NEURONS, *own)]
@@ -159,7 +171,7 @@ def _status(signals: Signals, score: float, threshold: float, evidence: str) -> 
     if signals.status != "ok":
         return signals.status
     if np.isnan(score):
-        return f"no {evidence} neurons"
+        return f"no {evidence} neurons" if evidence in NEURONS else "no other language"
     return "no threshold" if np.isnan(threshold) else "ok"
 
 

@@ -83,6 +83,13 @@ def test_one_class_is_an_error(cases):
         evaluate(true, made(true), LANGUAGES, 0)
 
 
+@pytest.mark.parametrize("readable", [(), (True,), (False,)])
+def test_training_claims_that_the_model_cannot_read_are_an_error(cases, readable):
+    signals = [s if c.truth in readable else Signals("unspellable") for c, s in zip(cases, made(cases), strict=True)]
+    with pytest.raises(UsageError, match=r"unspellable\); choose other languages"):
+        evaluate(cases, signals, LANGUAGES, 0)
+
+
 @pytest.mark.slow
 def test_other_languages_speak_for_a_claim_that_the_model_was_not_taught(cases):
     signals = made(cases)
@@ -94,6 +101,9 @@ def test_other_languages_speak_for_a_claim_that_the_model_was_not_taught(cases):
     assert rows["combined"]["auroc_over_probability_low"] > 0
     assert rows["probability-languages"]["unusable"] == 0
     alone = [i for i, case in enumerate(cases) if case.language == "en"]
-    rows = table(evaluate([cases[i] for i in alone], [signals[i] for i in alone], ["en"], 0))
+    found = evaluate([cases[i] for i in alone], [signals[i] for i in alone], ["en"], 0)
+    (heard,) = (v for v in found.verdicts if v.evidence == "probability-languages")
+    assert {*heard.status} == {"no other language"}
+    rows = table(found)
     assert rows["probability-languages"]["unusable"] == rows["combined"]["claims"]
     assert rows["combined"]["auroc_over_probability"] == pytest.approx(0, abs=1e-9)

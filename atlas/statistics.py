@@ -77,16 +77,14 @@ def auroc_difference(one: Judged, other: Judged, seed: int) -> Interval:
 def mean_interval(values: Sequence[float], seed: int) -> Interval:
     """Return the mean of `values` with its interval over them; a single one has none."""
     every = np.asarray(values, dtype=np.float64)
-    if len(every) < 2:
-        return Interval(float(every.mean()), np.nan, np.nan)
     return _interval(draws(np.arange(len(every)), seed, REPLICATES) @ every / len(every))
 
 
 def draws(subject: NDArray[np.int64], seed: int, replicates: int) -> Floats:
-    """Return weights `[1 + replicate, claim]`: first all ones, then how often each claim's subject was drawn."""
+    """Return weights `[1 + replicate, claim]`: all ones, then how often each claim's subject was drawn, of several."""
     names, place = np.unique(subject, return_inverse=True)
     generator = np.random.default_rng(seed)
-    counts = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=replicates)
+    counts = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=replicates * (len(names) > 1))
     return np.concatenate([np.ones((1, len(subject))), counts[:, place].astype(np.float64)])
 
 

@@ -11,6 +11,7 @@ from atlas.statistics import (
     auroc_difference,
     best_threshold,
     draws,
+    mean_interval,
     measure,
     supported,
     weighted_auroc,
@@ -97,3 +98,10 @@ def test_intervals_hold_the_value_and_a_difference_with_itself_is_nought():
         assert interval.low < interval.value < interval.high
     same = auroc_difference(one, one, seed=0)
     assert (same.value, same.low, same.high) == (0, 0, 0)
+
+
+def test_one_subject_has_no_interval():
+    one = judged([(float(i), bool(i % 2), 0, 7) for i in range(6)], 2.5)
+    for interval in (*measure(one, seed=0).values(), auroc_difference(one, one, seed=0), mean_interval([1.5], seed=0)):
+        assert np.isfinite(interval.value)
+        assert np.isnan([interval.low, interval.high]).all()

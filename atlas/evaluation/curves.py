@@ -251,5 +251,6 @@ def _drawn(costs: Costs, seed: int) -> Costs:
 
 
 def _interval(name: str, drawn: Costs) -> dict[str, object]:
-    low, high = np.quantile(drawn[1:], [0.025, 0.975])
-    return {name: float(drawn[0]), f"{name}_low": float(low), f"{name}_high": float(high)}
+    """Return a mean and its interval; that of one fact has none."""
+    low, high = np.quantile(drawn[1:], [0.025, 0.975]).tolist() if len(drawn) > 1 else (None, None)
+    return {name: float(drawn[0]), f"{name}_low": low, f"{name}_high": high}

@@ -110,7 +110,7 @@ def _grouped(rows: Iterable[tuple[tuple[str, str], int, str, Mark]]) -> _Models:
 
 
 def _measured(models: Sequence[Mapping[str, Mark]]) -> dict[str, str]:
-    weights = draws(np.arange(len(models)), 0, REPLICATES if len(models) > 1 else 0)
+    weights = draws(np.arange(len(models)), 0, REPLICATES)
     drawn = [_numbers(models, row) for row in weights]
     found = {}
     for name, value in drawn[0].items():

@@ -122,7 +122,8 @@ def _show_answers(table: "pa.Table", seed: int, to: Destination) -> None:
         )
     known, numbers = marks(table, seed)
     said = [
-        f"{name} {number.value:.3f} ({number.low:.3f} to {number.high:.3f})"
+        f"{name} {number.value:.3f} "
+        + ("(one subject, no interval)" if isnan(number.low) else f"({number.low:.3f} to {number.high:.3f})")
         for name, number in numbers.items()
         if name in ("accuracy", "auroc") and not isnan(number.value)
     ]

@@ -107,6 +107,13 @@ def test_at_equal_cost_a_scorer_has_the_share_of_its_area_that_it_has_the_time_f
         assert row["in_least_time_high"] == pytest.approx(share * row["area_high"])
 
 
+def test_one_fact_has_no_interval():
+    costs = np.random.default_rng(0).uniform(size=(1, 2, len(COUNTS)))
+    for row in _areas("zero", {"kn": 8.0, "amig": 20.0}, costs, 0):
+        assert row["area"] > 0
+        assert {row[f"{name}{end}"] for name in ("area", "ahead") for end in ("_low", "_high")} == {None}
+
+
 @pytest.mark.slow
 def test_the_time_of_a_prompt_is_the_processors(saved, monkeypatch):
     """A clock that goes on by a second whenever it is looked at: one second for all prompts of each scorer."""

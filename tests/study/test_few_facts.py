@@ -68,9 +68,11 @@ def finding(tmp_path):
     return found
 
 
-def test_many_claims_of_few_facts_say_nothing(finding):
-    found = finding(3)
-    assert (found.verdict, found.facts, found.why) == (CANNOT_BE_SAID, 3, f"fewer than {FEWEST} facts")
+@pytest.mark.parametrize("count", [1, 3])
+def test_many_claims_of_few_facts_say_nothing(finding, count):
+    found = finding(count)
+    assert (found.verdict, found.facts, found.why) == (CANNOT_BE_SAID, count, f"fewer than {FEWEST} facts")
+    assert found.bounded == (count > 1)
 
 
 def test_enough_facts_are_judged_and_counted(finding):

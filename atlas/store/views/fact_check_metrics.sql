@@ -10,7 +10,8 @@ WHERE claim.split = 'test' AND claim.truth IS NOT NULL;
 
 -- How far each evidence's AUROC is above that of the model's own probability on the same claims, over all relations
 -- and languages, with the 2.5 % and 97.5 % quantiles of 500 paired bootstrap samples: the weight of a subject in a
--- sample is a Poisson number of mean 1 made from a hash of both, so that it is the same everywhere.
+-- sample is a Poisson number of mean 1 made from a hash of both, so that it is the same everywhere. Claims about one
+-- subject have no quantiles.
 CREATE OR REPLACE VIEW fact_check_difference AS
 WITH compared AS (
     SELECT
@@ -63,7 +64,9 @@ bounds AS (
 )
 SELECT
     evaluation, condition, evidence, sum(gain) / sum(pairs) AS auroc_over_probability,
-    any_value(bound[1]) AS auroc_over_probability_low, any_value(bound[2]) AS auroc_over_probability_high
+    CASE WHEN min(least(one, other)) < max(greatest(one, other)) THEN any_value(bound[1]) END AS auroc_over_probability_low,
+    CASE WHEN min(least(one, other)) < max(greatest(one, other)) THEN any_value(bound[2]) END
+        AS auroc_over_probability_high
 FROM gained JOIN bounds USING (evaluation, condition, evidence)
 GROUP BY ALL;
 

@@ -77,14 +77,16 @@ def curves(options: EvaluateOptions, progress: Progress | None = None) -> Curves
 
 
 def _milliseconds(job: Job, methods: Iterable[str]) -> dict[str, float]:
-    """Return the processor time that each scorer takes for a prompt, over TIMED of them."""
+    """Return the processor time that each scorer takes for a prompt, over TIMED of them, once it has run."""
     from atlas.attribution import Settings, attribute
 
     every, taken = [prompt for own in job.own.values() for prompt in own], {}
     prompts = every[:: -(-len(every) // TIMED)]
     for method in methods:
+        settings = Settings(method=method, seed=job.options.seed, at=job.options.at)
+        attribute(job.model, prompts[:1], settings, job.budget)
         started = process_time()
-        attribute(job.model, prompts, Settings(method=method, seed=job.options.seed, at=job.options.at), job.budget)
+        attribute(job.model, prompts, settings, job.budget)
         taken[method] = 1000 * (process_time() - started) / len(prompts)
     return taken
 

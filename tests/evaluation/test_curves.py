@@ -1,11 +1,13 @@
 """The curves of `atlas evaluate --curve`: costs worked out by hooks, the ranking read by hand, and planted neurons."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 import atlas
-from atlas.evaluation.curves import COUNTS, _areas, curves
+from atlas.evaluation.curves import COUNTS, _areas, _milliseconds, curves
 from atlas.evaluation.figure import figure
 from atlas.evaluation.interventions import ranking, shared_facts
 from atlas.evaluation.job import EvaluateOptions
@@ -112,6 +114,20 @@ def test_one_fact_has_no_interval():
     for row in _areas("zero", {"kn": 8.0, "amig": 20.0}, costs, 0):
         assert row["area"] > 0
         assert {row[f"{name}{end}"] for name in ("area", "ahead") for end in ("_low", "_high")} == {None}
+
+
+def test_what_a_scorer_does_once_is_not_timed(monkeypatch):
+    """A clock by which a scorer's first prompt takes five seconds, and every other prompt one."""
+    clock, begun = [0.0], set()
+
+    def attribute(_, prompts, settings, *__):
+        clock[0] += len(prompts) + 4 * (settings.method not in begun)
+        begun.add(settings.method)
+
+    monkeypatch.setattr("atlas.attribution.attribute", attribute)
+    monkeypatch.setattr("atlas.evaluation.curves.process_time", lambda: clock[0])
+    job = SimpleNamespace(own={1: [None] * 24}, model=None, options=EvaluateOptions(), budget=None)
+    assert _milliseconds(job, ["kn", "amig"]) == {"kn": 1000.0, "amig": 1000.0}
 
 
 @pytest.mark.slow

@@ -127,10 +127,12 @@ SELECT
     avg(lost) AS lost, avg(gained) AS gained
 FROM intervention_effect WHERE purpose = 'cross-lingual' AND """ f"""{_ONCE} GROUP BY ALL ORDER BY ALL
 """),
-    ("LIKN", "Mean number a fact, beside exchanged facts, the untrained twin, and even draws.", """
+    ("LIKN", "Mean number a fact, beside the untrained twin and even draws; and of the facts whose relation has enough "
+     "others, which alone can be exchanged, beside exchanged facts.", """
 SELECT
     count(*) AS facts, count(*) FILTER (observed > 0) AS facts_with_LIKN, avg(observed) AS LIKN,
-    avg(in_exchanged_facts) AS in_exchanged_facts, avg(twin_likn) AS in_twin, avg(expected) AS even_draws,
+    avg(twin_likn) AS in_twin, avg(expected) AS even_draws, count(in_exchanged_facts) AS facts_exchanged,
+    avg(observed) FILTER (in_exchanged_facts IS NOT NULL) AS their_LIKN, avg(in_exchanged_facts) AS in_exchanged_facts,
     count(*) FILTER (q < 0.05) AS facts_of_q_below_005, avg(across_scripts) AS across_scripts
 FROM study_likn
 """),

@@ -62,6 +62,8 @@ def test_the_page_gives_every_claim_a_verdict_from_the_rows_of_the_atlas(folder)
         """).to_pylist()
     assert float(rows[0][3]) == pytest.approx(losses[0]["loss"], rel=0.01)
     assert rows[1][1].startswith("cannot be said")  # by swap, which was not asked for
+    exchanged = _rows(text, "LIKN")[0][5:8]
+    assert exchanged == rows[2][2:5]
 
 
 @pytest.mark.slow

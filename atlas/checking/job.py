@@ -157,7 +157,7 @@ def evaluate_claims(
     from atlas.checking.evaluation import check_split, evaluate
     from atlas.checking.rows import claim_table, verdict_table
 
-    asked = tuple(option("--conditions", name, CONDITIONS) for name in conditions or CONDITIONS)
+    asked = list(dict.fromkeys(option("--conditions", name, CONDITIONS) for name in conditions or CONDITIONS))
     with atlas.open(options.db) as reader:
         relations = relations and [relation_of(reader, word) for word in relations]
         languages = languages and [language_of(reader, word) for word in languages]

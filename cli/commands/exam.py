@@ -47,7 +47,7 @@ def exam(
     from ..output.progress import TerminalProgress
 
     grid = {one.name: one for one in standard_grid(cast('Literal["bert", "gpt2"]', family))}
-    settings = [grid[option("--setting", name, grid)] for name in split(setting) or grid]
+    settings = [grid[name] for name in dict.fromkeys(option("--setting", own, grid) for own in split(setting) or grid)]
     workers = min(os.cpu_count() or 1, MOST_WORKERS)
     found = examine(settings, methods, seeds, TerminalProgress(), workers)
     for failure in found.failures:

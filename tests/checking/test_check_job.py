@@ -82,7 +82,7 @@ def test_subjects_are_on_one_side_of_the_split_and_thresholds_come_from_training
 def test_evaluating_again_adds_nothing(options, evaluated):
     with atlas.open(options.db) as opened:
         before = opened.sql("SELECT count(*) AS n FROM verdict").to_pylist()
-    again, _, _ = evaluate_claims(options, conditions=["plain", "corrupted", "code-switched"])
+    again, _, _ = evaluate_claims(options, conditions=["plain", "corrupted", "plain", "code-switched"])
     with atlas.open(options.db) as opened:
         assert opened.sql("SELECT count(*) AS n FROM verdict").to_pylist() == before
     assert again == evaluated[0]

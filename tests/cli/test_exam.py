@@ -34,6 +34,11 @@ def test_the_exam_is_a_command(shell, sat):
     assert (methods, seeds) == (("kn", "joint"), 3)
 
 
+def test_a_setting_named_twice_is_sat_once(shell, sat):
+    assert shell("exam", "--setting", "layers 2,base,layers 2", "--json").code == 0
+    assert sat[0][0] == ["layers 2", "base"]
+
+
 def test_the_words_before_still_serve_and_say_so(shell, sat, tmp_path):
     done = shell("evaluate", "--planted", "--family", "gpt2", "--figure", tmp_path / "exam.svg", "--format", "csv")
     assert done.code == 0, done.err

@@ -62,12 +62,19 @@ class Session:
         """True for a causal model, which needs templates that end in the object."""
         return self.model.kind == "causal"
 
+    @property
+    def number_type(self) -> list[str]:
+        """What the model computes in, where it is not float32: claims that are judged in it are others."""
+        dtype = str(self.model.dtype).removeprefix("torch.")
+        return [] if dtype == "float32" else [dtype]
+
     def signals(self, claims: Sequence["Asked"]) -> list["Signals"]:
         """Return the signals of each claim, showing progress in prompts; what was read before is in the journal."""
         from atlas.checking.journal import Journal
         from atlas.checking.signals import batches, read_signals
 
-        journal = Journal.of(self.options.db, claims, self.run, self.settings.model_dump(mode="json"))
+        read_by = (self.run, self.settings.model_dump(mode="json"), *self.number_type)
+        journal = Journal.of(self.options.db, claims, *read_by)
         self.journals.append(journal)
         parts = list(batches(claims))
         sizes = [sum(len(claim.prompts) for claim in part) for part in parts]
@@ -174,7 +181,7 @@ def evaluate_claims(
         sets = {name: sorted([*key, list(n)] for key, n in r.sets.items()) for name, r in session.neurons.items()}
         identity = stable_id(
             "evaluation", session.run, options.definition, options.seed, sets, [case.id for case in cases],
-            *filter(None, [options.replace]),
+            *filter(None, [options.replace]), *session.number_type,
         )  # fmt: skip
         verdicts = verdict_table(identity, session.run, cases, found.verdicts)
         session.load(claim=claim_table(cases), verdict=verdicts)

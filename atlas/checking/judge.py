@@ -244,7 +244,8 @@ class _Judge:
             relation,
             language,
         )
-        return stable_id(kind, *parts, sets, [case.id for case in self._cases(relation, language)])
+        cases = [case.id for case in self._cases(relation, language)]
+        return stable_id(kind, *parts, sets, cases, *self.session.number_type)
 
 
 _REASONS = {

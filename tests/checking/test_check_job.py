@@ -11,8 +11,8 @@ from atlas.attribution import Settings, attribute
 from atlas.checking.answers import answer_rows
 from atlas.checking.claims import Claim
 from atlas.checking.evaluation import EVIDENCE
-from atlas.checking.job import evaluate_claims
-from atlas.checking.judge import check_claims
+from atlas.checking.job import Session, evaluate_claims, opened
+from atlas.checking.judge import _Judge, check_claims
 from atlas.checking.report import DIFFERENCE, evaluation_table
 from atlas.errors import StoreError, UsageError
 from atlas.facts import Fact, FactSet, Label
@@ -147,6 +147,15 @@ def learn_training_facts(db):
             for own, giver in zip(subjects, givers, strict=False)
         ]  # fmt: skip
         assert writer.add_facts(FactSet("more", made, ()))["fact"] == len(made) > 1
+
+
+def test_verdicts_in_another_number_type_are_others(options, monkeypatch):
+    with opened(replace(options, dtype="float64"), None) as session:
+        assert session.number_type == ["float64"]
+        judge, asked = _Judge(session, "kn"), ("asked", "R0", "en")
+        before = judge._identity(*asked)
+        monkeypatch.setattr(Session, "number_type", [])
+        assert judge._identity(*asked) != before
 
 
 def test_a_threshold_is_that_of_the_training_facts_whenever_they_came(options, facts, tmp_path):

@@ -12,7 +12,7 @@ from atlas.store.comparison import Comparison
 from atlas.store.queries import Filter
 from atlas.store.reader import Reader
 from atlas.store.result import Params, Result
-from atlas.store.runs import StoredRun, model_of, run_in_use, stored_run
+from atlas.store.runs import StoredRun, check_run, model_of, run_in_use, stored_run
 
 __all__ = ["Atlas", "Comparison", "Params", "Result"]
 
@@ -67,8 +67,9 @@ class Atlas(Reader):
         return found
 
     def _meant(self, run: int | None) -> int:
-        """Return the run that is asked."""
+        """Return the run that is asked; raises UsageError for one that is not there."""
         if run is not None:
+            check_run(self, run)
             return run
         found = self.in_use
         return _NO_RUN if found is None else found.run

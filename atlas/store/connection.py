@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 
 from atlas import schema
-from atlas.errors import LimitError, LockedError, StoreError, VersionError, lacks_memory
+from atlas.errors import LimitError, LockedError, StoreError, UsageError, VersionError, lacks_memory
 
 FORMAT = "neuron-atlas"
 STORAGE_VERSION = "v1.4.0"
@@ -151,8 +151,17 @@ def open_file(path: Path, *, read_only: bool, limits: Limits) -> duckdb.DuckDBPy
             connection.close()
             raise
     except duckdb.Error as error:
+        _check(limits)
         raise translate(error, path) from error
     return connection
+
+
+def _check(limits: Limits) -> None:
+    """Raise UsageError for limits that DuckDB takes for no file at all."""
+    try:
+        duckdb.connect(config=configuration(limits)).close()
+    except duckdb.ProgrammingError as error:
+        raise UsageError(f"memory_limit cannot be {limits.memory!r}: {first_line(str(error))}; write 4GB.") from error
 
 
 def _lock(connection: duckdb.DuckDBPyConnection, path: Path, limits: Limits) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from atlas import schema
 from atlas.errors import UsageError
+from atlas.store.runs import check_run
 
 if TYPE_CHECKING:
     from atlas.store.writer import Writer
@@ -45,9 +46,7 @@ def clear(writer: Writer, run: int) -> Mapping[str, int]:
 
 
 def _check(writer: Writer, run: int) -> None:
-    known = writer.sql("SELECT run FROM run WHERE run = ?", [run]).num_rows
-    if not known:
-        raise UsageError(f"{writer.path} has no run {run}; `atlas runs` lists them.")
+    check_run(writer, run)
     query = """
         SELECT run.run FROM run WHERE run.twin_of = $run
         UNION

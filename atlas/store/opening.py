@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 TIMEOUT = 600.0
 """Seconds after which a query of an atlas opened for reading is stopped."""
+_MOST_THREADS = 1024
 
 
 @overload
@@ -58,11 +59,13 @@ def open(
     Mode `r` reads one that exists, `a` writes and makes it if missing, `w` makes a new one and refuses
     a path that exists. `memory_limit` is spelled as DuckDB does (`4GB`; 2GB unless given). SQL may touch no
     other file unless `allow_files`. With mode `r` a query is stopped after `timeout` seconds, None for
-    never. Raises StoreError for a file that is no atlas or an older one, VersionError
-    for a newer one, LockedError if another process holds it.
+    never. Raises UsageError for a mode or limits that cannot be, StoreError for a file that is no atlas or an older
+    one, VersionError for a newer one, LockedError if another process holds it.
     """
     if mode not in ("r", "w", "a"):
         raise UsageError(f"An atlas is opened with mode 'r', 'w' or 'a', not {mode!r}.")
+    if threads is not None and not 1 <= threads <= _MOST_THREADS:
+        raise UsageError(f"threads cannot be {threads}: choose a number from 1 to {_MOST_THREADS:,}.")
     from atlas.store.connection import Limits, connect
 
     place = Path(path)

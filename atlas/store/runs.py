@@ -161,6 +161,12 @@ def stored_run(
     return found[0]
 
 
+def check_run(atlas: "Reader", run: int) -> None:
+    """Raise UsageError for a run that is not there."""
+    if not atlas.sql("SELECT 1 FROM run WHERE run = ?", [run]).num_rows:
+        raise UsageError(f"{atlas.path} has no run {run}; `atlas runs` lists them.")
+
+
 def models_of(atlas: "Reader", word: str) -> list[int]:
     """Return the models that `word` names: their name, the last part of it, or a digest; raises UsageError for none."""
     rows = atlas.sql("SELECT model, name, digest FROM model ORDER BY name, digest").to_pylist()

@@ -170,6 +170,17 @@ def test_queries_reach_no_other_file(path, tmp_path):
         assert reader.sql(queries[0]).num_rows == 1
 
 
+def test_limits_that_cannot_be_are_no_damage(path):
+    for given, told in (
+        ({"memory_limit": "lots"}, "memory_limit cannot be 'lots'"),
+        ({"memory_limit": "4000"}, "write 4GB"),
+        ({"threads": 0}, "threads cannot be 0"),
+        ({"threads": 10**12}, "from 1 to 1,024"),
+    ):
+        with pytest.raises(UsageError, match=told):
+            atlas.open(path, **given)
+
+
 def test_memory_is_bounded_and_spills_beside_no_other_process(path):
     query = "SELECT count(*) AS n FROM (SELECT i, hash(i) AS h FROM range(3000000) t(i) ORDER BY h)"
     with atlas.open(path, memory_limit="100MB", threads=1) as reader:

@@ -131,7 +131,7 @@ def run() -> None:
         code = main(sys.argv[1:])
     except KeyboardInterrupt:
         code = _interrupted()
-    with suppress(OSError):  # of a stdout or stderr that cannot be written, which was told if it could be
+    with suppress(OSError, ValueError):  # of one that cannot be written, or was closed so, which was told
         sys.stdout.flush()
     with suppress(OSError):
         sys.stderr.flush()

@@ -23,7 +23,7 @@ def _run(words, redirected, **options):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("redirected", [">&-", ">/dev/full", ">&- <&-", ">&- 2>&-", ">&- <&- 2>&-"])
+@pytest.mark.parametrize("redirected", [">&-", "--format csv >&-", ">/dev/full", ">&- <&-", ">&- 2>&-", ">&- <&- 2>&-"])
 def test_a_stdout_that_cannot_be_written_is_a_failure(facts_only, redirected):
     before = facts_only.read_bytes()
     ended = _run(["facts", "--db", facts_only], redirected)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from atlas.editing import METHODS
+from atlas.errors import UsageError
 from atlas.running.choice import OpenChoice
 
 from .. import diagnostics
@@ -238,7 +239,11 @@ def convert(
     """Turn a CSV of edits into request JSON, or request JSON into facts and a CSV of edits."""
     from atlas.editing.exchange import requests_from_json, requests_to_json
 
-    if out.suffix.lower() == ".json":
+    to_json = out.suffix.lower() == ".json"
+    if source.suffix.lower() in ((".json",) if to_json else (".csv", ".tsv")):
+        takes = "a folder" if to_json else "a .json file"
+        raise UsageError(f"{source} becomes {takes}: name one with --out, not {out}.")
+    if to_json:
         converted = requests_to_json(db, source, out, style=style)
     else:
         converted = requests_from_json(source, out, language=language)

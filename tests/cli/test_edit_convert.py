@@ -16,6 +16,9 @@ def test_edits_are_converted_both_ways(shell, built, db, tmp_path, style):
     assert back.code == 0, back.err
     (row,) = csv.DictReader((tmp_path / "back" / "edits.csv").read_text("utf-8").splitlines())
     assert (row["fact"], row["object_fr"]) == ("France", "Berlin")
+    for source, out, told in ((batch, "folder", "a .json file"), (tmp_path / "sent.json", "new.json", "a folder")):
+        ended = shell("edit", "convert", source, "--out", tmp_path / out)
+        assert (ended.code, f"becomes {told}: name one with --out" in ended.err) == (2, True)
 
 
 @pytest.mark.parametrize("name", ["facts.csv", "edits.csv", "notes.txt"])

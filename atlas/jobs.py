@@ -179,6 +179,9 @@ def check(
 
     progress = progress or LoggedProgress()
     _check_asked((subject, relation, object), claims, evaluate=evaluate)
+    _check_kind(subject, language, evaluate=evaluate, narrowed={
+        "--languages": languages, "--relations": relations, "--conditions": conditions, "--limit": limit or None,
+    })  # fmt: skip
     check_one(run, model, method)
     options = job.CheckOptions(
         model=model, db=Path(db), run=run, source=method, definition=definition, replace=replace,
@@ -225,6 +228,14 @@ def _check_asked(claim: Sequence[str | None], claims: Place | None, *, evaluate:
     some = any(part is not None for part in claim)
     if sum((some, claims is not None, evaluate)) != 1 or (some and not all(claim)):
         raise UsageError("Give a whole claim by --subject, --relation and --object, or --claims FILE, or --evaluate.")
+
+
+def _check_kind(subject: str | None, language: str | None, *, evaluate: bool, narrowed: Mapping[str, object]) -> None:
+    """Raise UsageError for a language beside other than one claim, and for what narrows an evaluation beside none."""
+    if language is not None and subject is None:
+        raise UsageError("--language is of one claim; a file has a column language, and --evaluate takes --languages.")
+    for name in [] if evaluate else _given(narrowed):
+        raise UsageError(f"{name} is for --evaluate alone; leave it out.")
 
 
 def _of(loading: Loading) -> dict[str, Any]:

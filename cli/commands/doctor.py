@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from atlas.errors import UsageError
 from atlas.running.choice import OpenChoice
 
 from ..exits import ExitCode
@@ -34,6 +35,8 @@ def doctor(
     import pyarrow as pa
 
     if digest:
+        if choice.model is not None:
+            raise UsageError("--digest is of an atlas: leave out --model.")
         _print_digest(db, to)
         return
 

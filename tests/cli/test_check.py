@@ -73,6 +73,9 @@ def test_known_truths_are_marked(check, tmp_path, monkeypatch):
         (("--evaluate", "--relations", "P999"), 2, "no relation 'P999'"),
         (("--evaluate", "--conditions", "upside-down"), 2, "upside-down"),
         (("--claims", "nowhere.csv"), 1, "cannot be read"),
+        (("--evaluate", "--language", "en"), 2, "--evaluate takes --languages"),
+        (("--claims", "nowhere.csv", "--language", "fr"), 2, "a file has a column language"),
+        (("--claims", "nowhere.csv", "--limit", "3"), 2, "--limit is for --evaluate alone"),
         (("--evaluate", "--db", "typo.duckdb"), 1, "no atlas at typo.duckdb"),
     ],
 )

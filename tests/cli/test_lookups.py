@@ -179,6 +179,7 @@ def test_doctor_tells_a_digest_of_the_content(built, shell, db):
     assert shell("doctor", "--db", db, "--digest", "--json").out == f'[\n{{"digest": "{ended.out.strip()}"}}\n]\n'
     shell("sql", "DELETE FROM attribution WHERE rowid = 0", "--db", db, "--write")
     assert shell("doctor", "--db", db, "--digest").out != ended.out
+    assert "leave out --model" in shell("doctor", "--model", "demo-mbert", "--digest").err
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ import typer
 from atlas import scorers
 from atlas.errors import AtlasError
 from atlas.matching import option
-from atlas.outputs import whole_file
+from atlas.outputs import check_file, whole_file
 
 from .. import diagnostics
 from ..options import split, writing
@@ -39,6 +39,9 @@ def exam(
     in the base setting, then the area under precision over recall as the thresholds `tau` and `least` go down, with
     intervals over models. The formats other than `table` write every count, a row each.
     """
+    for path, name in ((figure, "--figure"), (to.output, "--output")):
+        if path is not None:
+            check_file(path, name)
     methods = scorers.asked(split(method), "exam")
     family = option("--family", family, ("bert", "gpt2"))
     from atlas.exam import standard_grid

@@ -53,3 +53,10 @@ def test_unknown_words_are_refused(shell, sat, words):
     assert done.code == 2
     assert f"{words[0]} cannot be {words[1]!r}" in done.err
     assert not sat
+
+
+@pytest.mark.parametrize("option", ["--figure", "--output"])
+def test_a_file_of_others_is_refused_before_the_exam(shell, tmp_path, option):
+    (tmp_path / "mine.csv").write_text("mine")
+    ended = shell("exam", option, tmp_path / "mine.csv")
+    assert (ended.code, f"name another file with {option}" in ended.err) == (2, True)

@@ -20,7 +20,7 @@ LINES = {
     "attribution": 1481,
     "building": 1391,
     "checking": 1643,
-    "cli": 3816,
+    "cli": 3819,
     "demo": 1047,
     "doctor": 549,
     "drawing": 26,

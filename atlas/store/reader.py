@@ -26,6 +26,7 @@ _NOT_WRITTEN = ("Could not write", "Could not flush", "Could not sync", "No spac
 _SIGNALLED = "Query interrupted"
 """What DuckDB says in place of the KeyboardInterrupt of a signal that it saw while a query ran."""
 _FILES_ARE_SHUT = "disabled by configuration"
+_NO_TEXT = "cannot encode str as UTF-8"
 
 
 class Reader:
@@ -208,6 +209,8 @@ class Reader:
             return StoreError(
                 f"{self.path} cannot be written: {first_line(str(error))}; make room, what was committed before stays."
             )
+        if _NO_TEXT in str(error):
+            return StoreError(f"What {self.path} is asked for holds bytes that are no text; write it in UTF-8.")
         if _FILES_ARE_SHUT in str(error):
             return LimitError(
                 f"The query of {self.path} may not touch other files ({first_line(str(error))}); allow it to only if "

@@ -4,7 +4,7 @@ import pytest
 from store.world import FLOOR, MODEL, SAMPLE, Probed, World, add_facts, batch
 
 import atlas
-from atlas.errors import UsageError
+from atlas.errors import StoreError, UsageError
 from atlas.ids import stable_id
 from atlas.store.runs import UNION, choose_runs, runs_of_models, stored_run
 
@@ -76,6 +76,8 @@ def test_a_run_may_be_named(opened):
     for ask in (opened.likn, opened.knowledge_neurons, opened.neurons, opened.carried, opened.dkn):
         with pytest.raises(UsageError, match="has no run 5; `atlas runs`"):
             ask(run=5)
+    with pytest.raises(StoreError, match="bytes that are no text"):
+        opened.facts("\udcff")
 
 
 def test_no_job_takes_an_untrained_twin_for_a_run(opened):

@@ -61,7 +61,8 @@ def load_model(
     if number == torch.bfloat16 and place == torch.device("cpu") and get_cpu_capability() == "AVX2":
         log.warning("bfloat16 is slow here, as this processor has no products of it; take float32 if memory allows.")
     model, tokenizer, found = _read(name, revision, number, allow_pickle=allow_pickle, offloaded=place is None)
-    wrapped = LanguageModel.wrap(model, tokenizer, name, revision or found)
+    of_hub = not Path(_source(name)).exists()  # files here are of no revision, whatever was asked for
+    wrapped = LanguageModel.wrap(model, tokenizer, name, revision or found if of_hub else None)
     if place is not None:
         wrapped.model.to(device=place, dtype=number)
     elif wrapped.dtype != number:

@@ -107,7 +107,8 @@ def test_a_configuration_does_not_choose_the_code_of_attention(saved, folder, na
 def test_feed_forward_in_chunks_is_put_together(saved, folder):
     configured(folder, chunk_size_feed_forward=1)
     seen = []
-    model = load_model(str(folder), device="cpu")
+    model = load_model(str(folder), device="cpu", revision="none")
+    assert model.info.revision is None
     model.down_projection(0).register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].shape[1]))
     model.run(torch.tensor([[3, 9, 4, 7]]))
     assert seen == [4]

@@ -108,13 +108,13 @@ def _items(source: Path) -> list[dict[str, Any]]:
 def _understood(item: Mapping[str, Any], language: str, skipped: Counter[str]) -> tuple[str, list[Wording]]:
     """Return the relation of a request, as it calls it, and its wordings, whatever its layout.
 
-    Languages of a request that cannot be used are counted in `skipped`.
+    Languages and paraphrases of a request that cannot be used are counted in `skipped`.
     """
     try:
         if "requested_rewrite" in item:
-            return _rome(item, language)
+            return _rome(item, language, skipped)
         if "prompt" in item or "src" in item:
-            wordings = [_question(item, str(item.get("language", language)), str(item["subject"]))]
+            wordings = [_question(item, str(item.get("language", language)), str(item["subject"]), skipped)]
         else:
             wordings = list(_by_language(item, skipped))
     except (KeyError, TypeError, IndexError, AttributeError, ValueError) as error:
@@ -124,7 +124,7 @@ def _understood(item: Mapping[str, Any], language: str, skipped: Counter[str]) -
     return str(item.get("relation") or f"R{stable_id('request', wordings[0].templates[0]) % 10**9}"), wordings
 
 
-def _rome(item: Mapping[str, Any], language: str) -> tuple[str, list[Wording]]:
+def _rome(item: Mapping[str, Any], language: str, skipped: Counter[str]) -> tuple[str, list[Wording]]:
     rewrite = item["requested_rewrite"]
     if isinstance(rewrite, list):
         raise SkippedError("several rewrites in one request")
@@ -133,27 +133,34 @@ def _rome(item: Mapping[str, Any], language: str) -> tuple[str, list[Wording]]:
     asked = rewrite["prompt"]
     first = _template(asked, "{}" if "{}" in asked else subject, code)
     others = [_template(text, subject, code) for text in item.get("paraphrase_prompts", ())]
-    known = tuple(dict.fromkeys(text for text in (first, *others) if text))
-    if first is None:
-        raise SkippedError("no wording names the subject")
+    known = _named([first, *others], skipped)
     answers = (str(rewrite["target_true"]["str"]), str(rewrite["target_new"]["str"]))
-    return str(rewrite.get("relation_id", "R")), [_tidied(Wording(code, subject, known, *answers))]
+    return str(rewrite.get("relation_id", "R")), [_tidied(Wording(code, subject, known, *answers), skipped)]
 
 
-def _question(item: Mapping[str, Any], code: str, subject: str) -> Wording:
+def _question(item: Mapping[str, Any], code: str, subject: str, skipped: Counter[str]) -> Wording:
     """Return the wording of an EasyEdit or zsRE item."""
     asked = [item.get("prompt", item.get("src")), item.get("rephrase_prompt", item.get("rephrase"))]
-    templates = [_template(str(text), subject, code) for text in asked if text]
-    if not templates or templates[0] is None:
-        raise SkippedError("no wording names the subject")
+    known = _named([_template(str(text), subject, code) for text in asked if text], skipped)
     old = item.get("ground_truth") or item.get("answers") or item.get("old") or item["pred"]
     new = item.get("target_new", item.get("alt"))
-    known = tuple(dict.fromkeys(text for text in templates if text))
-    return _tidied(Wording(code, subject, known, str(old[0] if isinstance(old, list) else old), str(new)))
+    wording = Wording(code, subject, known, str(old[0] if isinstance(old, list) else old), str(new))
+    return _tidied(wording, skipped)
 
 
-def _tidied(wording: Wording) -> Wording:
-    """Return a wording as the reader of facts will have it; SkippedError or LineError for what it would refuse."""
+def _named(templates: Sequence[str | None], skipped: Counter[str]) -> tuple[str, ...]:
+    """Return the templates that there are; SkippedError if the first is none, other Nones are counted."""
+    if not templates or templates[0] is None:
+        raise SkippedError("no wording names the subject")
+    skipped.update(["a paraphrase does not name the subject once"] * templates.count(None))
+    return tuple(dict.fromkeys(text for text in templates if text))
+
+
+def _tidied(wording: Wording, skipped: Counter[str]) -> Wording:
+    """Return a wording as the reader of facts will have it; SkippedError or LineError for what it would refuse.
+
+    Paraphrases that it would refuse are counted.
+    """
     subject, old, new = map(texts.object_or_subject, (wording.subject, wording.old, wording.new))
     if not (subject and old and new):
         raise SkippedError("the subject or an answer is empty")
@@ -161,6 +168,7 @@ def _tidied(wording: Wording) -> Wording:
     faults = [texts.template_fault(text) for text in templates]
     if faults[0]:
         raise SkippedError(faults[0])
+    skipped.update(f"a paraphrase: {fault}" for fault in faults if fault)
     kept = tuple(dict.fromkeys(text for text, fault in zip(templates, faults, strict=True) if not fault))
     code = language_code(texts.language(wording.language))
     return Wording(code, texts.key(subject), kept, texts.key(old), new)
@@ -172,7 +180,7 @@ def _by_language(item: Mapping[str, Any], skipped: Counter[str]) -> Iterator[Wor
     subjects = [part["subject"] for part in parts.values() if "subject" in part]
     for code, part in parts.items():
         try:
-            yield _question(part, code, str(part.get("subject") or subjects[0]))
+            yield _question(part, code, str(part.get("subject") or subjects[0]), skipped)
         except (SkippedError, LineError) as reason:
             skipped[f"language {code} of a request: {reason}"] += 1
 

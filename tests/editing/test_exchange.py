@@ -100,6 +100,13 @@ def test_a_subject_within_other_words_of_a_counterfact_prompt_keeps_its_place(fo
     assert sent["requested_rewrite"]["prompt"] == rewrite["prompt"]
 
 
+def test_paraphrases_that_cannot_be_used_are_counted(folder):
+    paraphrases = [*COUNTERFACT["paraphrase_prompts"], "Nobody spoke", "Ann Example, or Ann Example, spoke"]
+    converted, out = folder([COUNTERFACT | {"paraphrase_prompts": paraphrases}])
+    assert converted == Converted(1, {"a paraphrase does not name the subject once": 2})
+    assert len(rows(out / "templates.csv")) == 2
+
+
 def test_mzsre_keeps_its_languages_together(folder):
     _, out = folder([MZSRE])
     assert [row["languages"] for row in rows(out / "edits.csv")] == ["en zh"]
@@ -183,7 +190,8 @@ def test_what_convert_writes_is_read_and_what_it_drops_is_counted(tmp_path_facto
     if not converted.edits:
         assert not (folder / "out").exists()
         return
-    assert converted.edits + sum(converted.skipped.values()) == len(items)
+    left_out = sum(count for reason, count in converted.skipped.items() if "paraphrase" not in reason)
+    assert converted.edits + left_out == len(items)
     facts = read(str(folder / "out"))
     assert not facts.skips
     known = {(fact.relation, fact.subject): set(fact.labels) for fact in facts.facts}

@@ -24,7 +24,7 @@ LINES = {
     "demo": 1047,
     "doctor": 549,
     "drawing": 26,
-    "editing": 2319,
+    "editing": 2327,
     "engine": 1615,
     "errors": 61,
     "evaluation": 1021,

@@ -184,7 +184,8 @@ FROM (
     JOIN fact_name AS names ON names.fact = edit.fact
     JOIN edit_outcome AS outcome ON outcome.edit = edit.edit
     JOIN prompt ON prompt.prompt = outcome.prompt
-    WHERE edit.edit = $number::HUGEINT OR list_contains($facts::BIGINT[], edit.fact)
+    WHERE (edit.edit = $number::HUGEINT OR list_contains($facts::BIGINT[], edit.fact))
+        AND (outcome.measure <> 'paraphrase' OR outcome.known)
     GROUP BY ALL
 )
 ORDER BY

@@ -183,7 +183,7 @@ def show(
     """Show what an edit did, by measure and language: before and after.
 
     For efficacy, paraphrase and transfer the answer looked for is the new object, for locality and neighbour the old
-    one: argmax is the share of prompts in which it is the model's own choice.
+    one: argmax is the share of prompts in which it is the model's own choice. Paraphrases count where it knew the old.
     """
     import atlas
     from atlas.store.naming import edited

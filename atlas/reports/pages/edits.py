@@ -36,12 +36,12 @@ SELECT
     avg(o.same_argmax::INTEGER) AS same_argmax,
     avg(o.probability_before) AS probability_before, avg(o.probability_after) AS probability_after, avg(o.kl) AS kl
 FROM edit_outcome AS o JOIN prompt ON prompt.prompt = o.prompt
-WHERE o.edit = $edit
+WHERE o.edit = $edit AND (o.measure <> 'paraphrase' OR o.known)
 GROUP BY o.measure, prompt.language
 """,
     "measure, language",
-    note="Means over prompts. Efficacy, paraphrase and transfer ask for the new object; locality and neighbour ask "
-    "that other facts stay.",
+    note="Means over prompts; paraphrases count where the old object was known. Efficacy, paraphrase and transfer ask "
+    "for the new object; locality and neighbour ask that other facts stay.",
     about="edit_outcome",
     means={
         **COUNTS,

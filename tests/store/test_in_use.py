@@ -174,9 +174,12 @@ def test_a_run_that_is_not_in_use_raises_no_error(tmp_path, several):
         assert found.neurons == ((0, 0), (0, 1))
 
 
-def test_a_run_that_is_named_is_asked_alone(several):
+def test_a_run_that_is_named_is_asked_alone(tmp_path, several):
     path, made = several
-    with atlas.open(path) as reader:
+    copy = tmp_path / "copy.duckdb"
+    copy.write_bytes(path.read_bytes())
+    with atlas.open(copy, "a") as reader:
+        reader.define("loose", tau=0.1)
         assert set(reader.neurons(run=made[2], definition="loose").table["run"].to_pylist()) == {made[2]}
         assert set(reader.likn(run=made[2], definition="loose").table["run"].to_pylist()) == {made[2]}
         assert relation_neurons(reader, made[2], "loose", LAYERS, NEURONS, seed=0)

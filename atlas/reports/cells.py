@@ -16,6 +16,9 @@ MOST_CHARACTERS, MOST_DRAWN = 2000, 80
 
 _NEVER_DRAWN = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
 """What XML lacks, what ends a line, and what turns the direction of the text around it."""
+_IN_HALVES = re.compile("[\U00010000-\U0010ffff]")
+_NEVER_CUT = 10
+"""Characters that the renderer may cut between their halves, which it fails at, and a length that it cuts nowhere."""
 
 
 def shown(value: object) -> str:
@@ -42,7 +45,11 @@ def cut(text: str) -> str:
 
 def plain(text: str) -> str:
     """Return a text with the codes of characters that cannot be drawn in their place."""
-    return _NEVER_DRAWN.sub(lambda found: f"<U+{ord(found[0]):04X}>", text)
+    return _NEVER_DRAWN.sub(_code, text)
+
+
+def _code(found: re.Match[str]) -> str:
+    return f"<U+{ord(found[0]):04X}>"
 
 
 def drawn(value: Any) -> Any:
@@ -53,7 +60,8 @@ def drawn(value: Any) -> Any:
     """
     if isinstance(value, str):
         rest = f"… {stable_id('rest', value[MOST_DRAWN:]):016x}"[:7] if len(value) > MOST_DRAWN else ""
-        return plain(value[:MOST_DRAWN]) + rest
+        text = plain(value[:MOST_DRAWN]) + rest
+        return text if len(text) <= _NEVER_CUT else _IN_HALVES.sub(_code, text)
     if isinstance(value, list):
         return [drawn(item) for item in value]
     return None if isinstance(value, float) and not isfinite(value) else value

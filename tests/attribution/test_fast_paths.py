@@ -75,8 +75,10 @@ def test_float64_scores_equal_brute_force_integration_to_1e_10(tiny, method, rul
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", ["bert", "gpt2"])
-@pytest.mark.parametrize("at", ["query", "subject"])
-@pytest.mark.parametrize("rule", [gauss_radau, gauss_legendre, clenshaw_curtis])
+@pytest.mark.parametrize(
+    ("rule", "at"),
+    [(gauss_radau, "query"), (gauss_legendre, "query"), (clenshaw_curtis, "query"), (gauss_radau, "subject")],
+)
 def test_peel_is_what_cutting_by_hooks_and_attributing_again_gives(tiny, rule, at):
     """Credit and rounds, steps that go on for different numbers of rounds in one batch, in parts of any size."""
     settings, seen = Settings(method="peel", rule=rule.__name__.replace("_", "-"), nodes=3, max_nodes=3, at=at), set()

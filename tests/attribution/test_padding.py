@@ -12,14 +12,16 @@ from atlas.engine.batches import StepBatch
 from atlas.models import FAMILIES
 
 MASKED = [name for name in SHAPES if FAMILIES[name].kind == "masked"]
-CASES = [("kn", "query"), ("amig", "subject"), ("amig-mean", "query"), ("amig-code", "query"), ("joint", "query")]
+CASES = [("kn", "query"), ("amig", "subject")]
+MORE = [("amig-mean", "query"), ("amig-code", "query"), ("joint", "query")]
+"""What runs padded as those do, and is asked of one family."""
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", MASKED)
 def test_steps_of_several_lengths_give_together_what_each_gives_alone(name):
     model = make_tiny(name)
-    for method, at in CASES:
+    for method, at in [*CASES, *(MORE if name == "bert" else ())]:
         settings = Settings(method=method, at=at, rule="left-20" if method == "amig-code" else "gauss-legendre")
         steps = [step for prompt in PROMPTS for step in model.steps(prompt, at)]
         assert len({len(step.ids) for step in steps}) > 3

@@ -38,7 +38,7 @@ LINES = {
     "models": 2623,
     "outputs": 247,
     "planted": 1501,
-    "reports": 3466,
+    "reports": 3474,
     "running": 706,
     "schema": 466,
     "scorers": 59,

@@ -246,9 +246,7 @@ def test_a_path_that_the_database_would_take_for_another_is_told(tmp_path, path,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", ["b[1]", "s*", "{x}", "h#x", "p%20", "a&b=c;", "q'uote", 'q"d', "sp ace", "nl\nx", "c:", "~"]
-)
+@pytest.mark.parametrize("name", ["b[1]s*{x} h#x p%20", "q'uote a&b=c; q\"d\nx", "c:", "~"])
 def test_other_names_are_names(tmp_path, name):
     place = tmp_path / name / f"{name}.duckdb"
     place.parent.mkdir()

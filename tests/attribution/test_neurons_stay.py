@@ -9,7 +9,7 @@ from atlas.models import LanguageModel, load_model
 from atlas.planted import PlantConfig, plant, standard_circuits
 
 TAUS = (0.05, 0.1, 0.2, 0.3, 0.5)
-DENSE = 64
+DENSE = 48
 PROMPTS = 4
 
 

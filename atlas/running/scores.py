@@ -147,8 +147,12 @@ def _try_again(writer: "Writer", run: int, now: Mapping[str, str]) -> None:
     own = {name: now[name] for name in PACKAGES if name in now}
     if own.items() <= tried.items():
         return
-    gone = f"DELETE FROM probe WHERE run = ? AND NOT ({usable('status')})"
-    if int(writer.sql(gone, [run])["Count"][0].as_py()):
+    places = f"SELECT place FROM probe WHERE run = ? AND NOT ({usable('status')})"
+    with writer.transaction():
+        # Unresolved ones have scores, which hang on the place of their probe.
+        tables = ("attribution", "probe_layer", "probe")
+        *_, gone = (writer.sql(f"DELETE FROM {table} WHERE place IN ({places})", [run]) for table in tables)
+    if int(gone["Count"][0].as_py()):
         noted = json.dumps({**stored, "unusable": own}, ensure_ascii=False, sort_keys=True)
         writer.sql("UPDATE run SET versions = ? WHERE run = ?", [noted, run])
 

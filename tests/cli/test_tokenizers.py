@@ -10,6 +10,7 @@ from tiny import make_bert_tokenizer
 import atlas
 from atlas.ids import stable_id
 from atlas.models.tokenizer_settings import tokenizer_digest
+from atlas.store import integrity
 
 
 @pytest.fixture
@@ -178,8 +179,12 @@ def test_prompts_that_other_versions_could_not_use_are_tried_again_once(built, b
         connection.execute("UPDATE probe SET status = 'nan' WHERE prompt = ?", [prompt])
         for table in ("probe_layer", "attribution"):
             connection.execute(f"DELETE FROM {table} WHERE prompt = ?", [prompt])
-    assert build().out.startswith("Attributed 1 of ")
+        # One whose scores are there, though none counts; it is the last, so that its place is taken again.
+        connection.execute("UPDATE probe SET status = 'unresolved' WHERE place = (SELECT max(place) FROM probe)")
+    assert build().out.startswith("Attributed 2 of ")
     assert build().out.startswith("Attributed 0 of ")
+    with atlas.open(db) as opened:
+        assert [found.check.name for found in integrity.run(opened) if not found.ok] == []
     (row,) = _rows(db, "FROM run")
     assert json.loads(row["versions"])["tokenizers"] == "0.1"  # of most rows still
 

@@ -65,6 +65,7 @@ WITH probed AS MATERIALIZED (
     JOIN prompt ON prompt.prompt = probe.prompt
     JOIN asked_fact_of(definitions) AS meant ON meant.fact = prompt.fact
     JOIN asked_run_of(definitions) AS chosen ON chosen.run = probe.run AND chosen.d.definition = meant.definition
+    WHERE usable(probe.status)
 ),
 named AS MATERIALIZED (SELECT DISTINCT cell, definition, run, fact, language FROM probed),
 member AS MATERIALIZED (

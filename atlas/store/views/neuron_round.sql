@@ -6,7 +6,7 @@ SELECT
     min(a.round) AS first_round, max(a.round) AS last_round, any_value(k.score) AS score
 FROM knowledge_neuron_of(every_definition()) AS k
 JOIN prompt ON prompt.fact = k.fact AND prompt.language = k.language
-JOIN attribution AS a
-    ON a.run = k.run AND a.prompt = prompt.prompt AND a.layer = k.layer AND a.neuron = k.neuron
+JOIN probe ON probe.run = k.run AND probe.prompt = prompt.prompt AND usable(probe.status)
+JOIN attribution AS a ON a.place = probe.place AND a.layer = k.layer AND a.neuron = k.neuron
 WHERE a.round IS NOT NULL
 GROUP BY k.definition, k.run, k.fact, k.language, k.layer, k.neuron;

@@ -1,6 +1,5 @@
 """The tokens that a fact's names take in its prompts, by which languages share a spelling (METHOD 3b)."""
 
-import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -27,7 +26,7 @@ def label_tokens(model: LanguageModel, prompts: Iterable[Prompt]) -> "pa.Table":
     for prompt in prompts:
         label = prompt.label
         try:
-            subject, answer = _tokens(model, prompt, label.subject)
+            subject, answer = _tokens(model, prompt)
         except TokenError:
             continue
         subjects, answers, scripts = found[prompt.fact.id, prompt.language]
@@ -61,15 +60,14 @@ def answer_tokens(model: LanguageModel, prompts: Iterable[Prompt]) -> list[tuple
     return found
 
 
-def _tokens(model: LanguageModel, prompt: Prompt, subject: str) -> tuple[set[int], set[int]]:
-    """Return the tokens of the subject, wherever it stands in the filled prompt, and those of the answer."""
+def _tokens(model: LanguageModel, prompt: Prompt) -> tuple[set[int], set[int]]:
+    """Return the tokens of the subject, wherever the template has it, and those of the answer."""
     after = "" if model.kind == "causal" else prompt.after
     spelling = spell(model.tokenizer, prompt.before, prompt.answer, after)
     answer = range(spelling.start, spelling.stop)
-    places = [found.span() for found in re.finditer(re.escape(subject), spelling.text)] if subject.strip() else []
     inside = [
         i for i, (a, b) in enumerate(spelling.spans)
-        if i not in answer and any(a < end and b > begin for begin, end in places)
+        if i not in answer and any(a < end and b > begin for begin, end in prompt.subject_places)
     ]  # fmt: skip
     return {spelling.ids[i] for i in inside}, {spelling.ids[i] for i in answer}
 

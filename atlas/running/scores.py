@@ -50,11 +50,13 @@ def begin_run(
     at_hand: AtHand,
     twin_of: int | None = None,
     twin_seed: int | None = None,
+    asked: Iterable[int] | None = None,
 ) -> int:
     """Add the model and its run, or go on with the same one; return the run. See `Writer.start_run` for twins.
 
-    A run whose settings do not say which tokenizer or configuration it had, as none did at first, is the same one if
-    its answers are spelled alike and as probable now. What other ones made of the model's neurons is taken out.
+    Prompts that other versions could not use are taken out, of those `asked`, by id, or of all if None. A run whose
+    settings do not say which tokenizer or configuration it had, as none did at first, is the same one if its answers
+    are spelled alike and as probable now. What other ones made of the model's neurons is taken out.
     """
     model = writer.add_model(info.row())
     own = identity(settings, dtype, info.family, at_hand.traits)
@@ -70,7 +72,7 @@ def begin_run(
         twin_of=twin_of,
         twin_seed=twin_seed,
     )
-    _try_again(writer, run, versions)
+    _try_again(writer, run, versions, None if asked is None else list(asked))
     return run
 
 
@@ -136,10 +138,11 @@ def _forget_spelling(writer: "Writer", model: int) -> None:
         writer.sql(f"DELETE FROM {table} WHERE model = ?", [model])
 
 
-def _try_again(writer: "Writer", run: int, now: Mapping[str, str]) -> None:
+def _try_again(writer: "Writer", run: int, now: Mapping[str, str], asked: Sequence[int] | None) -> None:
     """Take out the prompts that were unusable when other versions of the packages were at work, and note the versions.
 
-    All else that a prompt hangs on is in the id of the prompt or of the run.
+    All else that a prompt hangs on is in the id of the prompt or of the run. Where some are `asked` nobody tries the
+    others: they stay, and nothing is noted.
     """
     (row,) = writer.sql("SELECT versions FROM run WHERE run = ?", [run]).to_pylist()
     stored = json.loads(row["versions"])
@@ -147,12 +150,16 @@ def _try_again(writer: "Writer", run: int, now: Mapping[str, str]) -> None:
     own = {name: now[name] for name in PACKAGES if name in now}
     if own.items() <= tried.items():
         return
-    places = f"SELECT place FROM probe WHERE run = ? AND NOT ({usable('status')})"
+    places = f"""
+        SELECT place FROM probe WHERE run = $run AND NOT ({usable("status")})
+            AND ($asked::BIGINT[] IS NULL OR list_contains($asked::BIGINT[], prompt))
+    """
+    bound = {"run": run, "asked": asked}
     with writer.transaction():
         # Unresolved ones have scores, which hang on the place of their probe.
         tables = ("attribution", "probe_layer", "probe")
-        *_, gone = (writer.sql(f"DELETE FROM {table} WHERE place IN ({places})", [run]) for table in tables)
-    if int(gone["Count"][0].as_py()):
+        *_, gone = (writer.sql(f"DELETE FROM {table} WHERE place IN ({places})", bound) for table in tables)
+    if asked is None and int(gone["Count"][0].as_py()):
         noted = json.dumps({**stored, "unusable": own}, ensure_ascii=False, sort_keys=True)
         writer.sql("UPDATE run SET versions = ? WHERE run = ?", [noted, run])
 
@@ -174,10 +181,10 @@ def fill_run(
     from atlas.attribution.rows import to_tables
 
     progress = progress or Progress()
-    open_before = writer.unfinished_runs()
-    run = begin_run(writer, model.info, settings, dtype, versions(str(model.device)), _at_hand(model))
+    open_before, every = writer.unfinished_runs(), list(groups)
+    asked = (prompt.id for group in every for prompt in group)
+    run = begin_run(writer, model.info, settings, dtype, versions(str(model.device)), _at_hand(model), asked=asked)
     done = writer.done_prompts(run)
-    every = list(groups)
     missing = [[prompt for prompt in group if prompt.id not in done] for group in every]
     total = sum(map(len, every))
     progress.start(total, total - sum(map(len, missing)), "prompts")

@@ -17,7 +17,7 @@ import pyarrow as pa
 from atlas import schema
 from atlas.errors import StoreError, UsageError
 from atlas.ids import stable_id
-from atlas.matching import option
+from atlas.matching import language_code, option
 from atlas.store import docs, statements, views
 from atlas.store import rows as made
 from atlas.store.atlas import Atlas
@@ -175,10 +175,17 @@ class Writer(Atlas):
         values = {**row, **thresholds, "definition": name}
         for column, words in (("normalization", schema.NORMALIZATIONS), ("replace", schema.REPLACES)):
             values[column] = option(column, str(values[column]), words)
+        values["tau_by_language"] = [(self._code(code), tau) for code, tau in dict(values["tau_by_language"]).items()]
         table = pa.Table.from_pylist([values], schema=schema.arrow("definition"))
         with self.transaction():
             self.sql("DELETE FROM definition WHERE definition = ?", [name])
             self._insert("definition", table)
+
+    def _code(self, spelling: str) -> str:
+        """Return a language's code as the atlas has it, the shortest where it has none."""
+        known = self.sql("SELECT language FROM language")["language"].to_pylist()
+        same = {language_code(code): code for code in known}
+        return spelling if spelling in known else same.get(language_code(spelling), language_code(spelling))
 
     def keep(self, *, newest: bool = False) -> None:
         """Write down what `use` named, for every client of the file; `newest` takes the run back that was named."""

@@ -163,6 +163,9 @@ def test_definitions(writer):
     mine = writer.sql("FROM definition WHERE definition = 'mine'").to_pylist()
     default = writer.sql("FROM definition WHERE definition = 'default'").to_pylist()
     assert mine == [{**default[0], "definition": "mine", "tau": 0.5}]
+    writer.define("spelled", tau_by_language={"zh-hans": 0.2, "eng": 0.3})
+    (spelled,) = writer.sql("SELECT tau_by_language FROM definition WHERE definition = 'spelled'").to_pylist()
+    assert dict(spelled["tau_by_language"]) == {"zh": 0.2, "en": 0.3}
     with pytest.raises(UsageError, match="has no taus"):
         writer.define("mine", taus=1)
 

@@ -88,15 +88,15 @@ def spell(tokenizer: Any, before: str, answer: str, after: str) -> Spelling:
 
     Raises TokenError for a text that the tokenizer refuses.
     """
-    prefix = before.rstrip()
     text = before + answer + after
-    begin, end = len(prefix), len(before) + len(answer)
+    # A line break ends an example: it is no white space of the answer's.
+    begin, end = len(before if before.endswith("\n") else before.rstrip()), len(before) + len(answer)
     if tokenizer not in _insides:
         _insides[tokenizer] = _Inside(tokenizer.backend_tokenizer)
     inside = _insides[tokenizer]
     piece = inside.own(tokenizer, text)
     places = [i for i, span in enumerate(piece.spans) if _touch(span, begin, end)]
-    if places and all(begin <= piece.spans[i][0] and piece.spans[i][1] <= end for i in places):
+    if places and all(not text[piece.spans[i][0] : begin].strip() and piece.spans[i][1] <= end for i in places):
         start, stop = places[0], places[-1] + 1
     else:
         piece, start, stop = _apart(inside, tokenizer, piece, text, begin, end)

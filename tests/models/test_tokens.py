@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from tiny import MAKERS, PROMPTS, make_bart_tokenizer, make_prompt, make_t5_tokenizer
 
 from atlas.errors import TokenError
+from atlas.facts import Label
+from atlas.facts.wording import after_examples
 from atlas.models.tokens import NoSubjectError, NotFinalError, TooLongError, prompt_steps
 
 TOKENIZERS = {name: make() for name, (make, _) in MAKERS.items()}
@@ -95,6 +97,17 @@ def test_what_cannot_be_spelt_or_is_too_long_says_so():
 
 KINDS_OF = [("bert", "masked"), ("gpt2", "causal"), ("bart", "infilling"), ("bart", "reading"), ("t5", "reading")]
 MORE = {**TOKENIZERS, "bart": make_bart_tokenizer(), "t5": make_t5_tokenizer()}
+
+
+@pytest.mark.parametrize(("family", "kind"), [("bert", "masked"), ("bart", "masked"), ("bart", "reading")])
+@pytest.mark.parametrize("answer", ["Paris", "New York", "东京"])
+def test_the_line_break_behind_an_example_is_no_token_of_the_answer(family, kind, answer):
+    template = "[Y] is the capital of [X] ."
+    shown = after_examples(template, [Label("Germany", "Berlin")])
+    plain, after = (
+        prompt_steps(MORE[family], kind, make_prompt(text, "France", answer), 100) for text in (template, shown)
+    )
+    assert [step.target for step in after] == [step.target for step in plain]
 
 
 def at_subject(family, kind, prompt):

@@ -1,9 +1,11 @@
 """Names that people type, matched with what there is: in any case, with the nearest where there is none."""
 
+import re
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache
+from typing import Any
 
 from atlas.errors import UsageError
 from atlas.ids import Neuron, named_neuron
@@ -97,10 +99,8 @@ def languages(words: Collection[str] | None, known: Collection[str], of: str = "
 @cache
 def language_tag(code: str) -> str:
     """Return what all spellings of a language's code have in common, with its script and region: `zh-Hans-CN`."""
-    import langcodes  # slow to import, and most codes are written as they are known
-
     try:
-        return str(langcodes.Language.get(code.strip()).maximize().to_tag())
+        return str(_standard(code.strip()).maximize().to_tag())
     except ValueError:
         return folded(code)
 
@@ -109,14 +109,15 @@ def language_tag(code: str) -> str:
 def language_code(spelling: str) -> str:
     """Return the shortest code of the language that `spelling` is a code of: `zh` for `zh-hans`, `zho_Hans`, `zh_cn`.
 
-    `zh-Hant` and `en-GB` are languages of their own; what is no code that langcodes knows stays as it is.
+    So are `ar`, `ko` and `es` for `arb_Arab` and `kor_Hang` (FLORES) and `es_XX` (mBART). `zh-Hant` and `en-GB` are
+    languages of their own; what is no code that langcodes knows stays as it is.
     """
     if spelling in LANGUAGES:
         return spelling
     from langcodes import Language  # slow to import, and most codes are written as they are known
 
     try:
-        own = Language.get(spelling)
+        own = _standard(spelling)
         whole = own.maximize()
     except ValueError:
         return spelling
@@ -125,6 +126,17 @@ def language_code(spelling: str) -> str:
             if short.maximize() == whole:
                 return str(short.to_tag())
     return str(own.to_tag())
+
+
+def _standard(code: str) -> Any:
+    """Return what langcodes reads in a code, as the larger language that Unicode has for it; ValueError if nothing."""
+    from langcodes import Language  # slow to import, and most codes are written as they are known
+
+    return Language.get(_IDLE.sub("", code)).prefer_macrolanguage()
+
+
+_IDLE = re.compile(r"(?<=^ko)[-_]Hang|(?<=^kor)[-_]Hang|[-_]XX$", re.IGNORECASE)
+"""Parts of codes that say nothing: Korean's letters beside its Han, and no region."""
 
 
 def language_name(code: str) -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from atlas.facts import read
-from atlas.matching import language_code
+from atlas.matching import language_code, language_tag
 
 HEADER = "relation,language,subject,object,subject_key,object_key,template\n"
 
@@ -11,6 +11,19 @@ HEADER = "relation,language,subject,object,subject_key,object_key,template\n"
 @pytest.mark.parametrize("spelling", ["zh", "zh-hans", "zho_Hans", "zh_cn", "zh-CN", "ZH", "zho"])
 def test_simplified_chinese_is_one_language(spelling):
     assert language_code(spelling) == "zh"
+
+
+@pytest.mark.parametrize(
+    ("spelling", "code"),
+    [
+        ("arb_Arab", "ar"), ("arb_Latn", "ar-Latn"), ("arz", "arz"), ("pes_Arab", "fa"), ("prs_Arab", "fa-AF"),
+        ("swh_Latn", "sw"), ("lvs_Latn", "lv"), ("cmn", "zh"), ("yue_Hant", "yue"), ("nob_Latn", "nb"),
+        ("kor_Hang", "ko"), ("ko-Hang", "ko"), ("es_XX", "es"), ("ja_XX", "ja"),
+    ],
+)  # fmt: skip
+def test_codes_of_flores_and_mbart_are_those_of_the_languages(spelling, code):
+    assert language_code(spelling) == code
+    assert language_tag(spelling) == language_tag(code)
 
 
 @pytest.mark.parametrize(

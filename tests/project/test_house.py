@@ -33,7 +33,7 @@ LINES = {
     "ids": 34,
     "jobs": 292,
     "knockouts": 797,
-    "matching": 157,
+    "matching": 169,
     "migrations": 515,
     "models": 2623,
     "outputs": 247,

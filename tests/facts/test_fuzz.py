@@ -61,7 +61,8 @@ KINDS = {
     "table": {
         "facts.csv": "relation,language,subject_key,object_key,subject,object,template\n"
         + 'P36,en,Q142,Q90,France,"Paris, the",[X] has [Y]\nP36,fr,Q142,Q90,France,Paris,\n',
-        "templates.csv": "relation,language,template,held_out\nP36,fr,[X] a [Y],yes\nP36,en,[Y] of [X],0\n",
+        "templates.csv": "relation,language,template,held_out\nP36,fr,[X] a [Y],yes\nP36,en,[Y] of [X],0\n"
+        "P36,fr,[Y] de [X],\n",
     },
 }
 PIECES = [

@@ -80,6 +80,16 @@ def test_one_file_with_a_line_for_every_template(plant, told, skipped):
     assert skipped(found) == {"fact without a label for subject or object": 1}, "a fact, not its lines"
 
 
+def test_facts_of_a_language_whose_templates_are_all_held_out_are_counted(plant, skipped):
+    lines = [
+        "relation,language,subject,object,subject_key,object_key,template,held_out",
+        "capital,en,France,Paris,Q142,Q90,The capital of [X] is [Y].,",
+        "capital,fr,France,Paris,Q142,Q90,La capitale de la [X] est [Y].,1",
+    ]
+    found = read(plant({"facts.csv": "\n".join(lines)}))
+    assert skipped(found) == {"fact whose templates in its language are all held out": 1}
+
+
 def test_other_names_for_a_fact_of_the_same_language_are_counted(plant, skipped):
     more = "capital,en,Q142,Q90,French Republic,Paris,\n"
     found = read(plant({"facts.csv": FACTS + more, "templates.csv": TEMPLATES}))

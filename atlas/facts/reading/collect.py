@@ -24,6 +24,7 @@ REPEATED_FACT = "fact read before"
 REPEATED_TEMPLATE = "template read before"
 NO_LABEL = "fact without a label for subject or object"
 NO_TEMPLATE = "fact without a template in its language"
+HELD_OUT = "fact whose templates in its language are all held out"
 NO_FACT = "template of a relation without facts"
 
 
@@ -198,15 +199,17 @@ class Collector:
         return [Skip(str(Place(path, line)), reason, count) for (path, reason), (line, count) in self._skips.items()]
 
     def _unmatched(self) -> list[Skip]:
-        """Count facts without templates, by relation and language, and templates without facts."""
+        """Count facts without templates that ask for them, by relation and language, and templates without facts."""
         facts = Counter((key[0], language) for key, labels in self._facts.items() for language in labels)
         templates = Counter((template.relation, template.language) for template in self._templates.values())
         relations = {relation for relation, _ in facts}
+        asking = {(t.relation, t.language) for t in self._templates.values() if not t.held_out}
         unasked = {pair: count for pair, count in facts.items() if pair not in templates}
+        apart = {pair: count for pair, count in facts.items() if pair in templates and pair not in asking}
         unused = {pair: count for pair, count in templates.items() if pair[0] not in relations}
         return [
             Skip(" ".join(pair), reason, count)
-            for reason, counts in ((NO_TEMPLATE, unasked), (NO_FACT, unused))
+            for reason, counts in ((NO_TEMPLATE, unasked), (HELD_OUT, apart), (NO_FACT, unused))
             for pair, count in counts.items()
         ]
 

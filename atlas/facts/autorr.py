@@ -54,7 +54,8 @@ def load(path: Path, into: Collector) -> None:
 def _files(path: Path) -> list[Path]:
     if path.is_file():
         return [path] if path.suffix in _ENDINGS else []
-    found = (file for ending in _ENDINGS for pattern in ("", "*/") for file in path.glob(f"{pattern}*{ending}"))
+    nested = [file for folder in files.children(path) for file in files.children(folder)]
+    found = (file for file in (*files.children(path), *nested) if file.suffix in _ENDINGS)
     return sorted(files.inside(path, file) for file in found)
 
 
@@ -86,7 +87,8 @@ def _take(into: Collector, place: Place, found: Row | bytes) -> None:
 def _name(row: Row) -> str:
     """Return the object's name: the first, where the source lists others."""
     names = row.get("obj_label")
-    return files.text_or_none({"obj_label": names[0] if isinstance(names, list) and names else names}, "obj_label")
+    name = next(iter(names), None) if isinstance(names, list) else names
+    return files.text_or_none({"obj_label": name}, "obj_label")
 
 
 def _ended(template: str) -> str:

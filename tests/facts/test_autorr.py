@@ -76,6 +76,22 @@ def test_an_object_of_several_names_has_the_first(edition, told):
     assert told(read(edition(rows)))[0]["P36", "Q142", "Q90"] == {"en": ("France", "Paris")}
 
 
+def test_an_object_of_no_name_is_left_out_and_counted(edition, told, skipped):
+    found = read(edition([ROWS[0] | {"obj_label": ["Paris"]}, ROWS[1] | {"obj_label": ["Paris"]},
+                          ROWS[2] | {"obj_label": []}]))  # fmt: skip
+    assert set(told(found)[0]) == {("P36", "Q142", "Q90")}
+    assert skipped(found) == {"fact without a label for subject or object": 1}
+
+
+@pytest.mark.parametrize("name", [".ipynb_checkpoints/a-checkpoint.jsonl", "data/.a.jsonl"])
+def test_hidden_files_and_folders_are_not_read(edition, told, name):
+    folder = edition(ROWS)
+    expected = told(read(folder))
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text(json.dumps(row("en", "[X] had the capital", "France", "Vichy", ("Q142", "Q1"))), "utf-8")
+    assert told(read(folder)) == expected
+
+
 def test_languages_and_relations_are_chosen(edition, told):
     folder = edition([*ROWS, row("en", "[X] lies in", "France", "Europe", ("Q142", "Q46"), relation="P30")])
     facts, templates = told(read(folder, languages=["ja"]))

@@ -90,6 +90,13 @@ def test_a_language_without_templates_keeps_its_labels(plant, skipped):
     assert skipped(found) == {"fact without a template in its language": 1}
 
 
+def test_a_template_of_a_relation_without_facts_is_named_as_it_can_be_printed(plant):
+    files = tree()
+    files["en/templates.jsonl"].append({"relation": "P\u202e36", "template": "[X] has [Y]"})
+    (left,) = read(plant(files)).skips
+    assert (left.where, left.reason) == ("P\\u202e36 en", "template of a relation without facts")
+
+
 def test_a_bad_row_of_a_parquet_file_is_named(tmp_path):
     write_rows(tmp_path / "rows.parquet", [*ROWS[:1], [*ROWS[1][:7], "../en", "P36"]])
     with pytest.raises(DataError, match=r"rows\.parquet:2: '\.\./en' is no language code"):

@@ -208,7 +208,7 @@ class Collector:
         apart = {pair: count for pair, count in facts.items() if pair in templates and pair not in asking}
         unused = {pair: count for pair, count in templates.items() if pair[0] not in relations}
         return [
-            Skip(" ".join(pair), reason, count)
+            Skip(texts.printable(" ".join(pair)), reason, count)
             for reason, counts in ((NO_TEMPLATE, unasked), (HELD_OUT, apart), (NO_FACT, unused))
             for pair, count in counts.items()
         ]

@@ -13,6 +13,7 @@ from atlas import scorers
 from atlas.building.computing import Tables, Twin, Worker, WorkerOptions
 from atlas.building.found import look
 from atlas.building.known import known_facts
+from atlas.building.names import spell_names
 from atlas.building.neurons import describe_neurons, name_neurons
 from atlas.building.plan import EVERYTHING, Plan, Shard, batch_size, make_plan, missing, prompts_of
 from atlas.building.ray import Cluster, ClusterOptions
@@ -185,6 +186,7 @@ class _Job:
     run: int
     total: int = 0
     before: int = 0
+    asked: set[tuple[int, str]] = field(default_factory=set)
     statuses: Counter[str] = field(default_factory=Counter)
 
     def work(self) -> None:
@@ -213,11 +215,7 @@ class _Job:
         """Store which tokens the names of the facts take that the run has probed."""
         self.progress.step("spelling the names of facts")
         done = self.writer.done_prompts(self.run)
-        query = "SELECT fact, language FROM label_token WHERE model = $model"
-        rows = self.writer.sql(query, {"model": self.workers.workbench.info.id}).to_pylist()
-        known = {(row["fact"], row["language"]) for row in rows}
-        missing = [p for p in self.plan.facts.prompts() if p.id in done and (p.fact.id, p.language) not in known]
-        self.writer.load("label_token", self.workers.labels(missing))
+        spell_names(self.writer, self.workers, [p for p in self.plan.facts.prompts() if p.id in done], self.asked)
 
     def summary(self, started: float) -> Summary:
         """Count what the atlas holds now; `started` is when the job began."""
@@ -245,7 +243,9 @@ class _Job:
         own = self.workers.workbench
         share = self.options.shard.take(list(self.plan.batches(batch_size(own.info, own.device))))
         planned = {prompt.id for batch in share for prompt in batch}
-        for tables in self.workers.left_over(self.run, planned, self.writer.done_prompts(self.run)):
+        done = self.writer.done_prompts(self.run)
+        self.asked = {(prompt.fact.id, prompt.language) for batch in missing(share, done) for prompt in batch}
+        for tables in self.workers.left_over(self.run, planned, done):
             self.writer.load_batch(tables)
         batches = list(missing(share, self.writer.done_prompts(self.run)))
         self.total = prompts_of(share)

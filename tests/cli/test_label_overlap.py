@@ -61,3 +61,16 @@ def test_an_atlas_of_before_is_spelled_by_the_next_build(build, db):
     build()
     with atlas.open(db) as opened:
         assert opened.sql("FROM label_token ORDER BY ALL").equals(before)
+
+
+@pytest.mark.slow
+def test_templates_of_a_later_build_add_the_tokens_that_names_take_in_them(build, data, causal, db, tmp_path):
+    query = "FROM label_token ORDER BY ALL"
+    templates = (data / "templates.csv").read_text("utf-8")
+    build("--languages", "en", model=causal)
+    (data / "templates.csv").write_text(f"{templates}P36,en,[X]: [Y],0\n", "utf-8")
+    build("--languages", "en", model=causal)
+    whole = tmp_path / "whole.duckdb"
+    build("--languages", "en", model=causal, db=whole)
+    with atlas.open(db) as opened, atlas.open(whole) as at_once:
+        assert opened.sql(query).to_pylist() == at_once.sql(query).to_pylist()

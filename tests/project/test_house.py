@@ -18,7 +18,7 @@ LINES = {
     "__main__": 6,
     "atlas": 40,
     "attribution": 1488,
-    "building": 1391,
+    "building": 1422,
     "checking": 1669,
     "cli": 3823,
     "demo": 1047,

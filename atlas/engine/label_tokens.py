@@ -79,7 +79,10 @@ def _names(model: LanguageModel, token: int) -> bool:
 
 
 def _scripts(label: str) -> Iterator[str]:
-    """Yield the script of each letter, as Unicode calls it: LATIN, CJK, ARABIC."""
-    for character in label:
-        if character.isalpha():
+    """Yield the script of each letter, as Unicode calls it: LATIN, also of full width, CJK, ARABIC.
+
+    Marks that count as letters (Lm: the turned comma of Hawaiʻi) are of several scripts and have none of their own.
+    """
+    for character in unicodedata.normalize("NFKC", label):
+        if character.isalpha() and unicodedata.category(character) != "Lm":
             yield unicodedata.name(character, "UNKNOWN").split()[0]

@@ -25,7 +25,7 @@ LINES = {
     "doctor": 549,
     "drawing": 26,
     "editing": 2327,
-    "engine": 1615,
+    "engine": 1618,
     "errors": 61,
     "evaluation": 1021,
     "exam": 793,

@@ -70,7 +70,7 @@ def _take(into: Collector, place: Place, item: object) -> None:
     keys = files.text(english, "subject"), files.text(english, "old")
     asked = _opened(texts.tidy(files.text(english, "src")), texts.tidy(keys[0]))
     if asked is None:
-        return into.skip(place, NO_SUBJECT)
+        return into.leave(place, NO_SUBJECT, (_KEY_LANGUAGE, files.text(english, "src"), *keys), again=True)
     relation = name_of(asked)
     for language, part in item.items():
         if into.offer(texts.language(language), relation):
@@ -85,7 +85,8 @@ def _add(
     into.add_fact(place, relation, language, keys, names, again=True)
     for text, held_out in _templates(part, texts.tidy(names[0])):
         if text is None:
-            into.skip(place, NO_SUBJECT)
+            said = files.text(part, "rephrase" if held_out else "src")
+            into.leave(place, NO_SUBJECT, (language, relation, *names, said), again=True)
         else:
             space = "" if language.split("-")[0] in _UNSPACED else " "
             into.add_template(place, relation, language, f"{text}{space}{OBJECT}", held_out=held_out, again=True)

@@ -60,6 +60,15 @@ def test_files_of_all_languages_are_one_set_of_facts(data, told, skipped):
     assert all(template.ends_in_object for template in found.templates)
 
 
+def test_an_english_question_that_all_files_hold_is_left_out_once(data, skipped):
+    english = [ENGLISH[0] | {"rephrase": "Where is it?"}, ENGLISH[1] | {"src": "Where does it lie?"}]
+    for code in ("es", "fr"):
+        parts = [{"en": part, code: request(1, "Oslo", f"{code}: Oslo?", "", "N", "C")} for part in english]
+        (data / f"counterfact_test_{code}.json").write_text(json.dumps(parts), "utf-8")
+    (data / "counterfact_test_de.json").unlink()
+    assert skipped(read(data)) == {"question that does not name its subject once": 2}
+
+
 def test_one_file_and_one_language(data, told):
     facts, _ = told(read(data / "counterfact_test_de.json", languages=["de"]))
     assert set(facts) == {(RELATION, "Oslo", "Norway"), (RELATION, "Rome", "Italy")}

@@ -17,8 +17,8 @@ from atlas.matching import language, language_code, one_of
 
 T = TypeVar("T")
 Key = tuple[str, str, str]
-Said = tuple[str, str, tuple[str, str], tuple[str, str]]
-"""What a source says of a fact: relation, language, keys and names."""
+Said = tuple[str | tuple[str, ...], ...]
+"""What a source says, such as a fact's relation, language, keys and names."""
 
 REPEATED_FACT = "fact read before"
 REPEATED_TEMPLATE = "template read before"
@@ -131,16 +131,16 @@ class Collector:
         names = texts.label(names[0]), texts.label(names[1])
         said = (relation, language, keys, names)
         if not all(names):
-            return self._leave(place, NO_LABEL, said, again=again)
+            return self.leave(place, NO_LABEL, said, again=again)
         names = texts.object_or_subject(names[0]), texts.object_or_subject(names[1])
         labels = self._facts.setdefault((relation, texts.key(keys[0]), texts.key(keys[1])), {})
         known = labels.setdefault(self._code(language), label := Label(*names))
         if known is not label and not (again and known == label):
-            self._leave(place, REPEATED_FACT, said, again=again)
+            self.leave(place, REPEATED_FACT, said, again=again)
         return None
 
-    def _leave(self, place: Place, reason: str, said: Said, *, again: bool) -> None:
-        """Count what is `said` of a fact, once where the source says it `again`."""
+    def leave(self, place: Place, reason: str, said: Said, *, again: bool) -> None:
+        """Count what is `said`, once where the source says it `again`."""
         if not again or said not in self._left:
             self.skip(place, reason)
         self._left.add(said)

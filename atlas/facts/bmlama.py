@@ -135,7 +135,9 @@ def _add_queries(file: Path, language: str, queries: Queries, keys: Keys, into: 
     templates = _templates(queries.rows)
     for relation, lines in _by_relation(queries.rows, keys.relations).items():
         if into.offer(language, relation):
-            _add_templates(file, language, relation, {line: templates.get(line) for line in lines}, into)
+            # A row without a subject is left out as a fact.
+            asked = {line: templates.get(line) for line in lines if queries.rows[line].subject}
+            _add_templates(file, language, relation, asked, into)
     return None
 
 

@@ -77,6 +77,12 @@ def test_quoted_cells_are_unquoted(plant, told):
     )
 
 
+def test_a_row_without_a_subject_is_left_out_once(plant, skipped):
+    rows = [*FRENCH[:3], ("Anne fut maire de <mask>.", "Oz", "")]
+    found = read(plant({"en.tsv": table(ENGLISH), "fr.tsv": table(rows)}))
+    assert skipped(found) == {"fact without a label for subject or object": 1}
+
+
 def test_an_inflected_subject_leaves_the_fact_to_the_template_of_the_others(plant, told, skipped):
     german = [(f"Die Stadt von {name} ist <mask>.", "Stadt", name) for name in ("Frankreich", "Bayern", "Isis")]
     german[2] = ("Die Stadt der Isis-Leute ist <mask>.", "Oz", "Isisleute")

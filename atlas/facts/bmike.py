@@ -20,6 +20,7 @@ from atlas.facts.reading import files, texts
 from atlas.facts.reading.collect import Collector, Place
 from atlas.facts.reading.lama_templates import name_of
 from atlas.facts.reading.texts import LineError
+from atlas.matching import language_code
 
 NAME = "bmike-53"
 SHAPES = ("a .json file of requests with subject, src, old and alt in en and a language, or a folder (BMIKE-53)",)
@@ -88,7 +89,7 @@ def _add(
             said = files.text(part, "rephrase" if held_out else "src")
             into.leave(place, NO_SUBJECT, (language, relation, *names, said), again=True)
         else:
-            space = "" if language.split("-")[0] in _UNSPACED else " "
+            space = "" if language_code(language).split("-")[0] in _UNSPACED else " "
             into.add_template(place, relation, language, f"{text}{space}{OBJECT}", held_out=held_out, again=True)
 
 

@@ -69,6 +69,13 @@ def test_an_english_question_that_all_files_hold_is_left_out_once(data, skipped)
     assert skipped(read(data)) == {"question that does not name its subject once": 2}
 
 
+@pytest.mark.parametrize("spelling", ["zh-cn", "zh_cn", "zho_Hans"])
+def test_the_object_follows_a_chinese_question_without_a_space_however_the_code_is_spelled(data, told, spelling):
+    parts = json.dumps([{"en": ENGLISH[0], spelling: request(1, "奥斯陆", "奥斯陆在哪个国家？", "", "挪威", "智利")}])
+    (data / "counterfact_test_zh.json").write_text(parts, "utf-8")
+    assert (RELATION, "zh", "[X]在哪个国家？[Y]") in told(read(data))[1]
+
+
 def test_one_file_and_one_language(data, told):
     facts, _ = told(read(data / "counterfact_test_de.json", languages=["de"]))
     assert set(facts) == {(RELATION, "Oslo", "Norway"), (RELATION, "Rome", "Italy")}

@@ -29,7 +29,7 @@ LINES = {
     "errors": 61,
     "evaluation": 1021,
     "exam": 793,
-    "facts": 2431,
+    "facts": 2432,
     "ids": 34,
     "jobs": 292,
     "knockouts": 797,

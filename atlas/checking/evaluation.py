@@ -110,20 +110,24 @@ def score_of(signals: Signals, evidence: str, language: str) -> float:
 
 
 def _heard_elsewhere(cases: Sequence[KnownClaim], signals: Sequence[Signals]) -> list[Signals]:
-    """Return the signals with what the model makes of the same claim in the other languages."""
-    heard: dict[tuple[int, str, str], dict[str, float]] = {}
+    """Return the signals with what the model makes of the same claim in the other languages.
+
+    Those alone in which the fact's other claim, the wrong or the true one, is the same too: wrong objects are others in
+    some languages, and claims would be told by being heard nowhere else.
+    """
+    heard: dict[tuple[int, str], dict[str, dict[str, float]]] = {}
     for case, found in zip(cases, signals, strict=True):
         if found.status == "ok":
-            heard.setdefault(_same_claim(case), {})[case.language] = found.log_probability
+            spoken = heard.setdefault((case.fact.id, case.condition), {})
+            spoken.setdefault(case.language, {})[case.object_key] = found.log_probability
     result = []
     for case, found in zip(cases, signals, strict=True):
-        others = [value for code, value in heard.get(_same_claim(case), {}).items() if code != case.language]
+        spoken = heard.get((case.fact.id, case.condition), {})
+        own = spoken.get(case.language, {})
+        alike = [said for code, said in spoken.items() if code != case.language and said.keys() == own.keys()]
+        others = [said[case.object_key] for said in alike if found.status == "ok"]
         result.append(replace(found, elsewhere=float(np.mean(others))) if others else found)
     return result
-
-
-def _same_claim(case: KnownClaim) -> tuple[int, str, str]:
-    return case.fact.id, case.object_key, case.condition
 
 
 def threshold_of(cases: Sequence[KnownClaim], scores: Floats) -> float:

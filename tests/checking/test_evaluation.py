@@ -10,6 +10,7 @@ from atlas.checking.known_claims import World, make_cases
 from atlas.checking.report import evaluation_table
 from atlas.checking.signals import Signals
 from atlas.errors import UsageError
+from atlas.facts import Fact, Label, Template
 from atlas.facts.bundled import load
 
 LANGUAGES = ("en", "zh")
@@ -107,3 +108,19 @@ def test_other_languages_speak_for_a_claim_that_the_model_was_not_taught(cases):
     rows = table(found)
     assert rows["probability-languages"]["unusable"] == rows["combined"]["claims"]
     assert rows["combined"]["auroc_over_probability"] == pytest.approx(0, abs=1e-9)
+
+
+def test_true_and_wrong_claims_are_heard_in_as_many_languages():
+    """Every third fact has names in one language alone, so that wrong objects are others in each."""
+    facts = [
+        Fact("R", f"s{i}", f"o{i}", {code: Label(f"S{i}", f"O{i}") for code in LANGUAGES[: 1 + (i % 3 > 0)]})
+        for i in range(24)
+    ]
+    split = {fact.id: "train" if i % 2 else "test" for i, fact in enumerate(facts)}
+    world = World(facts, [Template("R", code, "[X] is [Y]") for code in LANGUAGES], split)
+    cases = make_cases(world, facts, LANGUAGES, ["plain"], causal=False, count=1, seed=0).cases
+    found = evaluate(cases, made(cases), LANGUAGES, 0)
+    (heard,) = (v for v in found.verdicts if v.evidence == "probability-languages")
+    status = {(c.fact.id, c.language, c.truth): s for c, s in zip(cases, heard.status, strict=True)}
+    assert {*status.values()} == {"ok", "no other language"}
+    assert all(said == status[fact, code, not truth] for (fact, code, truth), said in status.items())

@@ -133,7 +133,8 @@ class Means:
 
 
 class Swap:
-    """A neuron's value in the same template filled with another fact of the relation that has another object.
+    """A neuron's value in the same template filled with another fact of the relation that has another object, and a subject
+    of another name: with the same one nothing would be taken away.
 
     A fact's partner is the first one in an order that is drawn for it, among those that the template is usable with;
     `partners` says by prompt which fact was taken before, and stays.
@@ -163,7 +164,7 @@ class Swap:
         others = [
             other
             for other in self._prompts[prompt.template.id]
-            if other.fact.object != prompt.fact.object and other.answer != prompt.answer
+            if other.fact.object != prompt.fact.object and other.answer != prompt.answer and other.text != prompt.text
         ]
         before = self._before.get(prompt.id)
         return min(others, key=lambda other: (other.fact.id != before, self._order(prompt, other)), default=None)

@@ -115,6 +115,14 @@ def test_a_partner_is_another_fact_with_another_object_and_stays_as_facts_are_ad
     assert drawn == {"Germany", "Japan"}
 
 
+def test_another_object_of_the_same_subject_is_no_partner():
+    prompt = PROMPTS[0]
+    other = Prompt(Fact("P36", "Gaul", "Lyon", {"en": Label("France", "Lyon")}), prompt.template)
+    model = make_model("bert")
+    assert Swap(model, [prompt, other], 5).reason(prompt) == "no_partner"
+    assert Swap(model, [*PROMPTS, other], 5, partners={prompt.id: other.fact.id}).partner(prompt).text != prompt.text
+
+
 def test_a_partner_that_was_taken_before_stays():
     model, prompt = make_model("bert"), PROMPTS[0]
     for other in PROMPTS:

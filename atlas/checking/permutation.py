@@ -9,7 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from atlas.facts import Fact
+from atlas.facts import Fact, Label
 from atlas.ids import stable_id
 
 
@@ -30,9 +30,8 @@ class Truths:
         """Gather what `facts` say, by the subject's key and by its name, which homonyms share."""
         truths = cls(language)
         for fact in facts:
-            if language in fact.labels:
-                for name in truths._names(fact):
-                    truths.known[name] |= truths._objects(fact)
+            for name in truths._names(fact):
+                truths.known[name] |= truths._objects(fact)
         return truths
 
     def hold(self, fact: Fact, donor: Fact) -> bool:
@@ -40,11 +39,15 @@ class Truths:
         known = set().union(*(self.known.get(name, set()) for name in self._names(fact)))
         return bool(known & self._objects(donor))
 
-    def _names(self, fact: Fact) -> tuple[str, str]:
-        return f"key {fact.subject}", f"name {spelt_alike(fact.labels[self.language].subject)}"
+    def _names(self, fact: Fact) -> set[str]:
+        return {f"key {fact.subject}", *(f"name {spelt_alike(label.subject)}" for label in self._labels(fact))}
 
     def _objects(self, fact: Fact) -> set[str]:
-        return {f"key {fact.object}", f"name {spelt_alike(fact.labels[self.language].object)}"}
+        return {f"key {fact.object}", *(f"name {spelt_alike(label.object)}" for label in self._labels(fact))}
+
+    def _labels(self, fact: Fact) -> list[Label]:
+        """Return what a fact is called in the language; one that has no names there is true all the same."""
+        return [fact.labels[self.language]] if self.language in fact.labels else []
 
 
 def wrong_objects(facts: Sequence[Fact], truths: Truths, seed: int) -> dict[int, Fact]:

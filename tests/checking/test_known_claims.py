@@ -146,6 +146,16 @@ def test_what_reads_as_a_fact_is_never_a_wrong_claim():
     assert not [case for case in wrong if (case.subject.casefold(), " ".join(case.object.casefold().split())) in held]
 
 
+def test_what_is_true_by_a_fact_without_names_in_the_language_is_never_a_wrong_claim():
+    labels = {"en": Label("S", "O")}
+    rows = [("s", "o1", labels), ("s", "o2", {}), ("t", "o2", labels), ("u", "o3", labels), ("v", "o4", labels)]
+    facts = [Fact("R", s, o, {code: Label(s, o) for code in names}) for s, o, names in rows]
+    for seed in range(8):
+        found = wrong_objects([fact for fact in facts if fact.labels], Truths.of(facts, "en"), seed)
+        assert len(found) == 4
+        assert found[facts[0].id].object != "o2"
+
+
 def test_an_object_of_most_facts_leaves_as_many_claims_as_there_are_others():
     claims = _claims(
         _world([(f"s{i}", f"S{i}", "big" if i < 9 else f"o{i}", "Big" if i < 9 else f"O{i}") for i in range(12)])

@@ -133,8 +133,9 @@ class Means:
 
 
 class Swap:
-    """A neuron's value in the same template filled with another fact of the relation that has another object, and a subject
-    of another name: with the same one nothing would be taken away.
+    """A neuron's value in the same template filled with another fact of the relation that has another object.
+
+    Its subject has another name: the same prompt would take nothing away.
 
     A fact's partner is the first one in an order that is drawn for it, among those that the template is usable with;
     `partners` says by prompt which fact was taken before, and stays.
@@ -164,7 +165,9 @@ class Swap:
         others = [
             other
             for other in self._prompts[prompt.template.id]
-            if other.fact.object != prompt.fact.object and other.answer != prompt.answer and other.text != prompt.text
+            if other.fact.object != prompt.fact.object
+            and other.answer != prompt.answer
+            and other.label.subject != prompt.label.subject
         ]
         before = self._before.get(prompt.id)
         return min(others, key=lambda other: (other.fact.id != before, self._order(prompt, other)), default=None)

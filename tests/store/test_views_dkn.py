@@ -128,3 +128,26 @@ def test_a_definition_of_a_word_that_there_is_not_is_refused(measured):
     for threshold in ("normalization", "replace"):
         with pytest.raises(UsageError, match=f"{threshold} cannot be 'foo'"):
             opened.define("other", **{threshold: "foo"})
+
+
+def test_a_summary_counts_the_facts_that_count_under_its_definition(path):
+    """Of four facts the first two were cut to zero and the third to its mean; the second is not known."""
+    world = World(
+        ("P1",) * 4,
+        tuple(Probed(n, "en", 0, "ok", SCORES if n < 3 else (0.0,) * 12, rank=1 + (n == 1)) for n in range(4)),
+    )
+    with atlas.open(path, "a") as writer:
+        run = fill(writer, world)
+        for number, how in ((0, "zero"), (1, "zero"), (2, "mean")):
+            rows = [(Trial(s), after) for s, after in ((((0, 0),), 0.95), (((0, 2),), 0.95), (((0, 0), (0, 2)), 0.3))]
+            writer.load("knockout", to_table(run, world.prompt(world.probes[number]).id, 1.0, rows, how))
+        facts = {
+            asked: [row["facts"] for row in writer.sql(f"FROM dkn_summary_at({asked})").to_pylist()]
+            for asked in ("known := false", "known := true", "replace := 'mean'", "tau := 1.0, replace := 'mean'")
+        }
+    assert facts == {
+        "known := false": [3],
+        "known := true": [2],
+        "replace := 'mean'": [2],
+        "tau := 1.0, replace := 'mean'": [4],
+    }

@@ -1,33 +1,35 @@
 -- How many facts of a relation have a DKN in a language, against random sets of the same sizes and layers, out of those
--- that were knocked out and those without a knowledge neuron to knock out. The control columns are NULL where none were
+-- that count (`known`) and were knocked out and those without a knowledge neuron to knock out. The control columns are NULL where none were
 -- measured; `untried_neurons` and `untried_sets` are what the definition asks for and was not tried.
 CREATE OR REPLACE MACRO dkn_summary_of(definitions) AS TABLE
 WITH every_cost AS MATERIALIZED (FROM knockout_cost_of(definitions)),
 known_neuron AS MATERIALIZED (FROM knowledge_neuron_of(definitions)),
 known_set AS MATERIALIZED (FROM knowledge_set_from('known_neuron')),
+-- The facts that count, and whether they have a knowledge neuron.
+meant AS (
+    SELECT counted.definition, origin.run, counted.fact, counted.language, count(found.fact) = 0 AS empty
+    FROM knockout_source AS origin
+    JOIN counted_language_of(definitions) AS counted ON counted.run = origin.source
+    LEFT JOIN known_neuron AS found
+        ON found.definition = counted.definition AND found.run = counted.run AND found.fact = counted.fact
+        AND found.language = counted.language
+    GROUP BY counted.definition, origin.run, counted.fact, counted.language
+),
+cut AS (
+    SELECT definition, run, fact, language, any_value(replace) AS replace, bool_or(control) AS controlled
+    FROM every_cost
+    GROUP BY definition, run, fact, language
+),
 tried AS (
     SELECT
-        effect.run, fact.relation, effect.language, effect.replace, count(DISTINCT effect.fact)::INTEGER AS facts,
-        bool_or(effect.control) AS controlled
-    FROM knockout_effect AS effect JOIN fact ON fact.fact = effect.fact
-    GROUP BY effect.run, fact.relation, effect.language, effect.replace
-),
-idle AS (
-    SELECT definition, run, relation, language, count(DISTINCT fact)::INTEGER AS facts
-    FROM (
-        SELECT counted.definition, origin.run, fact.relation, counted.language, counted.fact
-        FROM knockout_source AS origin
-        JOIN counted_language_of(definitions) AS counted ON counted.run = origin.source
-        JOIN fact ON fact.fact = counted.fact
-        LEFT JOIN known_neuron AS found
-            ON found.definition = counted.definition AND found.run = counted.run AND found.fact = counted.fact
-            AND found.language = counted.language
-        GROUP BY counted.definition, origin.run, fact.relation, counted.language, counted.fact
-        HAVING count(found.fact) = 0
-    ) AS empty
-    ANTI JOIN knockout_effect AS effect
-        ON effect.run = empty.run AND effect.fact = empty.fact AND effect.language = empty.language
-    GROUP BY definition, run, relation, language
+        meant.definition, meant.run, fact.relation, meant.language, any_value(cut.replace) AS replace,
+        count(*)::INTEGER AS facts, bool_or(cut.controlled) AS controlled
+    FROM meant
+    LEFT JOIN cut USING (definition, run, fact, language)
+    JOIN fact ON fact.fact = meant.fact
+    WHERE meant.empty OR cut.fact IS NOT NULL
+    GROUP BY meant.definition, meant.run, fact.relation, meant.language
+    HAVING count(cut.fact) > 0
 ),
 untried AS (
     SELECT
@@ -38,16 +40,10 @@ untried AS (
 ),
 asked AS (
     SELECT
-        chosen.d.definition AS definition, tried.* EXCLUDE (facts), tried.facts + coalesce(idle.facts, 0) AS facts,
-        coalesce(untried.neurons, 0) AS untried_neurons, coalesce(untried.sets, 0) AS untried_sets
+        tried.*, coalesce(untried.neurons, 0) AS untried_neurons, coalesce(untried.sets, 0) AS untried_sets
     FROM tried
-    JOIN (SELECT unnest(definitions) AS d) AS chosen
-        ON (chosen.d.run IS NULL OR tried.run = chosen.d.run) AND tried.replace = chosen.d.replace
-    LEFT JOIN idle
-        ON idle.definition = chosen.d.definition AND idle.run = tried.run AND idle.relation = tried.relation
-        AND idle.language = tried.language
     LEFT JOIN untried
-        ON untried.definition = chosen.d.definition AND untried.run = tried.run
+        ON untried.definition = tried.definition AND untried.run = tried.run
         AND untried.relation = tried.relation AND untried.language = tried.language
 ),
 counted AS (

@@ -106,7 +106,7 @@ class Means:
         language, relation = prompt.language, prompt.fact.relation
         if (language, relation) not in self._pools:
             others = [other.id for other in self._prompts[language] if other.fact.relation != relation]
-            self._pools[language, relation] = stable_id("pool", others)
+            self._pools[language, relation] = stable_id("pool", sorted(others))
         return self._pools[language, relation]
 
     def values(self, prompts: Sequence[Prompt], keep: Keep = lambda _, neurons: neurons) -> list[Tensor]:

@@ -158,3 +158,10 @@ def test_activations_are_the_numbers_of_numpy(tiny):
         numbers = [row[name] for name in ("mean", "deviation", "q05", "q25", "q50", "q75", "q95")]
         expected = [values.mean(), values.std(), *np.quantile(values, [0.05, 0.25, 0.5, 0.75, 0.95])]
         assert numbers == pytest.approx(expected, rel=1e-5, abs=1e-6)
+
+
+def test_a_pool_is_the_prompts_in_any_order():
+    model = make_model("bert")
+    first, second = (Means(model, PROMPTS, seed).pool(PROMPTS[0]) for seed in (0, 1))
+    assert first == second
+    assert Means(model, PROMPTS[:-1], 0).pool(PROMPTS[0]) != first

@@ -253,6 +253,7 @@ _REASONS = {
     "too_long": "the claim is longer than the model allows",
     "no_subject": "no token is the subject's last one, or it is its neighbour's too",
     "nan": "the model's output holds NaN",
+    "unresolved": "the scores are not exact enough for the run's tolerance",
 }
 
 _THRESHOLD = "SELECT threshold FROM verdict WHERE evaluation = ? AND threshold IS NOT NULL LIMIT 1"

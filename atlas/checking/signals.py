@@ -15,6 +15,7 @@ from atlas.facts import Prompt
 from atlas.ids import Neuron
 from atlas.models import LanguageModel
 from atlas.models.readout import of_tokens, output_matrix, token_logits
+from atlas.schema import USABLE_STATUSES
 
 Name = tuple[str, str]
 Sets = Mapping[Name, Sequence[Neuron]]
@@ -77,7 +78,11 @@ def read_signals(
 
 
 def _signals(claim: Asked, results: Sequence[tuple[PromptAttribution, "Own | None"]]) -> Signals:
-    usable = [(found.scores, own) for found, own in results if found.scores is not None and own is not None]
+    usable = [
+        (found.scores, own)
+        for found, own in results
+        if found.status in USABLE_STATUSES and found.scores is not None and own is not None
+    ]
     if not usable:
         return Signals(results[0][0].status if results else "no template")
     scores = np.mean([found for found, _ in usable], axis=0)

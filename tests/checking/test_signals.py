@@ -11,8 +11,8 @@ from atlas.checking.signals import Asked, read_signals
 SETS = {("kn", "en"): [(0, 1), (2, 3)], ("dkn", "en"): []}
 
 
-def signals(model, prompts):
-    (found,) = read_signals(model, [Asked(prompts, SETS, spoken=True)], Settings())
+def signals(model, prompts, **settings):
+    (found,) = read_signals(model, [Asked(prompts, SETS, spoken=True)], Settings(**settings))
     return found
 
 
@@ -43,5 +43,6 @@ def test_nan_and_long_prompts_and_none_at_all_are_statuses():
     assert signals(model, [long]).status == "too_long"
     assert signals(model, [long, PROMPTS[0]]).status == "ok"
     assert signals(model, []).status == "no template"
+    assert signals(model, [PROMPTS[0]], tolerance=1e-12, max_nodes=8).status == "unresolved"
     model.down_projection(1).bias.data.fill_(float("nan"))
     assert signals(model, [PROMPTS[0]]).status == "nan"

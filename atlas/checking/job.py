@@ -131,7 +131,12 @@ def opened(options: CheckOptions, progress: Progress | None) -> Iterator[Session
         for text in doubts(writer, run, options.definition):
             progress.warn(text)
         settings = _settings(writer, run, options)
-        yield Session(options, progress, writer, model, run, read_world(writer), neurons, settings)
+        session = Session(options, progress, writer, model, run, read_world(writer), neurons, settings)
+        try:
+            yield session
+        except UsageError:
+            session.load()  # no verdicts come of what was read for claims that are refused
+            raise
 
 
 def _settings(writer: "Writer", run: int, options: CheckOptions) -> "Settings":

@@ -203,6 +203,7 @@ def test_what_cannot_be_judged_says_why(options, facts, change, words):
     assert answer_rows([good, answer]).column("verdict").to_pylist()[1] is None
     with pytest.raises(UsageError, match=words):
         check_claims(options, [bad], "dkn-or-kn", strict=True)
+    assert not list(options.db.parent.glob("*.check-*"))
 
 
 def test_wrong_options_are_usage_errors(options, facts):

@@ -1,8 +1,9 @@
 """The evaluation of METHOD 6: every kind of evidence on the same claims, thresholds from the training part alone."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,13 +63,15 @@ class ClaimEvaluation:
         return judged, sum(verdicts.status[i] != "ok" for i in chosen)
 
 
-def check_split(cases: Sequence[KnownClaim]) -> None:
-    """Raise UsageError if a side of the split has claims of one class only."""
+def check_split(cases: Sequence[KnownClaim], left_out: Mapping[str, int] = MappingProxyType({})) -> None:
+    """Raise UsageError, with what was left out, if a side of the split has claims of one class only."""
+    told = ", ".join(f"{count:,} facts in a language: {reason}" for reason, count in left_out.items())
+    why = f" ({told})" if told else ""
     for split in ("train", "test"):
         if {case.truth for case in cases if case.split == split} != {True, False}:
             raise UsageError(
-                f"The {split} part holds no true or no wrong claims of {len(cases)} in all; take more facts, so that "
-                "each relation has several subjects and objects."
+                f"The {split} part holds no true or no wrong claims of {len(cases)} in all{why}; take more facts, so that "
+                "each relation has several subjects and objects, or other conditions."
             )
 
 

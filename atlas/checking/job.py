@@ -181,7 +181,7 @@ def evaluate_claims(
         spoken = sorted({code for fact in facts for code in fact.labels if not languages or code in languages})
         claims = session.claims(_spread(facts, limit), spoken, asked)
         cases = claims.cases
-        check_split(cases)
+        check_split(cases, claims.left_out)
         found = evaluate(cases, session.of_cases(cases), spoken, options.seed)
         sets = {name: sorted([*key, list(n)] for key, n in r.sets.items()) for name, r in session.neurons.items()}
         identity = stable_id(

@@ -104,14 +104,17 @@ def make_cases(
         distinct = [fact for fact in group if fact.id not in world.homonyms]
         truths = Truths.of((fact for fact in world.facts if fact.relation == relation), language)
         donors = wrong_objects(distinct, truths, seed)
-        made = len(cases)
+        put = {
+            condition: _templates(world, relation, language, condition, causal=causal, count=count, seed=seed)
+            for condition in (conditions if split == "test" else ["plain"])
+        }
         for fact in (fact for fact in distinct if fact.id in donors):
-            for condition in conditions if split == "test" else ["plain"]:
-                templates = _templates(world, relation, language, condition, causal=causal, count=count, seed=seed)
+            for condition, templates in put.items():
                 cases += _both(fact, donors[fact.id], language, split, condition, templates, seed)
         left_out["a training subject has the same name"] += len(group) - len(distinct)
         left_out["no wrong object"] += len(distinct) - len(donors)
-        left_out["no template"] += len(donors) if len(cases) == made else 0
+        for reason in {_lacking(condition) for condition, templates in put.items() if not templates}:
+            left_out[reason] += len(donors)
     return Claims(cases, +left_out)
 
 
@@ -146,6 +149,11 @@ def _with_object(fact: Fact, giver: Fact, language: str) -> Fact:
     """Return `fact` with the object of `giver`, in one language."""
     label = Label(fact.labels[language].subject, giver.labels[language].object)
     return replace(fact, object=giver.object, labels={**fact.labels, language: label})
+
+
+def _lacking(condition: str) -> str:
+    """Return what there is none of where a claim cannot be put under a condition."""
+    return "no held-out template" if condition == "held-out" else "no template"
 
 
 def _templates(

@@ -217,6 +217,8 @@ def test_wrong_options_are_usage_errors(options, facts):
         evaluate_claims(options, languages=["xx"])
     with pytest.raises(UsageError, match="true or no wrong"):
         evaluate_claims(options, limit=1)
+    with pytest.raises(UsageError, match=r"test part .* in a language: no held-out template"):
+        evaluate_claims(options, conditions=["held-out"])
     with pytest.raises(UsageError, match=r"atlas build .* --method greedy"):
         evaluate_claims(replace(options, source="greedy"))
     with pytest.raises(UsageError, match=r"atlas knockout .* --from union"):

@@ -112,6 +112,13 @@ def test_nothing_to_corrupt_or_to_be_wrong_about():
     assert alone.left_out == {"no wrong object": 1}
 
 
+def test_a_condition_without_templates_is_told():
+    world = _world([(f"s{i}", f"S{i}", f"o{i}", f"O{i}") for i in range(4)], split=lambda subject: "test")
+    claims = make_cases(world, world.facts, ["en"], ["plain", "held-out"], causal=False, count=1, seed=0)
+    assert {case.condition for case in claims.cases} == {"plain"}
+    assert claims.left_out == {"no held-out template": 4}
+
+
 def test_seeds_choose():
     one, again, two = (
         make_cases(WORLD, FACTS.facts, ["en"], ["plain"], causal=False, count=1, seed=s).cases for s in (0, 0, 1)

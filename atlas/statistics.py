@@ -83,7 +83,7 @@ def mean_interval(values: Sequence[float], seed: int) -> Interval:
 def draws(subject: NDArray[np.int64], seed: int, replicates: int) -> Floats:
     """Return weights `[1 + replicate, claim]`: all ones, then how often each claim's subject was drawn, of several."""
     names, place = np.unique(subject, return_inverse=True)
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(seed % (1 << 64))  # a seed may be below 0
     counts = generator.multinomial(len(names), np.full(len(names), 1 / len(names)), size=replicates * (len(names) > 1))
     return np.concatenate([np.ones((1, len(subject))), counts[:, place].astype(np.float64)])
 

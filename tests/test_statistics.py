@@ -100,6 +100,11 @@ def test_intervals_hold_the_value_and_a_difference_with_itself_is_nought():
     assert (same.value, same.low, same.high) == (0, 0, 0)
 
 
+def test_a_seed_may_be_below_0():
+    subjects = np.arange(9)
+    assert (draws(subjects, -1, 5) != draws(subjects, 1, 5)).any()
+
+
 def test_one_subject_has_no_interval():
     one = judged([(float(i), bool(i % 2), 0, 7) for i in range(6)], 2.5)
     for interval in (*measure(one, seed=0).values(), auroc_difference(one, one, seed=0), mean_interval([1.5], seed=0)):

@@ -70,8 +70,8 @@ def check_split(cases: Sequence[KnownClaim], left_out: Mapping[str, int] = Mappi
     for split in ("train", "test"):
         if {case.truth for case in cases if case.split == split} != {True, False}:
             raise UsageError(
-                f"The {split} part holds no true or no wrong claims of {len(cases)} in all{why}; take more facts, so that "
-                "each relation has several subjects and objects, or other conditions."
+                f"The {split} part holds no true or no wrong claims of {len(cases)} in all{why}; take more facts, so "
+                "that each relation has several subjects and objects, or other conditions."
             )
 
 

@@ -55,7 +55,7 @@ def fit_logistic(
 
 def _folds(group: NDArray[np.int64], seed: int) -> Sequence[NDArray[np.bool_]]:
     names, place = np.unique(group, return_inverse=True)
-    fold = np.random.default_rng(seed).permutation(len(names)) % min(FOLDS, len(names))
+    fold = np.random.default_rng(seed % (1 << 64)).permutation(len(names)) % min(FOLDS, len(names))
     return [fold[place] == number for number in range(fold.max() + 1)]
 
 

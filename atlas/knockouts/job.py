@@ -57,7 +57,8 @@ class KnockoutSummary:
 
     `without_candidates` are facts and languages without a knowledge neuron, `pairs_left_out` those of a fact in a
     language not tried, as a neuron of them alone costs more than t_low; `unusable` prompts by status. The shares
-    are of the facts tried in the whole run that have a DKN in some language, and that have one among the controls.
+    are of the facts tried in the whole run that have a DKN in some language, and that have one among the controls; None
+    where no controls were measured.
     """
 
     atlas: Path
@@ -73,7 +74,7 @@ class KnockoutSummary:
     unusable: Counter[str]
     facts: int
     facts_with_dkn: int
-    facts_with_control: int
+    facts_with_control: int | None
     seconds: float
 
     @property
@@ -265,8 +266,10 @@ SELECT
      ))::BIGINT AS facts,
     (SELECT count(DISTINCT fact) FROM dkn_of(replaced(definition_of($definition, $run), $replace))
      WHERE run = $run) AS facts_with_dkn,
-    (SELECT count(DISTINCT fact) FROM dkn_control_of(replaced(definition_of($definition, $run), $replace))
-     WHERE run = $run) AS facts_with_control
+    CASE WHEN EXISTS (FROM knockout WHERE run = $run AND replace = $replace AND control) THEN (
+        SELECT count(DISTINCT fact) FROM dkn_control_of(replaced(definition_of($definition, $run), $replace))
+        WHERE run = $run
+    ) END AS facts_with_control
 """
 
 

@@ -90,6 +90,10 @@ def finish(summary: "KnockoutSummary", *, json: bool, show: bool = True) -> None
 def _lines(summary: "KnockoutSummary") -> list[str]:
     skipped = [f"  {count:,} prompts gave no numbers: {status}" for status, count in sorted(summary.unusable.items())]
     left = f"  {summary.pairs_left_out:,} pairs were left out: a neuron of them alone costs more than a DKN's may."
+    drawn = summary.facts_with_control
+    chance = "random sets were not measured"
+    if drawn is not None:
+        chance = f"among random sets of the same sizes and layers, in {drawn:,}"
     cut = "" if summary.replace == "zero" else f", cut to {summary.replace}"
     return [
         f"Measured {summary.rows:,} knock-outs in {summary.prompts:,} prompts with {summary.model} "
@@ -97,8 +101,7 @@ def _lines(summary: "KnockoutSummary") -> list[str]:
         f"  {summary.without_candidates:,} times a fact had no knowledge neuron in a language.",
         *([left] if summary.pairs_left_out else []),
         *skipped,
-        f"Found a DKN in {summary.facts_with_dkn:,} of {summary.facts:,} facts; "
-        f"among random sets of the same sizes and layers, in {summary.facts_with_control:,}.",
+        f"Found a DKN in {summary.facts_with_dkn:,} of {summary.facts:,} facts; {chance}.",
         f"The atlas is {summary.atlas} (run {summary.run}). Next:",
         f'  atlas sql "select * from dkn_summary" --db {shlex.quote(str(summary.atlas))}',
     ]

@@ -68,6 +68,7 @@ def test_a_build_stores_what_the_command_stores(one_built, masked, data, db):
 def test_knockouts_edits_and_checks_follow_one_another(built, db, caplog):
     found = atlas.knockout(db=db, relations=["P36"], top=2, max_order=1, control=False, limit=1)
     assert found.rows > 0
+    assert found.facts_with_control is None
     (done,) = atlas.edit(
         db=db, fact="France", object="Berlin", neurons="L0.1,L1.2", languages="en", force=True, steps=1
     )

@@ -62,7 +62,9 @@ def test_prompts_without_a_place_of_the_subject_are_counted(shell, causal, data,
 
 def test_knock_outs_cut_at_the_runs_position(both, shell, masked, db):
     words = ("knockout", "--model", masked, "--from", "kn", "--at", "subject", "--top", "3", "--no-control", "--db", db)
-    assert shell(*words).code == 0
+    ended = shell(*words)
+    assert ended.code == 0
+    assert "facts; random sets were not measured." in ended.out
     model = load_model(str(masked), device="cpu")
     with atlas.open(db, "a") as opened:
         prompts = {prompt.id: prompt for prompt in usable_prompts(opened, [both["subject"]])}

@@ -91,8 +91,8 @@ def _claim(row: Mapping[str, object], problem: str | None) -> Claim:
 
 
 def _text(value: object) -> str:
-    """Return a cell as text; what is missing, NaN or no plain value is empty."""
+    """Return a cell as text; what is missing, NaN or no plain value is empty; Nan is a province."""
     if value is None or (isinstance(value, float) and math.isnan(value)) or isinstance(value, list | dict):
         return ""
     text = str(value).strip()
-    return "" if text.lower() == "nan" else text
+    return "" if text in ("nan", "NaN") else text

@@ -41,6 +41,11 @@ def test_a_bad_row_is_kept_with_its_problem(tmp_path, row, problem):
     assert problem in bad.problem
 
 
+def test_nan_is_a_province_too(tmp_path):
+    (claim,) = read_claims(written(tmp_path, "a.csv", "subject,relation,object\nNan,P17,Thailand\n"))
+    assert claim == Claim("Nan", "P17", "Thailand")
+
+
 def test_json_numbers_and_nan_are_text_or_problems(tmp_path):
     rows = read_claims(
         written(

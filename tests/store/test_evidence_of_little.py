@@ -3,10 +3,12 @@
 from dataclasses import replace
 from itertools import product
 
+import pyarrow as pa
 import pytest
 from store.world import FLOOR, MODEL, Probed, World, add_facts, batch
 
 import atlas
+from atlas import schema
 from atlas.errors import StoreError
 from atlas.ids import stable_id
 
@@ -121,3 +123,25 @@ def test_what_is_far_below_the_score_against_the_answer_is_noise_of_amig(normali
                     {"least": least, "by": normalization, "run": run},
                 ).to_pylist()
                 assert [(row["layer"], row["neuron"]) for row in rows] == ([] if noise else [(0, 0)])
+
+
+@pytest.mark.slow
+def test_a_success_rate_of_both_actions_is_of_two(holding):
+    """Cutting leaves the unrelated prompt as it was, so that it has no rate."""
+    world, after = _world(("P1", "P2"), ("en",)), {"suppress": (0.1, 0.5), "enhance": (0.75, 0.6)}
+    same = {"evaluation": 1, "purpose": "localisation", "fact": world.fact(0).id, "languages": ["en"], "source": "top",
+            "scope": "query", "layers": [0], "neurons": [0], "probability_before": 0.5, "rank_before": 1,
+            "rank_after": 1, "argmax_before": True, "argmax_after": True, "replace": "zero"}  # fmt: skip
+    with holding(world) as (writer, run):
+        rows = [
+            same | {"intervention": n, "run": run, "action": action, "prompt": world.prompt(probe).id,
+                    "related": probe.fact == 0, "probability_after": found}
+            for n, action in enumerate(after)
+            for probe, found in zip(world.probes, after[action], strict=True)
+        ]  # fmt: skip
+        writer.load("intervention", pa.Table.from_pylist(rows, schema=schema.arrow("intervention")))
+        found = writer.sql(
+            "SELECT success_rate, success_rate_both FROM intervention_summary ORDER BY action"
+        ).to_pylist()
+    assert [row["success_rate"] for row in found] == [pytest.approx(0.5 / 0.2), None]
+    assert [row["success_rate_both"] for row in found] == [None, None]

@@ -29,7 +29,8 @@ GROUP BY ALL;
 -- Means over facts, each with the 2.5 % and 97.5 % quantiles of 500 bootstrap samples of facts. The draws come from a
 -- hash of sample and place, so they are the same everywhere; one fact has no interval. `success_rate` is the mean
 -- change
--- of related over that of unrelated probability; `success_rate_both` the sum over both actions (Eq. 11).
+-- of related over that of unrelated probability; `success_rate_both` the sum over both actions (Eq. 11), NULL where one
+-- has none.
 CREATE OR REPLACE VIEW intervention_summary AS
 WITH numbered AS (
     SELECT
@@ -94,10 +95,10 @@ SELECT
     m.lost, b.lost[1] AS lost_low, b.lost[2] AS lost_high,
     m.gained, b.gained[1] AS gained_low, b.gained[2] AS gained_high,
     m.success_rate, b.success_rate[1] AS success_rate_low, b.success_rate[2] AS success_rate_high,
-    CASE WHEN m.action <> 'inject' THEN sum(m.success_rate) OVER (
-        PARTITION BY m.evaluation, m.purpose, m.run, m.source, m.languages, m.measured, m.scope
-    ) END AS success_rate_both
+    CASE WHEN m.action <> 'inject' AND count(m.success_rate) OVER actions = 2
+        THEN sum(m.success_rate) OVER actions END AS success_rate_both
 FROM means AS m
 LEFT JOIN bounds AS b ON b.grouping = m.grouping
 JOIN run ON run.run = m.run
-JOIN model ON model.model = run.model;
+JOIN model ON model.model = run.model
+WINDOW actions AS (PARTITION BY m.evaluation, m.purpose, m.run, m.source, m.languages, m.measured, m.scope);

@@ -126,10 +126,17 @@ class Union:
     def _fresh(self, table: schema.Table, first: int) -> str:
         """Return the query of the source's rows that are new, with their new places, in the order of places."""
         rows = f"SELECT * REPLACE ((place + {first})::UINTEGER AS place) FROM {self.catalog}.{table.name}"
-        if not self._one("SELECT count(*) FROM common"):
+        common = self._one("SELECT count(*) FROM common")
+        if not (common or self._mixed()):
             return rows
-        # A join may lose the order, which only a source that was merged in part has to pay for.
-        return f"{rows} WHERE place NOT IN (SELECT theirs FROM common) ORDER BY {', '.join(table.order)}"
+        # A join may lose the order, and an export has a file a run: only such sources have to pay for it.
+        new = " WHERE place NOT IN (SELECT theirs FROM common)" if common else ""
+        return f"{rows}{new} ORDER BY {', '.join(table.order)}"
+
+    def _mixed(self) -> bool:
+        """Return whether the source's probes do not lie in the order of their places."""
+        before = f"SELECT place, lag(place) OVER () AS before FROM {self.catalog}.probe"
+        return bool(self._one(f"SELECT count(*) FROM ({before}) WHERE before > place"))
 
     def _find_common(self) -> None:
         """Make the table `common` of probes that both hold: run, prompt, and the place in either."""

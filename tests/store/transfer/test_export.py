@@ -7,7 +7,9 @@ import json
 import pyarrow.parquet as pq
 import pytest
 from store.transfer.rows import change, digest_of, wrong_scores
+from store.world import SAMPLE, add_facts, add_run, batch
 
+import atlas
 from atlas import schema
 from atlas.errors import StoreError, UsageError
 from atlas.store.transfer.card import CARD
@@ -30,6 +32,19 @@ def test_a_full_circle(whole, exported, into):
     assert wrong_scores(into) == wrong_scores(whole)
     assert added["attribution"] > 0
     assert not any(import_parquet(exported, into).added.values()), "a second time adds nothing"
+
+
+@pytest.mark.slow
+def test_a_run_that_went_on_after_another_comes_back(into, tmp_path):
+    with atlas.open(into, "a") as writer:
+        add_facts(writer, [SAMPLE])
+        first = add_run(writer, SAMPLE, [0, 1])
+        add_run(writer, SAMPLE, seed=1)
+        writer.load_batch(batch(SAMPLE, first))
+    export(into, tmp_path / "out")
+    import_parquet(tmp_path / "out", tmp_path / "back.duckdb")
+    assert digest_of(tmp_path / "back.duckdb") == digest_of(into)
+    assert wrong_scores(tmp_path / "back.duckdb") == []
 
 
 def test_the_manifest_names_every_file(whole, exported):

@@ -18,7 +18,7 @@ from atlas.running.progress import Progress
 from atlas.running.stopping import orderly_stop
 from atlas.running.work import work
 from atlas.store.doubts import doubts
-from atlas.store.runs import UNION
+from atlas.store.runs import UNION, stored_runs
 from atlas.store.stored import neuron_sets, usable_prompts
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ def knockout(options: KnockoutOptions, progress: Progress | None = None) -> Knoc
 
     with opened(options, progress) as (writer, options, model):
         runs = runs_of(writer, options, model, None if options.source == UNION else options.source)
+        _check_dtype(writer, runs, model)
         run = union_run(writer, model, runs, options.at) if options.source == UNION else runs[0]
         progress.step("choosing candidates")
         read = writer.sql(_THRESHOLDS, [options.definition]).to_pylist()[0]
@@ -108,6 +109,18 @@ def knockout(options: KnockoutOptions, progress: Progress | None = None) -> Knoc
         job = _Job(options, progress, writer, model, run, runs, limits)
         job.work()
         return job.summary(started)
+
+
+def _check_dtype(writer: "Writer", runs: Sequence[int], model: "LanguageModel") -> None:
+    """Raise UsageError for a number type of no run: a set's parts and the whole are compared, whenever they are cut."""
+    made = {run.dtype: run for run in stored_runs(writer, lambda run: run.run in runs)}
+    own = str(model.dtype).removeprefix("torch.")
+    if own not in made:
+        run = next(iter(made.values()))
+        raise UsageError(
+            f"--dtype cannot be {own}: {run.title} is in {run.dtype}, and its knock-outs are compared with each other; "
+            f"leave it out, or name a run that `atlas build --dtype {own}` makes with --run."
+        )
 
 
 @dataclass

@@ -108,6 +108,14 @@ def test_a_second_call_measures_nothing(measured):
     assert knockout(options).rows == 0
 
 
+@pytest.mark.parametrize("planted", ["bert"], indirect=True)
+def test_knock_outs_of_another_number_type_than_the_run_are_refused(measured):
+    _, options, first = measured
+    for source in (None, "union"):
+        with pytest.raises(UsageError, match=f"float64: run {first.run}, .* is in float32"):
+            knockout(replace(options, source=source, dtype="float64"))
+
+
 def test_pairs_left_out_change_no_row_and_are_counted_at_looser_thresholds(measured, tmp_path):
     """At a t_low that a neuron of some pairs exceeds; t_high is one that every pair passes, controls too."""
     db, options, first = measured

@@ -132,6 +132,12 @@ def test_a_partner_that_was_taken_before_stays():
             assert swap.other(prompt) == other.fact.id
 
 
+def test_a_mean_over_the_same_prompts_is_one_pool_whatever_the_seed():
+    model = make_model("bert")
+    assert len({Means(model, PROMPTS, seed).pool(PROMPTS[0]) for seed in range(3)}) == 1
+    assert Means(model, PROMPTS[:-1], 0).pool(PROMPTS[0]) != Means(model, PROMPTS, 0).pool(PROMPTS[0])
+
+
 def test_what_has_no_value_says_why():
     model = make_model("bert")
     only = [prompt for prompt in PROMPTS if prompt.fact.relation == "P1"]

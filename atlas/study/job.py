@@ -100,16 +100,16 @@ def study(options: StudyOptions, progress: Progress | None = None) -> Study:
     """Do the steps that the folder does not hold yet, and return what they gave.
 
     Safe to cut off at any moment and to call again: a step that was cut off begins with what the atlas holds. A step
-    that cannot be done says why and the others go on. Raises UsageError for a folder of another study, and whatever
-    keeps a build from its end.
+    that cannot be done says why and the others go on; the next call tries it again. Raises UsageError for a
+    folder of another study, and whatever keeps a build from its end.
     """
     progress, ledger = progress or Progress(), _ledger(options)
     names = list(steps := _steps(options, ledger, progress))
     for place, (name, work) in enumerate(steps.items()):
-        if name not in ledger.done:
+        if name not in ledger.done or "failed" in ledger.done[name]:
             progress.step(f"study, step {place + 1} of {len(names)}: {name}")
             if (found := _found(name, work)) is None:
-                return Study(options, ledger.done, names[place:])
+                return Study(options, ledger.done, [name, *(n for n in names[place + 1 :] if n not in ledger.done)])
             ledger.add(name, found)
     return Study(options, ledger.done, ())
 

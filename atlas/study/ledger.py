@@ -41,9 +41,10 @@ class Ledger:
         return cls(folder, wanted, done)
 
     def add(self, step: str, found: dict[str, Any]) -> None:
-        """Note what a step gave, and write the file."""
-        self.done[step] = found
-        self._written()
+        """Note what a step gave, and write the file; one that fails again for the same reason stays as it is."""
+        if "failed" not in found or found["failed"] != self.done.get(step, {}).get("failed"):
+            self.done[step] = found
+            self._written()
 
     def _written(self) -> "Ledger":
         text = json.dumps({"asked": self.asked, "done": self.done}, ensure_ascii=False, indent=1)

@@ -10,7 +10,7 @@ import pytest
 
 import atlas
 from atlas.cli.main import main
-from atlas.errors import AtlasError
+from atlas.errors import AtlasError, UsageError
 from atlas.running.progress import Progress
 from atlas.study.claims import CLAIMS
 from atlas.study.job import Study, StudyOptions, study
@@ -121,6 +121,27 @@ def test_a_study_that_is_stopped_in_its_build_goes_on(tmp_path):
     stopped = study(options, _StopsAtOnce())
     assert (stopped.left[0], stopped.done) == ("build", {})
     assert "build" in study(options).done
+
+
+def test_a_step_that_could_not_be_done_is_tried_again(tmp_path, monkeypatch):
+    said, asked = iter(("no such device", "no such device", None)), []
+
+    def check():
+        asked.append("check")
+        if why := next(said):
+            raise UsageError(why)
+        return {"evaluation": "1"}
+
+    steps = {"build": lambda: {"run": "1"}, "check": check, "edit": lambda: {"asked": 0}}
+    monkeypatch.setattr("atlas.study.job._steps", lambda *_: steps)
+    found = []
+    for _ in range(4):
+        done = study(StudyOptions(out=tmp_path / "out")).done
+        found.append((list(done), done["check"].get("failed"), (tmp_path / "out" / "study.json").read_bytes()))
+    assert [why for _, why, _ in found] == ["no such device", "no such device", None, None]
+    assert {tuple(names) for names, *_ in found} == {("build", "check", "edit")}
+    assert (found[0], found[2]) == (found[1], found[3])
+    assert len(asked) == 3
 
 
 def test_a_study_whose_model_cannot_be_had_leaves_its_folder_to_the_next(tmp_path):

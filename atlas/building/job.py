@@ -26,7 +26,7 @@ from atlas.running.scores import AtHand, begin_run
 from atlas.running.settings import checked
 from atlas.running.stopping import orderly_stop
 from atlas.running.work import Batch
-from atlas.store.forgetting import clear
+from atlas.store.forgetting import begin_again
 from atlas.store.meeting import met
 
 if TYPE_CHECKING:
@@ -289,7 +289,7 @@ def _start(options: BuildOptions, writer: "Writer", plan: Plan, settings: "Setti
     writer.add_prompts(plan.facts.prompts())
     run = _begun(writer, settings, options.dtype, workers)
     if options.again:
-        clear(writer, run)
+        begin_again(writer, run, workers.workbench.versions)
     return run
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,14 @@ def forget(writer: Writer, run: int) -> Mapping[str, int]:
                 writer.sql(f"UPDATE {table} SET run = NULL WHERE run = ?", [run])
         writer.sql("DELETE FROM run WHERE run = ?", [run])
     return {"run": 1, **removed}
+
+
+def begin_again(writer: Writer, run: int, versions: Mapping[str, str]) -> None:
+    """Clear a run, and write down the versions of what makes its rows from now on."""
+    with writer.transaction():
+        clear(writer, run)
+        noted = json.dumps(dict(versions), ensure_ascii=False, sort_keys=True)
+        writer.sql("UPDATE run SET versions = ? WHERE run = ?", [noted, run])
 
 
 def clear(writer: Writer, run: int) -> Mapping[str, int]:

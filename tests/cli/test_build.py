@@ -334,6 +334,7 @@ def test_a_build_again_puts_right_what_the_run_holds_and_a_run_can_be_forgotten(
     with atlas.open(db, "a") as writer:
         before = digest(writer)
         writer.sql("UPDATE probe SET status = 'unspellable', probability = NULL, max_score = NULL")
+        writer.sql("""UPDATE run SET versions = replace(versions, '"device": "cpu"', '"device": "cuda"')""")
     nothing = build("--json")
     assert (nothing.code, json.loads(nothing.out)["attributed"]) == (1, 0)
     assert _summary(build("--again", "--json"))["attributed"] == PROMPTS

@@ -43,7 +43,7 @@ LINES = {
     "schema": 466,
     "scorers": 59,
     "statistics": 128,
-    "store": 5042,
+    "store": 5051,
     "study": 682,
     "templates": 1,
 }

@@ -13,6 +13,7 @@ from atlas.errors import AtlasError, ModelError
 from atlas.facts import Prompt
 from atlas.running.progress import Progress
 from atlas.schema import usable
+from atlas.store.forgetting import forget_spelling
 from atlas.store.stored import usable_prompts
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def begin_run(
     own = identity(settings, dtype, info.family, at_hand.traits)
     spoken = _gone_on_with(writer, model, settings, own, at_hand)
     if spoken is None or _others(writer, model, at_hand.traits):
-        _forget_spelling(writer, model)
+        forget_spelling(writer, model)
     run = writer.start_run(
         model=model,
         method=settings.method,
@@ -126,16 +127,11 @@ def _alike(writer: "Writer", run: int, unsaid: Sequence[str], dtype: str, at_han
 def _others(writer: "Writer", model: int, traits: Mapping[str, str]) -> bool:
     """Return whether the run of the model that ended last says that it had other traits."""
     query = """
-        SELECT settings FROM run WHERE model = $model ORDER BY coalesce(finished, started) DESC LIMIT 1
+        SELECT settings FROM run WHERE model = $model AND method <> 'union'
+        ORDER BY coalesce(finished, started) DESC LIMIT 1
     """
     rows = writer.sql(query, {"model": model}).to_pylist()
     return bool(rows) and not traits.items() <= {**traits, **json.loads(rows[0]["settings"])}.items()
-
-
-def _forget_spelling(writer: "Writer", model: int) -> None:
-    """Take out what is stored of a model's tokens and neurons, which the next runs store again."""
-    for table in ("label_token", "neuron_token", "neuron_activation"):
-        writer.sql(f"DELETE FROM {table} WHERE model = ?", [model])
 
 
 def _try_again(writer: "Writer", run: int, now: Mapping[str, str], asked: Sequence[int] | None) -> None:

@@ -17,17 +17,20 @@ _OF_RUNS = {
     table.name: column.nullable for table in schema.TABLES.values() for column in table.columns if column.name == "run"
 }
 """Tables with a run, and whether their rows can do without."""
+_SPELLED = ("label_token", "neuron_token", "neuron_activation")
+"""What builds store of a model's tokens and neurons, by the tokenizer and the configuration of the last run."""
 
 
 def forget(writer: Writer, run: int) -> Mapping[str, int]:
     """Remove a run with everything of it in one transaction; return how many rows of which table were removed.
 
-    Edits stay: they say no more where their neurons come from. Facts, prompts and the model stay too. Raises UsageError
-    for a run that is not there, and for one that other runs are made of: its untrained twins and unions.
+    Edits stay: they say no more where their neurons come from. Facts, prompts and the model stay too, and what is
+    stored of its tokens and neurons, unless this run alone is of the tokenizer and configuration that made it. Raises
+    UsageError for a run that is not there, and for one that other runs are made of: its untrained twins and unions.
     """
     _check(writer, run)
     with writer.transaction():
-        removed = clear(writer, run)
+        removed = {**clear(writer, run), **_unspelled(writer, run)}
         for table, nullable in _OF_RUNS.items():
             if nullable:
                 writer.sql(f"UPDATE {table} SET run = NULL WHERE run = ?", [run])
@@ -54,6 +57,21 @@ def clear(writer: Writer, run: int) -> Mapping[str, int]:
     return {table: rows for table, rows in removed.items() if rows}
 
 
+def forget_spelling(writer: Writer, model: int) -> Mapping[str, int]:
+    """Take out what is stored of a model's tokens and neurons, which the next runs store again."""
+    return {
+        table: int(writer.sql(f"DELETE FROM {table} WHERE model = ?", [model])["Count"][0].as_py())
+        for table in _SPELLED
+    }
+
+
+def _unspelled(writer: Writer, run: int) -> Mapping[str, int]:
+    """Take out what a run about to go alone says of its model's tokens and neurons, if it was the last to say it."""
+    alone = writer.sql(_ALONE, {"run": run})["model"].to_pylist()
+    removed = forget_spelling(writer, alone[0]) if alone else {}
+    return {table: rows for table, rows in removed.items() if rows}
+
+
 def _check(writer: Writer, run: int) -> None:
     check_run(writer, run)
     query = """
@@ -64,3 +82,16 @@ def _check(writer: Writer, run: int) -> None:
     others = [str(other) for other in writer.sql(query, {"run": run})["run"].to_pylist()]
     if others:
         raise UsageError(f"Run {run} is what run {' and run '.join(others)} is made of; forget that one first.")
+
+
+_ALONE = """
+SELECT model FROM run AS own
+WHERE run = $run AND method <> 'union' AND NOT EXISTS (
+    FROM run AS other
+    WHERE other.model = own.model AND other.run <> own.run AND other.method <> 'union' AND (
+        (other.settings ->> 'tokenizer', other.settings ->> 'config')
+            IS NOT DISTINCT FROM (own.settings ->> 'tokenizer', own.settings ->> 'config')
+        OR coalesce(other.finished, other.started) > coalesce(own.finished, own.started)
+    )
+)
+"""

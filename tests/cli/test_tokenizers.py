@@ -64,11 +64,13 @@ def test_the_right_tokenizer_is_tried_after_the_wrong_one(build, shell, masked, 
 
 
 @pytest.mark.slow
-def test_what_another_tokenizer_spelled_is_spelled_anew(build, folder, db):
+def test_what_another_tokenizer_spelled_is_spelled_anew(build, shell, folder, db):
     query = "SELECT fact, language, object FROM label_token ORDER BY ALL"
     _lower_cased(folder)
     assert build(model=folder).code == 0
     wrong = _rows(db, query)
+    union = ("--method", "union", "--top", "1", "--max-order", "1", "--no-control", "--limit", "1")
+    assert shell("knockout", "--model", folder, "--db", db, *union).code == 0
     make_bert_tokenizer().save_pretrained(folder)
     assert build(model=folder).code == 0
     right = _rows(db, query)

@@ -1,5 +1,6 @@
 """A run that is forgotten leaves nothing, and all else as it was."""
 
+import pyarrow as pa
 import pytest
 from store.transfer.rows import fill_others
 from store.world import FLOOR, MODEL, SAMPLE, batch, fill, random_world
@@ -49,6 +50,18 @@ def test_nothing_of_a_run_is_left_in_any_table(path):
             if "run" in [column.name for column in table.columns]:
                 assert writer.sql(f"FROM {table.name} WHERE run = 7").num_rows == 0
         assert writer.sql("FROM edit").num_rows == 1
+
+
+def test_what_a_forgotten_runs_tokenizer_spelled_goes_with_the_last_run_of_it(path):
+    row = {"model": MADE, "fact": 1, "language": "en", "subject": [3], "object": [4], "scripts": []}
+    with atlas.open(path, "a") as writer:
+        fill(writer, SAMPLE)
+        writer.load("label_token", pa.Table.from_pylist([row], schema=schema.arrow("label_token")))
+        first, second = (another(writer, method, tokenizer="other") for method in ("kn", "joint"))
+        union = another(writer, "union", runs=[second], floor=0)
+        assert "label_token" not in forget(writer, union)
+        assert "label_token" not in forget(writer, first)
+        assert forget(writer, second)["label_token"] == 1
 
 
 def test_a_run_that_others_are_made_of_stays(path):

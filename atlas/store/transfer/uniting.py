@@ -151,12 +151,13 @@ class Union:
         self.there[name] = before - self.added[name]
 
     def _later_ends(self) -> None:
-        """Give runs that both hold the earlier start, the later end and the worse status."""
+        """Give runs that both hold the earlier start, the worse status and the later end, none while one is running."""
         worst = f"list_position({list(_STATUSES)}, {{}}.status)"
         self.writer.sql(f"""
             UPDATE run SET
                 started = least(run.started, theirs.started),
-                finished = greatest(run.finished, theirs.finished),
+                finished = CASE WHEN 'running' NOT IN (run.status, theirs.status)
+                    THEN greatest(run.finished, theirs.finished) END,
                 status = {list(_STATUSES)}[greatest({worst.format("run")}, {worst.format("theirs")})]
             FROM {self.catalog}.run AS theirs WHERE theirs.run = run.run
         """)

@@ -193,15 +193,24 @@ def test_rows_of_an_earlier_schema_are_the_same_rows(into, full):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("mine", "theirs", "then"),
-    [("done", "done", "done"), ("done", "failed", "failed"), ("interrupted", "done", "interrupted")],
+    [
+        ("done", "done", "done"),
+        ("done", "failed", "failed"),
+        ("interrupted", "done", "interrupted"),
+        ("done", "running", "running"),
+    ],
 )
 def test_a_run_is_done_where_all_of_it_is(into, full, mine, theirs, then):
     first = change(full("a.duckdb"), f"UPDATE run SET status = '{mine}', started = '2026-01-02'")
     second = change(full("b.duckdb"), f"UPDATE run SET status = '{theirs}', started = '2026-01-01'")
+    if theirs == "running":
+        change(second, "UPDATE run SET finished = NULL")
     _merge(into, first, second)
     with atlas.open(into) as opened:
         rows = opened.sql("SELECT DISTINCT status, started::VARCHAR AS started FROM run").to_pylist()
+        ended = opened.sql("SELECT DISTINCT finished IS NOT NULL AS ended FROM run WHERE method = 'amig'").to_pylist()
     assert rows == [{"status": then, "started": "2026-01-01 00:00:00"}]
+    assert ended == [{"ended": then != "running"}]
 
 
 @pytest.mark.slow

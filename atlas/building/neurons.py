@@ -28,7 +28,10 @@ def name_neurons(writer: "Writer", workers: Worker | Cluster, run: int) -> None:
 def describe_neurons(
     writer: "Writer", workers: Worker | Cluster, run: int, at: str, tell: Callable[[str], None]
 ) -> None:
-    """Store what the run's stored neurons are in its prompts `at` a position, where none or fewer were read before."""
+    """Store what the run's stored neurons are in its prompts `at` a position, where none or fewer were read before.
+
+    Where one was not read, all of the language are: those read before may be of other prompts, of as many.
+    """
     from atlas.engine.replacing import sample
 
     read: dict[str, list[Prompt]] = defaultdict(list)
@@ -36,8 +39,9 @@ def describe_neurons(
         read[prompt.language].append(prompt)
     asked = {"run": run, "model": workers.workbench.info.id, "position": at}
     for language, prompts in read.items():
-        found = neuron_sets(writer, _UNREAD, {**asked, "language": language, "prompts": len(prompts)})
-        for neurons in found.values():
+        if not neuron_sets(writer, _UNREAD, {**asked, "language": language, "prompts": len(prompts)}):
+            continue
+        for neurons in neuron_sets(writer, _STORED, {"run": run, "language": language}).values():
             writer.renew("neuron_activation", workers.activations(prompts, neurons))
 
 
@@ -46,6 +50,13 @@ SELECT DISTINCT layer, neuron FROM knowledge_neuron_all
 WHERE run = $run AND definition = 'default'
     AND (layer, neuron) NOT IN (SELECT (layer, neuron) FROM neuron_token WHERE model = $model)
 ORDER BY layer, neuron
+"""
+
+_STORED = """
+SELECT DISTINCT a.layer, a.neuron
+FROM attribution AS a JOIN prompt ON prompt.prompt = a.prompt
+WHERE a.run = $run AND prompt.language = $language
+ORDER BY a.layer, a.neuron
 """
 
 _UNREAD = """

@@ -1,0 +1,51 @@
+"""What is stored of neurons once a run is whole."""
+
+from types import SimpleNamespace
+
+import pyarrow as pa
+import pytest
+from store.world import Probed, World, add_facts, batch
+
+import atlas
+from atlas import schema
+from atlas.building.neurons import describe_neurons
+from atlas.engine import replacing
+from atlas.ids import stable_id
+
+MODEL = stable_id("model", "made")
+WORLD = World(
+    ("P1",), tuple(Probed(0, "en", number, "ok", tuple(float(n == number) for n in range(12))) for number in range(3))
+)
+"""A fact with a neuron of its own in each of its prompts."""
+
+
+class Worker:
+    """Says in which prompts it reads neurons, in place of what they are there."""
+
+    workbench = SimpleNamespace(info=SimpleNamespace(id=MODEL))
+
+    def activations(self, prompts, neurons):
+        row = dict.fromkeys(("mean", "deviation", "q05", "q25", "q50", "q75", "q95"), float(prompts[0].id % 1000))
+        row |= {"model": MODEL, "language": prompts[0].language, "position": "query", "prompts": len(prompts)}
+        rows = [{**row, "layer": layer, "neuron": neuron} for layer, neuron in neurons]
+        return pa.Table.from_pylist(rows, schema=schema.arrow("neuron_activation"))
+
+
+def _read(path, *parts):
+    """Return what is stored after the probes were loaded in parts, the neurons described after each."""
+    with atlas.open(path, "w") as writer:
+        add_facts(writer, [WORLD])
+        run = writer.start_run(model=MODEL, method="amig", settings={"floor": 0.05}, seed=0, versions={})
+        for part in parts:
+            writer.load_batch(batch(WORLD, run, part))
+            describe_neurons(writer, Worker(), run, "query", print)
+        return writer.sql("FROM neuron_activation ORDER BY ALL").to_pylist()
+
+
+@pytest.mark.slow
+def test_neurons_are_of_the_prompts_that_the_run_has_however_many_a_mean_takes(tmp_path, monkeypatch):
+    monkeypatch.setattr(replacing, "MEAN_PROMPTS", 1)
+    at_once = _read(tmp_path / "once.duckdb", range(3))
+    assert [row["prompts"] for row in at_once] == [1, 1, 1]
+    for first in (0, 1):
+        assert _read(tmp_path / f"{first}.duckdb", [first], range(3)) == at_once

@@ -33,6 +33,8 @@ OWN = {
     # They are of the prompts that were there.
     "label_token": ("subject", "object", "scripts"),
     "edit": ("file", "status"),
+    # Of claims that were asked it is what a user said.
+    "claim": ("truth",),
     # Rows of earlier schemas do not say it.
     "probe": ("argmax",),
     "knockout": ("pool",),

@@ -173,11 +173,16 @@ def test_sources_before_the_refused_one_stay(into, full):
 @pytest.mark.slow
 def test_names_that_differ_stay_and_are_counted(into, full):
     first = full("a.duckdb")
-    second = change(full("b.duckdb"), "UPDATE model SET name = 'other'", "UPDATE relation SET name = relation || '!'")
+    others = (
+        "UPDATE model SET name = 'other'",
+        "UPDATE relation SET name = relation || '!'",
+        "UPDATE claim SET truth = true",
+    )
+    second = change(full("b.duckdb"), *others)
     _, united = _merge(into, first, second)
     assert united.differing["model"] == united.there["model"]
     assert united.differing["relation"] == united.there["relation"]
-    assert united.differing["fact"] == 0
+    assert (united.differing["claim"], united.differing["fact"]) == (1, 0)
     assert digest_of(into) == digest_of(first)
 
 

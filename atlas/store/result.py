@@ -34,8 +34,8 @@ class Result:
         return self.table
 
     def to_pandas(self) -> pd.DataFrame:
-        """Return the rows as a pandas frame."""
-        return self.table.to_pandas()
+        """Return the rows as a pandas frame; whole numbers beside NULLs stay whole, where pandas would round ids."""
+        return self.table.to_pandas(integer_object_nulls=True)
 
     def to_pylist(self) -> list[dict[str, Any]]:
         """Return the rows as dicts."""

@@ -26,3 +26,9 @@ def test_rows_of_a_query(path, query):
         result = reader.query(query)
     assert list(row.values()) == list(streamed.values()) == expected
     assert result.to_pandas().iloc[0].tolist() == list(result.to_pylist()[0].values()) == expected
+
+
+def test_ids_beside_nulls_keep_every_digit(path):
+    with atlas.open(path) as reader:
+        frame = reader.query("SELECT unnest([9007199254740993, NULL]) AS run").to_pandas()
+    assert frame["run"].tolist() == [9007199254740993, None]

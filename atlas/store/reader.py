@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import weakref
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -48,6 +49,7 @@ class Reader:
         self._streams: list[duckdb.DuckDBPyConnection] = []
         self._open: duckdb.DuckDBPyConnection | None = connection
         self._process = os.getpid()
+        self._turn = threading.RLock()
         _OPEN.add(self)
 
     def __enter__(self) -> Self:
@@ -100,18 +102,20 @@ class Reader:
         statements.check(query, self.path, self.allowed | statements.FILES if self.files else self.allowed)
 
     def _answer(self, query: str, params: Params, most_bytes: int | None = None) -> pa.Table:
-        clock = Clock(self.seconds, self.interrupt)
+        connection, clock = self._connection, Clock(self.seconds, self.interrupt)
         try:
-            with clock.running():
-                return self._rows(query, params, most_bytes)
+            with self._turn, clock.running():  # a connection forgets the rows of one query where another begins
+                return self._rows(connection, query, params, most_bytes)
         except StoreError as error:
             if clock.rang:
                 raise self._late() from error
             raise
 
-    def _rows(self, query: str, params: Params, most_bytes: int | None) -> pa.Table:
+    def _rows(
+        self, connection: duckdb.DuckDBPyConnection, query: str, params: Params, most_bytes: int | None
+    ) -> pa.Table:
         try:
-            rows = _relation(self._connection, query, params)
+            rows = _relation(connection, query, params)
             if rows is None:
                 return _empty()
             table = rows.to_arrow_table() if most_bytes is None else self._gathered(rows, most_bytes)

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import duckdb
 import pytest
@@ -265,3 +266,10 @@ def test_a_pipe_is_no_atlas_and_nobody_waits_for_it(tmp_path):
     for mode in ("r", "a"):
         with pytest.raises(StoreError, match="pipe is not a plain file"):
             atlas.open(tmp_path / "pipe", mode)
+
+
+def test_threads_share_an_atlas(path):
+    """Each gets the rows of its own query, one after the other."""
+    with atlas.open(path, threads=2) as reader, ThreadPoolExecutor(4) as pool:
+        asked = range(10_000, 10_064)
+        assert list(pool.map(lambda n: reader.sql("FROM range(?)", [n]).num_rows, asked)) == list(asked)

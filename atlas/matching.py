@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache
+from numbers import Integral, Real
 from typing import Any
 
 from atlas.errors import UsageError
@@ -76,6 +77,23 @@ def option(name: str, word: str, allowed: Iterable[str]) -> str:
     near = nearest(word, known, 1)
     hint = f"did you mean {near[0]}? It takes" if near else "choose"
     raise UsageError(f"{name} cannot be {word!r}: {hint} {', '.join(known[:-1])} or {known[-1]}.")
+
+
+def check_whole(name: str, number: object, least: int = 0, most: int | None = None) -> None:
+    """Raise UsageError unless a number, None if it is not given, is a whole one from `least` to `most`."""
+    if number is None:
+        return
+    if not isinstance(number, Integral):
+        raise UsageError(f"{name} cannot be {number!r}: give a whole number.")
+    if int(number) < least or (most is not None and int(number) > most):
+        bounds = f"{least:,} or more" if most is None else f"a number from {least:,} to {most:,}"
+        raise UsageError(f"{name} cannot be {number!r}: give {bounds}.")
+
+
+def check_share(name: str, number: object) -> None:
+    """Raise UsageError unless a number, None if it is not given, is a share."""
+    if not (number is None or (isinstance(number, Real) and 0 <= float(number) <= 1)):
+        raise UsageError(f"{name} cannot be {number!r}: give a number from 0 to 1.")
 
 
 def language(word: str, known: Iterable[str], of: str = "") -> str:

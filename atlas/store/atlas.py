@@ -7,12 +7,14 @@ from html import escape
 from typing import Any, Literal, Self
 
 from atlas.errors import UsageError
+from atlas.matching import check_whole
 from atlas.store import comparison, naming, queries
 from atlas.store.comparison import Comparison
 from atlas.store.queries import Filter
 from atlas.store.reader import Reader
 from atlas.store.result import Params, Result
 from atlas.store.runs import StoredRun, check_run, model_of, run_in_use, stored_run
+from atlas.store.thresholds import checked
 
 __all__ = ["Atlas", "Comparison", "Params", "Result"]
 
@@ -103,6 +105,7 @@ class Atlas(Reader):
         limit: int | None = None,
     ) -> Result:
         """Return facts with their labels, those with `text` in a name or key if given, in upper or lower case."""
+        check_whole("limit", limit)
         relations = naming.codes(self, relation, naming.relation_of)
         languages = naming.codes(self, language, naming.language_of)
         params = {"text": text, "relations": relations, "languages": languages, "limit": limit}
@@ -194,6 +197,7 @@ class Atlas(Reader):
         Raises UsageError for a layer or neuron that no model of the atlas has.
         """
         self._check_place(layer, neuron)
+        check_whole("limit", limit)
         wanted = self._facts(fact, relation, run=self._meant(run))
         wanted.equal("layer", layer)
         wanted.equal("neuron", neuron)
@@ -223,6 +227,8 @@ class Atlas(Reader):
         return comparison.compare(self, a, b, method=method, definition=self._by(definition))
 
     def _check_place(self, layer: int | None, neuron: int | None) -> None:
+        check_whole("layer", layer)
+        check_whole("neuron", neuron)
         if layer is None and neuron is None:
             return
         (most,) = self.sql("SELECT max(layers) AS layers, max(neurons) AS neurons FROM model").to_pylist()
@@ -246,7 +252,7 @@ class Atlas(Reader):
     def _thresholds(self, definition: str, given: Mapping[str, object]) -> dict[str, object]:
         """Return the thresholds of `definition` with the `given` ones in their place, none if none are given."""
         row = self.sql("FROM definition WHERE definition = ?", [naming.definition_of(self, definition)]).to_pylist()
-        changed = {name: value for name, value in given.items() if value is not None}
+        changed = checked({name: value for name, value in given.items() if value is not None})
         if "tau" in changed:
             changed["tau_by_language"] = []
         return {**row[0], **changed} if changed else {}
@@ -260,13 +266,13 @@ class Atlas(Reader):
         order: str,
         limit: int | None,
     ) -> Result:
+        check_whole("limit", limit)
         definition = self._by(definition)
         rows, params = queries.source(view, definition, self._thresholds(definition, given))
         parts = [queries.named(f"(SELECT * FROM {rows} {wanted.clause()})", view), f"ORDER BY {order}"]
         if limit is not None:
-            parts.append("LIMIT $limit")
-            params["limit"] = limit
-        return self.query("\n".join(part for part in parts if part), params | wanted.params)
+            parts, params = [*parts, "LIMIT $limit"], {**params, "limit": limit}
+        return self.query("\n".join(parts), params | wanted.params)
 
     def _with_specificity(self, found: Result, definition: str, given: Mapping[str, object], order: str) -> Result:
         neurons = sorted(set(found.table["neuron"].to_pylist()))

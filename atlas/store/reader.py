@@ -6,6 +6,7 @@ import os
 import threading
 import weakref
 from collections.abc import Iterator, Mapping
+from numbers import Integral, Real
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -250,8 +251,19 @@ def interrupt_all() -> None:
 
 def _relation(connection: duckdb.DuckDBPyConnection, query: str, params: Params) -> duckdb.DuckDBPyRelation | None:
     """Return what `query` yields, None for a text without a statement."""
-    bound = dict(params) if isinstance(params, Mapping) else list(params)
+    bound = (
+        {name: _plain(value) for name, value in params.items()}
+        if isinstance(params, Mapping)
+        else [_plain(value) for value in params]
+    )
     return connection.sql(query, params=bound) if bound else connection.sql(query)
+
+
+def _plain(value: object) -> object:
+    """Return a number as Python has it: DuckDB takes none of numpy's, which frames of pandas hold."""
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return int(value)
+    return float(value) if isinstance(value, Real) and not isinstance(value, bool) else value
 
 
 def _empty() -> pa.Table:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from atlas import scorers
 from atlas.errors import ModelError, StoreError, UsageError
-from atlas.matching import matches, unknown
+from atlas.matching import check_whole, matches, unknown
 from atlas.schema import usable
 
 if TYPE_CHECKING:
@@ -138,6 +138,7 @@ def stored_run(
     It holds usable prompts. Of several models of one name it is the one built last, and of none of those `without`.
     Where neither method nor run is given, no control by chance is meant. Raises UsageError if there is none.
     """
+    check_whole("run", run)
     known = models_of(atlas, model) if isinstance(model, str) else [model]
     given = {"run": run, "method": method, "at": at}
     asked = {name: value for name, value in given.items() if value is not None}
@@ -163,6 +164,7 @@ def stored_run(
 
 def check_run(atlas: "Reader", run: int) -> None:
     """Raise UsageError for a run that is not there."""
+    check_whole("run", run, 0, (1 << 63) - 1)
     if not atlas.sql("SELECT 1 FROM run WHERE run = ?", [run]).num_rows:
         raise UsageError(f"{atlas.path} has no run {run}; `atlas runs` lists them.")
 

@@ -17,13 +17,14 @@ import pyarrow as pa
 from atlas import schema
 from atlas.errors import StoreError, UsageError
 from atlas.ids import stable_id
-from atlas.matching import language_code, option
+from atlas.matching import language_code
 from atlas.store import docs, statements, views
 from atlas.store import rows as made
 from atlas.store.atlas import Atlas
 from atlas.store.connection import Limits, connect
 from atlas.store.run_rows import TABLES as BATCH
 from atlas.store.run_rows import RunRows, conformed
+from atlas.store.thresholds import checked
 
 if TYPE_CHECKING:
     from atlas.facts import FactSet, Prompt
@@ -172,9 +173,7 @@ class Writer(Atlas):
         if unknown := set(thresholds) - set(columns):
             raise UsageError(f"A definition has no {', '.join(sorted(unknown))}; it has {', '.join(columns)}.")
         row = self.sql("FROM definition WHERE definition = 'default'").to_pylist()[0]
-        values = {**row, **thresholds, "definition": name}
-        for column, words in (("normalization", schema.NORMALIZATIONS), ("replace", schema.REPLACES)):
-            values[column] = option(column, str(values[column]), words)
+        values = {**row, **checked(thresholds), "definition": name}
         values["tau_by_language"] = [(self._code(code), tau) for code, tau in dict(values["tau_by_language"]).items()]
         table = pa.Table.from_pylist([values], schema=schema.arrow("definition"))
         with self.transaction():

@@ -256,3 +256,28 @@ def test_a_choice_that_is_kept_is_that_of_every_client(reader, tmp_path):
         assert writer.in_use.method == "kn"
         writer.use().keep(newest=True)
         assert found(writer.likn(), "method", "definition") == {("amig", "strict")}
+
+
+def test_numbers_of_a_frame_are_numbers(reader):
+    frame = reader.likn(limit=1, specificity=False).to_pandas()
+    layer, run = frame["layer"][0], frame["run"][0]
+    assert len(reader.neurons(layer=layer, run=run)) == len(reader.neurons(layer=int(layer), run=int(run))) > 0
+
+
+@pytest.mark.parametrize(
+    ("lookup", "given", "said"),
+    [
+        ("neurons", {"layer": "3"}, "layer cannot be '3': give a whole number"),
+        ("carried", {"neuron": 1.5}, "neuron cannot be 1.5"),
+        ("facts", {"limit": -1}, "limit cannot be -1"),
+        ("likn", {"run": "5"}, "run cannot be '5'"),
+        ("use", {"run": "5"}, "run cannot be '5'"),
+        ("likn", {"tau": float("nan")}, "tau cannot be nan: give a number from 0 to 1"),
+        ("knowledge_neurons", {"share": -1}, "share cannot be -1"),
+        ("likn", {"min_languages": 0}, "min_languages cannot be 0: give 1 or more"),
+        ("likn", {"normalization": "laier"}, "did you mean layer"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused(reader, lookup, given, said):
+    with pytest.raises(UsageError, match=said):
+        getattr(reader, lookup)(**given)

@@ -168,6 +168,9 @@ def test_definitions(writer):
     assert dict(spelled["tau_by_language"]) == {"zh": 0.2, "en": 0.3}
     with pytest.raises(UsageError, match="has no taus"):
         writer.define("mine", taus=1)
+    for wrong in ({"tau": 2}, {"min_languages": 0}, {"tau_by_language": {"en": -1}}, {"least": float("nan")}):
+        with pytest.raises(UsageError, match="cannot be"):
+            writer.define("mine", **wrong)
 
 
 def test_languages_have_names_and_directions(writer):

@@ -217,14 +217,16 @@ class Atlas(Reader):
         wanted = self._facts(fact, relation, language=language, run=self._meant(run))
         return self._select("dkn", definition, {}, wanted, "run, fact, language, cost DESC, layers, neurons", limit)
 
-    def compare(self, a: str, b: str, *, method: str | None = None, definition: str | None = None) -> Comparison:
+    def compare(
+        self, a: str | int, b: str | int, *, method: str | None = None, definition: str | None = None
+    ) -> Comparison:
         """Compare two models, each by its run of `method` that is meant, on the facts and languages that both probed.
 
         Models go by name or digest, or as a run's number, and `method` None is that of the run of `a` that is meant.
         Raises UsageError for unknown ones, for models without such a run, for one model given twice, and where no
         prompt is usable in both.
         """
-        return comparison.compare(self, a, b, method=method, definition=self._by(definition))
+        return comparison.compare(self, str(a), str(b), method=method, definition=self._by(definition))
 
     def _check_place(self, layer: int | None, neuron: int | None) -> None:
         check_whole("layer", layer)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from atlas.errors import UsageError
 from atlas.store import naming
-from atlas.store.runs import StoredRun, model_of, stored_runs
+from atlas.store.runs import StoredRun, check_no_twin, model_of, stored_runs
 
 if TYPE_CHECKING:
     from atlas.store.reader import Reader
@@ -103,6 +103,8 @@ def _run(atlas: Reader, word: str, method: str | None) -> ComparedRun:
     found = stored_runs(atlas, lambda run: run.usable > 0 and str(run.run) == word)
     if found:
         return _compared(found[0])
+    if word.isascii() and word.isdigit() and len(word) <= 19:
+        check_no_twin(atlas, int(word))
     model = model_of(atlas, word)
     found = stored_runs(atlas, lambda run: run.model == model and run.usable > 0)
     for run in found:

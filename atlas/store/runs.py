@@ -153,6 +153,7 @@ def stored_run(
         ),
     )
     if not found:
+        check_no_twin(atlas, run)
         told = asked if model is None else {"model": model} | asked
         named = "".join(_WORDS[name].format(value) for name, value in told.items())
         raise UsageError(
@@ -167,6 +168,13 @@ def check_run(atlas: "Reader", run: int) -> None:
     check_whole("run", run, 0, (1 << 63) - 1)
     if not atlas.sql("SELECT 1 FROM run WHERE run = ?", [run]).num_rows:
         raise UsageError(f"{atlas.path} has no run {run}; `atlas runs` lists them.")
+
+
+def check_no_twin(atlas: "Reader", run: int | None) -> None:
+    """Raise UsageError for an untrained twin's run, None for none, which speaks for no model."""
+    found = atlas.sql("SELECT twin_of FROM run WHERE run = ? AND twin_of IS NOT NULL", [run])["twin_of"].to_pylist()
+    if found:
+        raise UsageError(f"Run {run} is that of an untrained twin, beside run {found[0]}: name that one.")
 
 
 def models_of(atlas: "Reader", word: str) -> list[int]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from atlas.errors import UsageError
 from atlas.matching import option
 
 Use = Literal["build", "localisation", "exam", "checking"]
@@ -50,6 +51,8 @@ def serving(use: Use) -> tuple[str, ...]:
 
 def asked(names: Sequence[str] | None, use: Use) -> tuple[str, ...]:
     """Return the scorers of these names, all that serve if None; raises UsageError for one that does not serve."""
+    if names is not None and not names:
+        raise UsageError("--method names no scorer; name some, or leave the option out.")
     return tuple(option("--method", name, serving(use)) for name in names or serving(use))
 
 

@@ -13,7 +13,7 @@ from atlas.running import choice
 from atlas.running.choice import NeuronsChoice, runs_of
 from atlas.running.progress import Progress
 from atlas.store.doubts import doubts
-from atlas.store.naming import language_of, relation_of
+from atlas.store.naming import language_of, relation_of, some_codes
 from atlas.store.runs import UNION, stored_runs, stored_settings
 
 if TYPE_CHECKING:
@@ -171,8 +171,7 @@ def evaluate_claims(
 
     asked = list(dict.fromkeys(option("--conditions", name, CONDITIONS) for name in conditions or CONDITIONS))
     with atlas.open(options.db) as reader:
-        relations = relations and [relation_of(reader, word) for word in relations]
-        languages = languages and [language_of(reader, word) for word in languages]
+        relations, languages = some_codes(reader, relations, relation_of), some_codes(reader, languages, language_of)
     with opened(options, progress) as session:
         known = [fact for fact in session.world.facts if fact.relation in session.neurons]
         facts = [fact for fact in known if not relations or fact.relation in relations]

@@ -42,6 +42,14 @@ def codes(atlas: Reader, words: str | Sequence[str] | None, one: Callable[[Reade
     return list(dict.fromkeys(one(atlas, word) for word in ([words] if isinstance(words, str) else words)))
 
 
+def some_codes(atlas: Reader, words: Sequence[str] | None, one: Callable[[Reader, str], str]) -> tuple[str, ...] | None:
+    """Return what `codes` does; raises UsageError for an empty list, which would be taken for all."""
+    if words is not None and not words:
+        raise UsageError("A list of languages or relations is empty: name some, or leave it out to take all.")
+    found = codes(atlas, words, one)
+    return None if found is None else tuple(found)
+
+
 def definition_of(atlas: Reader, word: str = IN_USE) -> str:
     """Return the definition that `word` names, or that is in use; raises UsageError."""
     if word == IN_USE:
@@ -75,11 +83,11 @@ def scorer_of(atlas: Reader, word: str) -> str:
 
 
 _MEANT: Mapping[str, Callable[[Reader, Any], object]] = {
-    "languages": lambda atlas, words: tuple(codes(atlas, words, language_of) or ()),
+    "languages": lambda atlas, words: some_codes(atlas, words, language_of),
     "language": language_of,
     "objects": by_language,
     "relation": relation_of,
-    "relations": lambda atlas, words: tuple(codes(atlas, words, relation_of) or ()),
+    "relations": lambda atlas, words: some_codes(atlas, words, relation_of),
     "definition": definition_of,
     "source": scorer_of,
     "method": scorer_of,

@@ -22,6 +22,12 @@ def test_evaluate_writes_both_tables(shell, built, db, tmp_path):
     assert {row["method"] for row in rows} == {"gradient", "random"}
 
 
+@pytest.mark.parametrize("words", [("--languages", ","), ("--method", ",")])
+def test_evaluate_refuses_lists_of_nothing(shell, built, db, words):
+    done = shell("evaluate", "--db", db, *words)
+    assert (done.code, "name some" in done.err) == (2, True)
+
+
 @pytest.mark.parametrize("words", [("--scope", "some"), ("--method", "amig,best")])
 def test_evaluate_refuses_unknown_words(shell, built, db, words):
     done = shell("evaluate", "--db", db, *words)

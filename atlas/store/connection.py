@@ -88,7 +88,9 @@ def _checked(path: Path, limits: Limits, *, read_only: bool) -> duckdb.DuckDBPyC
 
 
 def check_path(path: Path) -> None:
-    """Raise StoreError for a path that DuckDB would take for another."""
+    """Raise StoreError for a path that DuckDB would take for another, or that is none."""
+    if path == Path() or "\0" in str(path):
+        raise StoreError("The path of the atlas is empty, the folder `.`, or holds a null byte; name a file.")
     for char, what in (("?", "the start of parameters"), ("\\", "a folder's end")):
         if char in str(path.absolute()):
             raise StoreError(f"{path} has a {char} in its path, which DuckDB takes for {what}; rename it.")
@@ -144,7 +146,8 @@ def schema_version(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
 def open_file(path: Path, *, read_only: bool, limits: Limits) -> duckdb.DuckDBPyConnection:
     """Open a DuckDB file under `limits`, spilling to a folder of this process; raises StoreError, LockedError."""
     try:
-        connection = duckdb.connect(path, read_only=read_only, config=configuration(limits))
+        # Whole, as `:memory:` and `md:x` are no files to DuckDB.
+        connection = duckdb.connect(path.absolute(), read_only=read_only, config=configuration(limits))
         try:
             _lock(connection, path, limits)
         except BaseException:

@@ -7,10 +7,13 @@ itself leaked at exit.
 from __future__ import annotations
 
 import os
+import threading
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, overload
 
 from atlas.errors import UsageError
+from atlas.matching import check_whole
 
 if TYPE_CHECKING:
     from atlas.store.atlas import Atlas
@@ -64,8 +67,9 @@ def open(
     """
     if mode not in ("r", "w", "a"):
         raise UsageError(f"An atlas is opened with mode 'r', 'w' or 'a', not {mode!r}.")
-    if threads is not None and not 1 <= threads <= _MOST_THREADS:
-        raise UsageError(f"threads cannot be {threads}: choose a number from 1 to {_MOST_THREADS:,}.")
+    check_whole("threads", threads, 1, _MOST_THREADS)
+    if timeout is not None and not (isinstance(timeout, Real) and timeout > 0):
+        raise UsageError(f"timeout cannot be {timeout!r}: give seconds above 0, or None for never.")
     from atlas.store.connection import Limits, connect
 
     place = Path(path)
@@ -73,7 +77,8 @@ def open(
     if mode == "r":
         from atlas.store.atlas import Atlas
 
-        return Atlas(place, connect(place, read_only=True, limits=limits), files=allow_files, seconds=timeout)
+        seconds = None if timeout is None or timeout > threading.TIMEOUT_MAX else timeout
+        return Atlas(place, connect(place, read_only=True, limits=limits), files=allow_files, seconds=seconds)
     from atlas.store.writer import Writer
 
     return Writer.at(place, limits, new=mode == "w")

@@ -176,10 +176,33 @@ def test_limits_that_cannot_be_are_no_damage(path):
         ({"memory_limit": "lots"}, "memory_limit cannot be 'lots'"),
         ({"memory_limit": "4000"}, "write 4GB"),
         ({"threads": 0}, "threads cannot be 0"),
+        ({"threads": "2"}, "threads cannot be '2'"),
+        ({"timeout": 0}, "timeout cannot be 0: give seconds above 0, or None"),
+        ({"timeout": float("nan")}, "timeout cannot be nan"),
         ({"threads": 10**12}, "from 1 to 1,024"),
     ):
         with pytest.raises(UsageError, match=told):
             atlas.open(path, **given)
+
+
+def test_a_time_limit_beyond_all_time_is_none(path):
+    with atlas.open(path, timeout=float("inf")) as reader:
+        assert (reader.seconds, reader.info()["format"]) == (None, "neuron-atlas")
+
+
+@pytest.mark.parametrize("mode", ["r", "a", "w"])
+def test_an_empty_path_is_told_as_one(mode):
+    for path in ("", "\0"):
+        with pytest.raises(StoreError, match="path of the atlas is empty"):
+            atlas.open(path, mode)
+
+
+def test_names_that_are_no_files_to_duckdb_are_files(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    for name in (":memory:", "md:x"):
+        shutil.copy(path, name)
+        with atlas.open(name) as reader:
+            assert reader.info()["format"] == "neuron-atlas"
 
 
 def test_memory_is_bounded_and_spills_beside_no_other_process(path):

@@ -20,6 +20,7 @@ from atlas import scorers
 from atlas.errors import UsageError
 from atlas.matching import option
 from atlas.running.choice import ModelChoice, OpenChoice, check_one, megabytes
+from atlas.running.numbers import bounded
 from atlas.running.progress import LoggedProgress, Progress
 from atlas.store.naming import IN_USE
 
@@ -56,7 +57,7 @@ class Loading(TypedDict, total=False):
 
 
 def _loading(choice: type[OpenChoice]) -> Callable[[Callable[Given, Found]], Callable[Given, Found]]:
-    """Let the signature of a function whose last arguments are those of `Loading` name them, with their defaults."""
+    """Let a function, in bounds, whose last arguments are those of `Loading` name them in its signature."""
     defaults = {field.name: field.default for field in fields(choice)}
 
     def spelled(function: Callable[Given, Found]) -> Callable[Given, Found]:
@@ -64,8 +65,9 @@ def _loading(choice: type[OpenChoice]) -> Callable[[Callable[Given, Found]], Cal
         own = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
         kinds = get_type_hints(Loading).items()
         more = [inspect.Parameter(n, own[-1].kind, default=defaults[n], annotation=kind) for n, kind in kinds]
-        function.__signature__ = signature.replace(parameters=[*own, *more])  # type: ignore[attr-defined]
-        return function
+        checked = bounded(function, [*own, *more])
+        checked.__signature__ = signature.replace(parameters=[*own, *more])  # type: ignore[attr-defined]
+        return checked
 
     return spelled
 

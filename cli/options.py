@@ -11,6 +11,7 @@ import typer
 
 from atlas.errors import UsageError
 from atlas.running.choice import ModelChoice, OpenChoice, megabytes
+from atlas.running.numbers import BOUNDS, MANY
 
 from .output.emit import Destination
 from .output.formats import Format
@@ -89,17 +90,13 @@ def some(limit: int) -> int | None:
     return limit or None
 
 
-MOST = {"seed": (1 << 63) - 1, "run": (1 << 63) - 1, "threads": 1024}
-"""The largest number that an option takes; others take what four bytes hold."""
-
-
 def bounded(command: Callable[..., None]) -> Callable[..., None]:
     """Let `command` refuse whole numbers that nothing can come of before it does anything; raises UsageError."""
 
     @wraps(command)
     def run(**given: Any) -> None:
         for name, value in given.items():
-            most = MOST.get(name, (1 << 31) - 1)
+            _, most = BOUNDS.get(name, (0, MANY))
             if isinstance(value, int) and abs(value) > most:
                 raise UsageError(f"--{name.replace('_', '-')} cannot be {value}: choose a number of at most {most:,}.")
         command(**given)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import atlas
 from atlas import scorers
 from atlas.errors import ModelError, UsageError
-from atlas.matching import option
+from atlas.matching import check_whole, option
 from atlas.running.progress import Progress
 from atlas.schema import REPLACES
 from atlas.store.naming import IN_USE, understood
@@ -53,7 +53,8 @@ class OpenChoice:
     threads: int | None = None
 
     def __post_init__(self) -> None:
-        """Raise UsageError for a name that is empty, which would be taken for one that was left out."""
+        """Raise UsageError for a name that is empty, which would be taken for one that was left out, and no memory."""
+        check_whole("--memory", self.memory, 1)
         for name in ("model", "dtype", "revision"):
             value = getattr(self, name)
             if value is not None and not value.removesuffix(":encoder").strip():

@@ -148,10 +148,10 @@ def edit(
 
     check_one(run, model, from_)
     options = job.EditOptions(
-        model=model, db=Path(db), run=run, source=from_, at=at and _at(at), definition=definition, neurons=neurons,
-        least_languages=least_languages, force=force, together=together, save=None if save is None else Path(save),
-        control=control, other_layers=other_layers, grow=grow, generate=generate,
-        settings={"method": method, "seed": seed, **_given({"steps": steps})}, **_of(loading),
+        model=model, db=Path(db), run=run, source=from_, at=None if at is None else _at(at), definition=definition,
+        neurons=neurons, least_languages=least_languages, force=force, together=together,
+        save=None if save is None else Path(save), control=control, other_layers=other_layers, grow=grow,
+        generate=generate, settings={"method": method, "seed": seed, **_given({"steps": steps})}, **_of(loading),
     )  # fmt: skip
     requests = _requests(fact, object, relation, names(languages), batch)
     done = job.edit_facts(options, requests, progress or LoggedProgress())
@@ -273,6 +273,8 @@ def _requests(
 ) -> list[Request]:
     from atlas.editing.requests import Request, read_requests
 
+    if batch is not None and relation is not None:
+        raise UsageError("--relation is for --fact; a file of edits has a column relation.")
     if batch is not None and fact is None and object_ is None:
         return read_requests(Path(batch), languages)
     if batch is not None or fact is None or object_ is None:

@@ -137,6 +137,8 @@ def test_wrong_arguments_are_refused_in_the_words_of_the_commands(built, db):
         (atlas.evaluate, {"db": db, "neurons": 0}, "--neurons cannot be 0"),
         (atlas.edit, {"db": db, "fact": "France", "object": "Berlin", "generate": -1}, "--generate cannot be -1"),
         (atlas.edit, {"db": db, "fact": "France"}, "--fact and --object"),
+        (atlas.edit, {"db": db, "batch": "edits.csv", "relation": "P36"}, "a file of edits has a column relation"),
+        (atlas.edit, {"db": db, "fact": "France", "object": "Berlin", "at": ""}, "--at cannot be ''"),
         (atlas.check, {"db": db, "subject": "France"}, "whole claim"),
         (atlas.evaluate, {"db": db, "scope": "qurey"}, "did you mean query"),
     ):

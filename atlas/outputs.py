@@ -31,11 +31,14 @@ _HERE = -100
 def check_file(path: Path, option: str, *, ours: bool = False) -> None:
     """Raise UsageError unless `path`, given by `option`, may be written over; `ours`: by its name it is ours.
 
+    StoreError where its folder is not there.
     It is a regular file, no database nor its log, and empty, or one that `whole_file` made and nobody changed.
     """
     try:
         kind = os.lstat(path)
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if not path.resolve().parent.is_dir():
+            raise StoreError(f"{path} cannot be written: {error.strerror}; choose another {option}.") from error
         return
     except (OSError, ValueError) as error:
         raise UsageError(f"{path} cannot be written ({error}); name another file with {option}.") from error

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from atlas import outputs, scorers
+from atlas import scorers
+from atlas.outputs import check_folder
 from atlas.running.choice import OpenChoice
 
 from .. import diagnostics
@@ -75,9 +76,8 @@ def evaluate(
         diagnostics.note("`atlas evaluate --planted` is `atlas exam` now")
         exam(family=family, method=method, seeds=seeds, figure=figure, to=to)
         return
-    for path, check in ((out, outputs.check_folder), (to.output, outputs.check_file)):
-        if path is not None:
-            check(path, "--out" if path is out else "--output")
+    if out is not None:
+        check_folder(out, "--out")
     from atlas import jobs
 
     from ..output.progress import TerminalProgress

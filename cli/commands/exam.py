@@ -39,9 +39,8 @@ def exam(
     in the base setting, then the area under precision over recall as the thresholds `tau` and `least` go down, with
     intervals over models. The formats other than `table` write every count, a row each.
     """
-    for path, name in ((figure, "--figure"), (to.output, "--output")):
-        if path is not None:
-            check_file(path, name)
+    if figure is not None:
+        check_file(figure, "--figure")
     methods = scorers.asked(split(method), "exam")
     family = option("--family", family, ("bert", "gpt2"))
     from atlas.exam import standard_grid

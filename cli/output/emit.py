@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from atlas import schema
 from atlas.errors import UsageError
 from atlas.matching import one_of
-from atlas.outputs import whole_file
+from atlas.outputs import check_file, whole_file
 
 from ..diagnostics import note
 from . import layout
@@ -40,7 +40,7 @@ _ANY = ".txt"
 class Destination:
     """A format and a place; `columns` are those asked for, `every` asks for all of a lookup's.
 
-    Raises UsageError where the options contradict each other, before any work.
+    Raises UsageError where the options contradict each other, and for a file that may not be written, before any work.
     """
 
     format: Format = Format.table
@@ -55,6 +55,8 @@ class Destination:
         """Return what the options ask for; without a format, the ending of `output` decides, else it is a table."""
         if columns is not None and all_columns:
             raise UsageError("--columns and --all-columns contradict each other: leave one out.")
+        if output is not None:
+            check_file(output, "--output")
         names = None if columns is None else tuple(name.strip() for name in columns.split(",") if name.strip())
         return cls(_format(format_, json, output), output, names, all_columns)
 

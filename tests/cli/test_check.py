@@ -26,6 +26,14 @@ def check(built, shell, masked, db):
     )
 
 
+@pytest.mark.parametrize("command", ["check", "doctor", "sql"])
+def test_an_output_that_cannot_be_written_is_refused_before_the_work(shell, tmp_path, command):
+    (tmp_path / "mine.csv").write_text("mine")
+    for place, code, said in (("mine.csv", 2, "is there already"), ("no/rows.csv", 1, "No such file or directory")):
+        ended = shell(command, "--db", tmp_path / "none.duckdb", "--output", tmp_path / place)
+        assert (ended.code, said in ended.err) == (code, True)
+
+
 @pytest.mark.slow
 def test_a_claim_that_cannot_be_judged_keeps_its_row_and_says_why(check, tmp_path):
     (tmp_path / "claims.csv").write_text(CLAIMS, "utf-8")

@@ -82,7 +82,15 @@ def _all(cases: Sequence["Case"], workers: int) -> Iterator["Marks"]:
         return
     # A process that DuckDB and torch have run threads in must not be forked.
     with ProcessPoolExecutor(workers, get_context("spawn"), _prepare_worker) as pool:
-        yield from pool.map(_examine_one, cases)
+        asked = [pool.submit(_examine_one, case) for case in cases]
+        try:
+            for each in asked:
+                yield each.result()
+        except BaseException:
+            # Not cancelled, as `map` would: the pool fails at what is cancelled where a signal ended its workers too.
+            for worker in list(pool._processes.values()):
+                worker.kill()
+            raise
 
 
 def _prepare_worker() -> None:

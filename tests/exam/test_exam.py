@@ -2,8 +2,11 @@
 
 import re
 import warnings
+from concurrent.futures import Future
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from warmed import CONTEXT
@@ -264,3 +267,16 @@ def test_picture_that_cannot_be_written_is_an_error(command, tmp_path):
     )
     assert code == 1
     assert "cannot be written" in err
+
+
+def test_an_exam_that_is_stopped_ends_its_workers_and_cancels_nothing(monkeypatch):
+    """What is cancelled while workers end is a traceback of the pool's thread."""
+    killed, asked = [], Future()
+
+    worker = SimpleNamespace(kill=lambda: killed.append("worker"))
+    pool = SimpleNamespace(_processes={1: worker}, submit=lambda *_: asked)
+    monkeypatch.setattr(job, "ProcessPoolExecutor", lambda *_: nullcontext(pool))
+    monkeypatch.setattr(asked, "result", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
+    with pytest.raises(KeyboardInterrupt):
+        list(job._all([1, 2], workers=2))
+    assert (killed, asked.cancelled()) == (["worker"], False)

@@ -1,5 +1,6 @@
 """`atlas neurons`: which neurons hold what."""
 
+import shlex
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -123,4 +124,7 @@ def _check(
     if likn and of_facts["language"] is not None:
         raise UsageError("--likn neurons belong to no single language: leave out --languages.")
     if what is not None and (summary or likn or tau is not None or of_facts["fact"] or of_facts["language"]):
-        raise UsageError(f"{what!r} says what to look up: beside it only --relations, --run and --definition narrow.")
+        way = "" if named_neuron(what) else f"; --fact {shlex.quote(what)} goes with --languages, --likn and --tau"
+        raise UsageError(
+            f"{what!r} says what to look up: beside it only --relations, --run and --definition narrow{way}."
+        )

@@ -287,3 +287,8 @@ def test_wrong_values_are_refused_in_our_words(shell, words, said):
     ended = shell(*words)
     assert (ended.code, ended.out) == (2, "")
     assert ended.err.splitlines()[0].endswith(said)
+
+
+def test_what_narrows_a_fact_is_told_its_way(shell):
+    ended = shell("neurons", "New York", "--tau", "0.3")
+    assert (ended.code, "; --fact 'New York' goes with --languages, --likn and --tau." in ended.err) == (2, True)

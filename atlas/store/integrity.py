@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
 _SHOWN = 10
 _REBUILD = "the atlas was written to by something else; build it again into a new file"
+_REMEDIES = {
+    ("prompt", None): "`atlas import` the data set that they come from",
+    ("in_use", "run"): "`atlas use --newest` takes the newest run, `--run` another",
+    ("in_use", "definition"): "`atlas use --definition default` takes the one that is always there",
+}
+"""What to do about rows of a table that lack one of another, or any."""
 _BY_PLACE = ("probe_layer", "attribution")
 """Tables whose rows hang on a probe by their place; the checks of places stand for those of run and prompt."""
 
@@ -62,7 +68,7 @@ def _orphans() -> Iterator[Check]:
             if column.refers:
                 yield Check(
                     f"rows of {table.name} without their {column.refers}",
-                    "`atlas import` the data set that they come from" if table.name == "prompt" else _REBUILD,
+                    _REMEDIES.get((table.name, column.refers)) or _REMEDIES.get((table.name, None), _REBUILD),
                     f'SELECT DISTINCT "{column.name}" FROM {table.name} WHERE "{column.name}" IS NOT NULL '
                     f'AND "{column.name}" NOT IN (SELECT {column.refers} FROM {column.refers})',
                 )

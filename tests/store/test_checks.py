@@ -108,3 +108,10 @@ def test_the_vocabulary_of_warnings_is_that_of_the_view():
     assert all(f"'{warning}' AS warning" in text for warning in UsageWarning)
     assert text.count("AS warning") == len(UsageWarning)
     assert all(warning.meaning.endswith(".") for warning in UsageWarning)
+
+
+def test_what_is_in_use_and_not_there_is_chosen_anew():
+    remedies = {check.name: check.remedy for check in integrity.CHECKS}
+    assert "`atlas use --definition default`" in remedies["rows of in_use without their definition"]
+    assert "`atlas use --newest`" in remedies["rows of in_use without their run"]
+    assert "`atlas import`" in remedies["rows of prompt without their template"]

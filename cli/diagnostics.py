@@ -21,7 +21,7 @@ _BIDI = {0x200E, 0x200F, 0x061C, *range(0x202A, 0x202F), *range(0x2066, 0x206A)}
 
 
 def visible(text: str, keep: str = "") -> str:
-    """Return `text` with control and direction-changing characters, save those in `keep`, as escapes."""
+    """Return `text` with control characters, those that end lines or change direction too, as escapes, save `keep`."""
     return "".join(char if char in keep or not _steers(char) else _escape(char) for char in text)
 
 
@@ -102,7 +102,7 @@ def _cause_of(problem: OSError) -> str:
 
 
 def _write(label: str, message: str) -> None:
-    first, *more = message.strip().splitlines() or [""]
+    first, *more = visible(message.strip(), keep="\r\n\t").splitlines() or [""]
     _line(f"{label}: {first}" if label else first)
     for text in more:
         _line(f"  {text}")
@@ -114,7 +114,7 @@ def _line(text: str) -> None:
 
 
 def _steers(char: str) -> bool:
-    return unicodedata.category(char) in {"Cc", "Cs"} or ord(char) in _BIDI
+    return unicodedata.category(char) in {"Cc", "Cs", "Zl", "Zp"} or ord(char) in _BIDI
 
 
 def _escape(char: str) -> str:

@@ -70,7 +70,7 @@ def _markdown(result: "pa.Table", out: io.TextIOWrapper) -> None:
     from .cells import rows
 
     numeric = _numeric(result)
-    out.write(_bar(result.column_names))
+    out.write(_bar([_cell(name) for name in result.column_names]))
     out.write(_bar(["---:" if right else "---" for right in numeric]))
     for row in rows(result):
         out.write(_bar(["NULL" if value is None else _cell(value) for value in row]))

@@ -60,6 +60,7 @@ def test_what_is_logged_is_a_warning_line_once(capsys):
     [
         ("\x1b[31mred", "\\x1b[31mred"),
         ("a\u202eb", "a\\u202eb"),
+        ("a\u2028b", "a\\u2028b"),
         ("\ud800", "\\ud800"),
         ("مرحبا 法国 é", "مرحبا 法国 é"),
     ],

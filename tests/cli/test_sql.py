@@ -204,3 +204,8 @@ def test_columns_of_one_name_keep_their_values_in_every_format_that_goes_by_name
         row = json.loads(target.read_text())
         row = row[0] if suffix == "json" else row
     assert {name: int(value) for name, value in row.items()} == {"a": 1, "a_1": 2, "a_2": 3}
+
+
+def test_names_and_lines_do_not_break_a_table(sql):
+    assert sql('SELECT 1 AS "a|b"', "--format", "markdown").out == "| a\\|b |\n| ---: |\n| 1 |\n"
+    assert sql("SELECT 'a' || chr(8232) || 'b' AS x").out == "x\na\\u2028b\n"

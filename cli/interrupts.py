@@ -16,6 +16,7 @@ from . import diagnostics
 SECONDS = 8.0
 """How long a command has to end by itself."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+_SETTLED = threading.Event()
 
 
 def watch() -> None:
@@ -27,15 +28,34 @@ def watch() -> None:
     threading.Thread(target=_wait, args=(read,), daemon=True).start()
 
 
+def settle() -> None:
+    """Let the process go on after a Ctrl-C that was answered."""
+    _SETTLED.set()
+
+
 def _wait(read: int) -> None:
-    while os.read(read, 1)[0] not in _SIGNALS:
-        pass
-    end = monotonic() + SECONDS
-    while monotonic() < end:
-        _interrupt()
-        sleep(0.1)
+    while not _ends(_signal(read)):
+        _SETTLED.clear()
     remove_spill()
     diagnostics.give_up("interrupted; what was computed and not stored is lost, the same command goes on where it was")
+
+
+def _signal(read: int) -> int:
+    """Return the next signal that asks for the end."""
+    while (number := os.read(read, 1)[0]) not in _SIGNALS:
+        pass
+    return number
+
+
+def _ends(number: int) -> bool:
+    """Stop what queries run until the time is up; return False for a Ctrl-C that was answered before."""
+    end = monotonic() + SECONDS
+    while monotonic() < end:
+        if number == signal.SIGINT and _SETTLED.is_set():
+            return False
+        _interrupt()
+        sleep(0.1)
+    return True
 
 
 def _interrupt() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from . import diagnostics
+from . import diagnostics, interrupts
 
 WELCOME = (
     "Statements end in `;`, Ctrl-D leaves; `select * from likn limit 5;` is a start, `atlas schema` lists the views."
@@ -43,6 +43,7 @@ def statements() -> Iterator[str]:
             return
         except KeyboardInterrupt:  # forget what was typed
             lines = []
+            interrupts.settle()
             print()
             continue
         if not lines and line.strip().rstrip(";").lower() in _LEAVING:
@@ -60,10 +61,12 @@ def _history() -> Iterator[None]:
     """Let the arrow keys bring back what was typed, in this and in earlier sessions."""
     try:
         import readline
-    except ImportError:  # not built into every Python
+
+        state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
+    except (ImportError, RuntimeError):  # not built into every Python, and not every user has a home
         yield
         return
-    path = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "neuron-atlas" / "sql-history"
+    path = state / "neuron-atlas" / "sql-history"
     with suppress(OSError):
         readline.read_history_file(path)
     readline.set_history_length(_REMEMBERED)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import pytest
 
 import atlas
 from atlas import schema
+from atlas.cli import interrupts, prompt
 from atlas.cli.main import COMMANDS
 from atlas.store import docs
 
@@ -103,3 +105,18 @@ def test_shells_complete_commands():
 def test_dir_shows_what_there_is():
     assert {"open", "Atlas", "Writer", "Result", "__version__"} <= set(dir(atlas))
     assert all(getattr(atlas, name) is not None for name in atlas.__all__)
+
+
+def test_a_line_that_ctrl_c_forgets_does_not_end_the_prompt(monkeypatch):
+    """The thread that ends a process which does not end by itself is told that this one goes on."""
+    read, write = os.pipe()
+    os.write(write, bytes([signal.SIGINT]))
+    typed = iter([KeyboardInterrupt, EOFError])
+
+    def line(_):
+        raise next(typed)
+
+    monkeypatch.setattr("builtins.input", line)
+    assert list(prompt.statements()) == []
+    assert not interrupts._ends(interrupts._signal(read))
+    interrupts._SETTLED.clear()

@@ -91,7 +91,7 @@ def _read(
 def _source(dataset: str | Path) -> tuple[Path, Importer]:
     path = Path(dataset)
     try:
-        there = path.exists()
+        there = path.exists() and str(dataset) != ""  # which is the folder one is in to Path
     except ValueError:
         there = False
     if not there:

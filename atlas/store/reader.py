@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 _OPEN: weakref.WeakSet[Reader] = weakref.WeakSet()
+_OF_OTHERS: list[duckdb.DuckDBPyConnection] = []
+"""Connections of the process that this one was forked of: they last, as DuckDB crashes where it ends them here."""
 _BATCH = 100_000
 _NOT_WRITTEN = ("Could not write", "Could not flush", "Could not sync", "No space left", "File too large")
 _SIGNALLED = "Query interrupted"
@@ -69,8 +71,11 @@ class Reader:
 
     def close(self) -> None:
         """Close the file; may be called twice."""
-        if self._open is not None and self._process == os.getpid():
-            for connection in (*self._streams, self._open):
+        connections = [] if self._open is None else [*self._streams, self._open]
+        if self._process != os.getpid():
+            _OF_OTHERS.extend(connections)
+        else:
+            for connection in connections:
                 connection.close()
         self._streams.clear()
         self._open = None

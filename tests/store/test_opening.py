@@ -296,3 +296,13 @@ def test_threads_share_an_atlas(path):
     with atlas.open(path, threads=2) as reader, ThreadPoolExecutor(4) as pool:
         asked = range(10_000, 10_064)
         assert list(pool.map(lambda n: reader.sql("FROM range(?)", [n]).num_rows, asked)) == list(asked)
+
+
+def test_a_forked_process_closes_what_is_not_its_own(path):
+    reader = atlas.open(path, threads=2)
+    if not (child := os.fork()):
+        reader.close()
+        os._exit(0)
+    assert os.waitpid(child, 0)[1] == 0
+    assert reader.sql("SELECT 1 AS one").num_rows == 1
+    reader.close()

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypedDict, TypeVar, U
 from atlas import scorers
 from atlas.errors import UsageError
 from atlas.matching import option
-from atlas.running.choice import ModelChoice, OpenChoice, check_one, megabytes
+from atlas.running.choice import ModelChoice, OpenChoice, check_one, megabytes, path_of
 from atlas.running.numbers import bounded
 from atlas.running.progress import LoggedProgress, Progress
 from atlas.store.naming import IN_USE
@@ -150,7 +150,7 @@ def edit(
     options = job.EditOptions(
         model=model, db=Path(db), run=run, source=from_, at=None if at is None else _at(at), definition=definition,
         neurons=neurons, least_languages=least_languages, force=force, together=together,
-        save=None if save is None else Path(save), control=control, other_layers=other_layers, grow=grow,
+        save=None if save is None else path_of("--save", save), control=control, other_layers=other_layers, grow=grow,
         generate=generate, settings={"method": method, "seed": seed, **_given({"steps": steps})}, **_of(loading),
     )  # fmt: skip
     requests = _requests(fact, object, relation, names(languages), batch)
@@ -192,7 +192,7 @@ def check(
     if evaluate:
         return _evaluated(options, names(languages), names(relations), names(conditions), limit, progress)
     one = Claim(str(subject), str(relation), str(object), language)
-    asked = [one] if claims is None else read_claims(Path(claims))
+    asked = [one] if claims is None else read_claims(path_of("--claims", claims))
     return answer_rows(judge.check_claims(options, asked, evidence, strict=claims is None, progress=progress))
 
 
@@ -276,7 +276,7 @@ def _requests(
     if batch is not None and relation is not None:
         raise UsageError("--relation is for --fact; a file of edits has a column relation.")
     if batch is not None and fact is None and object_ is None:
-        return read_requests(Path(batch), languages)
+        return read_requests(path_of("--batch", batch), languages)
     if batch is not None or fact is None or object_ is None:
         raise UsageError("Say what to edit: --fact and --object, or --batch and a file of edits.")
     return [Request(fact, object_, languages=languages, relation=relation)]

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -34,6 +35,13 @@ def megabytes(text: str) -> int:
     if not 1 <= size < 1 << 31:
         raise UsageError(f"{text!r} is not a size of at least 1 MB, at most 2 PB; write 4GB or 500MB.")
     return int(size)
+
+
+def path_of(option: str, place: str | PathLike[str]) -> Path:
+    """Return the path that an option names; raises UsageError for an empty one, which Path takes for `.`."""
+    if not fspath(place):
+        raise UsageError(f"{option} is empty; name one, or leave the option out.")
+    return Path(place)
 
 
 @dataclass(frozen=True)

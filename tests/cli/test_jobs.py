@@ -140,6 +140,8 @@ def test_wrong_arguments_are_refused_in_the_words_of_the_commands(built, db):
         (atlas.edit, {"db": db, "batch": "edits.csv", "relation": "P36"}, "a file of edits has a column relation"),
         (atlas.edit, {"db": db, "fact": "France", "object": "Berlin", "at": ""}, "--at cannot be ''"),
         (atlas.check, {"db": db, "subject": "France"}, "whole claim"),
+        (atlas.check, {"db": db, "claims": ""}, "--claims is empty"),
+        (atlas.edit, {"db": db, "fact": "France", "object": "Berlin", "save": ""}, "--save is empty"),
         (atlas.evaluate, {"db": db, "scope": "qurey"}, "did you mean query"),
     ):
         with pytest.raises(UsageError, match=words):

@@ -150,9 +150,19 @@ class Reader:
             self._streams.append(cursor)
             if first is not None:
                 cursor.execute(first)
-            batches = within(self.seconds, cursor.interrupt, _batches(cursor, query, params, rows), self._late)
+            made = self._told(_batches(cursor, query, params, rows))
+            batches = within(self.seconds, cursor.interrupt, made, self._late)
             return _apart(pa.RecordBatchReader.from_batches(next(batches), batches))
         except duckdb.Error as error:
+            raise self._failed(error) from error
+
+    def _told(self, batches: Iterator[Any]) -> Iterator[Any]:
+        """Yield batches; what DuckDB complains of on the way comes out of Arrow and becomes StoreError."""
+        import pyarrow as pa
+
+        try:
+            yield from batches
+        except (pa.ArrowException, OSError, duckdb.Error) as error:
             raise self._failed(error) from error
 
     def _late(self) -> LimitError:

@@ -165,6 +165,9 @@ def test_streams(reader):
     batches = reader.stream("FROM range(2500)", rows=1000)
     assert reader.sql("SELECT 1 AS one").num_rows == 1
     assert sum(batch.num_rows for batch in batches) == 2500
+    late = reader.stream("SELECT if(range = 250000, error('boom'), range) AS n FROM range(300000)", rows=1000)
+    with pytest.raises(StoreError, match="failed: boom"):
+        late.read_all()
 
 
 @pytest.mark.slow

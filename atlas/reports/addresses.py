@@ -42,6 +42,11 @@ def edit(identity: int) -> str:
     return page("edits", identity)
 
 
+def evaluation(key: str, part: int = 1) -> str:
+    """Return the page of a table of an evaluation, such as `localisation-1`, or that of a further part of it."""
+    return f"evaluations/{key}{_part(part)}.html"
+
+
 def root(address: str) -> str:
     """Return the way from a page back to the site's root."""
     return "../" * address.count("/")

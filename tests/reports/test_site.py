@@ -45,6 +45,7 @@ def test_every_fact_relation_language_and_edit_has_a_page(written, pages):
     assert counts["relations"] == len(RELATIONS)
     assert counts["languages"] == len(LANGUAGES)
     assert counts["edits"] == 1
+    assert counts["evaluations"] == 3  # two tables of one evaluation, and fact checking
     assert sum(counts.values()) == len(pages)
 
 

@@ -128,6 +128,11 @@ class Evaluation:
     rows: list[Row]
 
     @property
+    def key(self) -> str:
+        """What tells it from others: the tables that one command measures have one id."""
+        return f"{self.kind.tables[0].name}-{self.id}"
+
+    @property
     def bound(self) -> dict[str, object]:
         """What the queries ask for."""
         return {"evaluation": self.id}
@@ -139,11 +144,11 @@ class Evaluation:
 
     def address(self, part: int = 1) -> str:
         """Return its page, or that of a further part of its first table."""
-        return addresses.page("evaluations", self.id, part=part)
+        return addresses.evaluation(self.key, part)
 
     def picture(self, view: str, numbers: str) -> Picture:
         """Return its picture: an action, or a metric; `numbers` leads to them."""
-        identity, title = f"{self.kind.tables[0].name}-{self.id}-{view}", self.kind.views[view]
+        identity, title = f"{self.key}-{view}", self.kind.views[view]
         text = svg(self.kind.chart(self.rows, view), identity, f"{self.kind.title}: {title.lower()}. {self.model}")
         return Picture(title, text, id=identity, caption="Means with 95 % intervals.", numbers=numbers)
 
@@ -187,7 +192,7 @@ def summary(snapshot: Snapshot) -> Iterator[Callable[[], Section]]:
 def _summary(found: Evaluation) -> Section:
     pictures = (found.picture(next(iter(found.kind.views)), found.address()),)
     more = Link("The tables", found.address())
-    return Section(f"evaluation-{found.id}", found.kind.title, found.model, more=more, pictures=pictures)
+    return Section(found.key, found.kind.title, found.model, more=more, pictures=pictures)
 
 
 def _figures(found: Evaluation) -> tuple[Figure, ...]:

@@ -192,6 +192,11 @@ def test_a_fact_page_says_what_the_atlas_says(pages, opened):
     assert directions["zh-hans"] is None
 
 
+def test_effects_say_what_cut_neurons_became(pages):
+    (table,) = [t for t in pages[addresses.fact(facts().facts[0].id)].tables if t.rows and t.name.startswith("effects")]
+    assert {row[table.head.index("replace")] for row in table.rows} == {"zero"}
+
+
 @pytest.mark.slow
 def test_the_overview_leads_with_what_was_found_beside_what_is_found_anyway(pages, opened):
     query = """

@@ -128,15 +128,15 @@ EFFECTS = Query(
     "Suppressed and enhanced",
     f"""
 SELECT
-    e.fact, run.model, e.purpose, run.method, e.source, e.languages, e.measured, e.action, e.n_neurons, e.prompts,
-    e.change, e.log_odds_change, e.rank_change, e.lost, e.gained, e.log_change_unrelated
+    e.fact, run.model, e.purpose, run.method, e.source, e.languages, e.measured, e.action, e.replace, e.n_neurons,
+    e.prompts, e.change, e.log_odds_change, e.rank_change, e.lost, e.gained, e.log_change_unrelated
 FROM intervention_effect AS e JOIN run ON run.run = e.run
 WHERE e.fact = $fact AND run.model = $model
 QUALIFY row_number() OVER (
-    PARTITION BY e.fact, run.model ORDER BY e.purpose DESC, e.measured, e.action DESC, run.method, e.source, e.languages
+    PARTITION BY e.fact, run.model ORDER BY purpose DESC, measured, action DESC, method, source, languages, replace
 ) <= {MOST_EFFECTS}
 """,
-    "model, purpose DESC, measured, action DESC, method, source, languages",
+    "model, purpose DESC, measured, action DESC, method, source, languages, replace",
     hidden=("fact", "model"),
     note="Means over the fact's prompts in the language measured; log_change_unrelated is the same of facts that the "
     "neurons should leave alone.",

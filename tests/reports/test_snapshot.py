@@ -6,6 +6,7 @@ from store.world import MODEL, SAMPLE, World, add_facts, batch
 
 import atlas
 from atlas.reports import Selection, snapshot
+from atlas.reports.pages.positions import AT_BOTH, AT_BOTH_SHOWN
 
 
 def test_pages_are_of_the_runs_and_the_definition_asked_for(tmp_path, monkeypatch):
@@ -21,8 +22,14 @@ def test_pages_are_of_the_runs_and_the_definition_asked_for(tmp_path, monkeypatc
             writer.load_batch(batch(SAMPLE if at == "query" else deeper, made[name], floor=floor))
             writer.finish_run(made[name])
         snapshot.take(writer, Selection(runs=[made["older"]], definition="paper"))
+        (model,) = writer.sql("SELECT model FROM model WHERE name = 'older'")["model"].to_pylist()
+        (fact,) = writer.sql("SELECT min(fact) AS fact FROM position_neuron")["fact"].to_pylist()
+        asked = {"fact": fact, "model": model, "run": made["older"], "definition": "paper"}
+        kept, shown = (writer.sql(query.of(asked)).to_pylist() for query in (AT_BOTH, AT_BOTH_SHOWN))
         found = writer.sql("SELECT * FROM position_profile WHERE language IS NULL ORDER BY layer").to_pylist()
     assert [(row["model"], row["definition"], row["position"], row["layer"]) for row in found] == [
         ("older", "paper", "query", 0),
         ("older", "paper", "subject", 2),
     ]
+    assert kept == shown != []
+    assert "WITH position_neuron AS" in AT_BOTH_SHOWN.text, "which an atlas does not have"

@@ -7,7 +7,7 @@ from typing import Any
 from atlas.reports import addresses
 from atlas.reports.cells import cell, cut, shown
 from atlas.reports.context import Cell, Column, FactPage, Figure, Label, Picture, Section, Table
-from atlas.reports.pages.positions import AT_BOTH
+from atlas.reports.pages.positions import AT_BOTH, AT_BOTH_SHOWN
 from atlas.reports.pages.shared import (
     PROMPT,
     SHARED,
@@ -203,7 +203,7 @@ def _section(tables: Tables, fact: int, run: Run, every: Mapping[str, list[Row]]
         pictures=_heat(rows["neurons"], run),
         tables=(
             _side_by_side(tables, rows["neurons"], bound),
-            *((tables.table(AT_BOTH, rows["positions"], bound),) if rows["positions"] else ()),
+            *((tables.table(AT_BOTH_SHOWN, rows["positions"], bound),) if rows["positions"] else ()),
             tables.table(PROMPTS, rows["prompts"], bound),
             tables.table(SETS, rows["dkn"], bound, pictures=graphs),
             tables.table(EFFECTS, rows["effects"], bound),

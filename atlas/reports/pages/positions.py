@@ -1,5 +1,7 @@
 """What pages show of both positions: the profile of the overview, and the neurons of a fact."""
 
+from dataclasses import replace
+
 from atlas.reports.query import Query
 
 MOST = 30
@@ -42,3 +44,17 @@ QUALIFY row_number() OVER (
     about="knowledge_neuron",
     means={"at_query": "its score at the query", "at_subject": "its score at the subject's last token"},
 )
+AT_BOTH_SHOWN = replace(
+    AT_BOTH,
+    sql=f"""
+WITH position_neuron AS (
+    SELECT
+        k.fact, run.model, coalesce(run.settings ->> 'at', 'query') AS position, k.language, k.layer, k.neuron, k.score
+    FROM knowledge_neuron_all AS k JOIN run ON run.run = k.run
+    WHERE k.definition = $definition AND run.twin_of IS NULL AND run.model = $model
+        AND run.method = (SELECT method FROM run WHERE run = $run)
+)
+{AT_BOTH.sql.strip()}
+""",
+)
+"""The same of an atlas, which has no `position_neuron`: what the page shows."""

@@ -44,6 +44,12 @@ class Run:
     status: str
     layers: int
     neurons: int
+    at: str
+
+    @property
+    def scorer(self) -> str:
+        """Its method, and its position where that is not the query."""
+        return cut(self.method) if self.at == "query" else f"{cut(self.method)} at the {self.at}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +148,7 @@ _RUNS = """
 CREATE OR REPLACE TEMP TABLE shown_run AS
 SELECT
     run.run, run.model, model.name, model.kind, run.method, run.status, model.layers, model.neurons,
-    $definition::VARCHAR AS definition
+    coalesce(run.settings ->> 'at', 'query') AS at, $definition::VARCHAR AS definition
 FROM run JOIN model USING (model)
 WHERE list_contains($runs::BIGINT[], run.run)
 """

@@ -21,7 +21,7 @@ def test_pages_are_of_the_runs_and_the_definition_asked_for(tmp_path, monkeypatc
             made[name] = writer.start_run(model=writer.add_model({**MODEL, "name": name, "digest": name}), **about)
             writer.load_batch(batch(SAMPLE if at == "query" else deeper, made[name], floor=floor))
             writer.finish_run(made[name])
-        snapshot.take(writer, Selection(runs=[made["older"]], definition="paper"))
+        taken = snapshot.take(writer, Selection(runs=[made["older"]], definition="paper"))
         (model,) = writer.sql("SELECT model FROM model WHERE name = 'older'")["model"].to_pylist()
         (fact,) = writer.sql("SELECT min(fact) AS fact FROM position_neuron")["fact"].to_pylist()
         asked = {"fact": fact, "model": model, "run": made["older"], "definition": "paper"}
@@ -31,5 +31,6 @@ def test_pages_are_of_the_runs_and_the_definition_asked_for(tmp_path, monkeypatc
         ("older", "paper", "query", 0),
         ("older", "paper", "subject", 2),
     ]
+    assert [run.scorer for run in taken.runs] == ["amig at the subject"]
     assert kept == shown != []
     assert "WITH position_neuron AS" in AT_BOTH_SHOWN.text, "which an atlas does not have"

@@ -6,7 +6,7 @@ from functools import partial
 from itertools import combinations
 
 from atlas.reports import addresses, charts
-from atlas.reports.cells import cut, shown
+from atlas.reports.cells import shown
 from atlas.reports.context import ComparisonPage, Figure, Link, Picture, Section
 from atlas.reports.pages.shared import Draft
 from atlas.reports.query import Query, Row
@@ -96,9 +96,9 @@ class Pair:
 
 
 def pairs(snapshot: Snapshot) -> Iterator[Pair]:
-    """Yield every two of the runs shown that are by the same scorer and have a usable prompt in common."""
+    """Yield every two of the runs shown that are by the same scorer at the same position and have a usable prompt in common."""
     for a, b in combinations(snapshot.runs, 2):
-        if a.method == b.method and (facts := snapshot.rows(FACTS, Pair(a, b, []).bound)):
+        if a.scorer == b.scorer and (facts := snapshot.rows(FACTS, Pair(a, b, []).bound)):
             yield Pair(a, b, facts)
 
 
@@ -116,7 +116,7 @@ def summary(snapshot: Snapshot) -> Iterator[Callable[[], Section]]:
 
 def _summary(pair: Pair) -> Section:
     more = Link("The comparison", pair.address)
-    return Section(pair.id, f"{pair.title}, compared", cut(pair.a.method), more=more, figures=_figures(pair))
+    return Section(pair.id, f"{pair.title}, compared", pair.a.scorer, more=more, figures=_figures(pair))
 
 
 def _page(snapshot: Snapshot, pair: Pair) -> ComparisonPage:
@@ -128,7 +128,7 @@ def _page(snapshot: Snapshot, pair: Pair) -> ComparisonPage:
         tables.table(LAYERS, layers, pair.bound),
     )
     pictures = (_picture(pair, layers, f"#{made[2].id}"),)
-    section = Section("results", pair.title, cut(pair.a.method), figures=_figures(pair), pictures=pictures, tables=made)
+    section = Section("results", pair.title, pair.a.scorer, figures=_figures(pair), pictures=pictures, tables=made)
     return ComparisonPage(tables.site, pair.title, (section,), pair.a.name, pair.b.name)
 
 

@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any
 
 from atlas.reports import addresses, charts
-from atlas.reports.cells import cut
 from atlas.reports.context import Link, Picture, RunPage, Section, Warning
 from atlas.reports.pages.shared import COUNTS, SHARED, Draft, counted, figures, heats, section, usage_warnings
 from atlas.reports.query import Query, Row
@@ -201,7 +200,7 @@ def _page(snapshot: Snapshot, run: Run) -> RunPage:
     tables = Tables(snapshot, _address(run))
     shown = (FACTS, NEURONS, CONTROL, OVERLAP, PROOF, LAYERS)
     sections = (_section(snapshot, tables, run, shown, ""),)
-    return RunPage(tables.site, f"{run.name}, {cut(run.method)}", sections, str(run.run))
+    return RunPage(tables.site, f"{run.name}, {run.scorer}", sections, str(run.run))
 
 
 def _section(snapshot: Snapshot, tables: Tables, run: Run, shown: Sequence[Query], more: str) -> Section:

@@ -8,7 +8,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, TypeVar
 
-from atlas.reports.cells import cut, shown
+from atlas.reports.cells import shown
 from atlas.reports.context import Figure, Link, Page, Picture, Section, Warning
 from atlas.reports.pictures import layer_heat
 from atlas.reports.query import Key, Query, Row, chunks, deal
@@ -50,7 +50,7 @@ def dealt(
 
 def section(run: Run, **parts: Any) -> Section:
     """Return what a page says of a run."""
-    return Section(f"run-{run.run}", run.name, cut(run.method), str(run.run), **parts)
+    return Section(f"run-{run.run}", run.name, run.scorer, str(run.run), **parts)
 
 
 def of_run(run: Run, rows: Iterable[Row]) -> list[Row]:

@@ -82,4 +82,4 @@ def _number(value: float) -> str:
     size = abs(value)
     if value and (size < 0.001 or size >= 1e6):
         return f"{value:.2e}"
-    return f"{value:#.3g}" if size < 100 else f"{value:,.0f}"
+    return f"{value:#.3g}".removesuffix(".") if size < 100 else f"{value:,.0f}"

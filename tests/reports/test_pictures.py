@@ -76,7 +76,7 @@ def test_different_texts_are_drawn_differently(a, b):
 
 
 def test_numbers_as_readers_want_them():
-    values = (None, True, 12345, 0.12345, 1234.5, 1e-5, 0.0, float("nan"), ["en", "fr"])
+    values = (None, True, 12345, 0.12345, 1234.5, 99.96, 1e-5, 0.0, float("nan"), ["en", "fr"])
     assert [shown(value) for value in values] == [
-        "–", "yes", "12,345", "0.123", "1,234", "1.00e-05", "0.00", "NaN", "en, fr"
+        "–", "yes", "12,345", "0.123", "1,234", "100", "1.00e-05", "0.00", "NaN", "en, fr"
     ]  # fmt: skip

@@ -47,10 +47,15 @@ function quoted(text) {
   return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
 }
 
+// A text that a spreadsheet would take for a formula, behind an apostrophe; numbers are left as they are.
+function harmless(text, cell) {
+  return /^[=+\-@\t\r]/.test(text) && !cell.classList.contains("n") ? `'${text}` : text;
+}
+
 function csvOf(table) {
   const head = [...table.tHead.rows[0].cells].map((cell) => quoted(cell.textContent.trim()));
   const rows = [...table.tBodies[0].rows].map((row) =>
-    [...row.cells].map((cell) => quoted(isEmpty(valueOf(cell)) ? "" : valueOf(cell))));
+    [...row.cells].map((cell) => quoted(isEmpty(valueOf(cell)) ? "" : harmless(valueOf(cell), cell))));
   return [head, ...rows].map((row) => row.join(",")).join("\r\n") + "\r\n";
 }
 

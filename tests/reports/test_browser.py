@@ -194,6 +194,17 @@ def test_a_table_is_saved_as_csv(open_page, address_of):
     assert any(HOSTILE in row[1] for row in rows)
 
 
+def test_a_saved_text_is_no_formula(open_page, address_of):
+    page = open_page(address_of["fact"])
+    row = page.evaluate("""() => {
+        const table = document.querySelector("table:has(td.n)");
+        const [text, number] = [table.querySelector("td:not(.n)"), table.querySelector("td.n")];
+        for (const [cell, value] of [[text, "=1+1"], [number, "-0.5"]]) cell.dataset.v = value;
+        return csvOf(table).split("\\r\\n")[1];
+    }""")
+    assert {"'=1+1", "-0.5"} <= set(row.split(","))
+
+
 def test_pages_are_whole_without_scripts(open_page, address_of):
     page = open_page(address_of["fact"], java_script_enabled=False)
     assert not page.get_by_role("search").is_visible()

@@ -204,6 +204,7 @@ function setUpSearch(form) {
   input.addEventListener("keydown", (event) => {
     if (event.key === "ArrowDown" || event.key === "ArrowUp") {
       event.preventDefault();
+      if (list.hidden) return show();
       choose(chosen + (event.key === "ArrowDown" ? 1 : -1));
     } else if (event.key === "Escape") {
       close();
@@ -211,6 +212,7 @@ function setUpSearch(form) {
   });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
+    if (list.hidden) return show(); // what nobody sees is not followed
     const item = list.querySelectorAll("[role=option]")[Math.max(chosen, 0)];
     if (item?.dataset.href) location.href = item.dataset.href;
   });

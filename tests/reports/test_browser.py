@@ -140,6 +140,20 @@ def test_search_by_keyboard(open_page, address_of):
     assert not page.locator("#found").is_visible()
 
 
+def test_what_is_found_is_followed_only_where_it_is_seen(open_page, address_of):
+    page = open_page(address_of["fact"])
+    box = page.get_by_role("combobox")
+    box.fill("capital")
+    page.get_by_role("option").first.wait_for()
+    page.keyboard.press("Tab")
+    assert not page.locator("#found").is_visible()
+    box.press("Enter")
+    page.get_by_role("option").first.wait_for()
+    assert page.url == address_of["fact"]
+    box.press("Enter")
+    page.wait_for_url("**/relations/P36.html")
+
+
 def test_search_says_when_there_is_nothing(open_page, address_of):
     page = open_page(address_of["overview"])
     page.get_by_role("combobox").fill("no such thing anywhere")

@@ -348,6 +348,8 @@ def test_an_atlas_without_runs_has_pages(tmp_path):
         written = write(reader, tmp_path / "site")
     assert "No model has been run yet" in written.page.read_text("utf-8")
     assert written.pages["facts"] == len(facts().facts)
+    page = Parsed(written.page.read_text("utf-8"))
+    assert {address.partition("#")[2] for address in page.addresses} - {""} <= {*page.ids}
 
 
 @pytest.mark.parametrize("code", ["P36", "en", "zh-hans", "con", "", "..", "a/b", "P" * 300, "É", "P36 ", "p36\n"])

@@ -117,6 +117,10 @@ QUALIFY row_number() OVER (ORDER BY edit.created DESC, edit.edit) <= 100
 )
 
 
+_MENU = (RELATIONS, LANGUAGES, RUNS)
+"""What every page's menu leads to, be it empty."""
+
+
 def draft(snapshot: Snapshot, sections: Callable[[], tuple[Section, ...]]) -> Draft:
     """Return the overview; `sections` gives what other kinds of pages tell in it."""
     return Draft(addresses.OVERVIEW, partial(_page, snapshot, sections))
@@ -124,7 +128,7 @@ def draft(snapshot: Snapshot, sections: Callable[[], tuple[Section, ...]]) -> Dr
 
 def _page(snapshot: Snapshot, sections: Callable[[], tuple[Section, ...]]) -> OverviewPage:
     tables = Tables(snapshot, addresses.OVERVIEW)
-    lists = (tables.asked(query, {}) for query in (RELATIONS, LANGUAGES, PROFILE, EDITS, RUNS, SKIPPED))
+    lists = [(query, tables.asked(query, {})) for query in (RELATIONS, LANGUAGES, PROFILE, EDITS, RUNS, SKIPPED)]
     return OverviewPage(
         site=tables.site,
         title=cut(snapshot.source.path.name),
@@ -134,6 +138,6 @@ def _page(snapshot: Snapshot, sections: Callable[[], tuple[Section, ...]]) -> Ov
         holds=figures(HOLDS, snapshot.rows(HOLDS, {})[0]),
         definition=cut(snapshot.definition),
         thresholds=figures(THRESHOLDS, snapshot.rows(THRESHOLDS, {})[0]),
-        tables=tuple(table for table in lists if table.rows),
+        tables=tuple(table for query, table in lists if table.rows or query in _MENU),
         runs=sections(),
     )

@@ -18,6 +18,7 @@ from atlas.errors import UsageError
 from atlas.reports import Selection, addresses, write
 from atlas.reports import site as sites
 from atlas.reports.cells import shown
+from atlas.reports.pages import facts as fact_pages
 from atlas.reports.pages import overview, relations, runs
 from atlas.reports.pages.shared import Draft
 from atlas.reports.rendering import render
@@ -314,6 +315,13 @@ def test_a_report_leaves_the_opened_atlas_as_it_was(opened, tmp_path):
     write(opened, tmp_path / "site", Selection(facts=1))
     assert opened.sql(query) == before
     assert len(set(opened.sql("FROM likn_all")["definition"].to_pylist())) > 1
+
+
+def test_a_fact_that_no_run_asks_for_says_so_and_not_that_there_is_no_run(two_facts):
+    name = {query.name: [] for query in fact_pages.QUERIES}
+    text = render(fact_pages._page(two_facts, (min(two_facts.facts),), name))
+    assert "No run shown has prompts of it." in text
+    assert "No model has been run" not in text
 
 
 def test_the_overview_names_the_definition_whose_thresholds_it_shows(two_facts):

@@ -71,13 +71,13 @@ def write(
         taken = snapshot.take(own, selection or Selection())
         for name in ASSETS:
             site.write(name, files("atlas.templates").joinpath(name).read_text("utf-8"))
-        site.write(search.ADDRESS, search.index(taken))
         attempts = _Attempts(taken)
         counts = dict.fromkeys(("overview", *KINDS), 0)
         for kind, draft in attempts.drafts():
             site.write(draft.address, attempts.html(draft))
             counts[kind] += 1
             step(kind, counts[kind])
+        site.write(search.ADDRESS, search.index(taken))
     return Written(folder / addresses.OVERVIEW, counts, attempts.failed)
 
 
@@ -89,11 +89,11 @@ class _Attempts:
     failed: dict[str, str] = field(default_factory=dict)
 
     def drafts(self) -> Iterator[tuple[str, Draft]]:
-        """Yield every page to be, with its kind."""
-        yield "overview", overview.draft(self.snapshot, self._summaries)
+        """Yield every page to be, with its kind; the overview last, so that what it leads to is there."""
         for name, kind in KINDS.items():
             for draft in self._each(name, kind.pages):
                 yield name, draft
+        yield "overview", overview.draft(self.snapshot, self._summaries)
 
     def html(self, draft: Draft) -> str:
         """Return a page, or one that says why it could not be made."""

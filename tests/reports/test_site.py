@@ -84,6 +84,11 @@ def test_every_link_and_anchor_resolves_inside_the_site(pages, site):
                 assert anchor in there.ids, f"{address} leads to {target}"
 
 
+def test_the_overview_is_written_when_all_that_it_leads_to_is_there(pages, site):
+    written = {address: (site / address).stat().st_mtime_ns for address in pages}
+    assert written["index.html"] == max(written.values())
+
+
 def test_ids_are_unique_in_a_page(pages):
     for address, page in pages.items():
         assert len(page.ids) == len(set(page.ids)), address

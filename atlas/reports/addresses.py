@@ -6,7 +6,7 @@ from functools import lru_cache
 from atlas.ids import stable_id
 
 _RELATION = re.compile(r"P[0-9]{1,9}")
-_LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-z]{2,8}){0,2}")
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[a-zA-Z0-9]{2,8}){0,2}")
 _RESERVED = {"con", "prn", "aux", "nul"}  # names that Windows keeps for itself
 
 OVERVIEW = "index.html"

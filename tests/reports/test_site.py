@@ -365,6 +365,12 @@ def test_an_atlas_without_runs_has_pages(tmp_path):
     assert {address.partition("#")[2] for address in page.addresses} - {""} <= {*page.ids}
 
 
+@pytest.mark.parametrize("code", ["zh", "zh-Hant", "es-419"])
+def test_a_language_is_named_to_the_browser_by_its_code(code):
+    assert addresses.tag(code) == code
+    assert addresses.language(code) == f"languages/{code}.html"
+
+
 @pytest.mark.parametrize("code", ["P36", "en", "zh-hans", "con", "", "..", "a/b", "P" * 300, "É", "P36 ", "p36\n"])
 def test_addresses_stay_inside_their_folder(code):
     for address in (addresses.relation(code), addresses.language(code)):

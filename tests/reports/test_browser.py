@@ -229,7 +229,9 @@ def test_pages_are_whole_without_scripts(open_page, address_of):
 
 def test_print_leaves_the_tools_out(open_page, address_of):
     page = open_page(address_of["fact"])
-    page.emulate_media(media="print")
+    page.emulate_media(media="print", color_scheme="dark")
+    care = page.evaluate("getComputedStyle(document.documentElement).getPropertyValue('--care')")
+    assert care.strip() == "#fbf3e1", "what is printed is light"
     assert not page.locator("form.search").is_visible()
     assert not page.locator(".tools").first.is_visible()
     assert page.locator("h1").is_visible()

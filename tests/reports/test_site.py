@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import PurePosixPath
 from xml.etree import ElementTree
 
+import duckdb
 import pytest
 from reports.html import Parsed
 from reports.sample import BIDI, HOSTILE, LANGUAGES, LONG, ODD, PATH, QUOTES, RELATIONS, facts
@@ -218,6 +219,18 @@ def test_the_overview_leads_with_what_was_found_beside_what_is_found_anyway(page
     assert text[first - 2 : first + 4 : 2] == ["found", "in exchanged facts", "in the untrained twin"]
     assert text[first - 1 : first + 5 : 2] == [shown(row[name]) for name in ("found", "exchanged", "twin")]
     assert first < text.index("relations")
+
+
+@pytest.mark.parametrize(("exchanged", "last"), [("NULL", 2.0), ("0.5", None)])
+def test_what_was_found_is_told_of_the_facts_that_can_be_exchanged(exchanged, last):
+    with duckdb.connect() as held:
+        held.sql(f"""
+            CREATE TABLE likn_control_all AS SELECT 'own' AS definition, 1 AS run, * FROM
+            (VALUES (2, 1.5, 0), (0, {exchanged}, 0)) AS found(observed, in_exchanged_facts, twin_likn)
+        """)
+        found = held.sql(overview.EVIDENCE.of({"definition": "own", "run": 1})).to_arrow_table().to_pylist()
+    told = [figure.value for figure in overview._evidence(found[0])]
+    assert told == [*map(shown, (1.0, 1.5 if last else 1.0, 0.0)), *([shown(last)] if last else [])]
 
 
 def test_the_overview_says_how_many_facts_it_shows(pages):

@@ -5,10 +5,10 @@ from functools import partial
 
 from atlas.reports import addresses
 from atlas.reports.cells import cut
-from atlas.reports.context import Evidence, OverviewPage, Section
+from atlas.reports.context import Evidence, Figure, OverviewPage, Section
 from atlas.reports.pages.positions import PROFILE
 from atlas.reports.pages.shared import COUNTS, Draft, figures
-from atlas.reports.query import Query
+from atlas.reports.query import Query, Row
 from atlas.reports.snapshot import Snapshot
 from atlas.reports.tables import Tables
 from atlas.schema import usable
@@ -32,7 +32,9 @@ EVIDENCE = Query(
     """
 SELECT
     avg(observed) AS found, avg(in_exchanged_facts) AS "in exchanged facts",
-    avg(twin_likn) AS "in the untrained twin"
+    avg(twin_likn) AS "in the untrained twin",
+    CASE WHEN count(in_exchanged_facts) < count(*) THEN avg(observed) FILTER (in_exchanged_facts IS NOT NULL) END
+        AS "found in facts that can be exchanged"
 FROM likn_control_all WHERE definition = $definition AND run = $run
 """,
     "ALL",
@@ -133,7 +135,7 @@ def _page(snapshot: Snapshot, sections: Callable[[], tuple[Section, ...]]) -> Ov
         site=tables.site,
         title=cut(snapshot.source.path.name),
         evidence=tuple(
-            Evidence(run.name, figures(EVIDENCE, snapshot.rows(EVIDENCE, {"run": run.run})[0])) for run in snapshot.runs
+            Evidence(run.name, _evidence(snapshot.rows(EVIDENCE, {"run": run.run})[0])) for run in snapshot.runs
         ),
         holds=figures(HOLDS, snapshot.rows(HOLDS, {})[0]),
         definition=cut(snapshot.definition),
@@ -141,3 +143,9 @@ def _page(snapshot: Snapshot, sections: Callable[[], tuple[Section, ...]]) -> Ov
         tables=tuple(table for query, table in lists if table.rows or query in _MENU),
         runs=sections(),
     )
+
+
+def _evidence(row: Row) -> tuple[Figure, ...]:
+    """Return the figures of a run, the last one only where not all of its facts can be exchanged."""
+    *always, last = row
+    return figures(EVIDENCE, row if row[last] is not None else {name: row[name] for name in always})

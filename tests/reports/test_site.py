@@ -199,6 +199,19 @@ def test_a_fact_page_says_what_the_atlas_says(pages, opened):
     assert directions["zh-hans"] is None
 
 
+def test_a_set_that_two_runs_found_is_one(pages, opened):
+    fact = facts().facts[0].id
+    query = """
+        SELECT count(DISTINCT (language, "set")) AS sets, count(*) AS n, any_value(run) FILTER (method = 'amig') AS run
+        FROM dkn_all JOIN run USING (run) WHERE fact = ? AND definition = 'default'
+    """
+    (found,) = opened.sql(query, [fact]).to_pylist()
+    (table,) = [t for t in pages["relations/P36.html"].tables if t.name == f"facts-{found['run']}"]
+    (row,) = [row for row in table.rows if row[0] == str(fact)]
+    assert found["sets"] < found["n"]
+    assert row[table.head.index("sets")] == str(found["sets"])
+
+
 def test_effects_say_what_cut_neurons_became(pages):
     (table,) = [t for t in pages[addresses.fact(facts().facts[0].id)].tables if t.rows and t.name.startswith("effects")]
     assert {row[table.head.index("replace")] for row in table.rows} == {"zero"}

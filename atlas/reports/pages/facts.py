@@ -114,10 +114,10 @@ SELECT
     dkn.cost, dkn.largest_part_cost, dkn.interaction
 FROM dkn_all AS dkn JOIN run ON run.run = dkn.run
 WHERE dkn.definition = $definition AND dkn.fact = $fact AND run.model = $model
-QUALIFY row_number() OVER (PARTITION BY dkn.fact, run.model, dkn.language ORDER BY dkn.cost DESC, dkn."set")
+QUALIFY row_number() OVER (PARTITION BY dkn.fact, run.model, dkn.language ORDER BY dkn.cost DESC, dkn."set", dkn.run)
     <= {MOST_SETS}
 """,
-    "model, language, cost DESC, layers, neurons",
+    "model, language, cost DESC, layers, neurons, dkn.run",
     hidden=("fact", "model"),
     note="Zeroing the whole set costs more than its largest part does; with an interaction above zero, more than the "
     "sum of its neurons. Costs are shares of the answer's probability.",

@@ -52,7 +52,7 @@ JOIN (
     FROM fact_language WHERE run = $run GROUP BY fact
 ) AS known ON known.fact = c.fact
 LEFT JOIN (
-    SELECT dkn.fact, count(*) AS dkn FROM dkn_all AS dkn JOIN run ON run.run = dkn.run
+    SELECT dkn.fact, count(DISTINCT (dkn.language, dkn."set")) AS dkn FROM dkn_all AS dkn JOIN run ON run.run = dkn.run
     WHERE dkn.definition = $definition AND run.model = $model GROUP BY dkn.fact
 ) AS sets ON sets.fact = c.fact
 WHERE c.definition = $definition AND c.relation = $relation AND c.run = $run

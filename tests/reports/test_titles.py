@@ -90,6 +90,12 @@ def _of(table, name):
     return meaning
 
 
+def test_a_table_that_is_cut_says_so():
+    made = {query for kind in KINDS for query in _queries(kind).values() if "QUALIFY" in query.sql}
+    assert len(made) > 10
+    assert {query.name for query in made if "at most" not in query.note.lower()} == set()
+
+
 def test_no_table_is_described_in_marks_of_markdown(site):
     for path in site.rglob("*.html"):
         text = re.sub(r"(?s)<(pre|code|td|title|h1|svg)\b.*?</\1>", "", path.read_text("utf-8"))

@@ -73,7 +73,7 @@ QUALIFY row_number() OVER (PARTITION BY probe.run, prompt.fact ORDER BY prompt.l
     "run, language, text",
     hidden=("fact", "run", "answer"),
     note="The answer, which the model was asked for, is marked. Rank 1 is the model's own choice; error and nodes are "
-    "the largest over all layers.",
+    f"the largest over all layers. At most {MOST_PROMPTS}.",
     about="probe",
     means=PROMPT
     | {"completeness_error": "largest completeness error of a layer", "nodes": "most nodes that a layer took"},
@@ -120,7 +120,7 @@ QUALIFY row_number() OVER (PARTITION BY dkn.fact, run.model, dkn.language ORDER 
     "model, language, cost DESC, layers, neurons, dkn.run",
     hidden=("fact", "model"),
     note="Zeroing the whole set costs more than its largest part does; with an interaction above zero, more than the "
-    "sum of its neurons. Costs are shares of the answer's probability.",
+    f"sum of its neurons. Costs are shares of the answer's probability. At most {MOST_SETS} of a language.",
     about="dkn",
 )
 EFFECTS = Query(
@@ -139,7 +139,7 @@ QUALIFY row_number() OVER (
     "model, purpose DESC, measured, action DESC, method, source, languages, replace",
     hidden=("fact", "model"),
     note="Means over the fact's prompts in the language measured; log_change_unrelated is the same of facts that the "
-    "neurons should leave alone.",
+    f"neurons should leave alone. At most {MOST_EFFECTS}.",
     about="intervention_effect",
     means={"method": "scorer of the run"},
 )

@@ -52,6 +52,7 @@ QUALIFY row_number() OVER (PARTITION BY run, layer, neuron ORDER BY facts DESC, 
 """,
     "run, facts DESC, relation",
     hidden=("layer", "neuron", "run"),
+    note=f"At most {MOST}.",
     means={
         "relation": "the relation",
         "facts": "facts of the relation that it is a knowledge neuron of",
@@ -134,7 +135,8 @@ QUALIFY row_number() OVER (
 """,
     "model, facts DESC, cost DESC, partner_layer, partner",
     hidden=("model", "layer", "neuron"),
-    note="Neurons that stand in for it: zeroing one of them costs little, zeroing both costs the answer.",
+    note="Neurons that stand in for it: zeroing one of them costs little, zeroing both costs the answer. At most "
+    f"{MOST}.",
     means={
         "partner_layer": "layer of the other neuron",
         "partner": "the other neuron of the sets",

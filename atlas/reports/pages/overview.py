@@ -114,6 +114,7 @@ FROM edit JOIN edit_summary AS summary ON summary.edit = edit.edit
 QUALIFY row_number() OVER (ORDER BY edit.created DESC, edit.edit) <= 100
 """,
     "edit.created DESC, edit.edit",
+    note="The newest, at most 100; a fact's page leads to all of its own.",
     about="edit_summary",
     means={"fact": "fact that was edited"},
 )

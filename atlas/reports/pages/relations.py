@@ -22,6 +22,7 @@ SELECT language, text, held_out, ends_in_object FROM template WHERE relation = $
 QUALIFY row_number() OVER (PARTITION BY language ORDER BY held_out, text) <= 30
 """,
     "language, held_out, text",
+    note="At most 30 of a language.",
     about="template",
 )
 FIGURES = Query(
@@ -132,7 +133,7 @@ QUALIFY row_number() OVER (PARTITION BY r.language ORDER BY r.facts DESC, r.laye
 """,
     "language, facts DESC, layer, neuron",
     note="Neurons in the degenerate sets of more than a share of the relation's training facts: what fact checking "
-    "reads.",
+    f"reads. At most {MOST} of a language.",
     about="relation_dkn",
 )
 

@@ -96,7 +96,7 @@ class Pair:
 
 
 def pairs(snapshot: Snapshot) -> Iterator[Pair]:
-    """Yield every two of the runs shown that are by the same scorer at the same position and have a usable prompt in common."""
+    """Yield every two of the runs shown by one scorer at one position that have a usable prompt in common."""
     for a, b in combinations(snapshot.runs, 2):
         if a.scorer == b.scorer and (facts := snapshot.rows(FACTS, Pair(a, b, []).bound)):
             yield Pair(a, b, facts)

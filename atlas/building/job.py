@@ -89,8 +89,7 @@ def build(options: BuildOptions, progress: Progress | None = None) -> Summary:
     Safe to cut off at any moment and to call again. Raises UsageError for wrong options and an empty
     selection, DataError for facts that cannot be read, ModelError and StoreError for model and atlas.
     """
-    started = monotonic()
-    progress = progress or Progress()
+    started, progress = monotonic(), progress or Progress()
     if options.again and options.cluster is not None:
         raise UsageError("A run is done again by this process, not on Ray workers, whose rows of before may be left.")
     plan = read_plan(options, progress)
@@ -297,4 +296,5 @@ def _begun(writer: "Writer", settings: "Settings", dtype: str, workers: Worker |
     """Return the run that the workers fill, or that of a `twin`, its original and its seed."""
     bench = workers.workbench
     at_hand = AtHand(bench.traits, workers.answers, workers.probabilities)
-    return begin_run(writer, bench.info, settings, dtype, bench.versions, at_hand, *twin)
+    twin_of, twin_seed = twin or (None, None)
+    return begin_run(writer, bench.info, settings, dtype, bench.versions, at_hand, twin_of, twin_seed)

@@ -15,10 +15,7 @@ if TYPE_CHECKING:
 def spell_names(
     writer: "Writer", workers: Worker | Cluster, prompts: Sequence[Prompt], added: Collection[tuple[int, str]]
 ) -> None:
-    """Store the tokens of names in `prompts`: of facts and languages that have none yet, or to which were `added` some.
-
-    What a name takes in other templates, of an earlier build, stays beside.
-    """
+    """Store the tokens of names that have none yet or that were `added` to, beside those of earlier templates."""
     import pyarrow as pa
 
     rows = writer.sql("FROM label_token WHERE model = $model", {"model": workers.workbench.info.id}).to_pylist()

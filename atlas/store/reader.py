@@ -110,7 +110,7 @@ class Reader:
     def _answer(self, query: str, params: Params, most_bytes: int | None = None) -> pa.Table:
         connection, clock = self._connection, Clock(self.seconds, self.interrupt)
         try:
-            with self._turn, clock.running():  # a connection forgets the rows of one query where another begins
+            with self._turn, clock.running():  # a connection refuses a query while another one runs
                 return self._rows(connection, query, params, most_bytes)
         except StoreError as error:
             if clock.rang:

@@ -127,6 +127,7 @@ def test_wrong_arguments_are_refused_in_the_words_of_the_commands(built, db):
         (atlas.build, {"at": "end"}, "--at cannot be 'end'"),
         (atlas.build, {"workers": 2}, "--workers is for Ray workers alone"),
         (atlas.build, {"memory": "4"}, "write 4GB"),
+        (atlas.build, {"dataset": "", "db": db}, "No data set ''"),
         (atlas.build, {"memory": 0}, "--memory cannot be 0"),
         (atlas.build, {"seed": 10**20}, "--seed cannot be 1"),
         (atlas.build, {"threads": 0}, "--threads cannot be 0: give a number from 1 to 1,024"),

@@ -19,8 +19,8 @@ from atlas.errors import UsageError
 from atlas.reports import Selection, addresses, write
 from atlas.reports import site as sites
 from atlas.reports.cells import shown
+from atlas.reports.pages import evaluations, overview, relations, runs
 from atlas.reports.pages import facts as fact_pages
-from atlas.reports.pages import overview, relations, runs
 from atlas.reports.pages.shared import Draft
 from atlas.reports.rendering import render
 from atlas.reports.site import Kind
@@ -210,6 +210,30 @@ def test_a_set_that_two_runs_found_is_one(pages, opened):
     (row,) = [row for row in table.rows if row[0] == str(fact)]
     assert found["sets"] < found["n"]
     assert row[table.head.index("sets")] == str(found["sets"])
+
+
+def test_likn_are_told_by_how_many_languages_are_asked_for(pages, opened):
+    query = """
+        SELECT avg(observed), avg(expected), avg(same_relation), avg(other_relations)
+        FROM likn_control_at(min_languages := $least, draws := 0) WHERE run = $run AND of_languages >= $least
+    """
+    tables = {table.name: table for name, page in pages.items() if name.startswith("runs/") for table in page.tables}
+    curves = {name.partition("-")[2]: table for name, table in tables.items() if name.startswith("curve")}
+    assert curves
+    for run, table in curves.items():
+        assert [row[0] for row in table.rows] == ["2", "3", "4"][: len(table.rows)]
+        for least, _, observed, *others in table.rows:
+            (wanted,) = opened.sql(query, {"least": int(least), "run": int(run)}).to_pylist()
+            found = [
+                number for name, number in zip(table.head[2:], [observed, *others], strict=True) if "twin" not in name
+            ]
+            assert [float(number) for number in found] == pytest.approx(list(wanted.values()), rel=1e-5)
+
+
+def test_evaluations_of_one_kind_are_told_apart():
+    zero, swap = (evaluations.Evaluation(1, "m", evaluations.KINDS["localisation"], "localisation", [{"replace": how}])
+                  for how in ("zero", "swap"))  # fmt: skip
+    assert (zero.about, swap.about) == ("m", "m, swap")
 
 
 def test_effects_say_what_cut_neurons_became(pages):

@@ -284,3 +284,13 @@ def test_numbers_of_a_frame_are_numbers(reader):
 def test_numbers_that_cannot_be_are_refused(reader, lookup, given, said):
     with pytest.raises(UsageError, match=said):
         getattr(reader, lookup)(**given)
+
+
+def test_a_twin_is_told_as_one(path):
+    with atlas.open(path, "a") as writer:
+        about = {"model": writer.add_model(MODEL), "method": "amig", "settings": {"floor": 0.05}, "versions": {}}
+        own = writer.start_run(**about, seed=0)
+        twin = writer.start_run(**about, seed=1, twin_of=own, twin_seed=0)
+        for ask in (lambda: writer.use(run=twin), lambda: writer.compare(twin, own)):
+            with pytest.raises(UsageError, match=f"Run {twin} is that of an untrained twin, beside run {own}"):
+                ask()

@@ -178,11 +178,7 @@ class Collector:
         return None
 
     def finish(self) -> FactSet:
-        """Return what was collected.
-
-        Raises:
-            UsageError: a wanted language or relation is not there, or nothing is left.
-        """
+        """Return what was collected; UsageError if a wanted language or relation is not there, or nothing is left."""
         self.check()
         facts = [Fact(*key, dict(sorted(labels.items()))) for key, labels in self._facts.items()]
         relations = {fact.relation for fact in facts}

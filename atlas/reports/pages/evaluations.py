@@ -133,6 +133,11 @@ class Evaluation:
         return f"{self.kind.tables[0].name}-{self.id}"
 
     @property
+    def about(self) -> str:
+        """The model, and what cut neurons became where that is not zero."""
+        return ", ".join([self.model, *sorted({row.get("replace", "zero") for row in self.rows} - {"zero"})])
+
+    @property
     def bound(self) -> dict[str, object]:
         """What the queries ask for."""
         return {"evaluation": self.id}
@@ -192,7 +197,7 @@ def summary(snapshot: Snapshot) -> Iterator[Callable[[], Section]]:
 def _summary(found: Evaluation) -> Section:
     pictures = (found.picture(next(iter(found.kind.views)), found.address()),)
     more = Link("The tables", found.address())
-    return Section(found.key, found.kind.title, found.model, more=more, pictures=pictures)
+    return Section(found.key, found.kind.title, found.about, more=more, pictures=pictures)
 
 
 def _figures(found: Evaluation) -> tuple[Figure, ...]:

@@ -118,6 +118,31 @@ GROUP BY relation
     about="likn_control",
     means={"facts": "facts of the relation"},
 )
+CURVE = Query(
+    "curve",
+    "Language-independent neurons by how many languages are asked for",
+    """
+SELECT
+    definition::INTEGER AS min_languages, count(*) AS facts, avg(observed) AS observed, avg(twin_likn) AS twin_likn,
+    avg(expected) AS expected, avg(same_relation) AS same_relation, avg(other_relations) AS other_relations
+FROM likn_control_of((
+    SELECT list(d) FROM (
+        SELECT meant.* REPLACE (least.number::VARCHAR AS definition, least.number::INTEGER AS min_languages)
+        FROM (SELECT unnest(definition_of($definition, $run), max_depth := 2)) AS meant
+        CROSS JOIN (
+            SELECT unnest(range(2, 1 + (SELECT max(n_languages) FROM fact_coverage WHERE run = $run))) AS number
+        ) AS least
+    ) AS d
+), 0)
+WHERE run = $run AND of_languages >= definition::INTEGER
+GROUP BY definition
+""",
+    "min_languages",
+    note="LIKN of a fact, mean over the facts that count in as many languages, beside what different facts and chance "
+    "give: the fewer languages are asked for, the more neurons are found, of the relation's and of chance's too.",
+    about="likn_control",
+    means={"min_languages": "languages that a neuron must be found in", "facts": "facts that count in as many"},
+)
 FACTS = Query(
     "facts",
     "Facts with the most language-independent neurons",
@@ -198,7 +223,7 @@ def _address(run: Run) -> str:
 
 def _page(snapshot: Snapshot, run: Run) -> RunPage:
     tables = Tables(snapshot, _address(run))
-    shown = (FACTS, NEURONS, CONTROL, OVERLAP, PROOF, LAYERS)
+    shown = (FACTS, NEURONS, CONTROL, CURVE, OVERLAP, PROOF, LAYERS)
     sections = (_section(snapshot, tables, run, shown, ""),)
     return RunPage(tables.site, f"{run.name}, {run.scorer}", sections, str(run.run))
 

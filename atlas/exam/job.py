@@ -1,6 +1,7 @@
 """The job of `atlas exam`: every scorer on planted models, from attribution to the atlas's views."""
 
 import os
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -81,7 +82,8 @@ def _all(cases: Sequence["Case"], workers: int) -> Iterator["Marks"]:
         yield from map(_examine_one, cases)
         return
     # A process that DuckDB and torch have run threads in must not be forked.
-    with ProcessPoolExecutor(workers, get_context("spawn"), _prepare_worker) as pool:
+    spawn = get_context("spawn")
+    with TemporaryDirectory() as folder, ProcessPoolExecutor(workers, spawn, _prepare_worker, (folder,)) as pool:
         asked = [pool.submit(_examine_one, case) for case in cases]
         try:
             for each in asked:
@@ -93,10 +95,11 @@ def _all(cases: Sequence["Case"], workers: int) -> Iterator["Marks"]:
             raise
 
 
-def _prepare_worker() -> None:
+def _prepare_worker(folder: str) -> None:
     import torch
 
     torch.set_num_threads(1)
+    tempfile.tempdir = folder  # which goes with all that is in it, however a worker ends
     # DuckDB takes a spawned process for an interactive one and writes progress, where only results belong.
     os.dup2(2, 1)
     # torch and DuckDB's bindings report each other's objects as leaks when the interpreter is taken down.

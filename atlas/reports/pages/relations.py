@@ -129,9 +129,9 @@ RELATION_DKN = Query(
 SELECT r.language, r.layer, r.neuron, r.facts, r.most_facts, run.method
 FROM relation_dkn_all AS r JOIN run ON run.run = r.run
 WHERE r.definition = $definition AND run.model = $model AND r.relation = $relation
-QUALIFY row_number() OVER (PARTITION BY r.language ORDER BY r.facts DESC, r.layer, r.neuron) <= {MOST}
+QUALIFY row_number() OVER (PARTITION BY r.language ORDER BY r.facts DESC, r.layer, r.neuron, r.run) <= {MOST}
 """,
-    "language, facts DESC, layer, neuron",
+    "language, facts DESC, layer, neuron, method",
     note="Neurons in the degenerate sets of more than a share of the relation's training facts: what fact checking "
     f"reads. At most {MOST} of a language.",
     about="relation_dkn",

@@ -1,7 +1,7 @@
 """Run pages: where a run's neurons lie, what its languages share, how exact its scores are."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -9,7 +9,7 @@ from atlas.reports import addresses, charts
 from atlas.reports.context import Link, Picture, RunPage, Section, Warning
 from atlas.reports.pages.shared import COUNTS, SHARED, Draft, counted, figures, heats, section, usage_warnings
 from atlas.reports.query import Query, Row
-from atlas.reports.snapshot import Run, Snapshot
+from atlas.reports.snapshot import Run, Snapshot, likn_curve
 from atlas.reports.svg import svg
 from atlas.reports.tables import Tables
 from atlas.schema import usable
@@ -121,28 +121,15 @@ GROUP BY relation
 CURVE = Query(
     "curve",
     "Language-independent neurons by how many languages are asked for",
-    """
-SELECT
-    definition::INTEGER AS min_languages, count(*) AS facts, avg(observed) AS observed, avg(twin_likn) AS twin_likn,
-    avg(expected) AS expected, avg(same_relation) AS same_relation, avg(other_relations) AS other_relations
-FROM likn_control_of((
-    SELECT list(d) FROM (
-        SELECT meant.* REPLACE (least.number::VARCHAR AS definition, least.number::INTEGER AS min_languages)
-        FROM (SELECT unnest(definition_of($definition, $run), max_depth := 2)) AS meant
-        CROSS JOIN (
-            SELECT unnest(range(2, 1 + (SELECT max(n_languages) FROM fact_coverage WHERE run = $run))) AS number
-        ) AS least
-    ) AS d
-), 0)
-WHERE run = $run AND of_languages >= definition::INTEGER
-GROUP BY definition
-""",
+    f"SELECT * EXCLUDE (run) FROM ({likn_curve('definition_of($definition, $run)')}) WHERE run = $run",
     "min_languages",
     note="LIKN of a fact, mean over the facts that count in as many languages, beside what different facts and chance "
     "give: the fewer languages are asked for, the more neurons are found, of the relation's and of chance's too.",
     about="likn_control",
     means={"min_languages": "languages that a neuron must be found in", "facts": "facts that count in as many"},
 )
+HELD = {CURVE: replace(CURVE, sql="SELECT * EXCLUDE (run) FROM likn_curve WHERE run = $run")}
+"""What is asked in place of a query of the snapshot, which holds its rows."""
 FACTS = Query(
     "facts",
     "Facts with the most language-independent neurons",
@@ -231,7 +218,8 @@ def _page(snapshot: Snapshot, run: Run) -> RunPage:
 def _section(snapshot: Snapshot, tables: Tables, run: Run, shown: Sequence[Query], more: str) -> Section:
     """Return a run with the tables `shown`, all of them unless `more`, an address, has the rest."""
     bound = {"run": run.run}
-    rows = {query: snapshot.rows(query, bound) for query in (*shown, *(chart.query for chart in CHARTS), LAYERS)}
+    asked = (*shown, *(chart.query for chart in CHARTS), LAYERS)
+    rows = {query: snapshot.rows(HELD.get(query, query), bound) for query in asked}
     drawings = (_picture(chart, run, rows[chart.query], more) for chart in CHARTS if rows[chart.query])
     if more:
         rows[FACTS] = rows[FACTS][:MOST_IN_SUMMARY]

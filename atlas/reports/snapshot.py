@@ -108,25 +108,6 @@ class Snapshot:
         return found
 
 
-def likn_curve(definitions: str) -> str:
-    """Return the query of how many LIKN facts have by the languages asked for, under `definitions`, as SQL has them."""
-    return f"""
-SELECT
-    run, definition::INTEGER AS min_languages, count(*) AS facts, avg(observed) AS observed,
-    avg(twin_likn) AS twin_likn, avg(expected) AS expected, avg(same_relation) AS same_relation,
-    avg(other_relations) AS other_relations
-FROM likn_control_of((
-    SELECT list(d) FROM (
-        SELECT meant.* REPLACE (least.number::VARCHAR AS definition, least.number::INTEGER AS min_languages)
-        FROM (SELECT unnest({definitions}, max_depth := 2)) AS meant
-        CROSS JOIN (SELECT unnest(range(2, 1 + (SELECT max(n_languages) FROM fact_coverage))) AS number) AS least
-    ) AS d
-), 0)
-WHERE of_languages >= definition::INTEGER
-GROUP BY run, definition
-"""
-
-
 def take(source: "atlas.Atlas", selection: Selection) -> Snapshot:
     """Compute what the pages of `source` show; raises UsageError for a relation that the atlas does not have."""
     relations = {row["relation"]: cut(row["name"]) for row in source.sql("FROM relation ORDER BY relation").to_pylist()}
@@ -185,6 +166,23 @@ CREATE OR REPLACE TEMP MACRO every_definition() AS (
 )"""
 """What the views are asked of: the definition shown, of the runs of the models shown and of their untrained twins."""
 
+LIKN_CURVE = """
+SELECT
+    run, definition::INTEGER AS min_languages, count(*) AS facts, avg(observed) AS observed,
+    avg(twin_likn) AS twin_likn, avg(expected) AS expected, avg(same_relation) AS same_relation,
+    avg(other_relations) AS other_relations
+FROM likn_control_of((
+    SELECT list(d) FROM (
+        SELECT meant.* REPLACE (least.number::VARCHAR AS definition, least.number::INTEGER AS min_languages)
+        FROM (SELECT unnest({definitions}, max_depth := 2)) AS meant
+        CROSS JOIN (SELECT unnest(range(2, 1 + (SELECT max(n_languages) FROM fact_coverage))) AS number) AS least
+    ) AS d
+), 0)
+WHERE of_languages >= definition::INTEGER
+GROUP BY run, definition
+"""
+"""How many LIKN facts have by the languages asked for, under `definitions`, which are SQL."""
+
 _SHOWN = "run IN (SELECT run FROM shown_run UNION ALL SELECT twin FROM twin WHERE run IN (SELECT run FROM shown_run))"
 
 _POSITIONS = (
@@ -206,7 +204,7 @@ FROM position_profile_of(of_runs(every_definition(), (
 """What is asked where some run is at the subject; the others are filled with nothing."""
 
 _VIEWS = (
-    f"CREATE OR REPLACE TEMP TABLE likn_curve AS {likn_curve('every_definition()')}",
+    f"CREATE OR REPLACE TEMP TABLE likn_curve AS {LIKN_CURVE.format(definitions='every_definition()')}",
     """
 CREATE OR REPLACE TEMP TABLE scorer_agreement AS
 SELECT * FROM scorer_agreement

@@ -38,7 +38,7 @@ LINES = {
     "models": 2623,
     "outputs": 250,
     "planted": 1501,
-    "reports": 3559,
+    "reports": 3558,
     "running": 754,
     "schema": 466,
     "scorers": 62,

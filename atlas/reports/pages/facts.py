@@ -230,21 +230,20 @@ def _languages(rows: Sequence[Row]) -> str:
 
 def _figures(control: Sequence[Row]) -> tuple[Figure, ...]:
     """Return how many LIKN there are beside what other facts, the untrained twin and chance give."""
-    named = {
-        "observed": "LIKN",
-        "in_exchanged_facts": "in exchanged facts",
-        "twin_likn": "in the untrained twin",
-        "p_exchange": "p",
-        "q": "q",
-        "across_scripts": "across scripts",
-        "expected": "expected by chance",
-        "same_relation": "in shuffled facts of the relation",
-        "other_relations": "in shuffled facts of other relations",
-        "of_languages": "languages",
-    }
     return tuple(
-        Figure(label, shown(row[column]), CONTROL.meaning(column)) for row in control for column, label in named.items()
+        Figure(label, shown(row[column]), CONTROL.meaning(column))
+        for row in control
+        for column, label in _LABELS.items()
     )
+
+
+_LABELS = {
+    "observed": "LIKN", "in_exchanged_facts": "in exchanged facts", "twin_likn": "in the untrained twin",
+    "p_exchange": "p", "q": "q", "across_scripts": "across scripts", "expected": "expected by chance",
+    "same_relation": "in shuffled facts of the relation", "other_relations": "in shuffled facts of other relations",
+    "of_languages": "languages",
+}  # fmt: skip
+"""What a fact's page calls the columns of `likn_control`."""
 
 
 def _heat(neurons: Sequence[Row], run: Run) -> tuple[Picture, ...]:

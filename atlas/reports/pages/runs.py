@@ -9,7 +9,7 @@ from atlas.reports import addresses, charts
 from atlas.reports.context import Link, Picture, RunPage, Section, Warning
 from atlas.reports.pages.shared import COUNTS, SHARED, Draft, counted, figures, heats, section, usage_warnings
 from atlas.reports.query import Query, Row
-from atlas.reports.snapshot import Run, Snapshot, likn_curve
+from atlas.reports.snapshot import LIKN_CURVE, Run, Snapshot
 from atlas.reports.svg import svg
 from atlas.reports.tables import Tables
 from atlas.schema import usable
@@ -121,7 +121,9 @@ GROUP BY relation
 CURVE = Query(
     "curve",
     "Language-independent neurons by how many languages are asked for",
-    f"SELECT * EXCLUDE (run) FROM ({likn_curve('definition_of($definition, $run)')}) WHERE run = $run",
+    f"""
+SELECT * EXCLUDE (run) FROM ({LIKN_CURVE.format(definitions="definition_of($definition, $run)")}) WHERE run = $run
+""",
     "min_languages",
     note="LIKN of a fact, mean over the facts that count in as many languages, beside what different facts and chance "
     "give: the fewer languages are asked for, the more neurons are found, of the relation's and of chance's too.",

@@ -90,7 +90,7 @@ def _checked(path: Path, limits: Limits, *, read_only: bool) -> duckdb.DuckDBPyC
 def check_path(path: Path) -> None:
     """Raise StoreError for a path that DuckDB would take for another, or that is none."""
     if path == Path() or "\0" in str(path):
-        raise StoreError("The path of the atlas is empty, the folder `.`, or holds a null byte; name a file.")
+        raise StoreError("The path of the atlas is empty, `.` or holds a null byte: it is not a plain file; name one.")
     for char, what in (("?", "the start of parameters"), ("\\", "a folder's end")):
         if char in str(path.absolute()):
             raise StoreError(f"{path} has a {char} in its path, which DuckDB takes for {what}; rename it.")

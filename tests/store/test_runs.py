@@ -82,9 +82,10 @@ def test_a_run_may_be_named(opened):
 
 def test_no_job_takes_an_untrained_twin_for_a_run(opened):
     (twin,) = opened.sql("SELECT run FROM run WHERE twin_of IS NOT NULL")["run"].to_pylist()
-    for asked in ({"run": twin}, {"model": "untrained-0:made"}):
-        with pytest.raises(UsageError, match="no run with usable prompts"):
-            stored_run(opened, **asked)
+    asked = (({"run": twin}, "is that of an untrained twin"), ({"model": "untrained-0:made"}, "no run with usable"))
+    for given, said in asked:
+        with pytest.raises(UsageError, match=said):
+            stored_run(opened, **given)
 
 
 def test_a_report_shows_the_run_that_each_model_means(opened):

@@ -7,15 +7,14 @@ from unicodedata import category
 
 from atlas.drawing import generator, one_of
 from atlas.facts import Fact, Label, Template
+from atlas.facts.reading.texts import UNSPACED
 
 CONDITIONS = ("plain", "held-out", "corrupted", "code-switched")
 
-_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff"
-"""Scripts that are written without spaces: Thai, Lao, Burmese, Khmer, kana and Han."""
 # Signs of vowels, and what joins letters, are part of a word, but no letters to `re`.
 _SIGNS = "\u200c\u200d" + "".join(sign for sign in map(chr, range(0x300, 0x10000)) if category(sign)[0] == "M")
-_LETTER = f"[^\\W{_UNSPACED}]"
-_PIECE = re.compile(f"\\[[XY]\\]|[{_UNSPACED}][{_SIGNS}]*|{_LETTER}(?:{_LETTER}|[{_SIGNS}])*|.", re.DOTALL)
+_LETTER = f"[^\\W{UNSPACED}]"
+_PIECE = re.compile(f"\\[[XY]\\]|[{UNSPACED}][{_SIGNS}]*|{_LETTER}(?:{_LETTER}|[{_SIGNS}])*|.", re.DOTALL)
 
 
 def corrupted(template: Template, seed: int) -> Template:

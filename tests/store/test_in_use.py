@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -114,6 +115,13 @@ def several(tmp_path_factory):
     return path, made
 
 
+@pytest.fixture
+def own(several, tmp_path):
+    """A copy of that atlas, to write to, and the ids of its runs."""
+    path, made = several
+    return shutil.copy(path, tmp_path / "copy.duckdb"), made
+
+
 def twice():
     """The views that are there for the run in use and for all."""
     folder = Path(views.__file__).parent
@@ -156,10 +164,8 @@ def test_the_views_that_exist_twice_are_those_that_thresholds_decide():
     assert {"knowledge_neuron", "likn", "likn_control", "likn_exchange", "dkn", "neuron_summary"} <= set(twice())
 
 
-def test_a_run_that_is_not_in_use_raises_no_error(tmp_path, several):
-    path, made = several
-    copy = tmp_path / "copy.duckdb"
-    copy.write_bytes(path.read_bytes())
+def test_a_run_that_is_not_in_use_raises_no_error(own):
+    copy, made = own
     with atlas.open(copy, "a") as writer:
         writer.define("loose", tau=0.1)
         writer.sql("UPDATE in_use SET definition = 'loose'")
@@ -174,10 +180,8 @@ def test_a_run_that_is_not_in_use_raises_no_error(tmp_path, several):
         assert found.neurons == ((0, 0), (0, 1))
 
 
-def test_a_run_that_is_named_is_asked_alone(tmp_path, several):
-    path, made = several
-    copy = tmp_path / "copy.duckdb"
-    copy.write_bytes(path.read_bytes())
+def test_a_run_that_is_named_is_asked_alone(own):
+    copy, made = own
     with atlas.open(copy, "a") as reader:
         reader.define("loose", tau=0.1)
         assert set(reader.neurons(run=made[2], definition="loose").table["run"].to_pylist()) == {made[2]}
@@ -193,10 +197,8 @@ def test_an_empty_atlas_has_no_run_in_use(path):
         assert all(reader.sql(f"FROM {view}").num_rows == 0 for view in ("likn", "dkn", "likn_exchange"))
 
 
-def test_a_union_in_use_answers_with_its_own_sets_and_the_neurons_of_its_runs(tmp_path, several):
-    path, made = several
-    copy = tmp_path / "copy.duckdb"
-    copy.write_bytes(path.read_bytes())
+def test_a_union_in_use_answers_with_its_own_sets_and_the_neurons_of_its_runs(own):
+    copy, made = own
     with atlas.open(copy, "a") as writer:
         model = stable_id("model", "newer")
         union = writer.start_run(model=model, method="union", settings={"runs": made[2:4]}, seed=0, versions={})

@@ -4,8 +4,6 @@ from alembic import op
 
 revision = "0001"
 down_revision = None
-branch_labels = None
-depends_on = None
 
 TABLES = """
 CREATE TABLE atlas_info (

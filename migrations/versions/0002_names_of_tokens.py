@@ -4,8 +4,6 @@ from alembic import op
 
 revision = "0002"
 down_revision = "0001"
-branch_labels = None
-depends_on = None
 
 COLUMNS = ("probe.prediction_text VARCHAR", "probe.unknown_tokens INTEGER", "neuron_token.text VARCHAR")
 

@@ -4,8 +4,6 @@ from alembic import op
 
 revision = "0003"
 down_revision = "0002"
-branch_labels = None
-depends_on = None
 
 COMMENT = "estimate of the largest error of one score, by how the gradient''s Legendre coefficients fall along the path"
 

@@ -4,8 +4,6 @@ from alembic import op
 
 revision = "0006"
 down_revision = "0005"
-branch_labels = None
-depends_on = None
 
 STATEMENTS = (
     """

@@ -4,8 +4,6 @@ from alembic import op
 
 revision = "0007"
 down_revision = "0006"
-branch_labels = None
-depends_on = None
 
 STATEMENTS = (
     "CREATE TABLE in_use (run BIGINT, definition VARCHAR NOT NULL)",

@@ -4,8 +4,6 @@ from alembic import op
 
 revision = "0013"
 down_revision = "0012"
-branch_labels = None
-depends_on = None
 
 KNOWN = """
 UPDATE probe SET argmax = rank = 1 WHERE rank > 1 OR json_array_length(tokens) = 1

@@ -34,7 +34,7 @@ LINES = {
     "jobs": 296,
     "knockouts": 813,
     "matching": 187,
-    "migrations": 515,
+    "migrations": 489,
     "models": 2623,
     "outputs": 250,
     "planted": 1501,

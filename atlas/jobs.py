@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypedDict, TypeVar, U
 
 from atlas import scorers
 from atlas.errors import UsageError
-from atlas.matching import option
+from atlas.matching import names, option
 from atlas.running.choice import ModelChoice, OpenChoice, check_one, megabytes, path_of
 from atlas.running.numbers import bounded
 from atlas.running.progress import LoggedProgress, Progress
@@ -216,13 +216,6 @@ def evaluate(
         definition=definition, scope=scope, replace=replace, seed=seed, at=_at(at), **_of(loading),
     )  # fmt: skip
     return (curves.curves if curve else job.evaluate)(options, progress or LoggedProgress())
-
-
-def names(given: Codes) -> Names:
-    """Return the names that are meant, None for all."""
-    if given is None:
-        return None
-    return tuple(name.strip() for name in (given.split(",") if isinstance(given, str) else given) if name.strip())
 
 
 def _check_asked(claim: Sequence[str | None], claims: Place | None, *, evaluate: bool) -> None:

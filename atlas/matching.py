@@ -79,6 +79,13 @@ def option(name: str, word: str, allowed: Iterable[str]) -> str:
     raise UsageError(f"{name} cannot be {word!r}: {hint} {', '.join(known[:-1])} or {known[-1]}.")
 
 
+def names(given: str | Iterable[str] | None) -> tuple[str, ...] | None:
+    """Return the names of a text that parts them by commas, or of a list; None for None."""
+    if given is None:
+        return None
+    return tuple(name.strip() for name in (given.split(",") if isinstance(given, str) else given) if name.strip())
+
+
 def check_whole(name: str, number: object, least: int = 0, most: int | None = None) -> None:
     """Raise UsageError unless a number, None if it is not given, is a whole one from `least` to `most`."""
     if number is None:

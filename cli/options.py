@@ -2,10 +2,9 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from enum import StrEnum
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -65,29 +64,11 @@ Examples = Annotated[
 SkipBad = Annotated[bool, typer.Option("--skip-bad", help="Skip malformed lines and count them.")]
 
 
-class Place(StrEnum):
-    """Where neurons are asked for."""
-
-    query = "query"
-    subject = "subject"
-
-
+Place = Literal["query", "subject"]
 At = Annotated[Place, typer.Option(help="Where the neurons are: at the query, or at the subject's last token.")]
 DEFAULT_DB = Path("atlas.duckdb")
 HELP = {"help_option_names": ["-h", "--help"]}
 """The settings of every command and group."""
-
-
-def split(codes: str | None) -> tuple[str, ...] | None:
-    """Return the codes of a comma-separated list, None for none."""
-    if codes is None:
-        return None
-    return tuple(code.strip() for code in codes.split(",") if code.strip())
-
-
-def some(limit: int) -> int | None:
-    """Return a limit, None for 0: all."""
-    return limit or None
 
 
 def bounded(command: Callable[..., None]) -> Callable[..., None]:

@@ -1,43 +1,23 @@
 """`atlas build`: the main job."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from atlas import scorers
 from atlas.errors import UsageError
+from atlas.matching import names
 from atlas.running.choice import ModelChoice
 
 from .. import diagnostics
 from ..exits import ExitCode
-from ..options import (
-    DEFAULT_DB,
-    DEMO,
-    Ask,
-    At,
-    Db,
-    Examples,
-    Languages,
-    Place,
-    Relations,
-    SkipBad,
-    choosing_model,
-    split,
-)
+from ..options import DEFAULT_DB, DEMO, Ask, At, Db, Examples, Json, Languages, Relations, SkipBad, choosing_model
 from . import report as reporting
 
 if TYPE_CHECKING:
     from atlas.building.summary import Summary
     from atlas.knockouts.job import KnockoutOptions
-
-
-class EngineName(StrEnum):
-    """Where batches are computed."""
-
-    local = "local"
-    ray = "ray"
 
 
 @choosing_model
@@ -63,7 +43,7 @@ def build(
     ask: Ask = False,
     examples: Examples = None,
     method: Annotated[str, typer.Option(help=f"{scorers.listed('build')}.")] = scorers.DEFAULT,
-    at: At = Place.query,
+    at: At = "query",
     db: Db = DEFAULT_DB,
     tolerance: Annotated[
         float | None, typer.Option(help="Completeness error that asks for more nodes, as a share.")
@@ -89,7 +69,9 @@ def build(
     shard: Annotated[
         str | None, typer.Option(help="Compute one part of the batches alone: 3/16.", metavar="K/N")
     ] = None,
-    engine: Annotated[EngineName, typer.Option(help="Compute in this process, or on Ray workers.")] = EngineName.local,
+    engine: Annotated[
+        Literal["local", "ray"], typer.Option(help="Compute in this process, or on Ray workers.")
+    ] = "local",
     ray_address: Annotated[
         str | None, typer.Option(help="Ray cluster to work on; by default one is started here.", metavar="ADDRESS")
     ] = None,
@@ -120,7 +102,7 @@ def build(
     report: Annotated[
         Path | None, typer.Option(help="Write a report into this folder at the end.", metavar="FOLDER")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Attribute facts with a model and store the scores in an atlas.
 
@@ -137,15 +119,15 @@ def build(
         raise UsageError("A shard cannot be knocked out; merge all shards, then run `atlas knockout`.")
     summary = jobs.build(
         **choice.given(), dataset=dataset, languages=languages, relations=relations, limit=limit,
-        sample_seed=sample_seed, known=known, ask=ask, examples=examples, method=method, at=at.value, db=db,
+        sample_seed=sample_seed, known=known, ask=ask, examples=examples, method=method, at=at, db=db,
         tolerance=tolerance, nodes=nodes, max_nodes=max_nodes, rule=rule, cuts=cuts, floor=floor, seed=seed,
-        shard=shard, engine=engine.value, ray_address=ray_address, workers=workers, gpus_per_worker=gpus_per_worker,
+        shard=shard, engine=engine, ray_address=ray_address, workers=workers, gpus_per_worker=gpus_per_worker,
         shards_to=shards_to, skip_bad=skip_bad, twin=twin, again=again, progress=TerminalProgress(),
     )  # fmt: skip
     if knockout and not summary.interrupted:
         options = KnockoutOptions(
-            **choice.given(), db=db, source=summary.method, run=summary.run, languages=split(languages),
-            relations=split(relations), seed=seed, at=at.value,
+            **choice.given(), db=db, source=summary.method, run=summary.run, languages=names(languages),
+            relations=names(relations), seed=seed, at=at,
         )  # fmt: skip
         _knock_out(options, summary, json=json)
     else:

@@ -18,7 +18,6 @@ from ..options import (
     Db,
     Definition,
     Languages,
-    Place,
     Relations,
     Replace,
     Run,
@@ -67,7 +66,7 @@ def check(
     limit: Annotated[int, typer.Option(min=0, help="For --evaluate: facts to take at most; 0 for all.")] = 0,
     templates: Annotated[int, typer.Option(min=1, help="Templates that a claim is put in, at most.")] = 2,
     definition: Definition = IN_USE,
-    at: At = Place.query,
+    at: At = "query",
     replace: Replace = None,
     db: Db = DEFAULT_DB,
     seed: Annotated[int, typer.Option(help="Seed of wrong objects, random neurons and intervals.")] = 0,
@@ -87,7 +86,7 @@ def check(
     table = jobs.check(
         **choice.given(), subject=subject, relation=relation, object=object_, language=language, claims=claims,
         evaluate=evaluate, evidence=evidence, run=run, method=method, languages=languages, relations=relations,
-        conditions=conditions, limit=limit, templates=templates, definition=definition, at=at.value, replace=replace,
+        conditions=conditions, limit=limit, templates=templates, definition=definition, at=at, replace=replace,
         db=db, seed=seed, progress=TerminalProgress(),
     )  # fmt: skip
     if evaluate:

@@ -1,7 +1,7 @@
 """`atlas compare`: two models side by side."""
 
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
@@ -10,17 +10,10 @@ from ..options import DEFAULT_DB, IN_USE, Db, Definition, writing
 from ..output.emit import STDOUT, Destination
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from atlas.store.comparison import Comparison
 
 
-class Part(StrEnum):
-    """A table of the comparison."""
-
-    facts = "facts"
-    neurons = "neurons"
-    layers = "layers"
+Part = Literal["facts", "neurons", "layers"]
 
 
 @writing
@@ -49,9 +42,9 @@ def compare(
         found = opened.compare(a, b, method=method, definition=definition)
     _introduce(found)
     if to.for_eyes:
-        _show(found, list(Part) if table is None else [table])
+        _show(found, get_args(Part) if table is None else [table])
     else:
-        to.write(_rows(found, table or Part.facts))
+        to.write(getattr(found, table or "facts").to_arrow())
 
 
 def _introduce(found: "Comparison") -> None:
@@ -63,15 +56,11 @@ def _introduce(found: "Comparison") -> None:
         diagnostics.note("the settings of these runs differ; `atlas runs` shows them")
 
 
-def _show(found: "Comparison", parts: list[Part]) -> None:
+def _show(found: "Comparison", parts: Sequence[Part]) -> None:
     """Print tables for eyes."""
     from ..output.cells import rounded
 
     for number, part in enumerate(parts):
         if number:
             print()
-        STDOUT.write(rounded(_rows(found, part)))
-
-
-def _rows(found: "Comparison", part: Part) -> "pa.Table":
-    return {Part.facts: found.facts, Part.neurons: found.neurons, Part.layers: found.layers}[part].to_arrow()
+        STDOUT.write(rounded(getattr(found, part).to_arrow()))

@@ -139,7 +139,7 @@ def edit(
     done = jobs.edit(
         **choice.given(), fact=fact, object=object_, relation=relation, languages=languages, batch=batch,
         neurons=neurons, least_languages=least_languages, method=method, run=run, from_=from_,
-        at=None if at is None else at.value, definition=definition, save=save, together=together, force=force,
+        at=at, definition=definition, save=save, together=together, force=force,
         control=control, other_layers=other_layers, grow=grow, generate=generate, seed=seed, steps=steps,
         db=db, progress=TerminalProgress(),
     )  # fmt: skip

@@ -10,19 +10,7 @@ from atlas.outputs import check_folder
 from atlas.running.choice import OpenChoice
 
 from .. import diagnostics
-from ..options import (
-    DEFAULT_DB,
-    IN_USE,
-    OPEN,
-    At,
-    Db,
-    Definition,
-    Languages,
-    Place,
-    Relations,
-    choosing_model,
-    writing,
-)
+from ..options import DEFAULT_DB, IN_USE, OPEN, At, Db, Definition, Languages, Relations, choosing_model, writing
 from ..output.emit import STDOUT, Destination
 from ..output.evaluation import show
 from .exam import exam
@@ -48,7 +36,7 @@ def evaluate(
         str, typer.Option(help="Scorer whose LIKN the cross-lingual table takes.")
     ] = scorers.DEFAULT,
     definition: Definition = IN_USE,
-    at: At = Place.query,
+    at: At = "query",
     scope: Annotated[
         str, typer.Option(help="Where neurons are changed: query, which is the position that --at names, or all.")
     ] = "query",
@@ -84,7 +72,7 @@ def evaluate(
 
     found = jobs.evaluate(
         **choice.given(), method=method, languages=languages, relations=relations, limit=limit, neurons=neurons,
-        curve=curve, likn_method=likn_method, definition=definition, at=at.value, scope=scope, replace=replace,
+        curve=curve, likn_method=likn_method, definition=definition, at=at, scope=scope, replace=replace,
         seed=seed, db=db, progress=TerminalProgress(),
     )  # fmt: skip
     show(found, to, out)

@@ -8,11 +8,11 @@ import typer
 
 from atlas import scorers
 from atlas.errors import AtlasError
-from atlas.matching import option
+from atlas.matching import names, option
 from atlas.outputs import check_file, whole_file
 
 from .. import diagnostics
-from ..options import split, writing
+from ..options import writing
 from ..output.emit import STDOUT, Destination
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def exam(
     """
     if figure is not None:
         check_file(figure, "--figure")
-    methods = scorers.asked(split(method), "exam")
+    methods = scorers.asked(names(method), "exam")
     family = option("--family", family, ("bert", "gpt2"))
     from atlas.exam import standard_grid
     from atlas.exam.job import examine
@@ -49,7 +49,7 @@ def exam(
     from ..output.progress import TerminalProgress
 
     grid = {one.name: one for one in standard_grid(cast('Literal["bert", "gpt2"]', family))}
-    settings = [grid[name] for name in dict.fromkeys(option("--setting", own, grid) for own in split(setting) or grid)]
+    settings = [grid[name] for name in dict.fromkeys(option("--setting", own, grid) for own in names(setting) or grid)]
     workers = min(os.cpu_count() or 1, MOST_WORKERS)
     found = examine(settings, methods, seeds, TerminalProgress(), workers)
     for failure in found.failures:

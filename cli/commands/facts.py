@@ -4,8 +4,10 @@ from typing import Annotated
 
 import typer
 
+from atlas.matching import names
+
 from ..diagnostics import note
-from ..options import DEFAULT_DB, Db, Languages, OldName, Relations, Rows, split, writing
+from ..options import DEFAULT_DB, Db, Languages, OldName, Relations, Rows, writing
 from ..output.emit import STDOUT, Destination
 
 COLUMNS = ("relation_name", "language", "subject", "object")
@@ -29,8 +31,8 @@ def facts(
     with atlas.open(db) as opened:
         found = opened.facts(
             text,
-            relation=split(relations or relation),
-            language=split(languages or language),
+            relation=names(relations or relation),
+            language=names(languages or language),
             limit=limit + 1 if limit else None,
         )
         rows = found.to_arrow()

@@ -6,8 +6,9 @@ from typing import Annotated
 import typer
 
 from atlas.errors import UsageError
+from atlas.matching import names
 
-from ..options import DEFAULT_DB, Db, Languages, Relations, SkipBad, some, split
+from ..options import DEFAULT_DB, Db, Languages, Relations, SkipBad
 from ..output.summary import marked_line, renamed_line, show_skips, united_line
 from .merge import show
 
@@ -44,11 +45,7 @@ def import_(
     from atlas.store.meeting import met
 
     found = read(
-        dataset,
-        languages=split(languages),
-        relations=split(relations),
-        limit=some(limit),
-        skip_bad=skip_bad,
+        dataset, languages=names(languages), relations=names(relations), limit=limit or None, skip_bad=skip_bad
     )
     with atlas.open(db, "a") as writer:
         found = met(writer, found)

@@ -17,8 +17,8 @@ from ..options import (
     At,
     Db,
     Definition,
+    Json,
     Languages,
-    Place,
     Relations,
     Replace,
     Run,
@@ -48,11 +48,11 @@ def knockout(
     ] = False,
     control: Annotated[bool, typer.Option(help="Measure random sets of the same size and layers too.")] = True,
     definition: Definition = IN_USE,
-    at: At = Place.query,
+    at: At = "query",
     replace: Replace = None,
     db: Db = DEFAULT_DB,
     seed: Annotated[int, typer.Option(help="Seed of the random sets, and of the facts whose values are taken.")] = 0,
-    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Cut knowledge neurons, alone and together, and store what the answers lose.
 
@@ -67,7 +67,7 @@ def knockout(
     found = jobs.knockout(
         **choice.given(), db=db, run=run, method=method, languages=languages, relations=relations, limit=limit, top=top,
         max_order=max_order, all_pairs=all_pairs, control=control,
-        definition=definition, replace=replace, seed=seed, at=at.value, progress=TerminalProgress(),
+        definition=definition, replace=replace, seed=seed, at=at, progress=TerminalProgress(),
     )  # fmt: skip
     finish(found, json=json)
 

@@ -7,11 +7,11 @@ import typer
 
 from atlas.errors import UsageError
 from atlas.ids import Package, named_neuron
-from atlas.matching import parse_neuron
+from atlas.matching import names, parse_neuron
 
 from .. import diagnostics
 from ..asked import choose
-from ..options import DEFAULT_DB, IN_USE, Db, Definition, OldName, Rows, Run, RunMethod, RunModel, split, writing
+from ..options import DEFAULT_DB, IN_USE, Db, Definition, OldName, Rows, Run, RunMethod, RunModel, writing
 from ..output.carried import COLUMNS, SPARE, headline, named
 from ..output.emit import STDOUT, Destination
 from ..output.hooks import check_hooks, write_hooks
@@ -69,8 +69,8 @@ def neurons(
 
     of_facts: dict[str, Any] = {
         "fact": fact,
-        "relation": split(relations or relation),
-        "language": split(languages or language),
+        "relation": names(relations or relation),
+        "language": names(languages or language),
     }
     of_neurons = _place(layer, neuron)
     common: dict[str, Any] = {"definition": definition, "limit": limit + 1 if limit else None}

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from atlas.matching import names
+
 from .. import diagnostics
 from ..asked import NOTHING, Asked, shown
 from ..exits import ExitCode
-from ..options import DEFAULT_DB, IN_USE, Db, Definition, Relations, Run, RunMethod, RunModel, split
+from ..options import DEFAULT_DB, IN_USE, Db, Definition, Relations, Run, RunMethod, RunModel
 
 if TYPE_CHECKING:
     from atlas.reports import Written
@@ -40,7 +42,7 @@ def report(
     It opens from disk or from any web server, and needs no network. Start at its index.html. Of each model it shows the
     run that is meant where that model is; --run, --model and --method choose one run.
     """
-    written = write(db, out, facts, split(relations), (run, model, method), definition)
+    written = write(db, out, facts, names(relations), (run, model, method), definition)
     print(diagnostics.visible(line_of(written)))
     pages = ", ".join(f"{count:,} {kind}" for kind, count in written.pages.items() if count)
     print(f"Pages: {pages}.")

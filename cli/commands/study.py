@@ -6,12 +6,13 @@ from typing import Annotated
 import typer
 
 from atlas import scorers
+from atlas.matching import names
 from atlas.running.choice import ModelChoice, replace_of
 from atlas.schema import REPLACES
 
 from .. import diagnostics
 from ..exits import ExitCode
-from ..options import DEMO, Ask, Examples, Languages, Relations, choosing_model, split
+from ..options import DEMO, Ask, Examples, Languages, Relations, choosing_model
 
 
 @choosing_model
@@ -53,10 +54,10 @@ def study(
 
     from ..output.progress import TerminalProgress
 
-    methods = scorers.asked(split(method), "localisation")
-    replaces = tuple(filter(None, map(replace_of, split(replace) or ())))
+    methods = scorers.asked(names(method), "localisation")
+    replaces = tuple(filter(None, map(replace_of, names(replace) or ())))
     options = StudyOptions(
-        **choice.given(), dataset=dataset, languages=split(languages), relations=split(relations), limit=limit,
+        **choice.given(), dataset=dataset, languages=names(languages), relations=names(relations), limit=limit,
         known=known, ask=ask, examples=examples, out=out, methods=methods, replaces=replaces, edits=edits, seed=seed,
     )  # fmt: skip
     found = so_far(options) if page else run_study(options, TerminalProgress())

@@ -6,7 +6,7 @@ import typer
 
 from atlas.running.choice import OpenChoice, check_one
 
-from ..options import DEFAULT_DB, OPEN, Db, Run, RunMethod, choosing_model
+from ..options import DEFAULT_DB, OPEN, Db, Json, Run, RunMethod, choosing_model
 
 
 @choosing_model
@@ -16,7 +16,7 @@ def twin(
     method: RunMethod = None,
     seed: Annotated[int, typer.Option(help="Seed of the twin's weights.")] = 0,
     db: Db = DEFAULT_DB,
-    json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Put a run's prompts to its model's untrained twin: what it shows too is not knowledge.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from atlas import schema
 from atlas.errors import UsageError
-from atlas.matching import one_of
+from atlas.matching import names, one_of
 from atlas.outputs import check_file, whole_file
 
 from ..diagnostics import note
@@ -57,8 +57,7 @@ class Destination:
             raise UsageError("--columns and --all-columns contradict each other: leave one out.")
         if output is not None:
             check_file(output, "--output")
-        names = None if columns is None else tuple(name.strip() for name in columns.split(",") if name.strip())
-        return cls(_format(format_, json, output), output, names, all_columns)
+        return cls(_format(format_, json, output), output, names(columns), all_columns)
 
     @property
     def for_eyes(self) -> bool:

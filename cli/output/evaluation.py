@@ -1,7 +1,8 @@
 """The tables of `atlas evaluate`: short on a terminal, whole in files."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from atlas.outputs import own_folder
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from atlas.evaluation.curves import Curves
     from atlas.evaluation.job import Evaluated
 
+Tables = Mapping[str, tuple["pa.Table", "pa.Table"]]
+"""Tables by name, whole and in short."""
 NAMED = 3
 """Facts that are left out and named."""
 _LOCALISATION = ("language", "action", "method", "source", "facts", "neurons")
@@ -40,76 +43,57 @@ def show(found: "Evaluated | Curves", to: Destination, out: Path | None) -> None
     """
     from atlas.evaluation.job import Evaluated
 
-    if isinstance(found, Evaluated):
-        _show_tables(found, to, out)
-    else:
-        _show_curves(found, to, out)
+    tables = _tables(found) if isinstance(found, Evaluated) else _curves(found)
+    if out is not None:
+        _write(tables, out)
+    if not to.for_eyes:
+        to.write(next(iter(tables.values()))[0])
+        return
+    for number, (_, short) in enumerate(tables.values()):
+        if number:
+            print()
+        STDOUT.write(short)
 
 
-def _show_tables(found: "Evaluated", to: Destination, out: Path | None) -> None:
+def _tables(found: "Evaluated") -> Tables:
+    """Say what the tables stand on, and return them."""
     diagnostics.note(f"localisation on {found.facts:,} facts, cross-lingual on {found.facts_with_likn:,} with LIKN")
     for (table, reason), facts in found.left_out.items():
         names = ", ".join(f"<{fact.subject}, {fact.relation}>" for fact in facts[:NAMED])
         more = f" and {len(facts) - NAMED:,} more" if len(facts) > NAMED else ""
         diagnostics.note(f"the {table} table leaves out {counted(len(facts), 'fact')}: {reason} ({names}{more})")
-    if out is not None:
-        _write(found, out)
-    if not to.for_eyes:
-        to.write(found.localisation)
-        return
-    STDOUT.write(short(found.localisation, _LOCALISATION))
-    print()
-    STDOUT.write(short(found.cross_lingual, _CROSS_LINGUAL))
+    return {
+        "localisation": (found.localisation, _sorted(found.localisation, _LOCALISATION)),
+        "cross_lingual": (found.cross_lingual, _sorted(found.cross_lingual, _CROSS_LINGUAL)),
+    }
 
 
-def _show_curves(found: "Curves", to: Destination, out: Path | None) -> None:
+def _curves(found: "Curves") -> Tables:
+    """Say what the curves stand on, and return their tables."""
     diagnostics.note(f"curves on {counted(found.facts, 'fact')}")
     if found.unequal:
         diagnostics.note(
             f"in {found.unequal:,} pairs of fact and language some scorer stored fewer neurons than the largest count; "
             "there all are cut at the fewest"
         )
-    if out is not None:
-        _write_curves(found, out)
-    if not to.for_eyes:
-        to.write(found.points)
-        return
-    STDOUT.write(_joined(found.points, _POINTS, ("own", "others")))
-    print()
-    STDOUT.write(_joined(found.areas, _AREAS, _AREA_MEASURES))
+    return {
+        "curves": (found.points, _joined(found.points.to_pylist(), _POINTS, ("own", "others"))),
+        "areas": (found.areas, _joined(found.areas.to_pylist(), _AREAS, _AREA_MEASURES)),
+    }
 
 
-def _write_curves(found: "Curves", out: Path) -> None:
-    from atlas.evaluation.figure import figure
-
-    with own_folder(out, "--out") as part:
-        for name, table, keys, measures in (
-            ("curves", found.points, _POINTS, ("own", "others")),
-            ("areas", found.areas, _AREAS, _AREA_MEASURES),
-        ):
-            Destination(Format.csv, part / f"{name}.csv").write(table)
-            Destination(Format.markdown, part / f"{name}.md").write(_joined(table, keys, measures))
-        (part / "curves.svg").write_text(figure(found.points), "utf-8")
+def _sorted(table: "pa.Table", keys: Sequence[str]) -> "pa.Table":
+    """Return the rows sorted by `keys`, in short."""
+    rows = sorted(table.to_pylist(), key=lambda row: [str(row[key]) for key in keys[:4]])
+    return _joined(rows, keys, tuple(_MEASURES)).rename_columns([*keys, *_MEASURES.values()])
 
 
-def _joined(table: "pa.Table", keys: tuple[str, ...], measures: tuple[str, ...]) -> "pa.Table":
+def _joined(rows: Sequence[dict[str, Any]], keys: Sequence[str], measures: Sequence[str]) -> "pa.Table":
     """Return the rows with each measure as one text: the mean and its 95 % interval."""
     import pyarrow as pa
 
-    rows = table.to_pylist()
     columns: dict[str, list[object]] = {key: [_key(row.get(key)) for row in rows] for key in keys}
     return pa.table(columns | {name: [_interval(row, name) for row in rows] for name in measures})
-
-
-def short(table: "pa.Table", keys: tuple[str, ...]) -> "pa.Table":
-    """Return the rows sorted by `keys`, each measure as one text: the mean and its 95 % interval."""
-    import pyarrow as pa
-
-    rows = sorted(table.to_pylist(), key=lambda row: [str(row[key]) for key in keys[:4]])
-    columns: dict[str, list[object]] = {key: [_key(row[key]) for row in rows] for key in keys}
-    for name, title in _MEASURES.items():
-        columns[title] = [_interval(row, name) for row in rows]
-    return pa.table(columns)
 
 
 def _key(value: object) -> object:
@@ -124,12 +108,12 @@ def _interval(row: dict[str, float | None], name: str) -> str:
     return f"{mean} [{low}, {high}]"
 
 
-def _write(found: "Evaluated", out: Path) -> None:
-    tables = {
-        "localisation": (found.localisation, _LOCALISATION),
-        "cross_lingual": (found.cross_lingual, _CROSS_LINGUAL),
-    }
+def _write(tables: Tables, out: Path) -> None:
     with own_folder(out, "--out") as part:
-        for name, (table, keys) in tables.items():
-            Destination(Format.csv, part / f"{name}.csv").write(table)
-            Destination(Format.markdown, part / f"{name}.md").write(short(table, keys))
+        for name, (whole, short) in tables.items():
+            Destination(Format.csv, part / f"{name}.csv").write(whole)
+            Destination(Format.markdown, part / f"{name}.md").write(short)
+        if "curves" in tables:
+            from atlas.evaluation.figure import figure
+
+            (part / "curves.svg").write_text(figure(tables["curves"][0]), "utf-8")

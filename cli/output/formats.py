@@ -9,6 +9,7 @@ import io
 import json
 from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from atlas.errors import UsageError
@@ -47,10 +48,6 @@ def _csv(result: "pa.Table", out: io.TextIOWrapper, between: str = ",") -> None:
     out.write(between.join(_quoted(name, between) for name in result.column_names) + "\n")
     for row in rows(result):
         out.write(between.join("" if value is None else _quoted(value, between) for value in row) + "\n")
-
-
-def _tsv(result: "pa.Table", out: io.TextIOWrapper) -> None:
-    _csv(result, out, "\t")
 
 
 def _json(result: "pa.Table", out: io.TextIOWrapper) -> None:
@@ -124,7 +121,7 @@ def _cell(value: object) -> str:
 
 _WRITERS: dict[Format, Callable[["pa.Table", io.TextIOWrapper], None]] = {
     Format.csv: _csv,
-    Format.tsv: _tsv,
+    Format.tsv: partial(_csv, between="\t"),
     Format.json: _json,
     Format.jsonl: _jsonl,
     Format.markdown: _markdown,

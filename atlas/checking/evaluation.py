@@ -8,6 +8,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from atlas.checking import neurons
 from atlas.checking.known_claims import KnownClaim
 from atlas.checking.logistic import Logistic, fit_logistic
 from atlas.checking.permutation import spelt_alike
@@ -16,11 +17,10 @@ from atlas.errors import UsageError
 from atlas.statistics import Floats, Judged, best_threshold
 
 OWN = ("probability", "probability-languages", "margin", "argmax")
-NEURONS = ("dkn", "dkn-or-kn", "dkn-languages", "kn", "likn", "random")
 ACROSS = ("dkn", "dkn-or-kn")
 FREQUENCY = "frequency"
 """How many training facts of the relation have the claimed object: what a judge without any model could go by."""
-EVIDENCE = (*NEURONS, *OWN, FREQUENCY, "combined")
+EVIDENCE = (*neurons.EVIDENCE, *OWN, FREQUENCY, "combined")
 COMBINED_FROM = ("probability", "probability-languages", "margin", "dkn-or-kn", "dkn-languages", "kn", "likn")
 """What the logistic model reads; the first is always in, the others as far as cross-validation finds them of use."""
 
@@ -94,7 +94,7 @@ def evaluate(
     _check_read(cases, signals)
     signals = _heard_elsewhere(cases, signals)
     own = [evidence for evidence in OWN if evidence != "argmax"]
-    verdicts = [_tuned(cases, signals, evidence, None) for evidence in (*NEURONS, *own)]
+    verdicts = [_tuned(cases, signals, evidence, None) for evidence in (*neurons.EVIDENCE, *own)]
     for evidence in ACROSS:
         verdicts += [_tuned(cases, signals, evidence, language) for language in languages]
     model, combined = _combined(cases, signals, seed)
@@ -178,7 +178,7 @@ def _status(signals: Signals, score: float, threshold: float, evidence: str) -> 
     if signals.status != "ok":
         return signals.status
     if np.isnan(score):
-        return f"no {evidence} neurons" if evidence in NEURONS else "no other language"
+        return f"no {evidence} neurons" if evidence in neurons.EVIDENCE else "no other language"
     return "no threshold" if np.isnan(threshold) else "ok"
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from atlas.checking.evaluation import ClaimEvaluation
     from atlas.checking.journal import Journal
     from atlas.checking.known_claims import Claims, KnownClaim, World
-    from atlas.checking.neurons import RelationNeurons
+    from atlas.checking.neurons import Sets
     from atlas.checking.signals import Asked, Signals
     from atlas.facts import Fact
     from atlas.models import LanguageModel
@@ -52,9 +52,8 @@ class Session:
     model: "LanguageModel"
     run: int
     world: "World"
-    neurons: "Mapping[str, RelationNeurons]"
+    neurons: "Mapping[str, Sets]"
     settings: "Settings"
-    tuned: dict[tuple[str, str, str], float] = field(default_factory=dict)
     journals: "list[Journal]" = field(default_factory=list)
 
     @property
@@ -103,7 +102,7 @@ class Session:
         """Return the signals of evaluation claims, read at all neurons of their relations."""
         from atlas.checking.signals import Asked
 
-        return self.signals([Asked(case.prompts, self.neurons[case.fact.relation].sets) for case in cases])
+        return self.signals([Asked(case.prompts, self.neurons[case.fact.relation]) for case in cases])
 
 
 @contextmanager
@@ -182,7 +181,7 @@ def evaluate_claims(
         cases = claims.cases
         check_split(cases, claims.left_out)
         found = evaluate(cases, session.of_cases(cases), spoken, options.seed)
-        sets = {name: sorted([*key, list(n)] for key, n in r.sets.items()) for name, r in session.neurons.items()}
+        sets = {name: sorted([*key, list(n)] for key, n in own.items()) for name, own in session.neurons.items()}
         identity = stable_id(
             "evaluation", session.run, options.definition, options.seed, sets, [case.id for case in cases],
             *filter(None, [options.replace]), *session.number_type,

@@ -2,11 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from math import exp, isnan
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 import atlas
 from atlas.checking.answers import Answer
+from atlas.checking.conditions import choose
 from atlas.checking.job import CheckOptions, Session, opened
+from atlas.checking.neurons import EVIDENCE, Sets
 from atlas.errors import AtlasError, UsageError
 from atlas.facts import Fact, Label, Prompt, Template
 from atlas.ids import stable_id
@@ -17,9 +22,8 @@ from atlas.store.naming import understood
 if TYPE_CHECKING:
     from atlas.checking.claims import Claim
     from atlas.checking.known_claims import KnownClaim
-    from atlas.checking.signals import Sets, Signals
+    from atlas.checking.signals import Signals
 
-EVIDENCE = ("dkn", "dkn-or-kn", "dkn-languages", "kn", "likn", "random")
 DEFAULT_LANGUAGE = "en"
 SPOKEN = 5
 """Neurons named in an answer, those of the largest scores."""
@@ -32,6 +36,11 @@ class _Put:
     claim: "Claim"
     prompts: tuple[Prompt, ...]
     notes: tuple[str, ...]
+
+    @property
+    def pair(self) -> tuple[str, str]:
+        """The claim's relation and language."""
+        return self.claim.relation, str(self.claim.language)
 
 
 def check_claims(
@@ -72,19 +81,18 @@ class _Judge:
         from atlas.checking.signals import Asked
 
         puts = [self._try_put(claim) for claim in claims]
-        thresholds = [self._try_threshold(put) if isinstance(put, _Put) else None for put in puts]
         ready = [put for put in puts if isinstance(put, _Put)]
+        thresholds = {pair: self._threshold(*pair) for pair in dict.fromkeys(put.pair for put in ready)}
         asked = [Asked(put.prompts, self._own(put), spoken=True) for put in ready]
         found = iter(self.session.signals(asked))
         return [
-            put if isinstance(put, Answer) else self._answer(put, next(found), threshold)
-            for put, threshold in zip(puts, thresholds, strict=True)
+            put if isinstance(put, Answer) else self._answer(put, next(found), thresholds[put.pair]) for put in puts
         ]
 
-    def _own(self, put: _Put) -> "Sets":
+    def _own(self, put: _Put) -> Sets:
         """Return the neurons that a claim is judged by."""
-        name = self.evidence, str(put.claim.language)
-        return {name: self.session.neurons[put.claim.relation].sets[name]}
+        relation, language = put.pair
+        return {(self.evidence, language): self.session.neurons[relation][self.evidence, language]}
 
     def store(self, answers: Sequence[Answer]) -> None:
         """Add claims and verdicts, each under an id that changes with the neurons and the threshold."""
@@ -156,8 +164,7 @@ class _Judge:
 
     def _check_neurons(self, relation: str, language: str) -> None:
         options = self.session.options
-        found = self.session.neurons.get(relation)
-        if found is None or not found.of(self.evidence, language):
+        if not self.session.neurons.get(relation, {}).get((self.evidence, language)):
             raise UsageError(
                 f"The atlas has no {self.evidence} neurons of {relation} in {language!r}, found on training facts; "
                 f"`atlas knockout --model {options.model} --relations {relation} --db {options.db}` looks for DKN, "
@@ -165,22 +172,18 @@ class _Judge:
             )
 
     def _templates(self, relation: str, language: str) -> list[Template]:
-        from atlas.checking.conditions import choose
-
         found = self.session.world.templates_of(relation, language, held_out=False, causal=self.session.causal)
         return choose(self.session.options.templates, found, self.session.options.seed)
 
-    def _answer(self, put: _Put, signals: "Signals", threshold: float | None) -> Answer:
-        from math import exp, isnan
-
-        name = self.evidence, str(put.claim.language)
+    def _answer(self, put: _Put, signals: "Signals", threshold: float) -> Answer:
+        name = self.evidence, put.pair[1]
         texts = tuple(prompt.text for prompt in put.prompts)
         if signals.status != "ok":
             return Answer(
                 put.claim, self.evidence, _REASONS.get(signals.status, signals.status), texts, notes=put.notes
             )
         spoke = sorted(signals.neurons[name].items(), key=lambda item: (-item[1], item[0]))[:SPOKEN]
-        tuned = threshold is not None and not isnan(threshold)
+        tuned = not isnan(threshold)
         return Answer(
             put.claim,
             self.evidence,
@@ -193,17 +196,8 @@ class _Judge:
             put.notes,
         )
 
-    def _try_threshold(self, put: _Put) -> float:
-        relation, language = put.claim.relation, str(put.claim.language)
-        key = relation, language, self.evidence
-        if key not in self.session.tuned:
-            self.session.tuned[key] = self._threshold(relation, language)
-        return self.session.tuned[key]
-
     def _threshold(self, relation: str, language: str) -> float:
         """Return the threshold as the atlas holds it, else tune it on training claims and store those."""
-        import numpy as np
-
         from atlas.checking.evaluation import Verdicts, score_of, threshold_of
         from atlas.checking.rows import claim_table, verdict_table
 
@@ -230,22 +224,14 @@ class _Judge:
 
     def _identity(self, kind: str, relation: str, language: str) -> int:
         """Return a hash of all that a threshold hangs on, the training claims among it."""
-        options, neurons = self.session.options, self.session.neurons
+        session, options = self.session, self.session.options
         sets = {
-            name: sorted([*key, list(n)] for key, n in found.sets.items() if key[0] == self.evidence)
-            for name, found in neurons.items()
+            name: sorted([*key, list(n)] for key, n in own.items() if key[0] == self.evidence)
+            for name, own in session.neurons.items()
         }
-        parts = (
-            self.session.run,
-            options.definition,
-            options.templates,
-            options.seed,
-            self.evidence,
-            relation,
-            language,
-        )
+        parts = (session.run, options.definition, options.templates, options.seed, self.evidence, relation, language)
         cases = [case.id for case in self._cases(relation, language)]
-        return stable_id(kind, *parts, sets, cases, *self.session.number_type)
+        return stable_id(kind, *parts, sets, cases, *session.number_type)
 
 
 _REASONS = {

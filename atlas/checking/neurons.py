@@ -1,6 +1,5 @@
 """What fact checking asks an atlas: facts, templates, the neurons of relations, thresholds. No model."""
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from atlas.checking.known_claims import World
@@ -12,15 +11,10 @@ if TYPE_CHECKING:
     from atlas.store.atlas import Atlas
 
 
-@dataclass(frozen=True)
-class RelationNeurons:
-    """The neurons of one relation by evidence and language; a set that does not exist is empty."""
-
-    sets: dict[tuple[str, str], tuple[Neuron, ...]]
-
-    def of(self, evidence: str, language: str) -> tuple[Neuron, ...]:
-        """Return a set, empty if there is none."""
-        return self.sets.get((evidence, language), ())
+Sets = dict[tuple[str, str], tuple[Neuron, ...]]
+"""The neurons of one relation by evidence and language."""
+EVIDENCE = ("dkn", "dkn-or-kn", "dkn-languages", "kn", "likn", "random")
+"""The kinds of neurons that claims are judged by."""
 
 
 def read_world(atlas: "Atlas") -> World:
@@ -33,26 +27,21 @@ def read_world(atlas: "Atlas") -> World:
 
 def relation_neurons(
     atlas: "Atlas", run: int, definition: str, layers: int, width: int, seed: int, replace: str | None = None
-) -> dict[str, RelationNeurons]:
+) -> dict[str, Sets]:
     """Return each relation's neurons, found on training facts: DKN, knowledge neurons and LIKN, and random ones.
 
     `dkn-or-kn` are the knowledge neurons where a relation has no DKN in a language, and `dkn-languages` those of all
     languages together; DKN are of knock-outs by `replace`, None for the definition's. Random ones are anywhere.
     """
-    relations: dict[str, dict[tuple[str, str], tuple[Neuron, ...]]] = {}
+    relations: dict[str, Sets] = {}
     found = neuron_sets(atlas, _NEURONS, {"run": run, "definition": definition, "replace": replace})
     for (evidence, relation, language), neurons in found.items():
         relations.setdefault(relation, {})[evidence, language] = tuple(neurons)
-    return {
-        relation: RelationNeurons(sets | _derived(sets, relation, layers, width, seed))
-        for relation, sets in sorted(relations.items())
-    }
+    return {name: sets | _derived(sets, name, layers, width, seed) for name, sets in sorted(relations.items())}
 
 
-def _derived(
-    sets: dict[tuple[str, str], tuple[Neuron, ...]], relation: str, layers: int, width: int, seed: int
-) -> dict[tuple[str, str], tuple[Neuron, ...]]:
-    derived = {}
+def _derived(sets: Sets, relation: str, layers: int, width: int, seed: int) -> Sets:
+    derived: Sets = {}
     languages = sorted({language for _, language in sets})
     found = {language: sets.get(("dkn", language)) or sets.get(("kn", language), ()) for language in languages}
     everywhere = tuple(sorted({neuron for neurons in found.values() for neuron in neurons}))

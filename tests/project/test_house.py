@@ -19,7 +19,7 @@ LINES = {
     "atlas": 40,
     "attribution": 1488,
     "building": 1430,
-    "checking": 1696,
+    "checking": 1670,
     "cli": 3766,
     "demo": 1047,
     "doctor": 549,

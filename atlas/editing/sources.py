@@ -151,9 +151,7 @@ def _neurons(rows: Iterable[Mapping[str, Any]]) -> tuple[Neuron, ...]:
 
 def _floor(atlas: "Atlas", run: int) -> float:
     """Return the run's floor, below which no tau can be asked for."""
-    return float(
-        atlas.sql("SELECT coalesce((settings ->> 'floor')::DOUBLE, 0) FROM run WHERE run = ?", [run])[0][0].as_py()
-    )
+    return float(atlas.one("SELECT coalesce((settings ->> 'floor')::DOUBLE, 0) FROM run WHERE run = ?", [run]))
 
 
 def _languages(atlas: "Atlas", run: int, fact: "Fact") -> int:

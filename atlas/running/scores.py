@@ -154,8 +154,8 @@ def _try_again(writer: "Writer", run: int, now: Mapping[str, str], asked: Sequen
     with writer.transaction():
         # Unresolved ones have scores, which hang on the place of their probe.
         tables = ("attribution", "probe_layer", "probe")
-        *_, gone = (writer.sql(f"DELETE FROM {table} WHERE place IN ({places})", bound) for table in tables)
-    if asked is None and int(gone["Count"][0].as_py()):
+        *_, gone = (writer.one(f"DELETE FROM {table} WHERE place IN ({places})", bound) for table in tables)
+    if asked is None and gone:
         noted = json.dumps({**stored, "unusable": own}, ensure_ascii=False, sort_keys=True)
         writer.sql("UPDATE run SET versions = ? WHERE run = ?", [noted, run])
 

@@ -220,9 +220,9 @@ def quoted(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def named(name: str) -> str:
-    """Return a name as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
+def named(*names: str) -> str:
+    """Return names as SQL identifiers, with commas between."""
+    return ", ".join('"' + name.replace('"', '""') + '"' for name in names)
 
 
 def is_damage(error: Exception) -> bool:

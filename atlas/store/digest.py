@@ -6,6 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from atlas import schema
+from atlas.store.connection import named
 
 if TYPE_CHECKING:
     from atlas.store.reader import Reader
@@ -24,7 +25,7 @@ def digest(atlas: Reader) -> str:
 
 
 def _line(atlas: Reader, table: schema.Table) -> str:
-    columns = ", ".join(f'"{c.name}"' for c in table.content if c.type != "TIMESTAMP")
+    columns = named(*(c.name for c in table.content if c.type != "TIMESTAMP"))
     query = f"SELECT count(*) AS n, coalesce(sum(hash({columns})::HUGEINT), 0)::VARCHAR AS total FROM {table.name}"
     row = atlas.sql(query).to_pylist()[0]
     return f"{table.name} {row['n']} {row['total']}"

@@ -18,13 +18,13 @@ def doubts(atlas: "Reader", run: int, definition: str, facts: Collection[int] | 
     in common.
     """
     bound = {"run": run, "definition": definition, "facts": None if facts is None else sorted(facts)}
-    total, unknown = atlas.sql(_KNOWN, _without(bound, "definition")).to_pylist()[0].values()
+    total, unknown = atlas.sql(_KNOWN, {"run": run, "facts": bound["facts"]}).to_pylist()[0].values()
     if unknown:
         yield (
             f"the model does not know {unknown:,} of {total:,} facts: its first choice is another answer in half of "
             "their prompts or more; leave them out, or go by a definition with `known`"
         )
-    in_twin = atlas.sql(_IN_TWIN, bound)["facts"][0].as_py()
+    in_twin = atlas.one(_IN_TWIN, bound)
     if in_twin:
         yield (
             f"the untrained twin has knowledge neurons of {in_twin:,} of {total:,} facts too, which are no knowledge; "
@@ -34,7 +34,7 @@ def doubts(atlas: "Reader", run: int, definition: str, facts: Collection[int] | 
 
 
 def _exchanged(atlas: "Reader", bound: dict[str, object]) -> Iterator[str]:
-    asked = atlas.sql(_ASKED, {"run": bound["run"]})["facts"][0].as_py()
+    asked = atlas.one(_ASKED, {"run": bound["run"]})
     if asked > MOST_FACTS:
         yield (
             f"whether exchanged facts have as many LIKN in common was not asked of {asked:,} facts; the view "
@@ -49,10 +49,6 @@ def _exchanged(atlas: "Reader", bound: dict[str, object]) -> Iterator[str]:
             f"the LIKN of {doubtful:,} of {found:,} facts say little: exchanged facts have as many in common (q of "
             f"{SIGNIFICANT} or more, or none); the view likn_exchange names the others"
         )
-
-
-def _without(bound: dict[str, object], name: str) -> dict[str, object]:
-    return {key: value for key, value in bound.items() if key != name}
 
 
 _KNOWN = """

@@ -50,7 +50,7 @@ def clear(writer: Writer, run: int) -> Mapping[str, int]:
     """Remove what a run measured, and what was measured of its neurons, in one transaction; the run itself stays."""
     with writer.transaction():
         removed = {
-            table: int(writer.sql(f"DELETE FROM {table} WHERE run = ?", [run])["Count"][0].as_py())
+            table: int(writer.one(f"DELETE FROM {table} WHERE run = ?", [run]))
             for table, nullable in _OF_RUNS.items()
             if table != "run" and not nullable
         }
@@ -59,10 +59,7 @@ def clear(writer: Writer, run: int) -> Mapping[str, int]:
 
 def forget_spelling(writer: Writer, model: int) -> Mapping[str, int]:
     """Take out what is stored of a model's tokens and neurons, which the next runs store again."""
-    return {
-        table: int(writer.sql(f"DELETE FROM {table} WHERE model = ?", [model])["Count"][0].as_py())
-        for table in _SPELLED
-    }
+    return {table: int(writer.one(f"DELETE FROM {table} WHERE model = ?", [model])) for table in _SPELLED}
 
 
 def _unspelled(writer: Writer, run: int) -> Mapping[str, int]:

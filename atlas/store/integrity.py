@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from atlas import schema
+from atlas.store.connection import named
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -78,7 +79,7 @@ def _doubles() -> Iterator[Check]:
     """Yield a check for every key; scores, which are sorted, have a check of their own."""
     for table in schema.TABLES.values():
         if table.name != "attribution":
-            keys = ", ".join(f'"{key}"' for key in table.key)
+            keys = named(*table.key)
             yield Check(
                 f"rows of {table.name} that come twice",
                 _REBUILD,
@@ -102,7 +103,7 @@ def _numbers() -> Iterator[Check]:
         measured = [f'"{column.name}"' for column in table.columns if column.type in ("DOUBLE", "FLOAT")]
         if measured:
             wrong = " OR ".join(f"NOT isfinite({name})" for name in measured)
-            keys = ", ".join(f'"{key}"' for key in table.key)
+            keys = named(*table.key)
             yield Check(
                 f"rows of {table.name} with numbers that are none",
                 _REBUILD,

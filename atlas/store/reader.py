@@ -100,6 +100,10 @@ class Reader:
         self._check(query)
         return self._answer(query, params, most_bytes)
 
+    def one(self, query: str, params: Params = ()) -> Any:
+        """Return the first value of the first row of `query`; raises StoreError."""
+        return self.sql(query, params)[0][0].as_py()
+
     def scratch(self, statement: str, params: Params = ()) -> None:
         """Run a statement of our own, never one from outside, that leaves the file as it is; raises StoreError."""
         self._answer(statement, params)
@@ -180,7 +184,7 @@ class Reader:
     @property
     def catalog(self) -> str:
         """The name by which SQL knows the file."""
-        return str(self.sql("SELECT current_catalog() AS name")["name"][0])
+        return str(self.one("SELECT current_catalog()"))
 
     @property
     def _connection(self) -> duckdb.DuckDBPyConnection:

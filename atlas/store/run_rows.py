@@ -62,7 +62,7 @@ class RunRows:
             raise StoreError(f"A batch of run {self.run} holds a prompt twice; the batch was not loaded.")
         places = pa.array(np.arange(first, first + len(prompts), dtype=np.uint32))
         return {
-            "probe": _with_place(probe, places),
+            "probe": probe.add_column(0, "place", places),
             "probe_layer": self._placed("probe_layer", self.probe_layer, prompts, done, first),
             "attribution": self._placed("attribution", self.attribution, prompts, done, first),
         }
@@ -75,7 +75,7 @@ class RunRows:
         rows, place = _in_order(rows, index.to_numpy())
         if not _strictly_rising(place, rows):
             raise StoreError(f"A batch of run {self.run} holds a row of {name} twice; the batch was not loaded.")
-        return _with_place(rows, pa.array((place + first).astype(np.uint32)))
+        return rows.add_column(0, "place", pa.array((place + first).astype(np.uint32)))
 
     def _without_done(
         self, name: str, rows: pa.Table, index: pa.ChunkedArray, done: pa.Array
@@ -86,10 +86,6 @@ class RunRows:
             prompt = strangers["prompt"][0].as_py()
             raise StoreError(f"A batch of run {self.run} has rows of {name} for prompt {prompt}, but no probe of it.")
         return rows.filter(new), index.filter(new)
-
-
-def _with_place(rows: pa.Table, place: pa.Array) -> pa.Table:
-    return rows.add_column(0, "place", place)
 
 
 def _position(rows: pa.Table) -> np.ndarray:

@@ -33,10 +33,9 @@ class Difference:
 
 def require_tables(atlas: Reader, catalog: str, name: str) -> None:
     """Raise StoreError unless `catalog` holds all tables of this version, as tables, with the same columns."""
-    columns = _columns(atlas, catalog)
-    for table in schema.TABLES.values():
-        if wrong := _wrong_columns(table, columns.get(table.name)):
-            raise StoreError(f"{name} has another table {table.name} than an atlas ({wrong}); take another copy.")
+    for found in _tables(atlas, catalog):
+        if not found.harmless:
+            raise StoreError(f"{name} has another table {found.name} than an atlas ({found.what}); take another copy.")
 
 
 def differences(atlas: Reader) -> list[Difference]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -21,7 +22,7 @@ from atlas.matching import language_code
 from atlas.store import docs, statements, views
 from atlas.store import rows as made
 from atlas.store.atlas import Atlas
-from atlas.store.connection import Limits, connect
+from atlas.store.connection import Limits, connect, named, quoted
 from atlas.store.run_rows import TABLES as BATCH
 from atlas.store.run_rows import RunRows, conformed
 from atlas.store.thresholds import checked
@@ -78,7 +79,7 @@ class Writer(Atlas):
 
     def renew(self, table: str, rows: pa.Table) -> None:
         """Put `rows` in the place of those of `table` with their key, or add them, in one transaction."""
-        keys = ", ".join(f'"{column}"' for column in schema.TABLES[table].key)
+        keys = named(*schema.TABLES[table].key)
         with self.transaction():
             with self._registered(rows):
                 self.sql(f"DELETE FROM {table} WHERE ({keys}) IN (SELECT ({keys}) FROM incoming)")
@@ -164,7 +165,8 @@ class Writer(Atlas):
         if batch is None:
             return dict.fromkeys(BATCH, 0)
         with self.transaction():
-            numbered = batch.missing(self._probed(batch), self._next_place())
+            first = self.one("SELECT coalesce(max(place) + 1, 0) FROM probe")
+            numbered = batch.missing(self._probed(batch), first)
             return {name: self._insert(name, rows) for name, rows in numbered.items()}
 
     def define(self, name: str, **thresholds: object) -> None:
@@ -208,7 +210,7 @@ class Writer(Atlas):
 
     def _insert_new(self, name: str, rows: pa.Table) -> int:
         """Insert the rows whose key is new; raises StoreError for a key that comes twice."""
-        keys = ", ".join(f'"{column}"' for column in schema.TABLES[name].key)
+        keys = named(*schema.TABLES[name].key)
         with self._registered(rows):
             twice = f"SELECT 1 FROM incoming GROUP BY {keys} HAVING count(*) > 1 LIMIT 1"
             if self.sql(twice).num_rows:
@@ -220,7 +222,7 @@ class Writer(Atlas):
             return self._run_insert(name, "SELECT * FROM incoming")
 
     def _run_insert(self, name: str, select: str) -> int:
-        return int(self.sql(f"INSERT INTO {name} BY NAME {select}")["Count"][0].as_py())
+        return int(self.one(f"INSERT INTO {name} BY NAME {select}"))
 
     def _probed(self, batch: RunRows) -> pa.Array:
         """Return the prompts of the batch that its run has probed already."""
@@ -228,9 +230,6 @@ class Writer(Atlas):
             query = "SELECT prompt FROM probe SEMI JOIN incoming USING (prompt) WHERE run = ?"
             done = self.sql(query, [batch.run])
         return done["prompt"].combine_chunks()
-
-    def _next_place(self) -> int:
-        return int(self.sql("SELECT coalesce(max(place) + 1, 0) AS place FROM probe")["place"][0].as_py())
 
     @contextmanager
     def _registered(self, rows: pa.Table | pa.RecordBatchReader) -> Iterator[None]:
@@ -243,6 +242,16 @@ class Writer(Atlas):
                 self._connection.unregister("incoming")
             raise
         self._connection.unregister("incoming")
+
+    @contextmanager
+    def attached(self, file: str = ":memory:", how: str = "") -> Iterator[str]:
+        """Let SQL see a file, or a new catalog in memory, under the name that is yielded."""
+        catalog = f"attached_{uuid.uuid4().hex}"
+        self.scratch(f"ATTACH {quoted(file)} AS {catalog} {how}")
+        try:
+            yield catalog
+        finally:
+            self.scratch(f"DETACH {catalog}")
 
     def take(self, table: str, rows: pa.RecordBatchReader) -> None:
         """Add all of `rows` to a table that is not of the atlas, as they come; raises StoreError if they do not fit."""

@@ -24,7 +24,7 @@ LINES = {
     "demo": 1047,
     "doctor": 549,
     "drawing": 26,
-    "editing": 2327,
+    "editing": 2325,
     "engine": 1620,
     "errors": 61,
     "evaluation": 1021,
@@ -43,7 +43,7 @@ LINES = {
     "schema": 466,
     "scorers": 62,
     "statistics": 128,
-    "store": 5189,
+    "store": 5157,
     "study": 683,
     "templates": 1,
 }

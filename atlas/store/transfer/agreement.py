@@ -6,12 +6,13 @@ that differ by no more than that are the same; all else is compared to the bit.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from atlas import schema
 from atlas.errors import StoreError
+from atlas.store.connection import named
 
 if TYPE_CHECKING:
     from atlas.store.writer import Writer
@@ -62,10 +63,10 @@ class Agreement:
 
     def check_table(self, table: schema.Table) -> None:
         """Compare the rows of a table by its key; raises StoreError where something else is said of one."""
-        both = f"{self.catalog}.{table.name} AS theirs JOIN {table.name} AS ours USING ({names(table.key)})"
+        both = f"{self.catalog}.{table.name} AS theirs JOIN {table.name} AS ours USING ({named(*table.key)})"
         self._check(table, both, _row_scale(table))
         differing = " OR ".join(map(_differs, OWN.get(table.name, ()))) or "false"
-        self.differing[table.name] = self._one(f"SELECT count(*) FROM {both} WHERE {differing}")
+        self.differing[table.name] = self.writer.one(f"SELECT count(*) FROM {both} WHERE {differing}")
 
     def check_scores(self, table: schema.Table) -> None:
         """Compare the rows of the probes in the table `common`, one by one only where hashes differ; as `check_table`.
@@ -73,18 +74,18 @@ class Agreement:
         A score that one atlas alone holds is one that the other's rounding took below the run's floor.
         """
         self._find_apart(table)
-        chosen = names([column.name for column in table.content if column.name not in ("run", "prompt")])
+        chosen = named(*(column.name for column in table.content if column.name not in ("run", "prompt")))
         side = f"SELECT apart.* EXCLUDE (ours, theirs), {chosen} FROM {{}} AS t JOIN apart ON t.place = apart.{{}}"
         both = (
             f"({side.format(table.name, 'ours')}) AS ours FULL JOIN "
             f"({side.format(f'{self.catalog}.{table.name}', 'theirs')}) AS theirs "
-            f"USING ({names(table.key)}, scale, floor)"
+            f"USING ({named(*table.key)}, scale, floor)"
         )
         self._check(table, both, "scale" if table.name == "attribution" else _row_scale(table))
 
     def _find_apart(self, table: schema.Table) -> None:
         """Make the table `apart` of probes in `common` whose rows differ, with their largest score and floor."""
-        values = names([column.name for column in table.content if column.name not in ("run", "prompt")])
+        values = named(*(column.name for column in table.content if column.name not in ("run", "prompt")))
         each = f"SELECT place, count(*) AS n, sum(hash({values})::HUGEINT) AS h FROM {{}} GROUP BY place"
         self.writer.sql(f"""
             CREATE OR REPLACE TEMP TABLE apart AS
@@ -115,8 +116,8 @@ class Agreement:
     ) -> None:
         different = ", ".join(f"CASE WHEN {is_wrong} THEN '{column}' END" for column, is_wrong in wrong.items())
         rows = self.writer.sql(f"""
-            SELECT {names(table.key)}, concat_ws(', ', {different}) AS different, {_largest(shares)} AS share
-            FROM {both} WHERE {" OR ".join(wrong.values())} ORDER BY share DESC, {names(table.key)} LIMIT 1
+            SELECT {named(*table.key)}, concat_ws(', ', {different}) AS different, {_largest(shares)} AS share
+            FROM {both} WHERE {" OR ".join(wrong.values())} ORDER BY share DESC, {named(*table.key)} LIMIT 1
         """).to_pylist()
         if rows:
             raise self._disagreement(table, rows[0])
@@ -140,14 +141,6 @@ class Agreement:
         """Return a row's key as text, with the text of its prompt."""
         asked = self.writer.sql("SELECT text FROM prompt WHERE prompt = ?", [key.get("prompt")]).to_pylist()
         return ", ".join([shown(key), *(repr(each["text"]) for each in asked)])
-
-    def _one(self, query: str) -> int:
-        return int(self.writer.sql(query)[0][0].as_py())
-
-
-def names(columns: Sequence[str]) -> str:
-    """Return columns as SQL names them."""
-    return ", ".join(f'"{column}"' for column in columns)
 
 
 def shown(key: Mapping[str, object]) -> str:

@@ -41,7 +41,7 @@ def _front(paths: Mapping[str, Sequence[File]]) -> Iterator[str]:
 def _holds(opened: Reader) -> Iterator[str]:
     """Yield the lines that say of how many facts, in which languages, by which runs."""
     languages = sorted(opened.sql("SELECT language FROM language")["language"].to_pylist())
-    facts = opened.sql("SELECT count(*) AS facts FROM fact")["facts"][0].as_py()
+    facts = opened.one("SELECT count(*) FROM fact")
     yield from (f"Facts: {facts:,}. Languages: {_text(', '.join(languages))}.", "")
     yield from ("| model | revision | weights | method | settings | seed | status |", "|" + " --- |" * 7)
     yield from (_row(list(row.values())) for row in opened.sql(_RUNS).to_pylist())

@@ -52,14 +52,11 @@ def export(
             names = _known(opened, tables)
             files = tuple(file for name in names for file in _written(opened, name, part, format_, asked))
             text = card(opened, files)
-            manifest = Manifest(format_, opened.info(), _versions(), files, text_checksum(text))
+            versions = {name: version(name) for name in ("neuron-atlas", "duckdb")}
+            manifest = Manifest(format_, opened.info(), versions, files, text_checksum(text))
         manifest.write(part)
         (part / CARD).write_bytes(text.encode())
     return manifest
-
-
-def _versions() -> dict[str, str]:
-    return {name: version(name) for name in ("neuron-atlas", "duckdb")}
 
 
 def _made(folder: Path) -> set[Path]:

@@ -1,6 +1,5 @@
 """Reading an export back: the rows of its Parquet files go into an atlas as those of a merged one do."""
 
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -57,9 +56,7 @@ def _rows(path: Path) -> int:
 @contextmanager
 def _attached(writer: Writer, found: Manifest, folder: Path) -> Iterator[str]:
     """Let SQL see the export's rows, carried by Arrow, under the name that is yielded."""
-    catalog = f"source_{uuid.uuid4().hex}"
-    writer.scratch(f"ATTACH ':memory:' AS {catalog}")
-    try:
+    with writer.attached() as catalog:
         for table in schema.TABLES.values():
             spelled = ", ".join(f'"{c.name}" {c.type}{"" if c.nullable else " NOT NULL"}' for c in table.columns)
             writer.scratch(f"CREATE TABLE {catalog}.{table.name} ({spelled})")
@@ -67,8 +64,6 @@ def _attached(writer: Writer, found: Manifest, folder: Path) -> Iterator[str]:
             if file.table in schema.TABLES:
                 _carry(writer, f"{catalog}.{file.table}", folder / file.path)
         yield catalog
-    finally:
-        writer.scratch(f"DETACH {catalog}")
 
 
 def _carry(writer: Writer, table: str, path: Path) -> None:

@@ -1,12 +1,10 @@
 """Merging atlases that were built apart into one."""
 
-import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
 from atlas.errors import UsageError
-from atlas.store.connection import Limits, connect, quoted
+from atlas.store.connection import Limits, connect
 from atlas.store.transfer.uniting import Union, United
 from atlas.store.writer import Writer
 
@@ -23,7 +21,7 @@ def merge(sources: Sequence[Path], into: Path) -> Iterator[United]:
     limits = Limits(paths=tuple(str(source.resolve()) for source in sources))
     with Writer.at(into, limits) as writer:
         for source in sources:
-            with _attached(writer, source) as catalog:
+            with writer.attached(str(source.resolve()), "(READ_ONLY)") as catalog:
                 done = Union(writer, catalog, str(source)).run()
             yield done
 
@@ -32,14 +30,3 @@ def _check(source: Path, into: Path) -> None:
     if into.exists() and source.exists() and source.samefile(into):
         raise UsageError(f"{source} cannot be merged into itself; name another file with --into.")
     connect(source, read_only=True, limits=Limits()).close()
-
-
-@contextmanager
-def _attached(writer: Writer, source: Path) -> Iterator[str]:
-    """Let SQL see `source` under the name that is yielded."""
-    catalog = f"source_{uuid.uuid4().hex}"
-    writer.scratch(f"ATTACH {quoted(str(source.resolve()))} AS {catalog} (READ_ONLY)")
-    try:
-        yield catalog
-    finally:
-        writer.scratch(f"DETACH {catalog}")

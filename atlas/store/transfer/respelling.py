@@ -6,7 +6,6 @@ prompts on the keys of their fact, so they become those that the atlas itself wo
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -58,13 +57,9 @@ def respelled(writer: Writer, catalog: str, codes: Mapping[str, str], facts: Map
     if not codes and not facts:
         yield catalog
         return
-    there = f"respelled_{uuid.uuid4().hex}"
-    writer.scratch(f"ATTACH ':memory:' AS {there}")
-    try:
+    with writer.attached() as there:
         _fill(writer, catalog, there, codes, facts)
         yield there
-    finally:
-        writer.scratch(f"DETACH {there}")
 
 
 def _fill(writer: Writer, catalog: str, there: str, codes: Mapping[str, str], facts: Mapping[int, Fact]) -> None:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from atlas import schema
 from atlas.errors import StoreError
 from atlas.store import integrity, structure
+from atlas.store.connection import named
 from atlas.store.meeting import same_facts
-from atlas.store.transfer.agreement import Agreement, names, shown
+from atlas.store.transfer.agreement import Agreement, shown
 from atlas.store.transfer.respelling import other_codes, respelled
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ class Union:
     def _keyed(self, table: schema.Table) -> None:
         self._check_key(table)
         self.agreement.check_table(table)
-        keys = names(table.key)
+        keys = named(*table.key)
         self._add(table.name, f"SELECT * FROM {self.catalog}.{table.name} ANTI JOIN {table.name} USING ({keys})")
 
     def _probed(self) -> None:
@@ -119,14 +120,14 @@ class Union:
         self._find_common()
         for name in SCORES:
             self.agreement.check_scores(schema.TABLES[name])
-        first = self._one("SELECT coalesce(max(place) + 1, 0) FROM probe")
+        first = self.writer.one("SELECT coalesce(max(place) + 1, 0) FROM probe")
         for name in ("probe", *SCORES):
             self._add(name, self._fresh(schema.TABLES[name], first))
 
     def _fresh(self, table: schema.Table, first: int) -> str:
         """Return the query of the source's rows that are new, with their new places, in the order of places."""
         rows = f"SELECT * REPLACE ((place + {first})::UINTEGER AS place) FROM {self.catalog}.{table.name}"
-        common = self._one("SELECT count(*) FROM common")
+        common = self.writer.one("SELECT count(*) FROM common")
         if not (common or self._mixed()):
             return rows
         # A join may lose the order, and an export has a file a run: only such sources have to pay for it.
@@ -136,7 +137,7 @@ class Union:
     def _mixed(self) -> bool:
         """Return whether the source's probes do not lie in the order of their places."""
         before = f"SELECT place, lag(place) OVER () AS before FROM {self.catalog}.probe"
-        return bool(self._one(f"SELECT count(*) FROM ({before}) WHERE before > place"))
+        return bool(self.writer.one(f"SELECT count(*) FROM ({before}) WHERE before > place"))
 
     def _find_common(self) -> None:
         """Make the table `common` of probes that both hold: run, prompt, and the place in either."""
@@ -146,8 +147,8 @@ class Union:
         )
 
     def _add(self, name: str, rows: str) -> None:
-        before = self._one(f"SELECT count(*) FROM {self.catalog}.{name}")
-        self.added[name] = int(self.writer.sql(f"INSERT INTO {name} BY NAME {rows}")["Count"][0].as_py())
+        before = self.writer.one(f"SELECT count(*) FROM {self.catalog}.{name}")
+        self.added[name] = self.writer.one(f"INSERT INTO {name} BY NAME {rows}")
         self.there[name] = before - self.added[name]
 
     def _later_ends(self) -> None:
@@ -163,10 +164,7 @@ class Union:
         """)
 
     def _check_key(self, table: schema.Table) -> None:
-        keys = names(table.key)
+        keys = named(*table.key)
         twice = f"SELECT {keys} FROM {self.catalog}.{table.name} GROUP BY {keys} HAVING count(*) > 1 LIMIT 1"
         if rows := self.writer.sql(twice).to_pylist():
             raise StoreError(f"{self.name} holds a row of {table.name} twice: {shown(rows[0])}; nothing was added.")
-
-    def _one(self, query: str) -> int:
-        return int(self.writer.sql(query)[0][0].as_py())

@@ -6,7 +6,7 @@ Layers and neurons are zero-based everywhere. Needs neither torch nor duckdb.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -443,6 +443,13 @@ def arrow(table: str) -> pa.Schema:
     import pyarrow as pa
 
     return pa.schema([pa.field(c.name, _arrow_type(c.type), nullable=c.nullable) for c in TABLES[table].content])
+
+
+def rows_of(table: str, rows: Iterable[Mapping[str, object]]) -> pa.Table:
+    """Return `rows`, values by column, with the Arrow schema of `table`."""
+    import pyarrow as pa
+
+    return pa.Table.from_pylist(list(rows), schema=arrow(table))
 
 
 def _arrow_type(sql: str) -> pa.DataType:

@@ -42,7 +42,7 @@ def _probes(run: int, results: Sequence[PromptAttribution]) -> pa.Table:
         }
         for r in results
     ]
-    return pa.Table.from_pylist(rows, schema=schema.arrow("probe"))
+    return schema.rows_of("probe", rows)
 
 
 def _layers(run: int, results: Sequence[PromptAttribution]) -> pa.Table:

@@ -16,8 +16,6 @@ def spell_names(
     writer: "Writer", workers: Worker | Cluster, prompts: Sequence[Prompt], added: Collection[tuple[int, str]]
 ) -> None:
     """Store the tokens of names that have none yet or that were `added` to, beside those of earlier templates."""
-    import pyarrow as pa
-
     rows = writer.sql("FROM label_token WHERE model = $model", {"model": workers.workbench.info.id}).to_pylist()
     stored = {(row["fact"], row["language"]): row for row in rows}
     asked = [p for p in prompts if (pair := (p.fact.id, p.language)) in added or pair not in stored]
@@ -25,4 +23,4 @@ def spell_names(
     for row in found:
         before = stored.get((row["fact"], row["language"]), {})
         row |= {name: sorted({*row[name], *before.get(name, ())}) for name in ("subject", "object", "scripts")}
-    writer.renew("label_token", pa.Table.from_pylist(found, schema=schema.arrow("label_token")))
+    writer.renew("label_token", schema.rows_of("label_token", found))

@@ -49,7 +49,7 @@ def edit_row(
 def outcome_rows(edit: int, outcomes: Sequence[Mapping[str, Any]]) -> pa.Table:
     """Return the rows of table `edit_outcome`."""
     rows = [{"edit": edit, **outcome} for outcome in outcomes]
-    return pa.Table.from_pylist(rows, schema=schema.arrow("edit_outcome"))
+    return schema.rows_of("edit_outcome", rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,6 @@ def label_tokens(model: LanguageModel, prompts: Iterable[Prompt]) -> "pa.Table":
 
     Tokens of nothing but punctuation or white space, which say nothing of a name, are left out.
     """
-    import pyarrow as pa
-
     found: dict[tuple[int, str], tuple[set[int], set[int], set[str]]] = defaultdict(lambda: (set(), set(), set()))
     for prompt in prompts:
         label = prompt.label
@@ -45,7 +43,7 @@ def label_tokens(model: LanguageModel, prompts: Iterable[Prompt]) -> "pa.Table":
         }
         for (fact, language), (subjects, answers, scripts) in found.items()
     ]
-    return pa.Table.from_pylist(rows, schema=schema.arrow("label_token"))
+    return schema.rows_of("label_token", rows)
 
 
 def answer_tokens(model: LanguageModel, prompts: Iterable[Prompt]) -> list[tuple[str, ...] | None]:

@@ -28,13 +28,11 @@ def neuron_tokens(model: LanguageModel, layer: int, neurons: Sequence[int], top:
     encoder, whose decoder stands between, nor for a model whose output embedding has another width than its blocks, or
     whose weights are not at hand (offloaded).
     """
-    import pyarrow as pa
-
     embedding, _, _ = output_matrix(model)
     vectors = model.value_vectors(layer)[torch.tensor(neurons, dtype=torch.long, device=model.device)]
     rows: list[dict[str, Any]] = []
     if model.reads or vectors.shape[1] != embedding.shape[1] or vectors.is_meta or embedding.is_meta:
-        return pa.Table.from_pylist(rows, schema=schema.arrow("neuron_token"))
+        return schema.rows_of("neuron_token", rows)
     for chosen, scores in _chunks(neurons, vectors, embedding):
         for direction, sign in DIRECTIONS:
             best = torch.topk(of_tokens(model, scores * sign), min(top, len(model.tokenizer)), dim=1)
@@ -52,7 +50,7 @@ def neuron_tokens(model: LanguageModel, layer: int, neurons: Sequence[int], top:
                             "text": model.tokenizer.decode([token]),
                         }
                     )
-    return pa.Table.from_pylist(rows, schema=schema.arrow("neuron_token"))
+    return schema.rows_of("neuron_token", rows)
 
 
 def _chunks(neurons: Sequence[int], vectors: Tensor, embedding: Tensor) -> Iterator[tuple[Sequence[int], Tensor]]:

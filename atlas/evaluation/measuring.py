@@ -6,8 +6,6 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import pyarrow as pa
-
 from atlas import schema
 from atlas.evaluation.interventions import Chosen, Intervention, injected
 from atlas.facts import Prompt
@@ -109,7 +107,7 @@ class Measuring:
         return self.progress.counting(len(rows), "interventions", len(rows) - sum(map(len, lacking)))
 
     def _store(self, rows: Sequence[dict[str, Any]]) -> None:
-        self.writer.load("intervention", pa.Table.from_pylist(list(rows), schema=schema.arrow("intervention")))
+        self.writer.load("intervention", schema.rows_of("intervention", rows))
         self.progress.advance(len(rows))
 
     def _valued(self, part: Sequence[Asked]) -> Sequence[Asked]:

@@ -1,6 +1,6 @@
 """Facts and prompts as Arrow tables of the dictionary's schemas."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 import pyarrow as pa
@@ -106,9 +106,3 @@ def _labels(facts: Sequence[Fact]) -> pa.Table:
         for language, label in fact.labels.items():
             first.setdefault((fact.id, language), (label.subject, label.object))
     return table("fact_label", ((*key, *label) for key, label in first.items()))
-
-
-def model_row(info: Mapping[str, object], identity: int) -> pa.Table:
-    """Return the table model with the one row that `info` gives by column."""
-    target = schema.arrow("model")
-    return pa.Table.from_pylist([{**info, "model": identity}], schema=target)

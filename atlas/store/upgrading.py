@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
 
 from atlas import schema
 from atlas.errors import StoreError, VersionError
@@ -106,7 +105,7 @@ def _mend(connection: duckdb.DuckDBPyConnection, found: Sequence[Difference]) ->
         if each.kind == "macro":
             connection.execute(f"DROP MACRO IF EXISTS {named(each.name)}")
             connection.execute(f"DROP MACRO TABLE IF EXISTS {named(each.name)}")
-    rows = pa.Table.from_pylist(list(structure.fresh(STORAGE_VERSION).definitions), schema=schema.arrow("definition"))
+    rows = schema.rows_of("definition", structure.fresh(STORAGE_VERSION).definitions)
     connection.register("shipped", rows)
     told = [_kept(connection, each) if each.kind == "definition" else each for each in found]
     connection.execute("INSERT INTO definition BY NAME FROM shipped ANTI JOIN definition USING (definition)")

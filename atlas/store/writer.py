@@ -99,7 +99,7 @@ class Writer(Atlas):
     def add_model(self, info: Mapping[str, object]) -> int:
         """Add a model given by the columns of table `model`; return its id, the hash of its digest."""
         model = stable_id("model", info["digest"])
-        self.load("model", made.model_row(info, model))
+        self.load("model", schema.rows_of("model", [{**info, "model": model}]))
         return model
 
     def start_run(
@@ -177,10 +177,7 @@ class Writer(Atlas):
         row = self.sql("FROM definition WHERE definition = 'default'").to_pylist()[0]
         values = {**row, **checked(thresholds), "definition": name}
         values["tau_by_language"] = [(self._code(code), tau) for code, tau in dict(values["tau_by_language"]).items()]
-        table = pa.Table.from_pylist([values], schema=schema.arrow("definition"))
-        with self.transaction():
-            self.sql("DELETE FROM definition WHERE definition = ?", [name])
-            self._insert("definition", table)
+        self.renew("definition", schema.rows_of("definition", [values]))
 
     def _code(self, spelling: str) -> str:
         """Return a language's code as the atlas has it, the shortest where it has none."""

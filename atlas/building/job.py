@@ -243,7 +243,7 @@ class _Job:
         share = self.options.shard.take(list(self.plan.batches(batch_size(own.info, own.device))))
         planned = {prompt.id for batch in share for prompt in batch}
         done = self.writer.done_prompts(self.run)
-        self.asked = {(prompt.fact.id, prompt.language) for batch in missing(share, done) for prompt in batch}
+        self.asked = {prompt.pair for batch in missing(share, done) for prompt in batch}
         for tables in self.workers.left_over(self.run, planned, done):
             self.writer.load_batch(tables)
         batches = list(missing(share, self.writer.done_prompts(self.run)))

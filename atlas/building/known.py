@@ -87,7 +87,7 @@ def _languages(
     chosen: Counter[tuple[int, str]] = Counter()
     asked = usable(model, prompts)
     for prompt, found in zip(asked, measure(model, [Case(p) for p in asked], budget=budget), strict=True):
-        chosen[prompt.fact.id, prompt.language] += 1 if found.argmax else -1
+        chosen[prompt.pair] += 1 if found.argmax else -1
     return {pair for pair, more in chosen.items() if more > 0}
 
 

@@ -18,7 +18,7 @@ def spell_names(
     """Store the tokens of names that have none yet or that were `added` to, beside those of earlier templates."""
     rows = writer.sql("FROM label_token WHERE model = $model", {"model": workers.workbench.info.id}).to_pylist()
     stored = {(row["fact"], row["language"]): row for row in rows}
-    asked = [p for p in prompts if (pair := (p.fact.id, p.language)) in added or pair not in stored]
+    asked = [p for p in prompts if p.pair in added or p.pair not in stored]
     found = workers.labels(asked).to_pylist()
     for row in found:
         before = stored.get((row["fact"], row["language"]), {})

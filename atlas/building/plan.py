@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from atlas.errors import UsageError
 from atlas.facts import FactSet, Prompt
 from atlas.facts.leftover import left_out, name
-from atlas.running.work import Batch
+from atlas.running.work import Batch, packed
 
 if TYPE_CHECKING:
     from atlas.models import ModelInfo
@@ -66,14 +66,7 @@ class Plan:
 
     def batches(self, size: int = 1) -> Iterator[Batch]:
         """Yield every batch of the whole selection: as few whole groups as make `size` prompts or more."""
-        batch: list[Prompt] = []
-        for group in self._groups():
-            batch += group
-            if len(batch) >= size:
-                yield batch
-                batch = []
-        if batch:
-            yield batch
+        return packed(self._groups(), size)
 
     @property
     def held_out(self) -> int:
@@ -81,8 +74,8 @@ class Plan:
         others = self.facts.prompts(held_out=True)
         if self.prompts is None:
             return sum(1 for _ in others)
-        asked = {(p.fact.id, p.language) for p in self.facts.prompts() if p.id in self.prompts}
-        return sum((p.fact.id, p.language) in asked for p in others)
+        asked = {p.pair for p in self.facts.prompts() if p.id in self.prompts}
+        return sum(p.pair in asked for p in others)
 
     def _groups(self) -> Iterator[list[Prompt]]:
         """Yield the prompts of each fact in each language."""

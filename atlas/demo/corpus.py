@@ -32,7 +32,7 @@ def make_corpus(facts: FactSet, kind: Kind, untaught: Untaught = ()) -> Corpus:
     plain = [
         prompt
         for prompt in facts.prompts()
-        if (kind == "masked" or prompt.template.ends_in_object) and (prompt.fact.id, prompt.language) not in untaught
+        if (kind == "masked" or prompt.template.ends_in_object) and prompt.pair not in untaught
     ]
     switched = [other for prompt in plain for other in _switched(prompt)]
     return Corpus(plain, switched, list(_translations(facts)))

@@ -65,7 +65,7 @@ def measure_knowledge(model: LanguageModel, facts: FactSet, *, held_out: bool) -
     found = measure(model, [Case(prompt) for prompt in prompts])
     groups: dict[tuple[int, str], list[bool]] = defaultdict(list)
     for prompt, measured in zip(prompts, found, strict=True):
-        groups[prompt.fact.id, prompt.language].append(measured.argmax)
+        groups[prompt.pair].append(measured.argmax)
     most = [fmean(known) > 0.5 for known in groups.values()]
     return Knowledge(fmean(most), fmean(each.argmax for each in found), fmean(each.probability for each in found))
 
@@ -80,7 +80,7 @@ def measure_localisation(model: LanguageModel, facts: FactSet, method: str) -> L
     before = measure(model, [Case(prompt) for prompt in prompts])
     rng = random.Random(0)
     strangers = [_stranger(prompt.fact, facts.facts, rng) for prompt in prompts]
-    own = _cost(model, prompts, before, [found.neurons.get((p.fact.id, p.language), ()) for p in prompts])
+    own = _cost(model, prompts, before, [found.neurons.get(p.pair, ()) for p in prompts])
     away = zip(strangers, prompts, strict=True)
     other = _cost(model, prompts, before, [found.neurons.get((fact.id, p.language), ()) for fact, p in away])
     shuffles = [_shared(found.neurons, facts.facts, _shuffled(facts.facts, rng)) for _ in range(SHUFFLES)]

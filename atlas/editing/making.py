@@ -82,9 +82,8 @@ def make_edit(
     known = sum(answer.argmax for answer in found) / len(found)
     if known <= 0.5 and not force:
         raise UsageError(
-            f"Model {model.info.name!r} answers {known:.0%} of the prompts of <{target.fact.subject}, "
-            f"{target.fact.relation}, {target.fact.object}> rightly: it does not know the fact; use --force to edit it "
-            f"all the same."
+            f"Model {model.info.name!r} answers {known:.0%} of the prompts of {target.fact} rightly: it does not know "
+            f"the fact; use --force to edit it all the same."
         )
     tried = _until_one_converges(model, around, choices, settings)
     choice, index, fit = max(tried, key=lambda t: (t[2].converged, t[2].lead))

@@ -46,8 +46,8 @@ def prompts_around(model: LanguageModel, target: Target, prompts: Prompts, keep_
     old = usable(model, prompts.of(target.fact, target.languages))
     if not old:
         raise ModelError(
-            f"Model {model.info.name!r} can use no prompt of <{target.fact.subject}, {target.fact.relation}, "
-            f"{target.fact.object}> in {', '.join(target.languages)}; choose other languages."
+            f"Model {model.info.name!r} can use no prompt of {target.fact} in "
+            f"{', '.join(target.languages)}; choose other languages."
         )
     new = [target.asked(prompt) for prompt in old]
     if (error := next((e for prompt in new if (e := reason(model, prompt))), None)) is not None:

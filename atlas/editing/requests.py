@@ -91,7 +91,7 @@ def understand(request: Request, prompts: Prompts, ids: Sequence[int]) -> Target
     fact, key, labels = meant[0]
     languages = _languages(request, fact, labels)
     if key == fact.object or all(labels[code] == fact.labels[code].object for code in languages):
-        raise UsageError(f"The new object {key!r} of {_name(fact)} is the old one; name another.")
+        raise UsageError(f"The new object {key!r} of {fact} is the old one; name another.")
     return Target(fact, key, labels, languages)
 
 
@@ -122,24 +122,20 @@ def _languages(request: Request, fact: Fact, labels: Mapping[str, str]) -> tuple
     missing = [code for code in wanted if code not in known]
     if missing or not wanted:
         raise UsageError(
-            f"{_name(fact)} or its new object {request.object!r} has no name in "
+            f"{fact} or its new object {request.object!r} has no name in "
             f"{', '.join(missing) or 'any language'}; choose among {', '.join(known) or 'none'}."
         )
     return tuple(wanted)
 
 
 def _unclear(request: Request, candidates: Sequence[Fact], meant: Sequence[Fact]) -> str:
-    facts = ", ".join(sorted(_name(fact) for fact in meant or candidates)[:_LISTED])
+    facts = ", ".join(sorted(map(str, meant or candidates))[:_LISTED])
     if not candidates:
         return f"{request.fact!r} has no fact of relation {request.relation!r}; `atlas facts` lists them."
     return (
         f"{request.fact!r} has several facts ({facts}) and {request.object!r} is not the object of exactly one of "
         f"their relations; name one with --relation, or a fact's id."
     )
-
-
-def _name(fact: Fact) -> str:
-    return f"<{fact.subject}, {fact.relation}, {fact.object}>"
 
 
 def run_to_edit(

@@ -165,14 +165,13 @@ def _asked(atlas: "Atlas", source: str, query: str, run: int, definition: str, *
 
 
 def _reason(atlas: "Atlas", run: int, definition: str, kind: str, fact: "Fact") -> str:
-    name = f"<{fact.subject}, {fact.relation}, {fact.object}>"
     probed = atlas.sql(_PROBED, {"run": run, "fact": fact.id}).to_pylist()[0]["usable"]
     if not probed:
-        return f"Run {run} holds no usable prompt of {name}; attribute it with `atlas build` first."
+        return f"Run {run} holds no usable prompt of {fact}; attribute it with `atlas build` first."
     if kind == "relation":
         return f"The atlas holds no degenerate neurons of relation {fact.relation}; measure them with `atlas knockout`."
     return (
-        f"Run {run} holds no {kind} neurons of {name} under definition {definition!r}; lower its thresholds, "
+        f"Run {run} holds no {kind} neurons of {fact} under definition {definition!r}; lower its thresholds, "
         f"or choose --neurons kn or a file."
     )
 

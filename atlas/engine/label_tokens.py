@@ -27,7 +27,7 @@ def label_tokens(model: LanguageModel, prompts: Iterable[Prompt]) -> "pa.Table":
             subject, answer = _tokens(model, prompt)
         except TokenError:
             continue
-        subjects, answers, scripts = found[prompt.fact.id, prompt.language]
+        subjects, answers, scripts = found[prompt.pair]
         subjects |= subject
         answers |= answer
         scripts.update(_scripts(label.subject + label.object))

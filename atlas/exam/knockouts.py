@@ -28,17 +28,14 @@ def knock_out_all(
     from atlas.knockouts.knockout import knock_out
     from atlas.knockouts.rows import Trial, to_table
 
-    wanted = [
-        {run: _sets(found.get((p.fact.id, p.language), ())) for run, found in candidates.items()} for p in prompts
-    ]
+    wanted = [{run: _sets(found.get(p.pair, ())) for run, found in candidates.items()} for p in prompts]
     sets = [sorted({cut for own in by_run.values() for cut in own}) for by_run in wanted]
     tables = []
     for by_run, own, result in zip(wanted, sets, knock_out(model, prompts, sets, at=at), strict=True):
-        if result.before is None or result.after is None:
-            continue
-        after = dict(zip(own, result.after.tolist(), strict=True))
-        for run, cuts in by_run.items():
-            tables.append(to_table(run, result.prompt, result.before, [(Trial(cut), after[cut]) for cut in cuts]))
+        if result.before is not None and result.after is not None:
+            after = dict(zip(own, result.after.tolist(), strict=True))
+            for run, cuts in by_run.items():
+                tables.append(to_table(run, result.prompt, result.before, [(Trial(cut), after[cut]) for cut in cuts]))
     return tables
 
 

@@ -44,6 +44,10 @@ class Fact:
         """Content hash of relation, subject and object."""
         return stable_id("fact", self.relation, self.subject, self.object)
 
+    def __str__(self) -> str:
+        """Return `<subject, relation, object>`, by its keys."""
+        return f"<{self.subject}, {self.relation}, {self.object}>"
+
 
 @dataclass(frozen=True)
 class Template:
@@ -82,6 +86,11 @@ class Prompt:
     def language(self) -> str:
         """Language code of the template."""
         return self.template.language
+
+    @property
+    def pair(self) -> tuple[int, str]:
+        """The id of its fact, and its language."""
+        return self.fact.id, self.language
 
     @property
     def label(self) -> Label:

@@ -16,7 +16,7 @@ from atlas.knockouts.means import take_out_other_means
 from atlas.running.choice import NeuronsChoice, opened, runs_of
 from atlas.running.progress import Progress
 from atlas.running.stopping import orderly_stop
-from atlas.running.work import work
+from atlas.running.work import packed, work
 from atlas.store.doubts import doubts
 from atlas.store.runs import UNION, stored_runs
 from atlas.store.stored import neuron_sets, usable_prompts
@@ -143,11 +143,13 @@ class _Job:
 
     def work(self) -> None:
         """Measure and load, batch by batch: all prompts of one fact in one language."""
-        from atlas.knockouts.search import together
+        from atlas.knockouts.search import TOGETHER
 
-        candidates = self._candidates()
-        batches = [list(group) for _, group in groupby(self._prompts(), key=_key)]
-        filled = [batch for batch in batches if candidates.get(_key(batch[0]))]
+        parameters = {"runs": list(self.runs), "definition": self.options.definition}
+        # Best first; of several runs by their best rank.
+        candidates = neuron_sets(self.writer, _CANDIDATES, parameters)
+        batches = [list(group) for _, group in groupby(self._prompts(), key=lambda prompt: prompt.pair)]
+        filled = [batch for batch in batches if candidates.get(batch[0].pair)]
         self.empty = len(batches) - len(filled)
         self.total = sum(map(len, filled))
         search = self._search(candidates)
@@ -158,7 +160,8 @@ class _Job:
         self.progress.start(self.total, 0, "prompts")
         try:
             with orderly_stop(self.progress.stopping) as stop:
-                work(together(filled), search.measure, self._load, self.progress, stop)
+                # Cut over the whole selection, so that a job that goes on computes the rest in the same company.
+                work(packed(filled, TOGETHER), search.measure, self._load, self.progress, stop)
         finally:
             self.left_out = search.left_out
             self.progress.finish()
@@ -209,11 +212,6 @@ class _Job:
         kept = set(list(dict.fromkeys(prompt.fact.id for prompt in prompts))[: options.limit or None])
         return [prompt for prompt in prompts if prompt.fact.id in kept]
 
-    def _candidates(self) -> dict[Key, list[Neuron]]:
-        """Return each fact's and language's knowledge neurons, best first; of several runs by their best rank."""
-        parameters = {"runs": list(self.runs), "definition": self.options.definition}
-        return neuron_sets(self.writer, _CANDIDATES, parameters)
-
     def _search(self, candidates: dict[Key, list[Neuron]]) -> "Search":
         from atlas.knockouts.search import Search
 
@@ -241,10 +239,6 @@ class _Job:
             {(row["prompt"], row["set"], row["control"]): row["after"] for row in rows},
             {row["prompt"]: row["before"] for row in rows},
         )
-
-
-def _key(prompt: Prompt) -> Key:
-    return prompt.fact.id, prompt.language
 
 
 _THRESHOLDS = "SELECT t_low, absolute, replace FROM definition WHERE definition = ?"

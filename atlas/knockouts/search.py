@@ -75,7 +75,7 @@ class Search:
 
         All facts and languages climb from level to level together, as few sets at a time are dear.
         """
-        facts = [_Batch(self, list(group)) for _, group in groupby(prompts, key=_place)]
+        facts = [_Batch(self, list(group)) for _, group in groupby(prompts, key=lambda prompt: prompt.pair)]
         climbs = [(one, one.levels()) for one in facts]
         while asked := [(one, trials) for one, levels in climbs if (trials := next(levels, None)) is not None]:
             self._try(asked)
@@ -105,36 +105,16 @@ class Search:
         return [self._values[prompt.id] for prompt in prompts]
 
 
-def together(batches: Sequence[Sequence[Prompt]]) -> Iterator[list[Prompt]]:
-    """Yield what is measured together: facts in languages, one after the other, of TOGETHER prompts or some more.
-
-    They are cut over the whole selection, so that a job that goes on computes the rest in the same company.
-    """
-    pack: list[Prompt] = []
-    for batch in batches:
-        pack += batch
-        if len(pack) >= TOGETHER:
-            yield pack
-            pack = []
-    if pack:
-        yield pack
-
-
-def _place(prompt: Prompt) -> tuple[int, str]:
-    return prompt.fact.id, prompt.language
-
-
 class _Batch:
     """The prompts of one fact in one language, and every probability known of them."""
 
     def __init__(self, search: Search, prompts: Sequence[Prompt]) -> None:
-        fact, language = prompts[0].fact.id, prompts[0].language
-        found, limits = search.candidates[fact, language], search.limits
+        found, limits = search.candidates[prompts[0].pair], search.limits
         self.search, self.limits, self.prompts = search, search.limits, prompts
         self.top = list(found[: limits.top])
         self.twins: dict[Neuron, Neuron] = {}
         if limits.control:
-            self.twins = control_neurons(self.top, found, search.model.info.neurons, limits.seed, fact, language)
+            self.twins = control_neurons(self.top, found, search.model.info.neurons, limits.seed, *prompts[0].pair)
         self.known = search.stored([prompt.id for prompt in prompts])
         self.left_out = 0
         self.unusable: dict[int, str] = {}

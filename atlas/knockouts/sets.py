@@ -27,7 +27,7 @@ def next_sets(low: Collection[NeuronSet]) -> list[NeuronSet]:
     `low` are the sets whose loss costs at most t_low; a set with a costlier subset can be no minimal one.
     """
     known = set(low)
-    return sorted(wider for wider in _joined(known) if all(part in known for part in _without_one(wider)))
+    return sorted(wider for wider in _joined(known) if known.issuperset(combinations(wider, len(wider) - 1)))
 
 
 def _joined(low: Collection[NeuronSet]) -> Iterator[NeuronSet]:
@@ -37,10 +37,6 @@ def _joined(low: Collection[NeuronSet]) -> Iterator[NeuronSet]:
         stems.setdefault(neurons[:-1], []).append(neurons[-1])
     for stem, ends in stems.items():
         yield from ((*stem, *pair) for pair in combinations(ends, 2))
-
-
-def _without_one(neurons: NeuronSet) -> Iterator[NeuronSet]:
-    yield from (neurons[:i] + neurons[i + 1 :] for i in range(len(neurons)))
 
 
 def control_neurons(

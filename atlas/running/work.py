@@ -67,13 +67,24 @@ def work(batches: Iterable[Batch], compute: Compute[R], load: Load[R], progress:
         basket.empty()
 
 
+def packed(groups: Iterable[Batch], size: int) -> Iterator[Batch]:
+    """Yield groups of prompts put together: as few whole ones as make `size` prompts or more."""
+    pack: list[Prompt] = []
+    for group in groups:
+        pack += group
+        if len(pack) >= size:
+            yield pack
+            pack = []
+    if pack:
+        yield pack
+
+
 @contextmanager
 def placed(batch: Batch) -> Iterator[None]:
     """Note on an error that rises from within which batch it comes from."""
     try:
         yield
     except Exception as error:
-        fact = batch[0].fact
-        name = f"<{fact.subject}, {fact.relation}, {fact.object}> in {batch[0].language}"
+        name = f"{batch[0].fact} in {batch[0].language}"
         error.add_note(f"while computing {len(batch)} prompts, the first of them {name}")
         raise

@@ -268,8 +268,7 @@ def _line(one: "Done") -> str:
     """Return what became of one request, in a line."""
     if one.made is None or one.target is None:
         return f"not edited: {one.error}"
-    fact, made = one.target.fact, one.made
-    name = f"<{fact.subject}, {fact.relation}, {fact.object}> to {one.target.object}"
+    made, name = one.made, f"{one.target.fact} to {one.target.object}"
     where = f"{len(made.edit.neurons)} neurons ({made.edit.record.source})"
     if not made.converged:
         return f"{name}: did not converge at {where}; the model is unchanged"

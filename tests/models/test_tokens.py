@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import MAKERS, PROMPTS, make_bart_tokenizer, make_prompt, make_t5_tokenizer
+from tiny import MAKERS, PROMPTS, make_bart_tokenizer, make_gpt2_tokenizer, make_prompt, make_t5_tokenizer
 
 from atlas.errors import TokenError
 from atlas.facts import Label
@@ -80,6 +80,18 @@ def test_words_are_the_tokenizers_own_and_han_characters_count_each():
     assert ["".join(t).replace("##", "") for t in tokens] == ["Germany", "has", "the", "capital"]
     chinese = steps_of("gpt2", make_prompt("[X]的首都是[Y]", "法国", "巴黎"))[0]
     assert sorted(i for word in chinese.words for i in word) == list(range(len(chinese.ids)))
+
+
+@pytest.mark.parametrize("trim", [False, True])
+def test_a_space_is_no_word_before_a_han_character(trim):
+    """mLAMA's Chinese templates have spaces, which are tokens of their own where no piece begins with one."""
+    from tokenizers.processors import ByteLevel
+
+    tokenizer = make_gpt2_tokenizer()
+    tokenizer.backend_tokenizer.post_processor = ByteLevel(trim_offsets=trim)
+    (step, *_) = prompt_steps(tokenizer, "causal", make_prompt("[X] 位于 [Y]", "New York", "美国"), 100)
+    words = [tokenizer.decode([step.ids[i] for i in word]) for word in step.words]
+    assert words == ["New", " York", " 位", "于"]
 
 
 def test_causal_models_refuse_templates_that_go_on():

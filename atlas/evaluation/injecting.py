@@ -71,7 +71,7 @@ def put_in(
 
 
 def _values(model: LanguageModel, wanted: Sequence[Injection], budget: Budget, at: Position) -> Iterator[Tensor]:
-    """Yield the values of each injection, `[step, neuron]`: step by step of one source, or the mean over several."""
+    """Yield the values of each injection, `[step, neuron]`: step by step in the same language, else their mean."""
 
     def read(prompts: Sequence[Prompt], keep: Keep) -> list[Tensor]:
         return values_of(model, prompts, keep, budget, at)
@@ -79,7 +79,8 @@ def _values(model: LanguageModel, wanted: Sequence[Injection], budget: Budget, a
     flat = iter(gathered(read, [(source, one.of.neurons) for one in wanted for source in one.sources]))
     for one in wanted:
         found = [next(flat) for _ in one.sources]
-        yield found[0] if len(found) == 1 else torch.stack([steps.mean(0) for steps in found]).mean(0)[None]
+        own = one.sources[0].language == one.prompt.language
+        yield found[0] if own else torch.stack([steps.mean(0) for steps in found]).mean(0)[None]
 
 
 def _fits(source: Prompt, receiver: Prompt) -> bool:

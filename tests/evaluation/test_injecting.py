@@ -1,10 +1,14 @@
 """Sufficiency on planted models: one neuron's value says its object in another fact's prompt, and nothing else does."""
 
 import pytest
+from tiny import make_model
 
+from atlas.engine.answers import Case, measure
 from atlas.engine.batches import Budget
+from atlas.engine.replacing import values_of
 from atlas.evaluation.injecting import injections, put_in
 from atlas.evaluation.interventions import Intervention
+from atlas.facts import Fact, Label, Prompt, Template
 from atlas.planted import Circuit, PlantConfig, plant
 
 CIRCUITS = [Circuit("knowledge", 0), Circuit("independent", 1), Circuit("knowledge", 2), Circuit("independent", 3)]
@@ -43,3 +47,19 @@ def test_a_language_independent_neuron_is_enough_in_another_language(planted):
     for before, after in put(planted, fact, planted.truth.independent[fact.id], "en", "de"):
         assert before < 0.05
         assert after > 0.2
+
+
+def test_values_of_another_language_are_a_mean_over_the_answers_tokens_of_a_single_prompt_too():
+    model, neurons = make_model("bert"), ((0, 3), (1, 4))
+    answers, languages = {"France": "New York", "Japan": "United States"}, ("en", "fr")
+    facts = [Fact("P36", *pair, dict.fromkeys(languages, Label(*pair))) for pair in answers.items()]
+    templates = [Template("P36", "en", "[X] lies in [Y]"), Template("P36", "fr", "la [X] est [Y]")]
+    own = {fact.id: [Prompt(fact, template) for template in templates] for fact in facts}
+    of = Intervention(0, facts[0].id, ("en",), "top", neurons, languages)
+    wanted = list(injections(model, [of], {facts[0].id: facts[1]}, own, "query"))
+    steps = values_of(model, own[facts[0].id][:1], lambda _, kept: kept[[0, 1], [3, 4]])[0]
+    assert len(steps) > 1
+    for one, (_, after) in zip(wanted, put_in(model, wanted, Budget.of(model), "query"), strict=True):
+        given = steps if one.prompt.language == "en" else steps.mean(0)[None]
+        (expected,) = measure(model, [Case(one.prompt, neurons, 0.0, given)])
+        assert after.log_probability == pytest.approx(expected.log_probability, rel=1e-9)

@@ -49,7 +49,7 @@ def choices(
         raise UsageError(f"--neurons cannot be {kind!r}: choose {', '.join(KINDS)}, neurons, or a file of neurons.")
     found = [choice for choice in found if choice.neurons]
     if not found:
-        raise UsageError(_reason(atlas, run, definition, kind, fact))
+        raise UsageError(_reason(atlas, run, definition, kind, fact, ", ".join(languages)))
     return found
 
 
@@ -164,15 +164,19 @@ def _asked(atlas: "Atlas", source: str, query: str, run: int, definition: str, *
     return Choice(source, _neurons(atlas.sql(query, {"run": run, "definition": definition, **params}).to_pylist()))
 
 
-def _reason(atlas: "Atlas", run: int, definition: str, kind: str, fact: "Fact") -> str:
+def _reason(atlas: "Atlas", run: int, definition: str, kind: str, fact: "Fact", codes: str) -> str:
     probed = atlas.sql(_PROBED, {"run": run, "fact": fact.id}).to_pylist()[0]["usable"]
     if not probed:
         return f"Run {run} holds no usable prompt of {fact}; attribute it with `atlas build` first."
     if kind == "relation":
-        return f"The atlas holds no degenerate neurons of relation {fact.relation}; measure them with `atlas knockout`."
+        return (
+            f"The atlas holds no degenerate neurons of relation {fact.relation} in {codes}; measure them with "
+            "`atlas knockout` or, if it found none, choose other --neurons."
+        )
+    where, way = ("", "--neurons kn") if kind == "likn" else (f" in {codes}", "other --languages")
     return (
-        f"Run {run} holds no {kind} neurons of {fact} under definition {definition!r}; lower its thresholds, "
-        f"or choose --neurons kn or a file."
+        f"Run {run} holds no {kind} neurons of {fact}{where} under definition {definition!r}; lower its thresholds, "
+        f"or choose {way} or a file of neurons."
     )
 
 

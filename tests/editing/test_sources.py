@@ -52,6 +52,16 @@ def test_then_come_those_at_the_floor_of_ever_fewer_languages(taken):
     assert all(1.5 * few <= many for few, many in itertools.pairwise(sizes))
 
 
+def test_neurons_that_are_not_there_are_not_named_as_the_way_out(tmp_path):
+    with atlas.open(tmp_path / "atlas.duckdb", "w") as writer:
+        run = fill(writer, WORLD)
+        writer.define("asked", tau=1.0)
+        for kind, way in (("kn", "in fr under .* other --languages"), ("relation", "it found none")):
+            with pytest.raises(UsageError, match=way) as told:
+                choices(writer, run, "asked", kind, WORLD.fact(0), ["fr"], None)
+            assert f"--neurons {kind}" not in str(told.value)
+
+
 OWN = [Choice("likn", ((1, 3),)), Choice("kn", ((1, 3), (2, 0), (2, 1)))]
 
 

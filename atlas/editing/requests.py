@@ -117,12 +117,15 @@ def _given(request: Request, fact: Fact) -> dict[str, str]:
 
 
 def _languages(request: Request, fact: Fact, labels: Mapping[str, str]) -> tuple[str, ...]:
+    nameless = [code for code in request.languages or () if code not in fact.labels]
+    if nameless:
+        raise UsageError(f"{fact} has no name in {', '.join(nameless)}; choose among {', '.join(fact.labels)}.")
     known = [code for code in fact.labels if labels.get(code, "").strip()]
     wanted = request.languages or tuple(known)
     missing = [code for code in wanted if code not in known]
     if missing or not wanted:
         raise UsageError(
-            f"{fact} or its new object {request.object!r} has no name in "
+            f"The new object {request.object!r} of {fact} has no name in "
             f"{', '.join(missing) or 'any language'}; choose among {', '.join(known) or 'none'}."
         )
     return tuple(wanted)

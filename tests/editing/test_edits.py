@@ -235,6 +235,7 @@ def test_an_unknown_fact_needs_force(model, prompts):
         ({"object_": "Paris"}, "is the old one"),
         ({"fact": "France", "object_": "nothing"}, "several facts"),
         ({"languages": ("en", "zh")}, "no name in zh"),
+        ({"object_": "any text", "relation": "P36", "languages": ("zh",)}, "no name in zh; choose among en, fr"),
         ({"relation": "P99"}, "no fact of relation 'P99'"),
     ],
 )

@@ -161,9 +161,12 @@ asked AS (
     HAVING count(*) = len(missing.codes)
 ),
 sets AS (
-    SELECT definition, run, fact, language, count(*)::INTEGER AS sets
+    SELECT asked.definition, asked.run, asked.fact, asked.language, count(*)::INTEGER AS sets
     FROM asked
-    GROUP BY definition, run, fact, language
+    ANTI JOIN tried AS costly -- a smaller part, too, as a neuron alone costs more than the pairs that it is in
+        ON costly.definition = asked.definition AND costly.run = asked.run AND costly.fact = asked.fact
+        AND costly.language = asked.language AND costly.cost > costly.low AND list_has_all(asked.codes, costly.codes)
+    GROUP BY asked.definition, asked.run, asked.fact, asked.language
 ),
 wanted AS (
     SELECT DISTINCT found.definition, origin.run, found.fact, found.language, found.layer, found.neuron

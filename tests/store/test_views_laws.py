@@ -194,3 +194,17 @@ def test_rounds_are_those_of_usable_prompts(holding):
             atlas.sql("UPDATE attribution SET round = ? WHERE prompt = ?", [cut, world.prompt(probe).id])
         (row,) = rows(atlas, "FROM neuron_round WHERE definition = 'default' AND run = $run", run=run)
     assert (row["first_round"], row["last_round"]) == (2, 2)
+
+
+def test_wordings_that_agree_as_those_of_different_facts_are_not_stable(holding):
+    """Of each two wordings, of one fact or of two, a fifth is common: 0.2 three times has another mean than six times."""
+    sets = [(0, 1, 2), (0, 3, 4), (0, 5, 6)], [(0, 7, 8), (0, 9, 10)]
+    probes = [
+        Probed(fact, "en", number, "ok", tuple(float(n in found) for n in range(12)))
+        for fact, wordings in enumerate(sets)
+        for number, found in enumerate(wordings)
+    ]
+    with holding(World(("P1", "P1"), tuple(probes))) as (atlas, _):
+        found = rows(atlas, "FROM stability_at(tau := 0.5)")
+    assert [row["stable"] for row in found] == [False, False]
+    assert {round(row[key], 9) for row in found for key in ("jaccard", "different_facts")} == {0.2}

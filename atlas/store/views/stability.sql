@@ -48,7 +48,8 @@ counted AS (
     GROUP BY definition, run, fact, language
 )
 SELECT
-    counted.*, averaged.jaccard, averaged.different_facts, averaged.jaccard > averaged.different_facts AS stable
+    counted.*, averaged.jaccard, averaged.different_facts,
+    averaged.jaccard - averaged.different_facts > 1e-9 AS stable -- equal means of shares may differ in the last digit
 FROM counted
 LEFT JOIN averaged
     ON averaged.definition = counted.definition AND averaged.run = counted.run AND averaged.fact = counted.fact

@@ -186,14 +186,14 @@ def spoken(language):
     return World(SAMPLE.relations, tuple(probe for probe in SAMPLE.probes if probe.language == language))
 
 
-def cut(run, world, costs, controls):
+def cut(run, world, costs, controls, became="zero"):
     """Knock-outs of neurons 0 and 1 of layer 0 in every prompt of the world: what one costs, and both."""
     one, other, random = ((0, 0),), ((0, 1),), ((0, 2), (0, 3))
     sets = [*zip((one, other, one + other), (costs[0], *costs), strict=True)]
     trials = [(Trial(own), 0.5 * (1 - cost)) for own, cost in sets]
     for own, cost in zip((random[:1], random[1:], random), controls, strict=True):
         trials.append((Trial(own, twin=one + other), 0.5 * (1 - cost)))
-    return [to_table(run, world.prompt(probe).id, 0.5, trials) for probe in world.probes]
+    return [to_table(run, world.prompt(probe).id, 0.5, trials, became) for probe in world.probes]
 
 
 @pytest.mark.slow
@@ -202,8 +202,16 @@ def test_degenerate_sets_where_both_have_knockouts(path):
     with atlas.open(path, "a") as writer:
         for table in cut(a, SAMPLE, (0.1, 0.9), (0.0, 0.0, 0.0)) + cut(b, spoken("en"), (0.5, 0.9), (0.0, 0.0, 0.9)):
             writer.load("knockout", table)
+        for table in cut(a, SAMPLE, (0.1, 0.1), (0.0, 0.0, 0.0), "swap") + cut(
+            b, spoken("fr"), (0.1, 0.9), (0.0, 0.0, 0.0), "swap"
+        ):
+            writer.load("knockout", table)
+        writer.define("swapped", replace="swap")
     with atlas.open(path) as reader:
         found = reader.compare("made", "deep")
+        swapped = reader.compare("made", "deep", definition="swapped").facts.to_pylist()
+    of_swap = [[row[name] for name in ("language", "in_a", "in_b")] for row in swapped if row["kind"] == "dkn"]
+    assert of_swap == [[None, 0, 2], ["fr", 0, 2]]
     facts = {(row["kind"], row["language"]): row for row in found.facts.to_pylist()}
     assert {key for key in facts if key[0] in ("dkn", "random set")} == {
         (kind, code) for kind in ("dkn", "random set") for code in ("en", None)

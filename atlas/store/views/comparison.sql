@@ -11,29 +11,34 @@ FROM probe AS a JOIN probe AS b ON b.prompt = a.prompt JOIN prompt ON prompt.pro
 WHERE a.run = run_a AND usable(a.status) AND b.run = run_b AND usable(b.status)
 GROUP BY prompt.fact, prompt.language;
 
--- Facts in languages whose sets, or control sets, were set to zero in both runs.
-CREATE OR REPLACE MACRO common_knockout(run_a, run_b) AS TABLE
-SELECT control, fact, language
-FROM knockout_effect
-WHERE run IN (run_a, run_b) AND replace = 'zero'
-GROUP BY control, fact, language
-HAVING count(DISTINCT run) = 2;
+-- Facts in languages whose sets, or control sets, were cut in both runs, each neuron to what the definition reads.
+CREATE OR REPLACE MACRO common_knockout(definitions, run_a, run_b) AS TABLE
+SELECT chosen.d.definition AS definition, effect.control, effect.fact, effect.language
+FROM knockout_effect AS effect
+JOIN (SELECT unnest(definitions) AS d) AS chosen ON chosen.d.replace = effect.replace
+WHERE effect.run IN (run_a, run_b)
+GROUP BY chosen.d.definition, effect.control, effect.fact, effect.language
+HAVING count(DISTINCT effect.run) = 2;
 
 -- What each kind of neuron is looked for in: facts in languages or, for LIKNs, facts with several languages.
-CREATE OR REPLACE MACRO compared_case(run_a, run_b) AS TABLE
-SELECT 'knowledge neuron' AS kind, fact, language FROM common_ground(run_a, run_b)
+CREATE OR REPLACE MACRO compared_case(definitions, run_a, run_b) AS TABLE
+SELECT chosen.d.definition AS definition, shared.*
+FROM (
+    SELECT 'knowledge neuron' AS kind, fact, language FROM common_ground(run_a, run_b)
+    UNION ALL
+    SELECT DISTINCT 'likn' AS kind, fact, NULL AS language FROM common_ground(run_a, run_b) WHERE n_languages > 1
+    UNION ALL
+    SELECT unnest(['likn of different facts', 'likn of equal size']) AS kind, ground.fact, NULL AS language
+    FROM common_ground(run_a, run_b) AS ground
+    JOIN partner_of(true) AS partner ON partner.fact = ground.fact AND partner.language = ground.language
+    WHERE partner.run IN (run_a, run_b) AND partner.control = 'same relation' AND ground.n_languages > 1
+    GROUP BY ground.fact
+    HAVING count(*) = 2 * any_value(ground.n_languages)
+) AS shared
+CROSS JOIN (SELECT unnest(definitions) AS d) AS chosen
 UNION ALL
-SELECT DISTINCT 'likn' AS kind, fact, NULL AS language FROM common_ground(run_a, run_b) WHERE n_languages > 1
-UNION ALL
-SELECT unnest(['likn of different facts', 'likn of equal size']) AS kind, ground.fact, NULL AS language
-FROM common_ground(run_a, run_b) AS ground
-JOIN partner_of(true) AS partner ON partner.fact = ground.fact AND partner.language = ground.language
-WHERE partner.run IN (run_a, run_b) AND partner.control = 'same relation' AND ground.n_languages > 1
-GROUP BY ground.fact
-HAVING count(*) = 2 * any_value(ground.n_languages)
-UNION ALL
-SELECT CASE WHEN tried.control THEN 'random set' ELSE 'dkn' END AS kind, tried.fact, tried.language
-FROM common_knockout(run_a, run_b) AS tried
+SELECT tried.definition, CASE WHEN tried.control THEN 'random set' ELSE 'dkn' END AS kind, tried.fact, tried.language
+FROM common_knockout(definitions, run_a, run_b) AS tried
 SEMI JOIN common_ground(run_a, run_b) AS ground ON ground.fact = tried.fact AND ground.language = tried.language;
 
 -- The neurons of each kind, of both runs. LIKNs go by the languages that both runs have; their control, as in
@@ -72,13 +77,13 @@ every AS (
     FROM (
         SELECT *, unnest(list_zip(layers, neurons)) AS member
         FROM dkn_or_control_of((SELECT asked FROM narrowed))
-        WHERE run IN (run_a, run_b) AND replace = 'zero'
+        WHERE run IN (run_a, run_b)
     )
 )
 SELECT every.*, model.layers, (every.layer + 0.5) / model.layers AS depth
 FROM every
-SEMI JOIN compared_case(run_a, run_b) AS asked
-    ON asked.kind = every.kind AND asked.fact = every.fact AND asked.language IS NOT DISTINCT FROM every.language
+SEMI JOIN compared_case(definitions, run_a, run_b) AS asked
+    ON asked.definition = every.definition AND asked.kind = every.kind AND asked.fact = every.fact AND asked.language IS NOT DISTINCT FROM every.language
 JOIN run ON run.run = every.run JOIN model ON model.model = run.model;
 
 -- Facts that each model knows, and facts in which it has neurons of a kind: how many in a, in b and in both, and how
@@ -92,14 +97,13 @@ cases AS (
     FROM common_ground(run_a, run_b) CROSS JOIN (SELECT unnest(definitions) AS d) AS chosen
     UNION ALL
     SELECT
-        chosen.d.definition AS definition, asked.kind, asked.fact, asked.language,
+        asked.definition, asked.kind, asked.fact, asked.language,
         coalesce(bool_or(held.run = run_a), false) AS is_a, coalesce(bool_or(held.run = run_b), false) AS is_b
-    FROM compared_case(run_a, run_b) AS asked
-    CROSS JOIN (SELECT unnest(definitions) AS d) AS chosen
+    FROM compared_case(definitions, run_a, run_b) AS asked
     LEFT JOIN held
-        ON held.definition = chosen.d.definition AND held.kind = asked.kind AND held.fact = asked.fact
+        ON held.definition = asked.definition AND held.kind = asked.kind AND held.fact = asked.fact
         AND held.language IS NOT DISTINCT FROM asked.language
-    GROUP BY chosen.d.definition, asked.kind, asked.fact, asked.language
+    GROUP BY asked.definition, asked.kind, asked.fact, asked.language
 ),
 counted AS (
     SELECT
@@ -122,7 +126,9 @@ WITH found AS MATERIALIZED (
     FROM compared_neuron_of(definitions, run_a, run_b)
 ),
 asked AS (
-    SELECT kind, count(*)::INTEGER AS facts FROM compared_case(run_a, run_b) GROUP BY kind
+    SELECT definition, kind, count(*)::INTEGER AS facts
+    FROM compared_case(definitions, run_a, run_b)
+    GROUP BY definition, kind
 ),
 counted AS (
     SELECT definition, run, kind, count(*) AS neurons, avg(depth) AS depth FROM found GROUP BY definition, run, kind
@@ -133,28 +139,27 @@ whole AS (
         known.definition, known.run, asked.kind,
         count(DISTINCT (known.fact, asked.language, known.layer, known.neuron)) AS neurons
     FROM found AS known
-    JOIN compared_case(run_a, run_b) AS asked
-        ON asked.fact = known.fact AND (asked.language IS NULL OR asked.language = known.language)
+    JOIN compared_case(definitions, run_a, run_b) AS asked
+        ON asked.definition = known.definition AND asked.fact = known.fact AND (asked.language IS NULL OR asked.language = known.language)
     WHERE known.kind = 'knowledge neuron'
     GROUP BY known.definition, known.run, asked.kind
 )
 SELECT
-    chosen.d.definition AS definition, asked.kind, asked.facts,
+    asked.definition, asked.kind, asked.facts,
     coalesce(of_a.neurons, 0) / asked.facts AS neurons_a,
     coalesce(of_b.neurons, 0) / asked.facts AS neurons_b,
     CASE WHEN asked.kind <> 'random set' THEN coalesce(of_a.neurons, 0) / whole_a.neurons END AS share_a,
     CASE WHEN asked.kind <> 'random set' THEN coalesce(of_b.neurons, 0) / whole_b.neurons END AS share_b,
     of_a.depth AS depth_a, of_b.depth AS depth_b
 FROM asked
-CROSS JOIN (SELECT unnest(definitions) AS d) AS chosen
 LEFT JOIN counted AS of_a
-    ON of_a.definition = chosen.d.definition AND of_a.kind = asked.kind AND of_a.run = run_a
+    ON of_a.definition = asked.definition AND of_a.kind = asked.kind AND of_a.run = run_a
 LEFT JOIN counted AS of_b
-    ON of_b.definition = chosen.d.definition AND of_b.kind = asked.kind AND of_b.run = run_b
+    ON of_b.definition = asked.definition AND of_b.kind = asked.kind AND of_b.run = run_b
 LEFT JOIN whole AS whole_a
-    ON whole_a.definition = chosen.d.definition AND whole_a.kind = asked.kind AND whole_a.run = run_a
+    ON whole_a.definition = asked.definition AND whole_a.kind = asked.kind AND whole_a.run = run_a
 LEFT JOIN whole AS whole_b
-    ON whole_b.definition = chosen.d.definition AND whole_b.kind = asked.kind AND whole_b.run = run_b;
+    ON whole_b.definition = asked.definition AND whole_b.kind = asked.kind AND whole_b.run = run_b;
 
 -- Where the neurons lie, by tenths of the relative depth, so that models of any number of layers stand side by side:
 -- layer l of L takes the depths from l / L to (l + 1) / L, and what it holds is spread over them evenly.

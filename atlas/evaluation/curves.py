@@ -131,8 +131,8 @@ def _costs(job: Job, replace: str, rankings: Mapping[str, Ranking], facts: Seque
 def _rises(job: Job, rankings: Mapping[str, Ranking], facts: Sequence[int], seed: int) -> Costs:
     """Return by how much values put in raise the fact's and the receiver's object, `[fact, side, scorer, count]`.
 
-    The receiver is another fact of the relation with another object, of all that the atlas holds; facts without one
-    are left out.
+    The receiver is another fact of the relation with another subject and object, of all that the atlas holds; facts
+    without one are left out.
     """
     job.progress.step("putting values into other facts' prompts")
     rises = []

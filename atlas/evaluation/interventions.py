@@ -56,7 +56,7 @@ class Chosen:
             self.receivers[fact.id] = receiver
 
 
-NO_PARTNER = "no other fact of the relation with another object to compare with"
+NO_PARTNER = "no other fact of the relation with another subject and object to compare with"
 NO_LIKN = "no LIKN"
 NO_RECEIVER = "no third fact of the relation to put values into; they have no inject rows"
 
@@ -183,8 +183,8 @@ def _intervention(
 
 
 def partner_of(fact: Fact, facts: Sequence[Fact], seed: int) -> Fact | None:
-    """Return another fact of the relation with another object; None if there is none."""
-    others = [o for o in facts if o.relation == fact.relation and o.object != fact.object]
+    """Return another fact of the relation with another subject and object; None if there is none."""
+    others = [o for o in facts if o.relation == fact.relation and o.subject != fact.subject and o.object != fact.object]
     return one_of(others, "twin", seed, fact.id) if others else None
 
 

@@ -14,6 +14,7 @@ import atlas
 from atlas.engine.replacing import replacing
 from atlas.errors import UsageError
 from atlas.evaluation import measuring
+from atlas.evaluation.interventions import partner_of
 from atlas.evaluation.job import EvaluateOptions, evaluate
 from atlas.facts import Fact, Label, Prompt, Template
 from atlas.models import load_model
@@ -313,6 +314,13 @@ def test_with_more_prompts_it_is_another_evaluation(done, facts, tmp_path, monke
     with atlas.open(tmp_path / "a.duckdb", "a") as writer:
         writer.add_facts(replace(facts, templates=[Template("P38", "en", "[X] pays with [Y]")]))
     assert evaluate(replace(done[1], db=tmp_path / "a.duckdb")).evaluation != done[2].evaluation
+
+
+def test_another_fact_is_not_one_of_the_same_subject():
+    """Their prompts are the same: values put in there would be those that are there."""
+    facts = [Fact("P47", subject, answer, {}) for subject, answer in ("ab", "ac", "ad", "ec")]
+    assert {partner_of(facts[0], facts, seed).subject for seed in range(9)} == {"e"}
+    assert partner_of(facts[0], facts[:3], 0) is None
 
 
 def test_an_atlas_without_runs_is_refused(tmp_path):

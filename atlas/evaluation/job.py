@@ -35,6 +35,7 @@ UNRELATED = 2
 """Prompts of the unrelated fact in each language."""
 SCOPES = ("query", "all")
 SCORERS = scorers.serving("localisation")
+NO_NEURONS = "no neurons in one of the languages under one of the scorers"
 NO_VALUE = {
     "mean": "no prompts of other relations in a language to take means of",
     "swap": "no other fact of the relation with another object in its templates, to take values of",
@@ -121,16 +122,9 @@ class Job:
         options = self.options
         runs = {name: self.scored(name) for name in dict.fromkeys((*options.methods, options.method))}
         rankings = {run: interventions.ranking(self.writer, run, options.neurons) for run in runs.values()}
-        valueless = self._find_values(list(runs.values()))
-        left = {fact.id for facts in valueless.values() for fact in facts}
-        asked = [fact.id for fact in self.facts if fact.id not in left]
-        shared = interventions.shared_facts(rankings.values(), asked, self.languages)
-        if not shared:
-            raise UsageError(
-                f"No fact of {options.db} has neurons in all of {', '.join(self.languages)} under every scorer; "
-                f"choose fewer languages."
-            )
-        facts = [self.prompts.facts[fact] for fact in shared]
+        lacking = self._leave_out(rankings)
+        facts = self.facts
+        shared = [fact.id for fact in facts]
         listed = {runs[name]: rankings[runs[name]] for name in options.methods}
         wanted = interventions.localisation(
             {**listed, runs[options.method]: rankings[runs[options.method]]},
@@ -147,7 +141,7 @@ class Job:
         tables = {"localisation": wanted, "cross_lingual": crossed}
         for name, chosen in tables.items():
             self._measuring(evaluation, name.replace("_", "-")).load(chosen)
-            chosen.left_out.update(valueless)
+            chosen.left_out.update(lacking)
         return Evaluated(
             evaluation,
             self._table("localisation", evaluation),
@@ -156,6 +150,22 @@ class Job:
             crossed.facts,
             {(name, why): left for name, chosen in tables.items() for why, left in chosen.left_out.items()},
         )
+
+    def _leave_out(self, rankings: Mapping[int, interventions.Ranking]) -> dict[str, list[Fact]]:
+        """Keep the facts that have what every table needs, and return the others by the reason."""
+        shared = interventions.shared_facts(rankings.values(), [fact.id for fact in self.facts], self.languages)
+        left = {NO_NEURONS: [fact for fact in self.facts if fact.id not in shared]}
+        self.facts = [fact for fact in self.facts if fact.id in shared]
+        left |= self._find_values(list(rankings))
+        gone = {fact.id for facts in left.values() for fact in facts}
+        self.facts = [fact for fact in self.facts if fact.id not in gone]
+        found = {why: facts for why, facts in left.items() if facts}
+        if not self.facts:
+            raise UsageError(
+                f"No fact of {self.options.db} can be evaluated in all of {', '.join(self.languages)}: "
+                f"{'; '.join(found) or 'there is none'}; choose fewer languages, or take more facts."
+            )
+        return found
 
     @property
     def scope(self) -> str:

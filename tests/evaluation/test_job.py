@@ -15,7 +15,7 @@ from atlas.engine.replacing import replacing
 from atlas.errors import UsageError
 from atlas.evaluation import measuring
 from atlas.evaluation.interventions import partner_of
-from atlas.evaluation.job import EvaluateOptions, evaluate
+from atlas.evaluation.job import NO_NEURONS, EvaluateOptions, evaluate
 from atlas.facts import Fact, Label, Prompt, Template
 from atlas.models import load_model
 from atlas.models.readout import features_of_ids, token_probability
@@ -314,6 +314,19 @@ def test_with_more_prompts_it_is_another_evaluation(done, facts, tmp_path, monke
     with atlas.open(tmp_path / "a.duckdb", "a") as writer:
         writer.add_facts(replace(facts, templates=[Template("P38", "en", "[X] pays with [Y]")]))
     assert evaluate(replace(done[1], db=tmp_path / "a.duckdb")).evaluation != done[2].evaluation
+
+
+def test_a_fact_without_neurons_in_a_language_is_named_with_the_reason(done, facts, tmp_path, monkeypatch):
+    shutil.copy(done[0] / "a.duckdb", tmp_path)
+    monkeypatch.setattr(measuring.Measuring, "load", lambda *_: None)
+    monkeypatch.setattr("atlas.evaluation.job.doubts", lambda *_: ())
+    lone = replace(facts, facts=[Fact("P36", "York", "lies", {"en": Label("York", "lies")})])
+    with atlas.open(tmp_path / "a.duckdb", "a") as writer:
+        writer.add_facts(lone)
+        writer.add_prompts(lone.prompts())
+    found = evaluate(replace(done[1], db=tmp_path / "a.duckdb", methods=("kn",), replace="swap"))
+    for table in ("localisation", "cross_lingual"):
+        assert [fact.subject for fact in found.left_out[table, NO_NEURONS]] == ["York"]
 
 
 def test_another_fact_is_not_one_of_the_same_subject():

@@ -43,12 +43,16 @@ WITH cell AS MATERIALIZED (
     FROM exchange_cell_of(definitions)
 ),
 budget AS (
-    SELECT definition, run, coalesce(draws, greatest(99, least(999, 300000 // held.number)))::BIGINT AS n_draws
-    FROM (SELECT definition, run, count(DISTINCT fact) AS number FROM cell GROUP BY definition, run) AS held
+    SELECT definition, run, uneven, coalesce(draws, greatest(99, least(999, 300000 // held.number)))::BIGINT AS n_draws
+    FROM (
+        SELECT definition, run, count(DISTINCT fact) AS number, min(languages) < count(DISTINCT language) AS uneven
+        FROM cell
+        GROUP BY definition, run
+    ) AS held
 ),
 ring AS (
     SELECT
-        cell.*, controls.other_relations, budget.n_draws,
+        cell.*, controls.other_relations, budget.n_draws, budget.uneven,
         min(CASE WHEN controls.other_relations THEN cell.every - cell.facts ELSE cell.facts - 1 END) OVER (
             PARTITION BY cell.definition, cell.run, cell.fact, controls.other_relations
         ) AS others
@@ -66,16 +70,31 @@ choice AS (
     ) AS shape
     JOIN (SELECT unnest(range((SELECT max(n_draws) FROM budget))) AS draw) AS number
         ON number.draw < shape.n_draws AND number.draw < shape.possible
+),
+drawn AS NOT MATERIALIZED (
+    SELECT
+        ring.definition, ring.run, ring.fact, ring.language, ring.other_relations, choice.draw, ring.cell,
+        ring.languages, ring.slot, ring.uneven, CASE
+            WHEN ring.other_relations THEN ring.first_of_all + (
+                ring.first - ring.first_of_all + ring.facts
+                + (ring.nth + choice.places[ring.slot]) % (ring.every - ring.facts)
+            ) % ring.every
+            ELSE ring.first + (ring.nth + 1 + choice.places[ring.slot]) % ring.facts
+        END AS partner
+    FROM ring
+    JOIN choice
+        ON choice.languages = ring.languages AND choice.others = ring.others AND choice.n_draws = ring.n_draws
+),
+-- Where some facts lack a language, different places in two languages may be one fact's.
+twice AS (
+    SELECT drawn.definition, drawn.run, drawn.fact, drawn.other_relations, drawn.draw
+    FROM drawn JOIN cell AS partner ON partner.cell = drawn.partner
+    WHERE drawn.uneven
+    GROUP BY ALL
+    HAVING count(DISTINCT partner.fact) < count(*)
 )
-SELECT
-    ring.definition, ring.run, ring.fact, ring.language, ring.other_relations, choice.draw, ring.cell,
-    ring.languages, ring.slot, CASE
-        WHEN ring.other_relations THEN ring.first_of_all + (
-            ring.first - ring.first_of_all + ring.facts
-            + (ring.nth + choice.places[ring.slot]) % (ring.every - ring.facts)
-        ) % ring.every
-        ELSE ring.first + (ring.nth + 1 + choice.places[ring.slot]) % ring.facts
-    END AS partner
-FROM ring
-JOIN choice
-    ON choice.languages = ring.languages AND choice.others = ring.others AND choice.n_draws = ring.n_draws;
+SELECT * EXCLUDE (uneven) FROM drawn WHERE NOT uneven
+UNION ALL
+SELECT * EXCLUDE (uneven)
+FROM drawn ANTI JOIN twice USING (definition, run, fact, other_relations, draw)
+WHERE uneven;

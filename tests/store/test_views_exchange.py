@@ -128,7 +128,7 @@ def _one_hots(places):
 
 
 def _world(sets):
-    """Facts of one relation with a prompt in each of one or two languages; `sets` are each fact's neurons by language."""
+    """Facts of one relation with a prompt in each of one or two languages; `sets` are their neurons by language."""
     probes = [
         Probed(fact, code, 0, "ok", _one_hots(places))
         for fact, own in enumerate(sets)

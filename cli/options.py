@@ -85,6 +85,15 @@ def bounded(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def check_order(context: typer.Context) -> None:
+    """Raise UsageError for an option of a group before the name of a command in it, which would not hear of it."""
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if source is not None and source.name == "COMMANDLINE":
+            command = f"{context.command_path} {context.invoked_subcommand}"
+            raise UsageError(f"{option.opts[0]} has to stand behind `{command}`, if that takes it; else leave it out.")
+
+
 def size(text: str) -> int:
     """Return a size such as `4GB` in megabytes; raises BadParameter for anything else."""
     try:

@@ -24,6 +24,7 @@ from ..options import (
     Place,
     Run,
     bounded,
+    check_order,
     choosing_model,
     writing,
 )
@@ -32,11 +33,7 @@ from ..output.emit import STDOUT, Destination
 if TYPE_CHECKING:
     from atlas.editing.job import Done
 
-app = typer.Typer(
-    invoke_without_command=True,
-    rich_markup_mode=None,
-    add_completion=False,
-)
+app = typer.Typer(invoke_without_command=True, rich_markup_mode=None, add_completion=False)
 COLUMNS = (
     "subject",
     "relation",
@@ -131,6 +128,7 @@ def edit(
     What was made before is not made again: after Ctrl-C or a crash, the same command goes on.
     """
     if context.invoked_subcommand is not None:
+        check_order(context)
         return
     from atlas import jobs
 

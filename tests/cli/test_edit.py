@@ -168,6 +168,13 @@ def test_an_optimiser_that_does_not_converge_leaves_no_file(edit, db, tmp_path):
     assert not db.with_name("atlas.edits").exists()
 
 
+@pytest.mark.parametrize("words", [("--db", "mine.duckdb"), ("--json",)])
+def test_options_before_a_command_that_would_not_hear_of_them_are_refused(shell, words):
+    done = shell("edit", *words, "list")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"error: {words[0]} has to stand behind `atlas edit list`")
+
+
 @pytest.mark.parametrize("command", [("edit", "--fact", "France", "--object", "Berlin"), ("evaluate",)])
 def test_a_mistyped_atlas_is_named_and_not_made(shell, tmp_path, command):
     done = shell(*command, "--db", tmp_path / "nowhere.duckdb")

@@ -175,20 +175,20 @@ EDITED = """
 FROM (
     SELECT
         names.subject, names.relation, names.object AS old_object, edit.object, edit.method, edit.status,
-        outcome.measure, prompt.language, count(*)::INTEGER AS prompts,
+        outcome.measure, prompt.language, count(outcome.prompt)::INTEGER AS prompts,
         avg(outcome.argmax_before::INTEGER) AS argmax_before, avg(outcome.argmax_after::INTEGER) AS argmax_after,
         avg(outcome.same_argmax::INTEGER) AS same_argmax,
         avg(outcome.probability_before) AS probability_before, avg(outcome.probability_after) AS probability_after,
         avg(outcome.kl) AS kl, edit.edit
     FROM edit
     JOIN fact_name AS names ON names.fact = edit.fact
-    JOIN edit_outcome AS outcome ON outcome.edit = edit.edit
-    JOIN prompt ON prompt.prompt = outcome.prompt
+    LEFT JOIN edit_outcome AS outcome ON outcome.edit = edit.edit
+    LEFT JOIN prompt ON prompt.prompt = outcome.prompt
     WHERE (edit.edit = $number::HUGEINT OR list_contains($facts::BIGINT[], edit.fact))
-        AND (outcome.measure <> 'paraphrase' OR outcome.known)
+        AND (outcome.measure IS DISTINCT FROM 'paraphrase' OR outcome.known)
     GROUP BY ALL
 )
 ORDER BY
     edit, list_position(['efficacy', 'paraphrase', 'transfer', 'neighbour', 'locality'], measure), measure, language
 """
-"""Of an edit, or of the edits of some facts: before and after by measure and language."""
+"""Of an edit, or of the edits of some facts: before and after by measure and language; one without has its status."""

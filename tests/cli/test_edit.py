@@ -160,12 +160,15 @@ def test_an_unknown_fact_is_refused_without_force(edit):
     assert "--force" in done.err
 
 
-def test_an_optimiser_that_does_not_converge_leaves_no_file(edit, db, tmp_path):
+def test_an_optimiser_that_does_not_converge_leaves_no_file(edit, shell, db, tmp_path):
     done = edit(*FRANCE, "--steps", "1", "--save", tmp_path / "edited")
     assert done.code == 1
     assert "did not converge" in done.out
     assert not (tmp_path / "edited").exists()
     assert not db.with_name("atlas.edits").exists()
+    (listed,) = json.loads(shell("edit", "list", "--db", db, "--json").out)
+    (shown,) = json.loads(shell("edit", "show", listed["edit"], "--db", db, "--json").out)
+    assert (shown["subject"], shown["status"], shown["measure"], shown["prompts"]) == ("France", "not_converged", None, 0)
 
 
 @pytest.mark.parametrize("words", [("--db", "mine.duckdb"), ("--json",)])

@@ -27,8 +27,8 @@ _WORDS = {
 """What options refuse, as pydantic says it, and as we do."""
 _KEYBOARD_INTERRUPT = 130  # what Typer makes of Ctrl-C
 _GOES_ON = "what was stored is not lost; the same command goes on"
-GOING_ON = ("check", "evaluate", "edit")
-"""Commands that go on where they were stopped and, other than builds and knock-outs, cannot say how much is left."""
+GOING_ON = ("build", "knockout", "twin", "check", "evaluate", "study", "edit")
+"""Commands that go on where they were stopped."""
 
 COMMANDS = (
     "build",

@@ -24,7 +24,7 @@ from atlas.running.choice import ModelChoice
 from atlas.running.progress import Progress
 from atlas.running.scores import AtHand, begin_run
 from atlas.running.settings import checked
-from atlas.running.stopping import orderly_stop
+from atlas.running.stopping import go_on, orderly_stop
 from atlas.running.work import Batch
 from atlas.store.forgetting import begin_again
 from atlas.store.meeting import met
@@ -112,6 +112,7 @@ def build(options: BuildOptions, progress: Progress | None = None) -> Summary:
         summary = job.summary(started)
         if options.twin is None or summary.interrupted:
             return summary
+        go_on()
         twin = Twin(workbench.info.name, workbench.info.digest, options.twin, workbench.traits)
         return replace(summary, twin=build_twin(options, progress, plan, writer, settings, run, twin))
 

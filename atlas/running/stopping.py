@@ -51,6 +51,12 @@ def is_orderly() -> bool:
     return bool(_ORDERLY or _TAKEN)
 
 
+def go_on() -> None:
+    """Raise KeyboardInterrupt where the job before was asked to stop and had nothing left: no other begins then."""
+    if _TAKEN:
+        raise KeyboardInterrupt
+
+
 @contextmanager
 def orderly_stop(announce: Callable[[], None]) -> Iterator[Stop]:
     """Yield a Stop that the first signal sets, calling `announce`; the second raises KeyboardInterrupt.

@@ -16,6 +16,7 @@ from atlas.evaluation.job import EvaluateOptions, evaluate
 from atlas.knockouts.job import KnockoutOptions, knockout
 from atlas.running.choice import ModelChoice
 from atlas.running.progress import Progress
+from atlas.running.stopping import go_on
 from atlas.schema import REPLACES
 from atlas.study.claims import CLAIMS, Claim, Finding, judge
 from atlas.study.editing import CONTROLS, edit_step
@@ -167,6 +168,7 @@ def _build(options: StudyOptions, progress: Progress) -> Found | None:
     )  # fmt: skip
     if summary.interrupted:
         return None
+    go_on()
     return {"run": str(summary.run), "cut": [f"{skip.count:,} left out: {skip.reason}" for skip in summary.skips]}
 
 
@@ -176,7 +178,10 @@ def _knockout(options: StudyOptions, progress: Progress) -> Found | None:
         progress,
     )
     text = f"{summary.without_candidates:,} times a fact had no knowledge neuron in a language"
-    return None if summary.interrupted else {"cut": [text] if summary.without_candidates else []}
+    if summary.interrupted:
+        return None
+    go_on()
+    return {"cut": [text] if summary.without_candidates else []}
 
 
 def _evaluate(options: StudyOptions, replace: str, progress: Progress) -> Found:

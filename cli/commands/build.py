@@ -111,6 +111,7 @@ def build(
     from atlas import jobs
     from atlas.building.plan import Shard
     from atlas.knockouts.job import KnockoutOptions
+    from atlas.running.stopping import go_on
 
     from ..output.progress import TerminalProgress
     from ..output.summary import show
@@ -125,6 +126,7 @@ def build(
         shards_to=shards_to, skip_bad=skip_bad, twin=twin, again=again, progress=TerminalProgress(),
     )  # fmt: skip
     if knockout and not summary.interrupted:
+        go_on()
         options = KnockoutOptions(
             **choice.given(), db=db, source=summary.method, run=summary.run, languages=names(languages),
             relations=names(relations), seed=seed, at=at,
@@ -133,6 +135,7 @@ def build(
     else:
         show(summary, json=json)
     if report is not None and not summary.interrupted:
+        go_on()
         say = diagnostics.talk if json else print
         say(diagnostics.visible(reporting.line_of(reporting.write(db, report))))
     end(summary)

@@ -159,6 +159,18 @@ def test_a_causal_model_skips_templates_that_do_not_end_in_the_object(build, cau
 
 
 @pytest.mark.slow
+def test_ctrl_c_in_the_last_batch_begins_nothing_after_it(build, tmp_path, monkeypatch):
+    monkeypatch.setattr(TerminalProgress, "advance", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+    ended = build("--languages", "zh", "--limit", "1", "--twin", "--knockout", "--report", tmp_path / "site")
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.splitlines()[-2:] == [
+        "error: interrupted",
+        "note: what was stored is not lost; the same command goes on",
+    ]
+    assert not (tmp_path / "site").exists()
+
+
+@pytest.mark.slow
 def test_ctrl_c_stops_in_order_and_the_same_command_goes_on(small_batches, build, db, tmp_path, monkeypatch):
     advance = TerminalProgress.advance
 

@@ -80,7 +80,7 @@ def _settings(path, text):
 
 READERS = {
     "manifest": _inside(manifest.NAME, manifest.read),
-    "report": _inside(reports.MARK, reports._files_of),
+    "report": _inside(reports.MARK, reports.files_of),
     "folder": _inside(outputs.MARK, lambda folder: outputs.check_folder(folder, "--out")),
     "index": _inside("model.safetensors.index.json", lambda folder: checkpoint._files("x", folder)),
     "neurons": _file(read_neurons),

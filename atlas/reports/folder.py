@@ -28,7 +28,7 @@ class Folder:
 
     def __enter__(self) -> Self:
         """Check and make the folder."""
-        self._before = _files_of(self.path)
+        self._before = files_of(self.path)
         self._mark(self._before)
         return self
 
@@ -84,7 +84,7 @@ class Folder:
         self.write(MARK, json.dumps({"made by": "atlas report", "files": sorted(names - {MARK})}, indent=0))
 
 
-def _files_of(folder: Path) -> set[str]:
+def files_of(folder: Path) -> set[str]:
     """Return the files that an earlier report wrote; raises UsageError for a folder of someone else."""
     if folder.is_file():
         raise UsageError(f"{folder} is a file; name a folder for the report.")

@@ -118,6 +118,8 @@ def build(
 
     if knockout and shard is not None and Shard.parse(shard).of > 1:
         raise UsageError("A shard cannot be knocked out; merge all shards, then run `atlas knockout`.")
+    if report is not None:
+        reporting.check(report)
     summary = jobs.build(
         **choice.given(), dataset=dataset, languages=languages, relations=relations, limit=limit,
         sample_seed=sample_seed, known=known, ask=ask, examples=examples, method=method, at=at, db=db,

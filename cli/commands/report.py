@@ -75,6 +75,13 @@ def write(
     return written
 
 
+def check(out: Path) -> None:
+    """Raise UsageError for a folder that no report may be written into."""
+    from atlas.reports.folder import files_of
+
+    files_of(out)
+
+
 def line_of(written: "Written") -> str:
     """Return a line that says where a report is."""
     return f"The report is {written.page}"

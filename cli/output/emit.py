@@ -61,8 +61,8 @@ class Destination:
 
     @property
     def for_eyes(self) -> bool:
-        """True for tables on stdout."""
-        return self.output is None and self.format is Format.table
+        """True for tables on stdout of the columns that the command chooses."""
+        return self.output is None and self.format is Format.table and self.columns is None and not self.every
 
     def write(self, result: "pa.Table", few: Sequence[str] = (), limit: int = 0, spare: Sequence[str] = ()) -> None:
         """Write `result`; of a lookup, a table has the `few` columns named here unless others are asked for.

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from pathlib import Path
 from queue import Queue
 
 import pytest
@@ -277,6 +278,7 @@ def test_a_report_comes_with_the_build(build, tmp_path):
         (("--device", "abacus"), 2, "abacus"),
         (("--dtype", "int3"), 2, "int3"),
         (("--limit", "-1"), 2, "--limit"),
+        (("--report", str(Path(__file__).parent)), 2, "no report made"),
         (("--relations", "P36", "--languages", "zh", "--model", "demo-mgpt", "--method", ""), 2, "--method"),
     ],
 )

@@ -103,7 +103,7 @@ def check(
 def _show_evaluation(table: "pa.Table", db: Path, to: Destination) -> None:
     from atlas.checking.report import compact
 
-    short = to.output is None and to.format in (Format.table, Format.markdown)
+    short = to.output is None and not to.every and to.format in (Format.table, Format.markdown)
     to.write(compact(table) if short else table)
     diagnostics.talk(
         f'evaluation {table["evaluation"][0]}; by language and relation: atlas sql "from fact_check_metrics" --db {db}'

@@ -41,7 +41,7 @@ def compare(
     with atlas.open(db) as opened:
         found = opened.compare(a, b, method=method, definition=definition)
     _introduce(found)
-    if to.for_eyes:
+    if to.is_talk and to.columns is None:  # every column is there
         _show(found, get_args(Part) if table is None else [table])
     else:
         to.write(getattr(found, table or "facts").to_arrow())

@@ -81,7 +81,7 @@ def neurons(
         said = choose(opened, run, model, method)
         if what is not None:
             found = _carried(opened, what, of_facts["relation"], common | {"limit": None})
-            if to.for_eyes and hooks is None:
+            if to.is_talk and hooks is None:
                 headline(opened, found, named_neuron(what))
         elif likn:
             found = opened.likn(fact=fact, relation=of_facts["relation"], tau=tau, **common)

@@ -62,7 +62,12 @@ class Destination:
     @property
     def for_eyes(self) -> bool:
         """True for tables on stdout of the columns that the command chooses."""
-        return self.output is None and self.format is Format.table and self.columns is None and not self.every
+        return self.is_talk and self.columns is None and not self.every
+
+    @property
+    def is_talk(self) -> bool:
+        """True for tables on stdout, beside which a command may say something there."""
+        return self.output is None and self.format is Format.table
 
     def write(self, result: "pa.Table", few: Sequence[str] = (), limit: int = 0, spare: Sequence[str] = ()) -> None:
         """Write `result`; of a lookup, a table has the `few` columns named here unless others are asked for.

@@ -68,6 +68,8 @@ def test_known_truths_are_marked(check, tmp_path, monkeypatch):
     (tmp_path / "claims.csv").write_text(CLAIMS, "utf-8")
     ended = check("--claims", tmp_path / "claims.csv", "--format", "jsonl")
     assert "of 2 claims with a truth and a verdict: accuracy 0.500 (0.000 to 1.000), auroc 1.000" in ended.err
+    one = check("--subject", "France", "--relation", "P36", "--object", "Paris", "--columns", "score")
+    assert one.out.split() == ["score", "0.9", "0.6"]
 
 
 @pytest.mark.quick(3)

@@ -31,6 +31,7 @@ def test_one_table_for_scripts(two, shell, db):
     assert {row["language"] for row in facts} == {None, "en", "fr", "zh"}
     neurons = shell("compare", *two, "--db", db, "--table", "neurons", "--format", "csv")
     assert neurons.out.startswith("kind,facts,neurons_a,neurons_b")
+    assert shell("compare", *two, "--db", db, "--columns", "kind,in_b").out.split()[:3] == ["kind", "in_b", "known"]
     layers = json.loads(shell("compare", *two, "--db", db, "--table", "layers", "--json").out)
     for side in ("share_a", "share_b"):
         assert sum(row[side] for row in layers if row["kind"] == "knowledge neuron") == pytest.approx(1)

@@ -95,8 +95,7 @@ def build(options: BuildOptions, progress: Progress | None = None) -> Summary:
     plan = read_plan(options, progress)
     with ExitStack() as stack:
         # An atlas that is there is opened first: a second writer should not wait for a model to load.
-        there = options.db.exists()
-        writer = stack.enter_context(atlas.open(options.db, "a")) if there else None
+        writer = stack.enter_context(atlas.open(options.db, "a")) if options.db.exists() else None
         plan = make_plan(met(writer, plan.facts)) if writer else plan
         settings = settings_of(options, progress)
         with ExitStack() as at_work:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from io import TextIOWrapper
 
 _STDIN, _STDOUT, _STDERR = range(3)
 
@@ -20,3 +21,6 @@ def open_all() -> None:
         sys.stdout = open(_STDOUT, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  # for as long as the process lasts
     if sys.stderr is None:
         sys.stderr = open(_STDERR, "w", encoding="utf-8", closefd=False)  # noqa: SIM115  # for as long as the process lasts
+    for stream in (sys.stdin, sys.stdout):  # rows are UTF-8 in any locale, and so are words beside them
+        if isinstance(stream, TextIOWrapper) and not (stream is sys.stdin and stream.isatty()):
+            stream.reconfigure(encoding="utf-8")

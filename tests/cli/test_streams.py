@@ -1,5 +1,6 @@
 """Streams that are closed or full, and signals: an exit code, nothing on the wrong stream, nothing left behind."""
 
+import io
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from atlas.cli import streams
 from atlas.store.digest import digest
 
 
@@ -39,6 +41,14 @@ def test_a_stdout_that_cannot_be_written_is_a_failure(facts_only, redirected):
 def test_other_closed_streams_do_no_harm(facts_only, redirected):
     ended = _run(["sql", "SELECT 7 AS n", "--db", facts_only, "--format", "csv"], redirected)
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"n\n7\n", b"")
+
+
+def test_streams_are_utf_8_in_any_locale(monkeypatch):
+    for name in ("stdin", "stdout"):
+        monkeypatch.setattr(sys, name, io.TextIOWrapper(io.BytesIO("利马".encode()), "latin-1"))
+    streams.open_all()
+    assert sys.stdin.read() == "利马"
+    assert sys.stdout.encoding == "utf-8"
 
 
 WRITES = """

@@ -53,11 +53,13 @@ class Atlas(Reader):
         A model or method alone means its run as `run_order` has them; what is not given goes by the file again. Raises
         UsageError for what is not there.
         """
-        known = None if model is None else model_of(self, model)
+        if model is not None:
+            model_of(self, model)  # it names one alone
         method = None if method is None else naming.scorer_of(self, method)
-        asked = (known, method, run) != (None, None, None)
-        self._run = stored_run(self, model=known, method=method, run=run) if asked else None
+        asked = (model, method, run) != (None, None, None)
+        found = stored_run(self, model=model, method=method, run=run) if asked else None
         self._definition = None if definition is None else naming.definition_of(self, definition)
+        self._run = found
         return self
 
     @property

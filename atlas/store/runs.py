@@ -127,19 +127,19 @@ _WORDS = {"model": " of model {}", "run": " of run {}", "method": " by {}", "at"
 def stored_run(
     atlas: "Reader",
     *,
-    model: str | int | None = None,
+    model: str | None = None,
     run: int | None = None,
     method: str | None = None,
     at: str | None = None,
     without: Collection[int] = (),
 ) -> StoredRun:
-    """Return the run that is meant, of `model` (its id, or as `models_of` has it) and so on if given, or `run` itself.
+    """Return the run that is meant, of `model` (as `models_of` has it) and so on if given, or `run` itself.
 
     It holds usable prompts. Of several models of one name it is the one built last, and of none of those `without`.
     Where neither method nor run is given, no control by chance is meant. Raises UsageError if there is none.
     """
     check_whole("run", run)
-    known = models_of(atlas, model) if isinstance(model, str) else [model]
+    known = [] if model is None else models_of(atlas, model)
     given = {"run": run, "method": method, "at": at}
     asked = {name: value for name, value in given.items() if value is not None}
     found = stored_runs(

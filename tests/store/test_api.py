@@ -238,6 +238,12 @@ def test_a_run_in_use_is_asked_until_another_is_named(reader):
     for wrong in ({"model": "none"}, {"run": 5}, {"definition": "none"}, {"method": "joint"}):
         with pytest.raises(UsageError):
             reader.use(**wrong)
+    reader.use(method="kn")
+    with pytest.raises(UsageError, match="no run with usable prompts of model MADE by joint"):
+        reader.use(model="MADE", method="joint")
+    with pytest.raises(UsageError, match="no definition 'none'"):
+        reader.use(model="MADE", definition="none")
+    assert reader.in_use.run == other
 
 
 @pytest.mark.slow

@@ -415,6 +415,8 @@ _ALL = (
 TABLES: Mapping[str, Table] = {table.name: table for table in _ALL}
 IDS = frozenset(c.name for table in _ALL for c in table.columns if c.type == "BIGINT") - {"seed"}
 """Columns of ids: whole numbers of 63 bits, which are strings in JSON, as many readers keep 53 bits of a number."""
+IDS_OF_VIEWS = IDS | {"run_query", "run_subject", "source"}
+"""Those, and what views call the runs that they set side by side; a `source` elsewhere is a text."""
 OF_THE_FILE = ("atlas_info", "in_use")
 """Tables that say something of one file and are no part of what an atlas holds: neither merged nor exported."""
 

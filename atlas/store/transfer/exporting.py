@@ -127,7 +127,7 @@ def _carry(rows: pa.RecordBatchReader, path: Path, format_: Format) -> int:
             return _parquet(rows, path)
         with duckdb.connect() as own:
             own.register("rows", rows)
-            ids = [f'"{name}"::VARCHAR AS "{name}"' for name in rows.schema.names if name in schema.IDS]
+            ids = [f'"{name}"::VARCHAR AS "{name}"' for name in rows.schema.names if name in schema.IDS_OF_VIEWS]
             texts = f"REPLACE ({', '.join(ids)})" if ids and format_ == "jsonl" else ""
             done = own.execute(
                 f"COPY (SELECT * {texts} FROM rows) TO {quoted(str(path))} ({_WRITTEN[format_]})"

@@ -84,6 +84,13 @@ def test_text_formats_hold_the_same_values(whole, tmp_path, format_):
     assert (tmp_path / "out" / f"likn.{format_}").exists()
 
 
+def test_ids_of_runs_that_views_set_side_by_side_are_strings_in_json(whole, tmp_path):
+    export(whole, tmp_path / "out", "jsonl", ["knockout_source"])
+    rows = [json.loads(row) for row in (tmp_path / "out" / "knockout_source.jsonl").read_text("utf-8").splitlines()]
+    assert rows
+    assert all(isinstance(name, str) for row in rows for name in (row["run"], row["source"]))
+
+
 @pytest.mark.slow
 def test_an_export_goes_over_an_export_and_over_nothing_else(whole, exported):
     export(whole, exported, "csv", ["fact"])

@@ -134,18 +134,24 @@ def _rome(item: Mapping[str, Any], language: str, skipped: Counter[str]) -> tupl
     first = _template(asked, "{}" if "{}" in asked else subject, code)
     others = [_template(text, subject, code) for text in item.get("paraphrase_prompts", ())]
     known = _named([first, *others], skipped)
-    answers = (str(rewrite["target_true"]["str"]), str(rewrite["target_new"]["str"]))
+    answers = (_said(rewrite["target_true"]["str"]), _said(rewrite["target_new"]["str"]))
     return str(rewrite.get("relation_id", "R")), [_tidied(Wording(code, subject, known, *answers), skipped)]
 
 
 def _question(item: Mapping[str, Any], code: str, subject: str, skipped: Counter[str]) -> Wording:
     """Return the wording of an EasyEdit or zsRE item."""
-    asked = [item.get("prompt", item.get("src")), item.get("rephrase_prompt", item.get("rephrase"))]
+    others = item.get("rephrase_prompt", item.get("rephrase"))
+    asked = [item.get("prompt", item.get("src")), *(others if isinstance(others, list) else [others])]
     known = _named([_template(str(text), subject, code) for text in asked if text], skipped)
     old = item.get("ground_truth") or item.get("answers") or item.get("old") or item["pred"]
     new = item.get("target_new", item.get("alt"))
-    wording = Wording(code, subject, known, str(old[0] if isinstance(old, list) else old), str(new))
-    return _tidied(wording, skipped)
+    return _tidied(Wording(code, subject, known, _said(old), _said(new)), skipped)
+
+
+def _said(answer: object) -> str:
+    """Return an answer as text, the first of several, empty where there is none."""
+    first = next(iter(answer), None) if isinstance(answer, list) else answer
+    return "" if first is None else str(first)
 
 
 def _named(templates: Sequence[str | None], skipped: Counter[str]) -> tuple[str, ...]:
@@ -189,7 +195,7 @@ def _template(text: str, subject: str, code: str) -> str | None:
     """Return `text` with [X] for the subject and [Y] at the end, None if it does not name the subject once."""
     if text.count(subject) != 1 or OBJECT in text or SUBJECT in text:
         return None
-    space = "" if code.split("-")[0] in _UNSPACED else " "
+    space = "" if language_code(code).split("-")[0] in _UNSPACED else " "
     return f"{text.rstrip().replace(subject, SUBJECT)}{space}{OBJECT}"
 
 

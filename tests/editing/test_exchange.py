@@ -119,6 +119,28 @@ def test_what_cannot_be_used_is_counted(folder):
     assert sum(converted.skipped.values()) == 3
 
 
+def test_a_request_without_a_new_object_is_left_out(folder):
+    rewrite = COUNTERFACT["requested_rewrite"] | {"target_new": {"str": None}}
+    lacking = [{**EASYEDIT, "target_new": None}, {**ZSRE, "alt": []}, {**COUNTERFACT, "requested_rewrite": rewrite}]
+    lacking += [{key: text for key, text in EASYEDIT.items() if key != "target_new"}]
+    converted, _ = folder([COUNTERFACT, *lacking])
+    assert converted == Converted(1, {"the subject or an answer is empty": 4})
+
+
+def test_of_several_new_objects_the_first_is_taken_and_of_paraphrases_all(folder):
+    many = {"target_new": ["Foo", "Baz"], "rephrase_prompt": ["Examplia's capital:", "The capital of Examplia is"]}
+    _, out = folder([EASYEDIT | many])
+    assert [row["object_en"] for row in rows(out / "edits.csv")] == ["Foo"]
+    held = [row["template"] for row in rows(out / "templates.csv") if row["held_out"] == "1"]
+    assert held == ["[X]'s capital: [Y]", "The capital of [X] is [Y]"]
+
+
+@pytest.mark.parametrize("code", ["zh-cn", "zh_cn", "zho_Hans"])
+def test_the_object_follows_a_chinese_question_without_a_space_however_the_code_is_spelled(folder, code):
+    _, out = folder([MZSRE["zh"] | {"language": code}])
+    assert "[X]上的是哪所大学？[Y]" in [row["template"] for row in rows(out / "templates.csv")]
+
+
 @pytest.mark.parametrize("text", ["{", "{}", "[1]", "[]", '[{"a": 1}]'])
 def test_other_json_is_refused(tmp_path, text):
     (tmp_path / "in.json").write_text(text)

@@ -90,8 +90,8 @@ def chunks(pages: Sequence[Key], size: int) -> Iterator[Sequence[Key]]:
 
 
 def literal(value: object) -> str:
-    """Return a value as SQL: text in quotes, with quotes in it doubled."""
-    if isinstance(value, int):
+    """Return a value as SQL: text in quotes, with quotes in it doubled; a list is one of numbers."""
+    if isinstance(value, int | list):
         return str(value)
     return "'" + str(value).replace("'", "''") + "'"
 

@@ -6,7 +6,7 @@ from store.world import MODEL, SAMPLE, World, add_facts, batch
 
 import atlas
 from atlas.reports import Selection, snapshot
-from atlas.reports.pages.positions import AT_BOTH, AT_BOTH_SHOWN
+from atlas.reports.pages.positions import AT_BOTH, AT_BOTH_SHOWN, PROFILE, PROFILE_SHOWN
 
 
 def test_pages_are_of_the_runs_and_the_definition_asked_for(tmp_path, monkeypatch):
@@ -27,6 +27,10 @@ def test_pages_are_of_the_runs_and_the_definition_asked_for(tmp_path, monkeypatc
         asked = {"fact": fact, "model": model, "run": made["older"], "definition": "paper"}
         kept, shown = (writer.sql(query.of(asked)).to_pylist() for query in (AT_BOTH, AT_BOTH_SHOWN))
         found = writer.sql("SELECT * FROM position_profile WHERE language IS NULL ORDER BY layer").to_pylist()
+        profile = writer.sql(PROFILE.text).to_pylist()
+    with atlas.open(tmp_path / "atlas.duckdb") as reader:
+        of_page = PROFILE_SHOWN.of({"definition": "paper", "runs": [made["older"]]})
+        assert reader.sql(of_page).to_pylist() == profile != [], "the view is of the run in use"
     assert [(row["model"], row["definition"], row["position"], row["layer"]) for row in found] == [
         ("older", "paper", "query", 0),
         ("older", "paper", "subject", 2),

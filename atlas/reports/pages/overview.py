@@ -6,7 +6,7 @@ from functools import partial
 from atlas.reports import addresses
 from atlas.reports.cells import cut
 from atlas.reports.context import Evidence, Figure, OverviewPage, Section
-from atlas.reports.pages.positions import PROFILE
+from atlas.reports.pages.positions import PROFILE, PROFILE_SHOWN
 from atlas.reports.pages.shared import COUNTS, Draft, figures
 from atlas.reports.query import Query, Row
 from atlas.reports.snapshot import Snapshot
@@ -131,7 +131,9 @@ def draft(snapshot: Snapshot, sections: Callable[[], tuple[Section, ...]]) -> Dr
 
 def _page(snapshot: Snapshot, sections: Callable[[], tuple[Section, ...]]) -> OverviewPage:
     tables = Tables(snapshot, addresses.OVERVIEW)
-    lists = [(query, tables.asked(query, {})) for query in (RELATIONS, LANGUAGES, PROFILE, EDITS, RUNS, SKIPPED)]
+    profile = tables.table(PROFILE_SHOWN, snapshot.rows(PROFILE, {}), {"runs": [run.run for run in snapshot.runs]})
+    lists = [(query, tables.asked(query, {})) for query in (RELATIONS, LANGUAGES, EDITS, RUNS, SKIPPED)]
+    lists.insert(2, (PROFILE, profile))
     return OverviewPage(
         site=tables.site,
         title=cut(snapshot.source.path.name),

@@ -20,6 +20,17 @@ FROM position_profile WHERE language IS NULL
     "of a fact and a LIKN, and as many LIKN as exchanged facts of the relation, and of others, have there.",
     about="position_profile",
 )
+PROFILE_SHOWN = replace(
+    PROFILE,
+    sql=PROFILE.sql.replace(
+        "FROM position_profile",
+        """FROM position_profile_of(of_runs(definition_of($definition, NULL), (
+    SELECT list(run) FROM run
+    WHERE twin_of IS NULL AND (model, method) IN (SELECT (model, method) FROM run WHERE run IN $runs)
+))) JOIN run_name USING (run)""",
+    ),
+)
+"""The same of an atlas, whose `position_profile` is of the run in use alone: what the page shows."""
 AT_BOTH = Query(
     "positions",
     "At the query and at the subject",

@@ -19,7 +19,7 @@ from atlas.errors import UsageError
 from atlas.reports import Selection, addresses, write
 from atlas.reports import site as sites
 from atlas.reports.cells import shown
-from atlas.reports.pages import evaluations, overview, relations, runs
+from atlas.reports.pages import edits, evaluations, overview, relations, runs
 from atlas.reports.pages import facts as fact_pages
 from atlas.reports.pages.shared import Draft
 from atlas.reports.rendering import render
@@ -234,6 +234,18 @@ def test_evaluations_of_one_kind_are_told_apart():
     zero, swap = (evaluations.Evaluation(1, "m", evaluations.KINDS["localisation"], "localisation", [{"replace": how}])
                   for how in ("zero", "swap"))  # fmt: skip
     assert (zero.about, swap.about) == ("m", "m, swap")
+
+
+@pytest.mark.parametrize(("status", "file"), [("made", "7.safetensors"), ("not_converged", None)])
+def test_an_edit_that_did_not_converge_has_no_file(status, file):
+    with duckdb.connect() as held:
+        held.sql("CREATE TABLE model AS SELECT 2 AS model, 'm' AS name")
+        held.sql(f"""
+            CREATE TABLE edit AS SELECT 7 AS edit, 1 AS fact, 2 AS model, 'o' AS object, ['en'] AS languages,
+            'fit' AS method, 'likn' AS source, '{status}' AS status, 0 AS created, '7.safetensors' AS file,
+            [3] AS layers, [4] AS neurons
+        """)
+        assert held.sql(edits.EDITS.of({"fact": 1}) + " LIMIT 1").to_arrow_table()["file"].to_pylist() == [file]
 
 
 def test_effects_say_what_cut_neurons_became(pages):

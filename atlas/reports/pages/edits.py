@@ -21,7 +21,7 @@ EDITS = Query(
     """
 SELECT
     edit.edit, edit.fact, model.name AS model, edit.object, edit.languages, edit.method, edit.source, edit.status,
-    edit.created, edit.file, edit.layers, edit.neurons
+    edit.created, CASE WHEN edit.status <> 'not_converged' THEN edit.file END AS file, edit.layers, edit.neurons
 FROM edit JOIN model ON model.model = edit.model WHERE edit.fact = $fact
 """,
     "created, edit",

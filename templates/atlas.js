@@ -54,7 +54,7 @@ function harmless(text, cell) {
 
 function csvOf(table) {
   const head = [...table.tHead.rows[0].cells].map((cell) => quoted(cell.textContent.trim()));
-  const rows = [...table.tBodies[0].rows].map((row) =>
+  const rows = [...table.tBodies[0].rows].filter((row) => !row.hidden).map((row) =>
     [...row.cells].map((cell) => quoted(isEmpty(valueOf(cell)) ? "" : harmless(valueOf(cell), cell))));
   return [head, ...rows].map((row) => row.join(",")).join("\r\n") + "\r\n";
 }

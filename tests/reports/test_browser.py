@@ -194,6 +194,8 @@ def test_rows_are_filtered(open_page, address_of):
     kept = rows.filter(visible=True).count()
     assert 0 < kept < every
     assert page.get_by_text(f"{kept} of {every} rows").is_visible()
+    saved = page.evaluate("csvOf(document.querySelector('table[data-name=outcomes]'))")
+    assert len(list(csv.reader(saved.splitlines()))) == 1 + kept
 
 
 def test_a_table_is_saved_as_csv(open_page, address_of):

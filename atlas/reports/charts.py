@@ -41,6 +41,7 @@ _CONFIG: dict[str, Any] = {
         "domainColor": LINE,
         "tickColor": LINE,
         "labelLimit": 220,
+        "labelFlush": False,  # a label at an axis's end that is moved inwards covers its neighbour
     },
     "header": {"labelColor": TEXT, "titleColor": MUTED, "labelFontWeight": "bold"},
     "legend": {

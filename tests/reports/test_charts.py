@@ -67,6 +67,13 @@ def test_labels_are_in_the_picture_as_text(opened):
     assert set(LANGUAGES) <= texts
 
 
+def test_labels_of_an_axis_stand_at_their_ticks():
+    values = [{"name": "a", "panel": "p", "value": 0.0, "low": -1.4, "high": 2.0}]
+    root = ElementTree.fromstring(svg(charts.intervals(values, title="", order=["a"]), "one", ""))
+    anchors = {element.get("text-anchor") for element in root.iter() if (element.text or "").endswith(".0")}
+    assert anchors == {"middle"}
+
+
 @pytest.mark.slow
 def test_ids_of_two_pictures_differ(opened):
     chart = charts.likn_control(_rows(opened, "likn_control"))

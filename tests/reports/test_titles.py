@@ -70,6 +70,7 @@ def test_what_pages_say_of_names_kinds_and_counts(titles):
         ("index.html", "relations", "name"): _of("relation", "name"),
         ("index.html", "languages", "name"): _of("language", "name"),
         ("index.html", "runs", "kind"): _of("model", "kind"),
+        ("index.html", "runs", "position"): docs.meaning("position_profile", "position"),
         ("index.html", "edits", "method"): _of("edit", "method"),
         ("facts", "prompts", "status"): _of("probe", "status"),
         ("facts", "prompts", "rank"): _of("probe", "rank"),

@@ -44,7 +44,8 @@ RUNS = Query(
     "Runs",
     f"""
 SELECT
-    run.run, model.name AS model, model.kind, run.method, run.status, run.started,
+    run.run, model.name AS model, model.kind, run.method, coalesce(run.settings ->> 'at', 'query') AS position,
+    run.status, run.started,
     count(probe.prompt) AS prompts,
     count(*) FILTER ({usable("probe.status")}) AS usable,
     count(*) FILTER (probe.status = 'not_converged') AS not_converged,
@@ -60,6 +61,7 @@ GROUP BY ALL
         **COUNTS,
         "model": "name of the model",
         "kind": docs.meaning("model", "kind"),
+        "position": docs.meaning("position_profile", "position"),
         "not_converged": "usable prompts that are not converged",
         "skipped": "prompts that have no scores to be used",
     },

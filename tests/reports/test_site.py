@@ -236,6 +236,16 @@ def test_evaluations_of_one_kind_are_told_apart():
     assert (zero.about, swap.about) == ("m", "m, swap")
 
 
+def test_degenerate_sets_are_counted_where_knock_outs_were_measured(two_facts):
+    counted = {}
+    for run in two_facts.runs:
+        bound = {"run": run.run, "model": run.model, "relation": "P36"}
+        in_run = two_facts.rows(runs.FIGURES, bound)[0]["facts with a DKN"]
+        counted[run.name] = [in_run, *(row["sets"] for row in two_facts.rows(relations.FACTS, bound))]
+    assert set(counted.pop(HOSTILE)) == {None}
+    assert None not in counted["demo-mbert"]
+
+
 @pytest.mark.parametrize(("status", "file"), [("made", "7.safetensors"), ("not_converged", None)])
 def test_an_edit_that_did_not_converge_has_no_file(status, file):
     with duckdb.connect() as held:

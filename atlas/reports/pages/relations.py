@@ -46,7 +46,11 @@ FACTS = Query(
     """
 SELECT
     c.fact, c.of_languages, known.argmax, known.usable, c.observed, c.in_exchanged_facts, c.twin_likn, c.p_exchange,
-    c.q, c.same_relation, c.other_relations, coalesce(sets.dkn, 0) AS sets
+    c.q, c.same_relation, c.other_relations,
+    CASE WHEN $model IN (
+        SELECT run.model FROM dkn_summary_all AS tried JOIN run ON run.run = tried.run
+        WHERE tried.definition = $definition AND tried.relation = $relation
+    ) THEN coalesce(sets.dkn, 0) END AS sets
 FROM likn_control_all AS c
 JOIN (
     SELECT fact, sum(argmax)::INTEGER AS argmax, sum(usable)::INTEGER AS usable
@@ -65,7 +69,7 @@ WHERE c.definition = $definition AND c.relation = $relation AND c.run = $run
     means={
         **COUNTS,
         "argmax": PROMPTS_CHOSEN,
-        "sets": "degenerate sets (DKN) in all languages",
+        "sets": "degenerate sets (DKN) in all languages; none where no knock-outs were measured",
     },
 )
 LANGUAGES = Query(

@@ -28,7 +28,9 @@ SELECT
      WHERE definition = $definition AND run = $run) AS "knowledge neurons",
     (SELECT count(DISTINCT (layer, neuron)) FROM likn_all WHERE definition = $definition AND run = $run) AS "LIKN",
     (SELECT count(DISTINCT fact) FROM likn_all WHERE definition = $definition AND run = $run) AS "facts with a LIKN",
-    (SELECT count(DISTINCT fact) FROM dkn_all WHERE definition = $definition AND run = $run) AS "facts with a DKN"
+    CASE WHEN $run IN (SELECT run FROM dkn_summary_all WHERE definition = $definition)
+        THEN (SELECT count(DISTINCT fact) FROM dkn_all WHERE definition = $definition AND run = $run)
+    END AS "facts with a DKN"
 FROM probe JOIN prompt USING (prompt) WHERE probe.run = $run
 """,
     "ALL",

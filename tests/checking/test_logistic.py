@@ -32,6 +32,15 @@ def test_a_useless_signal_is_left_out_and_the_order_is_that_of_the_first():
     assert (np.argsort(model.log_odds(signals)) == np.argsort(signals[:, 0])).all()
 
 
+@pytest.mark.parametrize("sign", [1, -1])
+def test_the_order_is_that_of_the_first_where_it_tells_nothing(sign):
+    signals, truth, *group = made(60, [0.0, 0.0])
+    signals[:, 0] *= sign
+    model = fit_logistic(signals, truth, *group, 0)
+    assert np.isinf(model.penalty)
+    assert (np.argsort(model.log_odds(signals)) == np.argsort(signals[:, 0])).all()
+
+
 def test_a_useful_signal_comes_in():
     signals, truth, *group = made(600, [0.3, 3.0])
     assert fit_logistic(signals, truth, *group, 0).weights[2] > 0.5

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from atlas import scorers
 from atlas.errors import UsageError
+from atlas.facts.reading import texts
+from atlas.facts.reading.texts import LineError
 from atlas.matching import language, one_of
 from atlas.store.queries import EDITED, NAMES
 from atlas.store.runs import UNION
@@ -61,20 +63,31 @@ def definition_of(atlas: Reader, word: str = IN_USE) -> str:
 def understood(atlas: Reader, options: Options) -> Options:
     """Return a job's options, or a claim or request, with what they name as the atlas spells it.
 
-    That is languages, texts by them, relations, the definition and scorers. Raises UsageError for what does not exist.
+    That is languages, names, relations, the definition and scorers. Raises UsageError for what does not exist.
     """
     given = {field.name: getattr(options, field.name) for field in fields(options) if field.name in _MEANT}
     return replace(options, **{name: _MEANT[name](atlas, value) for name, value in given.items() if value is not None})
 
 
-def by_language(atlas: Reader, texts: Mapping[str, str]) -> dict[str, str]:
-    """Return `texts` by the code of the language that each key names; raises UsageError for two texts of one."""
+def by_language(atlas: Reader, names: Mapping[str, str]) -> dict[str, str]:
+    """Return `names` by the code of the language that each key names; raises UsageError for two texts of one."""
     found: dict[str, str] = {}
-    for word, text in texts.items():
-        code = language_of(atlas, word)
+    for word, text in names.items():
+        code, text = language_of(atlas, word), name_of(text)
         if found.setdefault(code, text) != text:
             raise UsageError(f"{found[code]!r} and {text!r} are both given for language {code!r}; give one of them.")
     return found
+
+
+def name_of(text: str) -> str:
+    """Return a name as those of facts are read: composed, without what nobody sees; raises UsageError."""
+    try:
+        name = texts.label(text)
+    except LineError as error:
+        raise UsageError(f"{texts.shown(text)} cannot be a name: {error}; write another.") from None
+    if text and not name:
+        raise UsageError(f"{texts.shown(text)} cannot be a name: nothing of it is seen; write another.")
+    return name
 
 
 def scorer_of(atlas: Reader, word: str) -> str:
@@ -85,6 +98,8 @@ def scorer_of(atlas: Reader, word: str) -> str:
 _MEANT: Mapping[str, Callable[[Reader, Any], object]] = {
     "languages": lambda atlas, words: some_codes(atlas, words, language_of),
     "language": language_of,
+    "subject": lambda _, text: name_of(text),
+    "object": lambda _, text: name_of(text),
     "objects": by_language,
     "relation": relation_of,
     "relations": lambda atlas, words: some_codes(atlas, words, relation_of),

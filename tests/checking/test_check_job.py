@@ -129,8 +129,9 @@ def test_true_and_wrong_claims_are_judged(options, facts):
     assert true.texts == wrong.texts
     assert len(true.neurons) >= 1
     assert true.threshold == wrong.threshold
-    again = check_claims(options, [claim_of(row)], "dkn-or-kn")[0]
-    assert again.threshold == true.threshold
+    unseen = claim_of(row, subject=f"\u200f{row['subject']}\u200b", object=f" {row['object']}\u00ad")
+    again = check_claims(options, [unseen], "dkn-or-kn")[0]
+    assert (again.claim, again.notes, again.threshold) == (true.claim, true.notes, true.threshold), "read as facts are"
 
 
 def learn_training_facts(db):

@@ -8,8 +8,10 @@ import pytest
 from store.world import MODEL, Probed, World, batch, fill
 
 import atlas
+from atlas.editing.requests import Request
 from atlas.errors import LimitError, StoreError, UsageError
 from atlas.facts import Fact, FactSet, Label
+from atlas.store.naming import understood
 from atlas.store.queries import THRESHOLDS
 
 ZEROS = (0.0,) * 9
@@ -65,6 +67,15 @@ def test_letters_and_their_accents_may_be_written_apart(path):
         writer.add_facts(FactSet("made", facts, []))
         for text in ("são", "Sa\u0303o"):
             assert writer.facts(text).table["subject"].to_pylist() == ["São Paulo"]
+
+
+def test_names_in_a_request_are_read_as_those_of_facts_are(reader):
+    asked = understood(reader, Request("s1", " Zu\u0308rich\u200b", {"en": "Zu\u0308 rich", "fr": "\u200fZ\u00adu"}))
+    assert (asked.object, asked.objects) == ("Z\u00fcrich", {"en": "Z\u00fc rich", "fr": "Zu"})
+    assert understood(reader, Request("s1", "", {})) == Request("s1", "", {})
+    for text, said in (("\u200b", "nothing of it is seen"), ("a\x07", "control character U\\+0007")):
+        with pytest.raises(UsageError, match=said):
+            understood(reader, Request("s1", text))
 
 
 @pytest.mark.slow

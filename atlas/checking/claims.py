@@ -48,7 +48,7 @@ def _read(path: Path) -> Iterator[Claim]:
 
 def _table(path: Path) -> Iterator[Claim]:
     table = files.table(path).checked()
-    _check_columns(path, f"line {table.lead}", set(table.columns))
+    _check_columns(path, f"line {table.lead}", {*table.columns} - {""})
     for number, line in table.lines():
         with files.at(path, number):
             row, more = table.loose_row(line)

@@ -198,11 +198,10 @@ def _cells(table: files.Table, number: int, line: bytes) -> dict[str, str]:
         row, more = table.loose_row(line)
         if more:
             raise LineError("it has more cells than the header")
-    names = (
-        f"object_{own[len('object_') :]}" if plain.startswith("object_") else plain
+    return {
+        f"object_{own[len('object_') :]}" if plain.startswith("object_") else plain: row[plain].strip()
         for own, plain in zip(table.header, table.columns, strict=True)
-    )
-    return {name: text.strip() for name, text in zip(names, row.values(), strict=True)}
+    }
 
 
 def _request(path: Path, line: int, value: Mapping[str, str], languages: tuple[str, ...] | None) -> Request:

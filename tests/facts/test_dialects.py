@@ -60,6 +60,14 @@ def test_every_dialect_reads_alike(tmp_path, kind, delimiter, ends, encoding):
 
 
 @pytest.mark.parametrize("kind", READERS)
+def test_empty_columns_and_rows_of_a_sheet_are_passed_over(tmp_path, kind):
+    rows, reader, expected = READERS[kind]
+    path = tmp_path / "mine.csv"
+    path.write_bytes(table([[*row, "", ""] for row in (*rows, [""] * len(rows[0]))]))
+    assert reader(path) == expected
+
+
+@pytest.mark.parametrize("kind", READERS)
 @pytest.mark.parametrize(
     ("delimiter", "first"), [(";", "sep=;\r\n"), (",", "SEP=,\n"), ("|", '"sep=|"\n'), ("\t", "sep=\t\r")]
 )

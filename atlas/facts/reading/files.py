@@ -111,8 +111,9 @@ class Table(NamedTuple):
     fault: str = ""
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
-        """Yield `(number, line)` of all lines after the header."""
-        return islice(lines(self.path), self.lead, None)
+        """Yield `(number, line)` of all lines after the header but those whose cells are all empty."""
+        blank = f'"\t {self.delimiter}'.encode()
+        return ((number, line) for number, line in islice(lines(self.path), self.lead, None) if line.strip(blank))
 
     def row(self, line: bytes) -> Row:
         """Return the cells of a line by column; `LineError` if it has more or fewer than the header."""
@@ -132,7 +133,7 @@ class Table(NamedTuple):
         if self.fault:
             raise DataError(f"{name(self.path)}, line {self.lead}: {self.fault}; save the file as CSV in UTF-8.")
         for column in self.columns:
-            if self.columns.count(column) > 1:
+            if column and self.columns.count(column) > 1:
                 raise DataError(f"{name(self.path)}: the column {shown(column)} is there twice; rename it.")
         return self
 

@@ -94,7 +94,8 @@ def _take_fact(into: Collector, table: Table, languages: set[str], place: Place,
     if not into.offer(language, relation):
         return
     names = _both(row, ("subject", "object"), texts.object_or_subject)
-    keys = _both(row, KEYS, texts.key) if set(KEYS) <= set(table.columns) and all(names) else names
+    columns = KEYS if set(KEYS) <= set(table.columns) else ("subject", "object")
+    keys = _both(row, columns, texts.key) if all(names) else names
     into.add_fact(place, relation, language, keys, names, again="template" in table.columns)
     if (row.get("template") or "").strip():
         _add_template(into, place, row)

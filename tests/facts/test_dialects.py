@@ -67,6 +67,12 @@ def test_empty_columns_and_rows_of_a_sheet_are_passed_over(tmp_path, kind):
     assert reader(path) == expected
 
 
+def test_a_name_that_is_too_long_for_a_key_is_told_by_its_column(tmp_path):
+    (tmp_path / "mine.csv").write_bytes(table([FACTS[0], ["capital", "fr", "é" * 300, "Lima", "[X] a [Y]"]]))
+    with pytest.raises(DataError, match=r"mine\.csv:2: a key of 300 characters .* \(column subject\)"):
+        read(tmp_path / "mine.csv")
+
+
 @pytest.mark.parametrize("kind", READERS)
 @pytest.mark.parametrize(
     ("delimiter", "first"), [(";", "sep=;\r\n"), (",", "SEP=,\n"), ("|", '"sep=|"\n'), ("\t", "sep=\t\r")]

@@ -110,7 +110,8 @@ class Atlas(Reader):
         check_whole("limit", limit)
         relations = naming.codes(self, relation, naming.relation_of)
         languages = naming.codes(self, language, naming.language_of)
-        params = {"text": text, "relations": relations, "languages": languages, "limit": limit}
+        part = None if text is None else naming.name_of(text)
+        params = {"text": part, "relations": relations, "languages": languages, "limit": limit}
         return self.query(queries.FACTS, params)
 
     def fact_ids(self, fact: int | str) -> list[int]:

@@ -115,7 +115,7 @@ def facts_of(atlas: Reader, word: int | str) -> list[int]:
     Those that have it as written come before those that have it in another case. Raises UsageError, with the names
     that are spelled most like it, if there are none.
     """
-    text = str(word)
+    text = name_of(str(word))
     number = int(text) if text.isascii() and text.isdigit() and len(text) <= 19 else None
     found = atlas.sql(_FACTS, {"text": text, "number": number})
     ids: list[int] = found["fact"].to_pylist()

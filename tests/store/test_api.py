@@ -65,8 +65,9 @@ def test_letters_and_their_accents_may_be_written_apart(path):
     facts = [Fact("P1", "s", "o", {"pt": Label("São Paulo", "o")})]
     with atlas.open(path, "a") as writer:
         writer.add_facts(FactSet("made", facts, []))
-        for text in ("são", "Sa\u0303o"):
+        for text in ("são", "Sa\u0303o", "\u200fPaulo"):
             assert writer.facts(text).table["subject"].to_pylist() == ["São Paulo"]
+        assert writer.fact_ids("\u200fSa\u0303o  Paulo\u200b") == [facts[0].id]
 
 
 def test_names_in_a_request_are_read_as_those_of_facts_are(reader):

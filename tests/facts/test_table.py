@@ -1,9 +1,15 @@
+import csv
+import tempfile
 import unicodedata
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from atlas.errors import DataError
+from atlas.errors import DataError, UsageError
 from atlas.facts import read
+from atlas.facts.reading.collect import NO_LABEL, REPEATED_FACT
 
 FACTS = """\
 relation,language,subject_key,object_key,subject,object,note
@@ -139,3 +145,26 @@ def test_a_bad_line_is_named_and_left_out_on_request(plant, told, skipped, name,
     found = read(folder, skip_bad=True)
     assert told(found) == TOLD
     assert list(skipped(found).values()) == [1]
+
+
+CELLS = ("", "\u200b", "Niger", "Nigeria", "Zu\u0308rich", "Zürich", " 東京 ", "قدس", "1,984", '"a"; b', "null", "🇫🇷")
+ROWS = st.tuples(
+    st.sampled_from(["P36", "राजधानी"]), st.sampled_from(["en", "zh-hans", "zh_cn", "arb_Arab"]),
+    st.sampled_from(["Q1", "Q2"]), st.just("o"), st.sampled_from(CELLS), st.sampled_from(CELLS), st.just("mine"),
+)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(ROWS, min_size=1, max_size=12))
+def test_every_line_is_a_name_that_was_read_or_is_counted(rows):
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "templates.csv").write_text(TEMPLATES, "utf-8")
+        with Path(folder, "facts.csv").open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([FACTS.splitlines()[0].split(","), *rows])
+        try:
+            found = read(folder)
+        except UsageError:
+            assert all({"", "\u200b"} & {*row} for row in rows), "no line has both names"
+            return
+    labels = sum(len(fact.labels) for fact in found.facts)
+    assert labels + sum(skip.count for skip in found.skips if skip.reason in (NO_LABEL, REPEATED_FACT)) == len(rows)

@@ -72,7 +72,7 @@ def decoded(line: bytes) -> str:
     try:
         return line.decode("utf-8")
     except UnicodeDecodeError:
-        raise LineError("it is not valid UTF-8") from None
+        raise LineError("it is not valid UTF-8, as which the whole file should be saved") from None
 
 
 def json_row(line: bytes) -> Row:

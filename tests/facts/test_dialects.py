@@ -133,7 +133,10 @@ def test_what_is_not_utf_8_is_told_with_its_line(tmp_path, kind, line):
     lines = table(made).splitlines(keepends=True)
     lines[line] = lines[line].replace(b"\n", b",\xe9\n") if not line else lines[line].replace("é".encode(), b"\xe9")
     path.write_bytes(b"".join(lines))
-    with pytest.raises(DataError, match=rf"latin\.csv(:|, line ){line + 1}: it is not valid UTF-8, as which the whole file should be saved"):
+    with pytest.raises(
+        DataError,
+        match=rf"latin\.csv(:|, line ){line + 1}: it is not valid UTF-8, as which the whole file should be saved",
+    ):
         reader(path)
 
 

@@ -77,7 +77,7 @@ CAUSES = {
     b'{"sub_uri": "Q1", "sub_label": "a", "obj_label": "b"}': "no text under 'obj_uri'",
     b'{"sub_uri": 1, "obj_uri": "Q2", "sub_label": "a", "obj_label": "b"}': "no text under 'sub_uri'",
     b'{"sub_uri": "Q1", "obj_uri": "", "sub_label": "a", "obj_label": "b"}': "a key is empty",
-    b'{"sub_uri": "Q1", "obj_uri": "Q2", "sub_label": "\xff", "obj_label": "b"}': "it is not valid UTF-8",
+    b'{"sub_uri": "Q1", "obj_uri": "Q2", "sub_label": "\xff", "obj_label": "b"}': "valid UTF-8, as which .* saved",
     b'{"sub_uri": "Q1", "obj_uri": "Q2", "sub_label": "\\ud800", "obj_label": "b"}': "it is not valid UTF-8",
     b'{"sub_uri": "Q1", "obj_uri": "Q2", "sub_label": "a\\u0000", "obj_label": "b"}': r"the control character U\+0000",
     b'{"sub_uri": "Q1", "obj_uri": "Q2", "sub_label": "[MASK]", "obj_label": "b"}': r"a label holds the mark \[MASK\]",

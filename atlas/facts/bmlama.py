@@ -122,9 +122,9 @@ def _keys(queries: Queries) -> Keys:
 
 
 def _offer(language: str, keys: Keys, into: Collector) -> bool:
-    """Offer every relation in a language; return whether any is wanted."""
+    """Offer every relation in a language; return whether any is wanted, or none is known: then its rows are counted."""
     wanted = [into.offer(language, relation) for relation in dict.fromkeys(keys.relations.values())]
-    return any(wanted)
+    return any(wanted) or not wanted
 
 
 def _add_queries(file: Path, language: str, queries: Queries, keys: Keys, into: Collector) -> None:

@@ -201,3 +201,9 @@ def test_one_real_file_has_the_facts_of_the_folder(real_data):
     found = read(real_data / "bmlama17" / "fr.tsv")
     assert len(found.facts) == 6_790
     assert {(f.relation, f.subject, f.object) for f in found.facts} >= {("P19", "Charles II of Spain", "Madrid")}
+
+
+def test_rows_of_which_none_has_a_relation_are_told_as_left_out(plant):
+    unnamed = [("The capital of it is <mask>.", "Paris", "France")]
+    with pytest.raises(UsageError, match="left out: 2 × row without names or relation in the language of the keys"):
+        read(plant({"en.tsv": table(unnamed), "fr.tsv": table(FRENCH[:1])}))

@@ -7,12 +7,11 @@ language_overlap"))`. Of `..._all`, narrow the query to one definition and run; 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import altair as alt
 
 from atlas.reports.cells import drawn
-
-if TYPE_CHECKING:
-    import altair as alt
 
 __all__ = [
     "compared_layers",
@@ -77,10 +76,8 @@ def listed(rows: Any) -> list[dict[str, Any]]:
     return [{name: drawn(value) for name, value in dict(row).items()} for row in found]
 
 
-def data(values: Iterable[Mapping[str, Any]]) -> "alt.Data":
+def data(values: Iterable[Mapping[str, Any]]) -> alt.Data:
     """Return values as a chart's data."""
-    import altair as alt
-
     return alt.Data(values=[dict(value) for value in values])  # type: ignore[no-untyped-call]
 
 
@@ -91,13 +88,11 @@ def dressed(chart: Any) -> Any:
 
 def intervals(
     values: Iterable[Mapping[str, Any]], *, title: str, order: Sequence[str], columns: int = 3, zero: bool = True
-) -> "alt.FacetChart":
+) -> alt.FacetChart:
     """Return a panel for every `panel`, in it a row for every `name` with its `value` from `low` to `high`.
 
     `title` names the axis; `zero` draws a line where nothing changes.
     """
-    import altair as alt
-
     given = [value for value in values if value["value"] is not None]
     base = alt.Chart(data(given))
     names = alt.Y("name:N", title=None, sort=list(order))
@@ -113,13 +108,11 @@ def intervals(
     return dressed(panel.facet(alt.Facet("panel:N", title=None), columns=columns))  # type: ignore[no-any-return]
 
 
-def layer_distribution(rows: Any) -> "alt.FacetChart":
+def layer_distribution(rows: Any) -> alt.FacetChart:
     """Return the share of neurons in each layer: a panel for each kind, a row for each language.
 
     Takes rows of the view `layer_distribution` of one definition and run.
     """
-    import altair as alt
-
     values = [{**row, "language": row["language"] or "all"} for row in listed(rows)]
     squares = alt.Chart(data(values)).mark_rect(color=BAR)
     panel = squares.encode(
@@ -131,13 +124,11 @@ def layer_distribution(rows: Any) -> "alt.FacetChart":
     return dressed(panel.facet(alt.Facet("kind:N", title=None), columns=1))  # type: ignore[no-any-return]
 
 
-def likn_control(rows: Any) -> "alt.Chart":
+def likn_control(rows: Any) -> alt.Chart:
     """Return how many LIKN a fact has, mean over the facts of each relation, beside what controls give.
 
     Takes rows of the view `likn_control` of one definition and run.
     """
-    import altair as alt
-
     counts: dict[tuple[str, str], list[float]] = defaultdict(list)
     for row in listed(rows):
         for column in _CONTROLS:
@@ -163,13 +154,11 @@ def likn_control(rows: Any) -> "alt.Chart":
     )
 
 
-def language_overlap(rows: Any) -> "alt.FacetChart":
+def language_overlap(rows: Any) -> alt.FacetChart:
     """Return common knowledge neurons of every two languages, mean over facts, beside what controls share.
 
     Takes rows of the view `language_overlap` of one definition and run. All squares are on one scale.
     """
-    import altair as alt
-
     values = [
         {"a": pair[0], "b": pair[1], "kind": kind, "shared": row[column]}
         for row in listed(rows)
@@ -192,7 +181,7 @@ def language_overlap(rows: Any) -> "alt.FacetChart":
     return dressed(pair.facet(alt.Facet("kind:N", title=None, sort=list(_SHARED.values())), columns=2))  # type: ignore[no-any-return]
 
 
-def localisation(rows: Any, action: str = "suppress") -> "alt.FacetChart":
+def localisation(rows: Any, action: str = "suppress") -> alt.FacetChart:
     """Return the change of log-odds by scorer, a panel for each language: the further from zero, the better located.
 
     Takes rows of the view `localisation` of one evaluation; `action` is suppress or enhance.
@@ -203,7 +192,7 @@ def localisation(rows: Any, action: str = "suppress") -> "alt.FacetChart":
     return intervals(values, title=_MEASURE_TITLE, order=order)
 
 
-def cross_lingual(rows: Any, action: str = "suppress") -> "alt.FacetChart":
+def cross_lingual(rows: Any, action: str = "suppress") -> alt.FacetChart:
     """Return the change of log-odds by where the neurons come from, a panel for each language measured.
 
     Takes rows of the view `cross_lingual` of one evaluation; neurons of two languages together are left out.
@@ -228,7 +217,7 @@ def _interval(row: Mapping[str, Any], name: str, panel: str) -> dict[str, Any]:
     return {"name": name, "panel": panel, "value": row[_MEASURE], **ends}
 
 
-def fact_check_metrics(rows: Any, metric: str = "auroc") -> "alt.FacetChart":
+def fact_check_metrics(rows: Any, metric: str = "auroc") -> alt.FacetChart:
     """Return a metric by evidence, a panel for each condition.
 
     Takes rows of the view `fact_check_metrics` of one evaluation; where they have columns `auroc_low` and `auroc_high`,
@@ -252,13 +241,11 @@ def fact_check_metrics(rows: Any, metric: str = "auroc") -> "alt.FacetChart":
     return intervals(values, title=metric.upper() if metric == "auroc" else metric, order=order, columns=2, zero=False)
 
 
-def compared_layers(rows: Any, a: str = "a", b: str = "b") -> "alt.FacetChart":
+def compared_layers(rows: Any, a: str = "a", b: str = "b") -> alt.FacetChart:
     """Return the share of the neurons of two models by relative depth: a panel for each kind of neuron.
 
     Takes the rows `layers` of `Atlas.compare`; `a` and `b` are the models' names.
     """
-    import altair as alt
-
     a, b = drawn(a), drawn(b)
     values = [
         {"kind": row["kind"], "depth": (row["depth_from"] + row["depth_to"]) / 2, "model": name, "share": row[column]}

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from atlas.store import docs
+from atlas.store.connection import quoted
 
 if TYPE_CHECKING:
     import atlas
@@ -45,7 +46,7 @@ class Query:
 
     def of(self, bound: Mapping[str, object]) -> str:
         """Return the query of one page, as it is shown: its values are written out, quoted where they are text."""
-        return _NAME.sub(lambda found: literal(bound[found[1]]), self.text)
+        return _NAME.sub(lambda found: _literal(bound[found[1]]), self.text)
 
     def meaning(self, column: str) -> str:
         """Return what a column means as plain text, empty if nobody says so."""
@@ -83,17 +84,8 @@ def deal(
         yield {name: hands[page] for name, hands in dealt.items()}
 
 
-def chunks(pages: Sequence[Key], size: int) -> Iterator[Sequence[Key]]:
-    """Yield `pages` in parts of at most `size`."""
-    for first in range(0, len(pages), size):
-        yield pages[first : first + size]
-
-
-def literal(value: object) -> str:
-    """Return a value as SQL: text in quotes, with quotes in it doubled; a list is one of numbers."""
-    if isinstance(value, int | list):
-        return str(value)
-    return "'" + str(value).replace("'", "''") + "'"
+def _literal(value: object) -> str:
+    return str(value) if isinstance(value, int | list) else quoted(str(value))
 
 
 def _widened(found: re.Match[str]) -> str:

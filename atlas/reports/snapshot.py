@@ -203,6 +203,10 @@ FROM position_profile_of(of_runs(every_definition(), (
 )
 """What is asked where some run is at the subject; the others are filled with nothing."""
 
+_OF_RUNS = (
+    "knowledge_neuron", "likn", "likn_specificity", "likn_control", "layer_distribution", "language_overlap",
+    "neuron_summary",
+)  # fmt: skip
 _VIEWS = (
     f"CREATE OR REPLACE TEMP TABLE likn_curve AS {LIKN_CURVE.format(definitions='every_definition()')}",
     """
@@ -232,22 +236,14 @@ CREATE OR REPLACE TEMP TABLE held_likn AS
 SELECT * EXCLUDE (across_scripts) FROM likn_all WHERE definition = $definition AND {_SHOWN}
 """,
     "CREATE OR REPLACE TEMP MACRO likn_of(definitions) AS TABLE FROM held_likn",
-    """
-CREATE OR REPLACE TEMP TABLE knowledge_neuron_all AS
-SELECT * FROM knowledge_neuron_all WHERE definition = $definition AND run IN (SELECT run FROM shown_run)
-""",
     *(
         f"""
 CREATE OR REPLACE TEMP TABLE {view}_all AS
 SELECT * FROM {view}_all WHERE definition = $definition AND run IN (SELECT run FROM shown_run)"""
-        for view in ("likn", "likn_specificity", "likn_control", "layer_distribution", "language_overlap")
+        for view in _OF_RUNS
     ),
     "CREATE OR REPLACE TEMP TABLE intervention_effect AS FROM intervention_effect",
     "CREATE OR REPLACE TEMP TABLE intervention_summary AS FROM intervention_summary",
-    """
-CREATE OR REPLACE TEMP TABLE neuron_summary_all AS
-SELECT * FROM neuron_summary_all WHERE definition = $definition AND run IN (SELECT run FROM shown_run)
-""",
 )
 
 _FACTS = """

@@ -38,7 +38,7 @@ LINES = {
     "models": 2623,
     "outputs": 250,
     "planted": 1501,
-    "reports": 3558,
+    "reports": 3534,
     "running": 765,
     "schema": 473,
     "scorers": 62,

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from atlas.reports.cells import shown
 from atlas.reports.context import Figure, Link, Page, Picture, Section, Warning
 from atlas.reports.pictures import layer_heat
-from atlas.reports.query import Key, Query, Row, chunks, deal
+from atlas.reports.query import Key, Query, Row, deal
 from atlas.reports.snapshot import Run, Snapshot
 from atlas.store.warnings import UsageWarning
 
@@ -43,7 +43,8 @@ def dealt(
     at_once: int,
 ) -> Iterator[Draft]:
     """Yield a page for each of `keys`, the values of the columns `names`: `make` gets its rows of every query."""
-    for chunk in chunks(keys, at_once):
+    for first in range(0, len(keys), at_once):
+        chunk = keys[first : first + at_once]
         for key, rows in zip(chunk, deal(snapshot.source, names, chunk, queries), strict=True):
             yield Draft(address(*key), partial(make, snapshot, key, rows))
 

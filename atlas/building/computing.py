@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from atlas.attribution import Budget, Settings
     from atlas.models import LanguageModel, ModelInfo
 
-"""Where neurons are scored and read (METHOD 2)."""
 Spelled = Sequence[tuple[str, ...] | None]
 Tables = Mapping[str, "pa.Table"]
 """The rows of one batch: probe, probe_layer and attribution."""

@@ -32,9 +32,11 @@ class Replacing(Protocol):
 
     def other(self, prompt: Prompt) -> int | None:
         """Return the fact whose values the neurons take in `prompt`; None where they are of many."""
+        return None
 
     def pool(self, prompt: Prompt) -> int | None:
         """Return the hash of the prompts that the values are a mean over; None where they are of one fact."""
+        return None
 
     def values(self, prompts: Sequence[Prompt], keep: Keep = lambda _, neurons: neurons) -> list[Tensor]:
         """Return what `keep` keeps of the values for each prompt, `[step, ...]`; a prompt with a reason is an error."""
@@ -70,7 +72,7 @@ def gathered(
     return [found[prompt.id][:, [wanted[prompt.id][n] for n in neurons]] for prompt, neurons in asked]
 
 
-class Means:
+class Means(Replacing):
     """The mean of every neuron over the prompts of other relations in the language.
 
     A prompt counts once, by the mean over its steps; of a relation and language MEAN_PROMPTS are drawn, where there are
@@ -96,10 +98,6 @@ class Means:
         """Return `no_other_relation` for a prompt in whose language there is none."""
         relations = {other.fact.relation for other in self._prompts[prompt.language]}
         return None if relations - {prompt.fact.relation} else "no_other_relation"
-
-    def other(self, prompt: Prompt) -> int | None:
-        """Return None: a mean is of many facts."""
-        return None
 
     def pool(self, prompt: Prompt) -> int:
         """Return the hash of the prompts of other relations, one for all prompts of a relation and language."""
@@ -132,7 +130,7 @@ class Means:
         return sums
 
 
-class Swap:
+class Swap(Replacing):
     """A neuron's value in the same template filled with another fact of the relation that has another object.
 
     Its subject has another name: the same prompt would take nothing away.
@@ -169,25 +167,19 @@ class Swap:
             and other.answer != prompt.answer
             and other.label.subject != prompt.label.subject
         ]
-        before = self._before.get(prompt.id)
-        return min(others, key=lambda other: (other.fact.id != before, self._order(prompt, other)), default=None)
+        before, own = self._before.get(prompt.id), ("swap", self._seed, prompt.fact.id)
+        return min(others, key=lambda other: (other.fact.id != before, stable_id(*own, other.fact.id)), default=None)
 
     def other(self, prompt: Prompt) -> int | None:
         """Return the partner's fact."""
         partner = self.partner(prompt)
         return None if partner is None else partner.fact.id
 
-    def pool(self, prompt: Prompt) -> None:
-        """Return None: the values are of one fact."""
-
     def values(self, prompts: Sequence[Prompt], keep: Keep = lambda _, neurons: neurons) -> list[Tensor]:
         """Return the partners' values, step by step of the partner's answer: `[step, ...]`."""
         partners = [partner for partner in map(self.partner, prompts) if partner is not None]
         assert len(partners) == len(prompts)
         return values_of(self._model, partners, keep, self._budget, self._at)
-
-    def _order(self, prompt: Prompt, other: Prompt) -> int:
-        return stable_id("swap", self._seed, prompt.fact.id, other.fact.id)
 
 
 def sample(prompts: Sequence[Prompt], seed: int) -> list[Prompt]:

@@ -10,7 +10,7 @@ from multiprocessing.util import Finalize
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import atlas
 from atlas.ids import Neuron
@@ -86,8 +86,7 @@ def _all(cases: Sequence["Case"], workers: int) -> Iterator["Marks"]:
     with TemporaryDirectory() as folder, ProcessPoolExecutor(workers, spawn, _prepare_worker, (folder,)) as pool:
         asked = [pool.submit(_examine_one, case) for case in cases]
         try:
-            for each in asked:
-                yield each.result()
+            yield from (each.result() for each in asked)
         except BaseException:
             # Not cancelled, as `map` would: the pool fails at what is cancelled where a signal ended its workers too.
             for worker in list(pool._processes.values()):
@@ -155,7 +154,7 @@ def _sit(setting: "Setting", seed: int, planted: "Planted", methods: Sequence[st
             for definition in ("default", "strict"):
                 writer.define(definition, least=LEAST, strict=definition == "strict")
         runs = {_attribute(writer, model, planted, method, setting.at): method for method in methods}
-        tables = knock_out_all(model, list(planted.facts.prompts()), _candidates(writer), setting.at)
+        tables = knock_out_all(model, list(planted.facts.prompts()), _by_run(writer, _KNOWLEDGE), setting.at)
         if tables:
             writer.load("knockout", pa.concat_tables(tables))
         found = _found(writer, runs)
@@ -184,11 +183,11 @@ def _attribute(writer: "Writer", model: "LanguageModel", planted: "Planted", met
     return fill_run(writer, model, [list(planted.facts.prompts())], Settings(method=method, at=at))
 
 
-def _candidates(writer: "Writer") -> dict[int, dict[tuple[int, str], list[Neuron]]]:
-    """Return the knowledge neurons of each run, fact and language, best first."""
-    found: dict[int, dict[tuple[int, str], list[Neuron]]] = {}
-    for (run, fact, language), neurons in neuron_sets(writer, _KNOWLEDGE).items():
-        found.setdefault(run, {})[fact, language] = neurons
+def _by_run(writer: "Writer", query: str) -> dict[int, dict[Any, list[Neuron]]]:
+    """Return the neurons of a query by run, and by what else stands before them, in its order."""
+    found: dict[int, dict[Any, list[Neuron]]] = {}
+    for (run, *key), neurons in neuron_sets(writer, query).items():
+        found.setdefault(run, {})[tuple(key)] = neurons
     return found
 
 
@@ -196,19 +195,18 @@ def _found(writer: "Writer", runs: Iterable[int]) -> Mapping[int, "Found"]:
     """Return what each run leads to, as the views say."""
     from atlas.exam import Found
 
-    independent: dict[int, dict[int, set[Neuron]]] = {}
-    for (run, fact), neurons in neuron_sets(writer, _INDEPENDENT).items():
-        independent.setdefault(run, {})[fact] = set(neurons)
     degenerate: dict[int, dict[tuple[int, str], set[frozenset[Neuron]]]] = {}
     for row in writer.sql(_DEGENERATE).to_pylist():
         own = degenerate.setdefault(row["run"], {}).setdefault((row["fact"], row["language"]), set())
         own.add(frozenset(zip(row["layers"], row["neurons"], strict=True)))
-    suppressing: dict[int, dict[tuple[int, str], set[Neuron]]] = {}
-    for (run, fact, language), neurons in neuron_sets(writer, _SUPPRESSING).items():
-        suppressing.setdefault(run, {})[fact, language] = set(neurons)
-    knowledge = _candidates(writer)
+    knowledge, independent, suppressing = (_by_run(writer, q) for q in (_KNOWLEDGE, _INDEPENDENT, _SUPPRESSING))
     return {
-        run: Found(knowledge.get(run, {}), independent.get(run, {}), degenerate.get(run, {}), suppressing.get(run, {}))
+        run: Found(
+            knowledge.get(run, {}),
+            {fact: set(neurons) for (fact,), neurons in independent.get(run, {}).items()},
+            degenerate.get(run, {}),
+            {key: set(neurons) for key, neurons in suppressing.get(run, {}).items()},
+        )
         for run in runs
     }
 

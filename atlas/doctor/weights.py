@@ -6,7 +6,6 @@ from tempfile import TemporaryDirectory
 
 import torch
 import transformers
-from torch import Tensor
 
 from atlas.attribution.reference import reference_neurons
 from atlas.doctor.outcome import Outcome, relative, tolerance
@@ -65,7 +64,8 @@ def edited_and_undone(model: LanguageModel, step: Step, layers: Sequence[int]) -
     edit = _edit(model, loudest(model, step, layers))
     with torch.no_grad():
         before = model.run(ids)
-        with shifting(model, edit.index, _on(model, edit.delta)):
+        delta = {layer: own.to(model.device) for layer, own in edit.delta.items()}
+        with shifting(model, edit.index, delta):
             wanted = model.run(ids)
         apply_edit(model, _through_file(edit))
         found = model.run(ids)
@@ -108,7 +108,3 @@ def _through_file(edit: Edit) -> Edit:
         path = Path(folder) / "edit.safetensors"
         edit.save(path)
         return load_edit(path)
-
-
-def _on(model: LanguageModel, columns: dict[int, Tensor]) -> dict[int, Tensor]:
-    return {layer: own.to(model.device) for layer, own in columns.items()}

@@ -111,7 +111,8 @@ class Job:
         self.model = options.load_of(run)
         self.budget = Budget.of(self.model, options.bytes)
         self.prompts = Prompts(stored_facts(writer))
-        self.languages = tuple(options.languages or self._languages())
+        every = writer.sql("SELECT DISTINCT language FROM prompt ORDER BY language")["language"].to_pylist()
+        self.languages = tuple(options.languages or every)
         self.held = self._held()
         self.facts = self._facts()
         self.own = self._usable()
@@ -176,11 +177,8 @@ class Job:
         """Return the interventions of the cross-lingual table."""
         likn = interventions.likn_sets(self.writer, run, self.options.definition)
         ranked = interventions.ranking(self.writer, run, max(map(len, likn.values()), default=1))
-        return interventions.cross_lingual(run, likn, ranked, facts, self.languages, self._shape, self.options.seed)
-
-    @property
-    def _shape(self) -> tuple[int, int]:
-        return self.model.info.layers, self.model.info.neurons
+        shape = self.model.info.layers, self.model.info.neurons
+        return interventions.cross_lingual(run, likn, ranked, facts, self.languages, shape, self.options.seed)
 
     def _identity(self) -> list[object]:
         o = self.options
@@ -213,10 +211,6 @@ class Job:
             if {prompt.language for prompt in self.own[fact.id]} < set(self.languages):
                 left.setdefault(NO_VALUE[options.replace], []).append(fact)
         return left
-
-    def _languages(self) -> list[str]:
-        rows = self.writer.sql("SELECT DISTINCT language FROM prompt ORDER BY language").to_pylist()
-        return [row["language"] for row in rows]
 
     def _facts(self) -> list[Fact]:
         """Return the facts to evaluate, at most `limit`, taken in turn from every relation."""

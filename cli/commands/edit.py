@@ -78,7 +78,7 @@ def edit(
     context: typer.Context,
     fact: Annotated[str | None, typer.Option(help="The fact: its subject, its object or its id.")] = None,
     object_: Annotated[
-        str | None, typer.Option("--object", help="The new object: a key or name the atlas knows, or any text.")
+        str | None, typer.Option("--object", help="The new object: a key or name in the relation, or any text.")
     ] = None,
     relation: Annotated[str | None, typer.Option(help="Of the subject's facts, the one of this relation.")] = None,
     languages: Annotated[

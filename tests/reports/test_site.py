@@ -236,6 +236,25 @@ def test_evaluations_of_one_kind_are_told_apart():
     assert (zero.about, swap.about) == ("m", "m, swap")
 
 
+def test_a_relation_lists_facts_in_one_language_too():
+    controls = ("in_exchanged_facts", "twin_likn", "p_exchange", "q", "same_relation", "other_relations", "expected")
+    bound = {"definition": "own", "run": 1, "model": 2, "relation": "r"}
+    with duckdb.connect() as held:
+        held.sql(f"""
+            CREATE TABLE fact AS SELECT fact, 'r' AS relation FROM range(3, 5) AS n(fact);
+            CREATE TABLE fact_language AS SELECT 1 AS run, fact, 2 AS argmax, 5 AS usable FROM fact, range(2);
+            CREATE TABLE likn_control_all AS SELECT 'own' AS definition, 1 AS run, 4 AS fact, 2 AS of_languages,
+            3 AS observed, {", ".join(f"0 AS {name}" for name in controls)};
+            CREATE TABLE run AS SELECT 1 AS run, 2 AS model;
+            CREATE TABLE dkn_all AS SELECT '' AS definition, 1 AS run, 4 AS fact, 'en' AS language, 9 AS "set";
+            CREATE TABLE dkn_summary_all AS SELECT '' AS definition, 1 AS run, 'r' AS relation;
+        """)
+        found = [row[:5] for row in held.sql(relations.FACTS.of(bound)).fetchall()]
+        (figures,) = held.sql(relations.FIGURES.of(bound)).fetchall()
+    assert found == [(4, 2, 4, 10, 3), (3, None, 4, 10, None)]
+    assert figures[:3] == (2, 1.0, 3.0)
+
+
 def test_degenerate_sets_are_counted_where_knock_outs_were_measured(two_facts):
     counted = {}
     for run in two_facts.runs:

@@ -35,7 +35,9 @@ SELECT
     avg(twin_likn) AS "in the untrained twin", avg(expected) AS "expected by chance",
     avg(same_relation) AS "in shuffled facts of the relation",
     avg(other_relations) AS "in shuffled facts of other relations"
-FROM likn_control_all WHERE definition = $definition AND relation = $relation AND run = $run
+FROM (SELECT DISTINCT fact FROM fact_language WHERE run = $run) AS asked JOIN fact ON fact.fact = asked.fact
+LEFT JOIN likn_control_all AS c ON c.fact = asked.fact AND c.definition = $definition AND c.run = $run
+WHERE fact.relation = $relation
 """,
     "ALL",
     means=COUNTS,
@@ -45,26 +47,27 @@ FACTS = Query(
     "Facts",
     """
 SELECT
-    c.fact, c.of_languages, known.argmax, known.usable, c.observed, c.in_exchanged_facts, c.twin_likn, c.p_exchange,
+    known.fact, c.of_languages, known.argmax, known.usable, c.observed, c.in_exchanged_facts, c.twin_likn, c.p_exchange,
     c.q, c.same_relation, c.other_relations,
     CASE WHEN $model IN (
         SELECT run.model FROM dkn_summary_all AS tried JOIN run ON run.run = tried.run
         WHERE tried.definition = $definition AND tried.relation = $relation
     ) THEN coalesce(sets.dkn, 0) END AS sets
-FROM likn_control_all AS c
-JOIN (
+FROM (
     SELECT fact, sum(argmax)::INTEGER AS argmax, sum(usable)::INTEGER AS usable
     FROM fact_language WHERE run = $run GROUP BY fact
-) AS known ON known.fact = c.fact
+) AS known
+JOIN fact ON fact.fact = known.fact
+LEFT JOIN likn_control_all AS c ON c.fact = known.fact AND c.definition = $definition AND c.run = $run
 LEFT JOIN (
     SELECT dkn.fact, count(DISTINCT (dkn.language, dkn."set")) AS dkn FROM dkn_all AS dkn JOIN run ON run.run = dkn.run
     WHERE dkn.definition = $definition AND run.model = $model GROUP BY dkn.fact
-) AS sets ON sets.fact = c.fact
-WHERE c.definition = $definition AND c.relation = $relation AND c.run = $run
+) AS sets ON sets.fact = known.fact
+WHERE fact.relation = $relation
 """,
-    "observed DESC, fact",
+    "observed DESC NULLS LAST, known.fact",
     note="observed counts the language-independent neurons (LIKN); beside it stands what chance and the sets of "
-    "different facts would give.",
+    "different facts would give; a fact in one language can have none.",
     about="likn_control",
     means={
         **COUNTS,

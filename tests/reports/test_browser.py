@@ -229,6 +229,13 @@ def test_pages_are_whole_without_scripts(open_page, address_of):
     assert page.locator("pre").first.is_visible()
 
 
+def test_print_holds_the_widest_table(open_page, address_of):
+    page = open_page(address_of["evaluation"], viewport={"width": 1046, "height": 700})  # A4, landscape, in its margins
+    page.emulate_media(media="print")
+    widths = page.locator("table").evaluate_all("all => all.map(table => table.getBoundingClientRect().width)")
+    assert 1046 < max(widths) <= 1.5 * 1046, "a browser shrinks a page by a third at most"
+
+
 def test_print_leaves_the_tools_out(open_page, address_of):
     page = open_page(address_of["fact"])
     page.emulate_media(media="print", color_scheme="dark")

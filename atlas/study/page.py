@@ -56,7 +56,8 @@ def markdown(title: str, lines: Sequence[str], sections: Sequence[Section]) -> s
 def _table(section: Section) -> Table:
     columns = tuple(Column(name, "", numeric=False) for name in section.columns)
     rows = tuple(tuple(map(Cell, row)) for row in section.rows)
-    return Table(section.title.lower().replace(" ", "-"), section.title, columns, rows, "", section.note)
+    note = section.note.replace("`", "")
+    return Table(section.title.lower().replace(" ", "-"), section.title, columns, rows, "", note)
 
 
 def _cell(text: str) -> str:

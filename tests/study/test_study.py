@@ -73,6 +73,7 @@ def test_the_html_page_says_what_the_markdown_says(folder):
         assert claim.replace("'", "&#39;") in html
         assert f"<bdi>{verdict}</bdi>" in html
     assert "https://" not in html
+    assert "`top`" not in html
     assert "http://" not in html
 
 

@@ -423,6 +423,7 @@ def test_a_fact_that_no_run_asks_for_says_so_and_not_that_there_is_no_run(two_fa
 def test_the_overview_names_the_definition_whose_thresholds_it_shows(two_facts):
     page = render(overview.draft(dataclasses.replace(two_facts, definition="paper"), tuple).make())
     assert "the definition <code>paper</code>" in page
+    assert "{en=0.3, zh=0.2, zh-hans=0.2}" in page
 
 
 def test_a_further_part_of_a_relation_holds_no_run_whose_facts_ended_before(two_facts, monkeypatch):

@@ -20,7 +20,9 @@ THRESHOLDS = Query(
     "Thresholds",
     """
 SELECT
-    tau, share, coalesce(min_languages::VARCHAR, 'all') AS "languages of a LIKN", normalization, t_low, t_high, strict
+    tau, nullif(tau_by_language::VARCHAR, '{}') AS tau_by_language, share, least, known,
+    coalesce(min_languages::VARCHAR, 'all') AS "languages of a LIKN", normalization, t_low, t_high, absolute, strict,
+    replace, relation_share
 FROM definition WHERE definition = $definition
 """,
     "ALL",

@@ -5,7 +5,7 @@ from functools import partial
 
 from atlas.reports import addresses
 from atlas.reports.cells import cut
-from atlas.reports.context import Evidence, Figure, OverviewPage, Section
+from atlas.reports.context import Evidence, Figure, OverviewPage, Section, Table
 from atlas.reports.pages.positions import PROFILE, PROFILE_SHOWN
 from atlas.reports.pages.shared import COUNTS, Draft, figures
 from atlas.reports.query import Query, Row
@@ -135,9 +135,6 @@ def draft(snapshot: Snapshot, sections: Callable[[], tuple[Section, ...]]) -> Dr
 
 def _page(snapshot: Snapshot, sections: Callable[[], tuple[Section, ...]]) -> OverviewPage:
     tables = Tables(snapshot, addresses.OVERVIEW)
-    profile = tables.table(PROFILE_SHOWN, snapshot.rows(PROFILE, {}), {"runs": [run.run for run in snapshot.runs]})
-    lists = [(query, tables.asked(query, {})) for query in (RELATIONS, LANGUAGES, EDITS, RUNS, SKIPPED)]
-    lists.insert(2, (PROFILE, profile))
     return OverviewPage(
         site=tables.site,
         title=cut(snapshot.source.path.name),
@@ -147,9 +144,17 @@ def _page(snapshot: Snapshot, sections: Callable[[], tuple[Section, ...]]) -> Ov
         holds=figures(HOLDS, snapshot.rows(HOLDS, {})[0]),
         definition=cut(snapshot.definition),
         thresholds=figures(THRESHOLDS, snapshot.rows(THRESHOLDS, {})[0]),
-        tables=tuple(table for query, table in lists if table.rows or query in _MENU),
+        tables=_lists(snapshot, tables),
         runs=sections(),
     )
+
+
+def _lists(snapshot: Snapshot, tables: Tables) -> tuple[Table, ...]:
+    """Return what is told of no run: tables that hold something, or that the menu leads to."""
+    profile = tables.table(PROFILE_SHOWN, snapshot.rows(PROFILE, {}), {"runs": [run.run for run in snapshot.runs]})
+    lists = [(query, tables.asked(query, {})) for query in (RELATIONS, LANGUAGES, EDITS, RUNS, SKIPPED)]
+    lists.insert(2, (PROFILE, profile))
+    return tuple(table for query, table in lists if table.rows or query in _MENU)
 
 
 def _evidence(row: Row) -> tuple[Figure, ...]:

@@ -238,8 +238,8 @@ _insides: WeakKeyDictionary[Any, _Inside] = WeakKeyDictionary()
 def _words(numbers: Sequence[int | None], spans: Sequence[tuple[int, int]], text: str) -> list[int | None]:
     """Number the words of an encoded text, None for special tokens.
 
-    A word is what the tokenizer's own splitting gives, and white space ends it; in scripts without spaces every
-    character is one, with the white space before it, and tokens that share a character are one word.
+    A word is what the tokenizer's own splitting gives, with the white space before it, which ends the word before; in
+    scripts without spaces every character is one, and tokens that share a character are one word.
     """
     found: list[int | None] = []
     count, last_word, last_stop, last_unspaced, blank = -1, None, 0, False, False
@@ -248,8 +248,8 @@ def _words(numbers: Sequence[int | None], spans: Sequence[tuple[int, int]], text
             found.append(None)
             continue
         unspaced = any(_UNSPACED.match(char) for char in text[start:stop])
-        parted = not blank and (unspaced or last_unspaced or text[last_stop:stop][:1].isspace())
-        if word != last_word or (parted and start >= last_stop):
+        parted = unspaced or last_unspaced or text[last_stop:stop][:1].isspace()
+        if not blank and (word != last_word or (parted and start >= last_stop)):
             count += 1
         found.append(count)
         last_word, last_stop, last_unspaced, blank = word, stop, unspaced, not text[start:stop].strip()

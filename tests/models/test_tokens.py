@@ -83,15 +83,17 @@ def test_words_are_the_tokenizers_own_and_han_characters_count_each():
 
 
 @pytest.mark.parametrize("trim", [False, True])
-def test_a_space_is_no_word_before_a_han_character(trim):
-    """mLAMA's Chinese templates have spaces, which are tokens of their own where no piece begins with one."""
-    from tokenizers.processors import ByteLevel
+def test_white_space_is_no_word(trim):
+    """It is a token of its own where no piece begins with it, or where the splitter parts it from digits."""
+    from tokenizers import pre_tokenizers, processors
 
     tokenizer = make_gpt2_tokenizer()
-    tokenizer.backend_tokenizer.post_processor = ByteLevel(trim_offsets=trim)
-    (step, *_) = prompt_steps(tokenizer, "causal", make_prompt("[X] 位于 [Y]", "New York", "美国"), 100)
+    splitters = [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(splitters)
+    tokenizer.backend_tokenizer.post_processor = processors.ByteLevel(trim_offsets=trim)
+    (step, *_) = prompt_steps(tokenizer, "causal", make_prompt("[X] 位于 12 [Y]", "New York", "美国"), 100)
     words = [tokenizer.decode([step.ids[i] for i in word]) for word in step.words]
-    assert words == ["New", " York", " 位", "于"]
+    assert words == ["New", " York", " 位", "于", " 1", "2"]
 
 
 def test_causal_models_refuse_templates_that_go_on():

@@ -14,8 +14,8 @@ THRESHOLDS: Mapping[str, Sequence[str]] = {
 
 RUNS = f"""
 SELECT
-    run.run, model.name AS model, model.kind, run.method, run.seed, run.status,
-    count(probe.prompt) AS prompts,
+    run.run, model.name AS model, model.kind, run.method, coalesce(run.settings ->> 'at', 'query') AS position,
+    run.seed, run.status, count(probe.prompt) AS prompts,
     count(probe.prompt) FILTER ({usable("probe.status")}) AS usable,
     count(probe.prompt) FILTER (probe.status = 'not_converged') AS not_converged,
     run.started, run.finished, run.settings, run.versions, model.revision, model.digest,

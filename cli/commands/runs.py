@@ -10,7 +10,7 @@ from atlas.errors import UsageError
 from ..options import DEFAULT_DB, Db, writing
 from ..output.emit import STDOUT, Destination
 
-COLUMNS = ("model", "kind", "method", "seed", "status", "usable", "prompts", "started", "run")
+COLUMNS = ("model", "kind", "method", "position", "seed", "status", "usable", "prompts", "started", "run")
 SPARE = ("kind", "seed", "prompts", "started")
 
 

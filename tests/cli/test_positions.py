@@ -33,7 +33,7 @@ def both(build, shell, folder, db):
     return {json.loads(row["settings"]).get("at", "query"): int(row["run"]) for row in rows}
 
 
-def test_positions_are_runs_of_their_own(both, build, db):
+def test_positions_are_runs_of_their_own(both, build, shell, db):
     assert set(both) == {"query", "subject"}
     with atlas.open(db) as opened:
         scores = "SELECT * EXCLUDE run FROM attribution WHERE run = ? ORDER BY ALL"
@@ -42,6 +42,8 @@ def test_positions_are_runs_of_their_own(both, build, db):
     assert at_subject
     assert at_query != at_subject
     assert named == ["query", "subject"]
+    listed = json.loads(shell("runs", "--db", db, "--json").out)
+    assert {row["position"]: int(row["run"]) for row in listed} == both
     again = json.loads(build("--method", "kn", "--json").out)
     assert (again["run"], again["attributed"]) == (str(both["query"]), 0)
 

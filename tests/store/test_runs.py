@@ -76,8 +76,10 @@ def test_a_run_may_be_named(opened):
     for ask in (opened.likn, opened.knowledge_neurons, opened.neurons, opened.carried, opened.dkn):
         with pytest.raises(UsageError, match="has no run 5; `atlas runs`"):
             ask(run=5)
-    with pytest.raises(StoreError, match="bytes that are no text"):
+    with pytest.raises(UsageError, match="cannot be a name: it is not valid UTF-8"):
         opened.facts("\udcff")
+    with pytest.raises(StoreError, match="bytes that are no text"):
+        opened.sql("SELECT ?", ["\udcff"])
 
 
 def test_no_job_takes_an_untrained_twin_for_a_run(opened):

@@ -96,6 +96,27 @@ def test_a_twin_counts_where_its_original_knows_the_fact(holding):
     assert [(row["run"], row["twin_likn"]) for row in shared] == [(run, 3)] * 2
 
 
+def test_a_twin_shares_between_languages_what_it_was_asked_in_both(holding):
+    world = _world(("P1",) * 2, ("en", "fr"))
+    less = tuple(replace(p, status="nan") if (p.fact, p.language) == (1, "fr") else p for p in world.probes)
+    with holding(world) as (writer, run):
+        model = writer.add_model({**MODEL, "digest": "twin"})
+        about = {"method": "amig", "settings": {"floor": FLOOR}, "seed": 0, "versions": {}}
+        writer.load_batch(
+            batch(World(world.relations, less), writer.start_run(model=model, **about, twin_of=run, twin_seed=0))
+        )
+        (row,) = _rows(writer, "language_overlap_at", run)
+    assert (row["overlap"], row["twin_overlap"]) == (3, 3)
+
+
+def test_a_fact_without_scores_lends_nothing_and_the_own_set_is_cut_to_that(holding):
+    world = _world(("P1",) * 3, ("en", "fr"))
+    nothing = tuple(replace(p, rank=2, scores=(0.0,) * 12) if p.fact == 2 else p for p in world.probes)
+    with holding(World(world.relations, nothing)) as (writer, _):
+        (row,) = writer.sql("FROM language_overlap_at(known := true)").to_pylist()
+    assert [row[name] for name in ("in_exchanged_facts", "p_exchange", "short_draws")] == [1.5, 1, 2]
+
+
 @pytest.mark.slow
 def test_a_least_below_what_is_stored_asks_for_nothing_more(holding):
     with holding(_world(("P1",) * 2, ("en", "fr"))) as (writer, _):

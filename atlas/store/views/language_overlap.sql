@@ -13,21 +13,16 @@ tongue AS (SELECT language, row_number() OVER (ORDER BY language) AS tongue FROM
 -- A fact in a language, by number; `size` is NULL where it does not count there, and so can only lend.
 cell AS MATERIALIZED (
     SELECT
-        every.definition, every.run, every.fact, tongue.tongue, own.size, place.relation, place.nth, place.facts,
-        row_number() OVER () AS cell, dense_rank() OVER (ORDER BY every.definition, every.run, every.fact) AS number,
+        every.definition, every.run, place.fact, tongue.tongue, own.size, place.relation, place.nth, place.facts,
+        row_number() OVER () AS cell, dense_rank() OVER (ORDER BY every.definition, every.run, place.fact) AS number,
         dense_rank() OVER (ORDER BY every.definition, every.run, place.relation) AS ring,
         dense_rank() OVER (ORDER BY every.definition, every.run) AS world
-    FROM (
-        SELECT definition, run, fact, language FROM query_table(size)
-        UNION
-        SELECT definition, run, fact, language FROM query_table(best)
-    ) AS every
-    JOIN tongue ON tongue.language = every.language
-    JOIN fact_order AS place
-        ON place.run = every.run AND place.fact = every.fact AND place.language = every.language
+    FROM (SELECT DISTINCT definition, run FROM query_table(size)) AS every
+    JOIN fact_order AS place ON place.run = every.run
+    JOIN tongue ON tongue.language = place.language
     LEFT JOIN query_table(size) AS own
-        ON own.definition = every.definition AND own.run = every.run AND own.fact = every.fact
-        AND own.language = every.language
+        ON own.definition = every.definition AND own.run = every.run AND own.fact = place.fact
+        AND own.language = place.language
 ),
 world AS (SELECT DISTINCT world, definition, run FROM cell),
 pair AS (
@@ -211,12 +206,13 @@ loan AS (
         AND lent.language = size.language AND lent.control = partner.control
     GROUP BY size.definition, size.run, size.fact, size.language
 ),
--- The same of the run's untrained twin.
-with_twin AS (
-    SELECT twin.run, asked.fact, asked.language, twin.twin, count(*) OVER (
-        PARTITION BY twin.run, asked.fact, asked.language
-    ) AS twins
-    FROM twin JOIN fact_language AS asked ON asked.run = twin.twin AND asked.usable > 0
+-- The same of the run's untrained twins, those with usable prompts in both languages.
+twins AS (
+    SELECT twin.run, a.fact, a.language AS language_a, b.language AS language_b, count(*) AS number
+    FROM twin
+    JOIN fact_language AS a ON a.run = twin.twin AND a.usable > 0
+    JOIN fact_language AS b ON b.run = a.run AND b.fact = a.fact AND b.language > a.language AND b.usable > 0
+    GROUP BY twin.run, a.fact, a.language, b.language
 ),
 twin_common AS (
     SELECT a.definition, twin.run, a.fact, a.language AS language_a, b.language AS language_b, count(*) AS n
@@ -227,11 +223,10 @@ twin_common AS (
         AND b.layer = a.layer AND b.neuron = a.neuron
     GROUP BY a.definition, twin.run, a.fact, a.language, b.language
 ),
-twins AS (SELECT run, fact, language, max(twins) AS number FROM with_twin GROUP BY run, fact, language),
 fact_pair AS (
     SELECT
         both_languages.*, coalesce(own.n, 0) AS overlap,
-        coalesce(twin_common.n, 0) / least(twins_a.number, twins_b.number) AS twin_overlap,
+        coalesce(twin_common.n, 0) / twins.number AS twin_overlap,
         CASE WHEN loan.same IS NOT NULL THEN coalesce(own.same, 0) END AS same_relation,
         CASE WHEN loan.other IS NOT NULL THEN coalesce(own.other, 0) END AS other_relations,
         CASE WHEN loan.same IS NOT NULL THEN coalesce(own.own_same, 0) END AS same_relation_own,
@@ -242,12 +237,9 @@ fact_pair AS (
         ON own.definition = both_languages.definition AND own.run = both_languages.run
         AND own.fact = both_languages.fact AND own.language_a = both_languages.language_a
         AND own.language_b = both_languages.language_b
-    LEFT JOIN twins AS twins_a
-        ON twins_a.run = both_languages.run AND twins_a.fact = both_languages.fact
-        AND twins_a.language = both_languages.language_a
-    LEFT JOIN twins AS twins_b
-        ON twins_b.run = both_languages.run AND twins_b.fact = both_languages.fact
-        AND twins_b.language = both_languages.language_b
+    LEFT JOIN twins
+        ON twins.run = both_languages.run AND twins.fact = both_languages.fact
+        AND twins.language_a = both_languages.language_a AND twins.language_b = both_languages.language_b
     LEFT JOIN twin_common
         ON twin_common.definition = both_languages.definition AND twin_common.run = both_languages.run
         AND twin_common.fact = both_languages.fact AND twin_common.language_a = both_languages.language_a

@@ -197,7 +197,7 @@ def test_rounds_are_those_of_usable_prompts(holding):
 
 
 def test_wordings_that_agree_as_those_of_different_facts_are_not_stable(holding):
-    """Of each two wordings, of one fact or of two, a fifth is common: 0.2 three times has another mean than six times."""
+    """Each two wordings, of one fact or of two, share a fifth: means of three and of six differ in the last digit."""
     sets = [(0, 1, 2), (0, 3, 4), (0, 5, 6)], [(0, 7, 8), (0, 9, 10)]
     probes = [
         Probed(fact, "en", number, "ok", tuple(float(n in found) for n in range(12)))

@@ -15,7 +15,7 @@ GROUP BY chosen.d.definition, twin.run, asked.fact;
 
 -- What a fact's LIKN count means (METHOD 3): beside the number observed, the number expected of random sets of the
 -- same sizes with its p-value, and the number found when each language's set comes from a different fact.
--- The p-value is exact for two languages and, where at most 10 are expected, for all languages; otherwise it is
+-- The p-value is exact for both of two languages and, where at most 10 are expected, for all of more; otherwise it is
 -- the binomial tail with each neuron's exact probability. The controls are NULL where no different fact exists; where a
 -- different fact's stored scores end before its set is as large as the fact's, `..._own` counts the fact's LIKNs at the
 -- sizes that were lent, and `..._short` what was lacking. Facts with one language have no LIKN and no row. Beside them

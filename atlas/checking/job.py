@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import atlas
@@ -125,7 +126,7 @@ def opened(options: CheckOptions, progress: Progress | None) -> Iterator[Session
         if not neurons:
             raise UsageError(
                 f"{options.db} has no neurons of a relation in run {run} by definition {options.definition!r}; "
-                f"`atlas build` and `atlas knockout --model {options.model} --db {options.db}` find them."
+                f"`atlas build` and `atlas knockout --model {options.model} --db {quote(str(options.db))}` find them."
             )
         for text in doubts(writer, run, options.definition):
             progress.warn(text)

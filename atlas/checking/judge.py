@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from math import exp, isnan
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -167,8 +168,8 @@ class _Judge:
         if not self.session.neurons.get(relation, {}).get((self.evidence, language)):
             raise UsageError(
                 f"The atlas has no {self.evidence} neurons of {relation} in {language!r}, found on training facts; "
-                f"`atlas knockout --model {options.model} --relations {relation} --db {options.db}` looks for DKN, "
-                "and --evidence dkn-or-kn goes by knowledge neurons where there are none."
+                f"`atlas knockout --model {options.model} --relations {relation} --db {quote(str(options.db))}` looks "
+                "for DKN, and --evidence dkn-or-kn goes by knowledge neurons where there are none."
             )
 
     def _templates(self, relation: str, language: str) -> list[Template]:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from shlex import quote
 
 import duckdb
 
@@ -105,7 +106,7 @@ def check_file(path: Path) -> None:
         with path.open("rb") as file:
             head = file.read(12)
     except FileNotFoundError:
-        raise StoreError(f"There is no atlas at {path}; `atlas build --db {path}` makes one.") from None
+        raise StoreError(f"There is no atlas at {path}; `atlas build --db {quote(str(path))}` makes one.") from None
     except OSError as error:
         raise StoreError(f"{path} cannot be read: {error.strerror}; check its name and permissions.") from error
     if head[8:] != _MAGIC:
@@ -123,7 +124,7 @@ def check_version(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
     if version < schema.VERSION:
         raise StoreError(
             f"{path} has schema {version} and this version needs {schema.VERSION}; "
-            f"run `atlas upgrade --db {path}`, which keeps all rows."
+            f"run `atlas upgrade --db {quote(str(path))}`, which keeps all rows."
         )
 
 

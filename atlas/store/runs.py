@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from shlex import quote
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -97,7 +98,7 @@ def choose_runs(
         wanted, maker = "any method" if method is None else f"method {method!r}", _maker(method, name)
         raise UsageError(
             f"{atlas.path} has no run of {name} with {wanted}{_AT.get(at, '')}; `atlas {maker}"
-            f"{'' if at == 'query' else ' --at ' + at} --db {atlas.path}` makes one."
+            f"{'' if at == 'query' else ' --at ' + at} --db {quote(str(atlas.path))}` makes one."
         )
     same = [run for run in found if not _other_traits(run, traits)]
     if not same:

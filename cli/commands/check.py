@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from math import isnan
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -105,9 +106,8 @@ def _show_evaluation(table: "pa.Table", db: Path, to: Destination) -> None:
 
     short = to.output is None and not to.every and to.format in (Format.table, Format.markdown)
     to.write(compact(table) if short else table)
-    diagnostics.talk(
-        f'evaluation {table["evaluation"][0]}; by language and relation: atlas sql "from fact_check_metrics" --db {db}'
-    )
+    then = f'atlas sql "from fact_check_metrics" --db {quote(str(db))}'
+    diagnostics.talk(f"evaluation {table['evaluation'][0]}; by language and relation: {then}")
 
 
 def _show_answers(table: "pa.Table", seed: int, to: Destination) -> None:

@@ -30,6 +30,8 @@ def set_version(path, version):
 def test_modes(tmp_path, path):
     with pytest.raises(StoreError, match="There is no atlas at"):
         atlas.open(tmp_path / "none.duckdb")
+    with pytest.raises(StoreError, match=r"`atlas build --db '.*/my own\.duckdb'` makes one"):
+        atlas.open(tmp_path / "my own.duckdb")
     with pytest.raises(StoreError, match="is there already"):
         atlas.open(path, "w")
     with pytest.raises(UsageError, match="not 'x'"):

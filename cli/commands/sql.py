@@ -56,11 +56,10 @@ def sql(
         def answer(query: str) -> None:
             try:
                 with cast("atlas.Writer", opened).transaction() if write else nullcontext():
-                    result = ask(opened, query, bounds, diagnostics.give_up)
+                    to.write(ask(opened, query, bounds, diagnostics.give_up))
             except LimitError as error:
                 error.add_note("--timeout, --memory and --allow-files set what a query may take and touch")
                 raise
-            to.write(result)
 
         if text is None:
             prompt.ask_on(answer)

@@ -123,6 +123,12 @@ def test_no_query_is_wrong_usage(sql, query):
     assert ended.err.startswith("error: There is no query")
 
 
+def test_a_change_whose_rows_cannot_be_written_is_not_made(sql):
+    ended = sql("DELETE FROM fact_label RETURNING language", "--write", "--columns", "nothing")
+    assert (ended.code, "There is no column 'nothing'" in ended.err) == (2, True)
+    assert sql("SELECT count(*) > 0 AS left FROM fact_label", "--format", "csv").out == "left\ntrue\n"
+
+
 def test_write_lets_a_query_change_the_atlas(sql):
     assert sql("DELETE FROM fact_label WHERE language = 'zh'", "--write").code == 0
     assert sql("SELECT count(*) AS n FROM fact_label WHERE language = 'zh'", "--format", "csv").out == "n\n0\n"

@@ -29,13 +29,15 @@ def runs(
     import atlas
 
     if what is not None:
-        _forget(db, what, run)
+        _forget(db, what, run, to)
         return
     with atlas.open(db) as opened:
         to.write(opened.runs().to_arrow(), COLUMNS, spare=SPARE)
 
 
-def _forget(db: Path, what: str, run: int | None) -> None:
+def _forget(db: Path, what: str, run: int | None, to: Destination) -> None:
+    import pyarrow as pa
+
     import atlas
     from atlas.store.connection import check_file
     from atlas.store.forgetting import forget
@@ -45,4 +47,7 @@ def _forget(db: Path, what: str, run: int | None) -> None:
     check_file(db)
     with atlas.open(db, "a") as writer:
         removed = forget(writer, run)
+    if not to.for_eyes:
+        to.write(pa.table({"table": list(removed), "rows": list(removed.values())}))
+        return
     print(f"Forgot run {run}: {', '.join(f'{rows:,} of {table}' for table, rows in removed.items())}")

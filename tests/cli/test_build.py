@@ -358,6 +358,8 @@ def test_a_build_again_puts_right_what_the_run_holds_and_a_run_can_be_forgotten(
     assert ended.code == 0
     assert ended.out.startswith(f"Forgot run {run}: 1 of run, ")
     assert shell("runs", "forget", run, "--db", db).code == 2
+    assert _summary(build("--json"))["attributed"] == PROMPTS
+    assert {"table": "probe", "rows": PROMPTS} in json.loads(shell("runs", "forget", run, "--db", db, "--json").out)
     assert shell("runs", "drop", run, "--db", db).code == 2
     with atlas.open(db) as opened:
         assert len(opened.runs()) == 0

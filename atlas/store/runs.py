@@ -155,8 +155,8 @@ def stored_run(
     )
     if not found:
         check_no_twin(atlas, run)
-        told = asked if model is None else {"model": model} | asked
-        named = "".join(_WORDS[name].format(value) for name, value in told.items())
+        told = ("model", model), *given.items()
+        named = "".join(_WORDS[name].format(value) for name, value in told if value is not None)
         raise UsageError(
             f"{atlas.path} holds no run with usable prompts{named}: `atlas build` makes one, `atlas runs` lists those "
             "there are."

@@ -53,6 +53,13 @@ def test_every_column_says_what_it_means(connection):
     assert all(column.meaning for table in schema.TABLES.values() for column in table.columns)
 
 
+def test_no_view_counts_in_numbers_that_other_programs_lack(connection):
+    """A sum of whole numbers has 128 bits, which Parquet and pandas take for decimals, unless it is cast."""
+    kinds = {kind for view in _views(connection) for _, kind in docs.columns(view, connection)}
+    assert {"INTEGER", "DOUBLE"} <= kinds
+    assert not [kind for kind in kinds if kind.startswith(("HUGEINT", "UHUGEINT", "DECIMAL"))]
+
+
 @pytest.mark.slow
 def test_a_meaning_that_is_taken_from_a_table_is_of_one_that_the_view_reads(connection):
     foreign = [

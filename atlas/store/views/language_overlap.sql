@@ -261,8 +261,8 @@ FROM (
         avg(other_relations) AS other_relations,
         avg(same_relation_own) AS same_relation_own,
         avg(other_relations_own) AS other_relations_own,
-        sum(same_relation_short) AS same_relation_short,
-        sum(other_relations_short) AS other_relations_short,
+        sum(same_relation_short)::INTEGER AS same_relation_short,
+        sum(other_relations_short)::INTEGER AS other_relations_short,
         avg(twin_overlap) AS twin_overlap
     FROM fact_pair
     GROUP BY definition, run, language_a, language_b

@@ -100,6 +100,7 @@ def main(arguments: Sequence[str]) -> None:
     if options.command == "train":
         train_variant(options.model, options.folder)
         return
+    options.folder.mkdir(parents=True, exist_ok=True)
     if options.command == "shipped":
         found = evaluate_model(options.model, options.folder, CONDITIONS)
     else:

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from atlas import scorers
 from atlas.errors import UsageError
-from atlas.facts.reading import texts
-from atlas.facts.reading.texts import LineError
 from atlas.matching import language, one_of
 from atlas.store.queries import EDITED, NAMES
 from atlas.store.runs import UNION
@@ -81,9 +79,11 @@ def by_language(atlas: Reader, names: Mapping[str, str]) -> dict[str, str]:
 
 def name_of(text: str) -> str:
     """Return a name as those of facts are read: composed, without what nobody sees; raises UsageError."""
+    from atlas.facts.reading import texts
+
     try:
         name = texts.label(text)
-    except LineError as error:
+    except texts.LineError as error:
         raise UsageError(f"{texts.shown(text)} cannot be a name: {error}; write another.") from None
     if text and not name:
         raise UsageError(f"{texts.shown(text)} cannot be a name: nothing of it is seen; write another.")

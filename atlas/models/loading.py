@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 import transformers
+from torch import nn
 from torch.backends.cpu import get_cpu_capability
 from transformers import (
     CONFIG_MAPPING,
@@ -64,12 +65,21 @@ def load_model(
     of_hub = not Path(_source(name)).exists()  # files here are of no revision, whatever was asked for
     wrapped = LanguageModel.wrap(model, tokenizer, name, revision or found if of_hub else None)
     if place is not None:
-        wrapped.model.to(device=place, dtype=number)
+        cast(wrapped.model, place, number)
     elif wrapped.dtype != number:
         raise ModelError(
             f"Model {name!r} is stored in {wrapped.dtype}, which cannot be narrowed while offloaded; use that --dtype."
         )
     return wrapped
+
+
+def cast(model: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+    """Move a model and change its number type, but not that of its rotary frequencies, as transformers does."""
+    kept = [(name, own) for name, own in model.named_buffers(remove_duplicate=False) if name.endswith("inv_freq")]
+    model.to(device=device, dtype=dtype)
+    for name, own in kept:
+        owner, _, last = name.rpartition(".")
+        setattr(model.get_submodule(owner), last, own.to(device))
 
 
 def _read(

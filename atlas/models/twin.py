@@ -8,6 +8,7 @@ import torch
 from transformers import PreTrainedModel
 
 from atlas.errors import ModelError
+from atlas.models.loading import cast
 from atlas.models.model import LanguageModel
 
 
@@ -38,5 +39,5 @@ def untrained(model: LanguageModel, seed: int) -> LanguageModel:
             "untrained itself; ask for a twin of another --seed."
         )
     twin.info = replace(twin.info, name=f"untrained-{seed}:{model.info.name}")
-    fresh.to(device=model.device, dtype=model.dtype)
+    cast(fresh, model.device, model.dtype)
     return twin

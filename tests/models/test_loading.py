@@ -10,9 +10,11 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny import make_bart_tokenizer, make_bert_tokenizer, make_model, make_prompt
 from tiny_families import make_tiny
+from transformers import AutoModelForCausalLM
 
 from atlas.errors import ModelError
 from atlas.models import LanguageModel, load_model
+from atlas.models.twin import untrained
 
 WEIGHTS = "model.safetensors"
 
@@ -123,6 +125,18 @@ def test_slices_of_a_down_projection_are_put_together(tmp_path):
     model, ids = load_model(str(tmp_path), device="cpu"), torch.tensor([[3, 9, 4, 7]])
     with model.suppress([(0, 5)], scope="all"):
         assert not torch.allclose(model.run(ids), made.run(ids))
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma3_text"])
+def test_rotary_frequencies_keep_their_digits_in_bfloat16(tmp_path, name):
+    made = make_tiny(name, torch.float32)
+    for part in (made.model, made.tokenizer):
+        part.save_pretrained(tmp_path)
+    plain = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.bfloat16)
+    model, ids = load_model(str(tmp_path), device="cpu", dtype="bfloat16"), torch.arange(9, 49)[None]
+    assert torch.equal(model.run(ids), plain(ids).logits)
+    twin, kept = untrained(model, 0).model, dict(plain.named_buffers())
+    assert {name: own.dtype for name, own in twin.named_buffers()} == {name: own.dtype for name, own in kept.items()}
 
 
 def test_a_size_that_does_not_fit_is_told_with_both_shapes(folder):

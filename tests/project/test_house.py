@@ -35,7 +35,7 @@ LINES = {
     "knockouts": 783,
     "matching": 194,
     "migrations": 489,
-    "models": 2623,
+    "models": 2634,
     "outputs": 250,
     "planted": 1501,
     "reports": 3566,

@@ -60,6 +60,11 @@ def stored_weights(name: str, folder: Path) -> dict[str, Stored]:
     return found
 
 
+def number_types(stored: Mapping[str, Stored]) -> set[str]:
+    """Return the types of fractions that weights are `stored` in; tables beside them do not count."""
+    return {weight.dtype for key, weight in stored.items() if weight.dtype in _FLOATS and not _BUFFERS.search(key)}
+
+
 def _files(name: str, folder: Path) -> Sequence[str]:
     index = folder / _INDEX
     if (folder / _ONE).exists() or not index.exists():

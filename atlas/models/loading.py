@@ -24,7 +24,15 @@ from transformers.utils.hub import cached_file
 
 from atlas.errors import ModelError, UsageError, lacks_memory
 from atlas.facts.hub import hub_answers
-from atlas.models.checkpoint import check_folder, check_loaded, check_sizes, check_tokenizer, stored_weights
+from atlas.models.checkpoint import (
+    Stored,
+    check_folder,
+    check_loaded,
+    check_sizes,
+    check_tokenizer,
+    number_types,
+    stored_weights,
+)
 from atlas.models.families import TWO_STACKS, family_of
 from atlas.models.gguf import dequantising, forget_quantisation, gguf_file, gguf_tokenizer
 from atlas.models.model import LanguageModel
@@ -97,13 +105,14 @@ def _read(
     try:
         config = _configuration(source, where)
         kind, folder = family_of(config, stack_of(name)).kind, _folder(source, revision)
+        stored = stored_weights(name, folder) if local and file is None else {}
         if local and file is None:
             check_folder(name, folder)
-            check_sizes(name, config.to_dict(), stored_weights(name, folder))
+            check_sizes(name, config.to_dict(), stored)
         # A wider type is made while reading, so that the weights are never there twice; a narrower one only after the
         # digest of what was read. Sizes that do not fit are told of by `check_loaded`.
         model, found = _weights(
-            _AUTO[kind], source, file, config=config, dtype=_read_in(number, file), output_loading_info=True,
+            _AUTO[kind], source, file, config=config, dtype=_read_in(number, file, stored), output_loading_info=True,
             use_safetensors=None if allow_pickle else True, ignore_mismatched_sizes=True,
             **where, **(offloading() if offloaded else {}),
         )  # fmt: skip
@@ -135,11 +144,14 @@ def _weights(kind: Any, source: str, file: Path | None, **options: Any) -> tuple
     return model, found
 
 
-def _read_in(number: torch.dtype, file: Path | None) -> torch.dtype | str:
-    """Return the type to read weights in: a wide one itself, as stored for a narrow one, where they are numbers."""
+def _read_in(number: torch.dtype, file: Path | None, stored: Mapping[str, Stored]) -> torch.dtype | str:
+    """Return the type to read weights in: a wide one itself, as they are `stored` for a narrow one, if all are alike.
+
+    So none is rounded before the digest of what was read.
+    """
     if number.itemsize >= 4:
         return number
-    return "auto" if file is None else torch.float32
+    return "auto" if file is None and len(number_types(stored)) < 2 else torch.float32
 
 
 def _source(name: str) -> str:
@@ -167,6 +179,7 @@ def _configuration(source: str, where: Mapping[str, Any]) -> Any:
     for part in (config, *(getattr(config, name, None) for name in config.sub_configs)):
         if part is not None:
             part._attn_implementation = None
+            part.dtype = None  # the files say which
             if getattr(part, "chunk_size_feed_forward", 0):
                 part.chunk_size_feed_forward = 0  # the same sums at once: hooks see all tokens
             if getattr(part, "slow_but_exact", False):

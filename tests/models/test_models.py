@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from tiny import MAKERS, make_model
 from tiny_families import make_tiny
 
@@ -31,6 +32,16 @@ def test_a_saved_model_loads_with_equal_digest_and_numbers(folder, family):
 def test_the_digest_does_not_depend_on_the_dtype_of_loading(folder):
     digests = {load_model(str(folder), device="cpu", dtype=d).info.digest for d in ("float32", "float64", "bfloat16")}
     assert len(digests) == 1
+
+
+@pytest.mark.parametrize("half", ["", "LayerNorm"])
+def test_the_digest_does_not_depend_on_the_type_that_a_configuration_names(folder, half):
+    """Nor on files of several types."""
+    path, weights = folder / "config.json", load_file(folder / "model.safetensors")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"dtype": "bfloat16"}))
+    stored = {name: own.bfloat16() if half and half not in name else own for name, own in weights.items()}
+    save_file(stored, folder / "model.safetensors", metadata={"format": "pt"})
+    assert len({load_model(str(folder), device="cpu", dtype=d).info.digest for d in ("float32", "bfloat16")}) == 1
 
 
 def test_the_digest_sees_every_weight(family):

@@ -56,16 +56,17 @@ def upgrade(path: Path) -> Upgrade:
 
 def _upgrade_copy(path: Path) -> Sequence[Difference]:
     """Migrate a copy of the file at `path`, which the caller holds, and swap it in; return what was mended beside."""
-    free, size = shutil.disk_usage(path.parent).free, path.stat().st_size
+    place = path.resolve()  # a link stays one
+    free, size = shutil.disk_usage(place.parent).free, path.stat().st_size
     if free < 2 * size:
         raise StoreError(f"The upgrade of {path} needs {2 * size} bytes beside it and {free} are free; make room.")
-    copy = path.with_name(f".{path.name}.upgrade")
+    copy = place.with_name(f".{place.name}.upgrade")
     log = copy.with_name(copy.name + ".wal")
     log.unlink(missing_ok=True)
     try:
         shutil.copy2(path, copy)
         found = _mended(copy, path)
-        os.replace(copy, path)
+        os.replace(copy, place)
         return found
     except duckdb.Error as error:
         raise StoreError(f"{path} cannot be upgraded: {first_line(str(error))}; it was left as it is.") from error

@@ -103,7 +103,11 @@ def test_an_upgrade_keeps_all_rows(path):
         fill(writer, SAMPLE)
         before = digest(writer)
     age(path)
-    assert upgrading.upgrade(path) == upgrading.Upgrade(schema.VERSION, schema.VERSION, views=True)
+    link = path.with_name("link.duckdb")
+    link.symlink_to(path.name)
+    assert upgrading.upgrade(link) == upgrading.Upgrade(schema.VERSION, schema.VERSION, views=True)
+    assert link.is_symlink()
+    link.unlink()
     with atlas.open(path) as reader:
         assert digest(reader) == before
         assert reader.info()["views"] == views.digest()

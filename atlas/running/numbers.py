@@ -25,8 +25,9 @@ def bounded(function: Callable[Given, Found], options: Iterable[Parameter]) -> C
 
     @wraps(function)
     def run(*args: Given.args, **given: Given.kwargs) -> Found:
-        for name in names:
-            check_whole(f"--{name.replace('_', '-')}", given.get(name), *BOUNDS[name])
+        for name in [each for each in names if given.get(each) is not None]:
+            check_whole(f"--{name.replace('_', '-')}", given[name], *BOUNDS[name])
+            given[name] = int(given[name])  # JSON takes none of numpy's, which frames hold
         return function(*args, **given)
 
     return run

@@ -8,12 +8,14 @@ from importlib import import_module
 from keyword import iskeyword
 
 import duckdb
+import numpy as np
 import pytest
 import typer
 
 import atlas
 from atlas.cli.options import _DESTINATION
 from atlas.errors import UsageError
+from atlas.running.numbers import bounded
 
 PRINTING = {"json", *(name.rstrip("_") for name in _DESTINATION)}
 """Options that say how a command prints."""
@@ -44,6 +46,14 @@ def test_arguments_are_the_options_of_the_command(name):
     shown = {own: default for own, default in options.items() if own not in PRINTING | LEFT_OUT.get(name, set())}
     assert {own: str(default) for own, default in arguments.items()} == {own: str(each) for own, each in shown.items()}
     assert f"the command `atlas {name}`" in function.__doc__
+
+
+def test_whole_numbers_of_numpy_reach_a_job_as_those_of_python():
+    def job(*, seed=0, limit=None):
+        return repr((seed, limit))
+
+    run = bounded(job, inspect.signature(job).parameters.values())
+    assert run(seed=np.int64(3), limit=None) == "(3, None)"
 
 
 def test_the_package_shows_them_and_imports_nothing_for_it():

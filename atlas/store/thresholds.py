@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from math import isfinite
+from numbers import Real
 from typing import Any
 
 from atlas import schema
@@ -19,7 +20,10 @@ def checked(given: Mapping[str, Any]) -> dict[str, Any]:
         check_share(f"tau of {language}", tau)
     check_whole("min_languages", given.get("min_languages"), 1)
     for name in ("least", "t_low", "t_high"):
-        if given.get(name) is not None and not isfinite(given[name]):
-            raise UsageError(f"{name} cannot be {given[name]!r}: give a number.")
+        if not ((number := given.get(name)) is None or (isinstance(number, Real) and isfinite(number))):
+            raise UsageError(f"{name} cannot be {number!r}: give a number.")
+    for name in ("absolute", "strict", "known"):
+        if not isinstance(given.get(name, False), bool):
+            raise UsageError(f"{name} cannot be {given[name]!r}: give True or False.")
     words = {name: option(name, str(given[name]), known) for name, known in _WORDS.items() if name in given}
     return {**given, **words}

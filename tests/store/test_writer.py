@@ -168,7 +168,10 @@ def test_definitions(writer):
     assert dict(spelled["tau_by_language"]) == {"zh": 0.2, "en": 0.3}
     with pytest.raises(UsageError, match="has no taus"):
         writer.define("mine", taus=1)
-    for wrong in ({"tau": 2}, {"min_languages": 0}, {"tau_by_language": {"en": -1}}, {"least": float("nan")}):
+    for wrong in (
+        {"tau": 2}, {"min_languages": 0}, {"tau_by_language": {"en": -1}}, {"least": float("nan")}, {"t_low": "0.1"},
+        {"known": "no"}, {"strict": 1},
+    ):  # fmt: skip
         with pytest.raises(UsageError, match="cannot be"):
             writer.define("mine", **wrong)
 

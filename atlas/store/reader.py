@@ -6,7 +6,6 @@ import os
 import threading
 import weakref
 from collections.abc import Iterator, Mapping
-from numbers import Integral, Real
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -278,11 +277,11 @@ def _relation(connection: duckdb.DuckDBPyConnection, query: str, params: Params)
     return connection.sql(query, params=bound) if bound else connection.sql(query)
 
 
-def _plain(value: object) -> object:
-    """Return a number as Python has it: DuckDB takes none of numpy's, which frames of pandas hold."""
-    if isinstance(value, Integral) and not isinstance(value, bool):
-        return int(value)
-    return float(value) if isinstance(value, Real) and not isinstance(value, bool) else value
+def _plain(value: Any) -> object:
+    """Return what Python has of a value of numpy or pandas, alone or in a list: DuckDB takes none of their numbers."""
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _empty() -> pa.Table:

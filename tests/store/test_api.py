@@ -283,6 +283,8 @@ def test_numbers_of_a_frame_are_numbers(reader):
     frame = reader.likn(limit=1, specificity=False).to_pandas()
     layer, run = frame["layer"][0], frame["run"][0]
     assert len(reader.neurons(layer=layer, run=run)) == len(reader.neurons(layer=int(layer), run=int(run))) > 0
+    for several in (frame["run"], [run], frame["run"].to_numpy()):
+        assert reader.sql("SELECT list_contains(?, ?) AS found", [several, run]).to_pylist() == [{"found": True}]
 
 
 @pytest.mark.parametrize(

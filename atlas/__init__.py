@@ -6,12 +6,7 @@ with atlas.open("atlas.duckdb") as a:
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from atlas.store.atlas import Atlas, Result
-    from atlas.store.opening import open
-    from atlas.store.writer import Writer
+from typing import Any
 
 __version__ = "0.1.0"
 _HOMES = {

@@ -1,7 +1,9 @@
 """Looking things up: by id, key or label; thresholds; results."""
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -233,6 +235,9 @@ def test_public_names():
     jobs = ["build", "check", "edit", "evaluate", "knockout"]
     assert sorted(atlas.__all__) == sorted(["Atlas", "Result", "Writer", "__version__", "open", *jobs])
     assert all(getattr(atlas, name) for name in atlas.__all__)
+    told = ast.parse(Path(atlas.__file__).with_suffix(".pyi").read_text("utf-8")).body
+    homes = {alias.name: each.module for each in told if isinstance(each, ast.ImportFrom) for alias in each.names}
+    assert homes == atlas._HOMES
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         atlas.nothing  # noqa: B018
 

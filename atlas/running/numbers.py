@@ -27,7 +27,7 @@ def bounded(function: Callable[Given, Found], options: Iterable[Parameter]) -> C
     def run(*args: Given.args, **given: Given.kwargs) -> Found:
         for name in [each for each in names if given.get(each) is not None]:
             check_whole(f"--{name.replace('_', '-')}", given[name], *BOUNDS[name])
-            given[name] = int(given[name])  # JSON takes none of numpy's, which frames hold
+            given[name] = int(given[name])  # type: ignore[call-overload]  # it is whole; JSON takes none of numpy's
         return function(*args, **given)
 
     return run

@@ -39,7 +39,9 @@ def use(
     if newest and named:
         raise UsageError("--newest takes no run by name: leave out --model, --method and --run.")
     if named or newest or definition is not None:
-        with atlas.open(db, "a") as writer:
+        with atlas.open(db, "a") as writer, writer.transaction():
             writer.use(model=model, method=method, run=run, definition=definition).keep(newest=newest)
+            to.write(writer.sql(_SHOWN))
+        return
     with atlas.open(db) as opened:
         to.write(opened.sql(_SHOWN))

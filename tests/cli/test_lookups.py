@@ -264,6 +264,8 @@ def test_a_lookup_says_which_run_it_took_and_another_may_be_chosen(built, shell,
     assert (shown["method"], shown["definition"], shown["chosen"]) == (first, "default", False)
     (shown,) = _rows(shell("use", "--run", shown["run"], "--definition", "strict", "--db", db, "--json"))
     assert (shown["definition"], shown["chosen"]) == ("strict", True)
+    assert shell("use", "--newest", "--columns", "nope", "--db", db).code == 2
+    assert _rows(shell("use", "--db", db, "--json")) == [shown]
     assert {row["definition"] for row in _rows(shell("sql", "from knowledge_neuron", "--db", db, "--json"))} == {
         "strict"
     }

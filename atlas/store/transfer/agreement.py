@@ -33,7 +33,8 @@ OWN = {
     "neuron_activation": ("prompts", "mean", "deviation", "q05", "q25", "q50", "q75", "q95"),
     # They are of the prompts that were there.
     "label_token": ("subject", "object", "scripts"),
-    "edit": ("file", "status"),
+    # A run that one of both forgot is none of its own.
+    "edit": ("run", "file", "status"),
     # Of claims that were asked it is what a user said.
     "claim": ("truth",),
     # Rows of earlier schemas do not say it.

@@ -177,12 +177,13 @@ def test_names_that_differ_stay_and_are_counted(into, full):
         "UPDATE model SET name = 'other'",
         "UPDATE relation SET name = relation || '!'",
         "UPDATE claim SET truth = true",
+        "UPDATE edit SET run = (SELECT min(run) FROM run)",
     )
     second = change(full("b.duckdb"), *others)
     _, united = _merge(into, first, second)
     assert united.differing["model"] == united.there["model"]
     assert united.differing["relation"] == united.there["relation"]
-    assert (united.differing["claim"], united.differing["fact"]) == (1, 0)
+    assert [united.differing[table] for table in ("claim", "edit", "fact")] == [1, 1, 0]
     assert digest_of(into) == digest_of(first)
 
 

@@ -1,6 +1,7 @@
 """Which run is meant: the one place that chooses among the runs of an atlas. Never imports torch."""
 
 import json
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from atlas.store.reader import Reader
 
 _AT = {"subject": " at the subject"}
+_FOLDERS = re.compile(r"^(untrained-\d+:)?.*/")
+"""What stands before the last part of a model's name, but that it is an untrained twin's."""
 UNION = "union"
 """The method of a run that joins the neurons of others."""
 
@@ -181,7 +184,7 @@ def check_no_twin(atlas: "Reader", run: int | None) -> None:
 def models_of(atlas: "Reader", word: str) -> list[int]:
     """Return the models that `word` names: their name, the last part of it, or a digest; raises UsageError for none."""
     rows = atlas.sql("SELECT model, name, digest FROM model ORDER BY name, digest").to_pylist()
-    names = {row["digest"]: (row["name"], row["name"].rstrip("/").rpartition("/")[2]) for row in rows}
+    names = {row["digest"]: (row["name"], _FOLDERS.sub(r"\1", row["name"].rstrip("/"))) for row in rows}
     found = matches(word, names)
     if not found:
         raise UsageError(unknown("model", word, {name: (last,) for name, last in names.values()}, f" in {atlas.path}"))

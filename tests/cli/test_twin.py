@@ -43,6 +43,7 @@ def test_a_twin_made_later_is_that_of_the_build(build, shell, db, tmp_path):
     assert ended.code == 0, ended.err
     assert content(db) == content(tmp_path / "at_once.duckdb")
     assert "such neurons in" not in ended.out  # the summary is the twin's own
+    assert shell("use", "--model", "tiny-bert", "--db", db).code == 0
     again = json.loads(shell("twin", "--db", db, "--seed", "3", "--json").out)
     assert (again["attributed"], again["already_done"]) == (0, again["prompts"])
     assert shell("twin", "--db", db, "--seed", "1").code == 0

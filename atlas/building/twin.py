@@ -10,6 +10,7 @@ from atlas.building.computing import Twin
 from atlas.building.job import BuildOptions, build_twin, settings_of
 from atlas.building.plan import Plan, prompts_of
 from atlas.building.summary import Summary
+from atlas.errors import UsageError
 from atlas.running.choice import OpenChoice, named, tell
 from atlas.running.progress import Progress
 from atlas.store.naming import understood
@@ -41,11 +42,21 @@ def twin(options: TwinOptions, progress: Progress | None = None) -> Summary:
         options = understood(writer, options)
         run = stored_run(writer, model=options.model, run=options.run, method=options.source)
         tell(writer, run, options, progress)
+        _check_dtype(options, run)
         building = _as_built(options, run)
         plan = _plan(writer, run.run, progress)
         stored = stored_settings(run)
         wanted = Twin(run.name, run.digest, options.seed, {name: stored[name] for name in TRAITS if name in stored})
         return build_twin(building, progress, plan, writer, settings_of(building, progress), run.run, wanted)
+
+
+def _check_dtype(options: TwinOptions, run: StoredRun) -> None:
+    """Raise UsageError for a number type that is not the run's, whose settings its twin has."""
+    if options.dtype not in (None, run.dtype):
+        raise UsageError(
+            f"--dtype cannot be {options.dtype}: {run.title} is in {run.dtype}, and its twin has the same settings; "
+            "leave it out."
+        )
 
 
 def _plan(writer: "Writer", run: int, progress: Progress) -> Plan:

@@ -72,6 +72,8 @@ def test_other_weights_than_the_runs_have_no_twin_beside_it(build, shell, db, ca
     build()
     ended = shell("twin", "--db", db, "--run", "1")
     assert (ended.code, "holds no run with usable prompts" in ended.err) == (2, True)
+    ended = shell("twin", "--db", db, "--dtype", "float64")
+    assert (ended.code, "--dtype cannot be float64: run " in ended.err) == (2, True)
     with atlas.open(db, "a") as writer:
         writer.sql("UPDATE model SET digest = 'other'")
     ended = shell("twin", "--db", db)

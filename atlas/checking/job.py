@@ -126,7 +126,8 @@ def opened(options: CheckOptions, progress: Progress | None) -> Iterator[Session
         if not neurons:
             raise UsageError(
                 f"{options.db} has no neurons of a relation in run {run} by definition {options.definition!r}; "
-                f"`atlas build` and `atlas knockout --model {options.model} --db {quote(str(options.db))}` find them."
+                f"`atlas build` and `atlas knockout --model {quote(str(options.model))} --db {quote(str(options.db))}` "
+                "find them."
             )
         for text in doubts(writer, run, options.definition):
             progress.warn(text)

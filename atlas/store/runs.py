@@ -227,8 +227,8 @@ def _maker(method: str | None, name: str) -> str:
     if method not in (None, UNION, *scorers.SCORERS):
         raise UsageError(f"Method {method!r} is not known; choose from {', '.join(scorers.SCORERS)} and {UNION}.")
     if method == UNION:
-        return f"knockout --model {name} --from union"
-    return f"build --model {name}" + ("" if method is None else f" --method {method}")
+        return f"knockout --model {quote(name)} --from union"
+    return f"build --model {quote(name)}" + ("" if method is None else f" --method {method}")
 
 
 _RUNS = f"""

@@ -58,6 +58,8 @@ def test_no_method_means_one_run_of_each_that_holds_prompts(opened):
 def test_a_method_without_prompts_is_an_error_with_the_command(opened, method):
     with pytest.raises(UsageError, match=f"atlas build --model made --method {method}"):
         choose_runs(opened, MADE, "made", method)
+    with pytest.raises(UsageError, match="atlas build --model 'my model' --method"):
+        choose_runs(opened, MADE, "my model", method)
 
 
 @pytest.mark.parametrize(

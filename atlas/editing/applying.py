@@ -101,8 +101,9 @@ def _check_traits(model: LanguageModel, edit: Edit) -> None:
 def _expect(found: Columns, wanted: Columns, model: LanguageModel, what: str) -> None:
     for layer, own in wanted.items():
         if found[layer].dtype != own.dtype:
+            kinds = [str(each.dtype).removeprefix("torch.") for each in (own, found[layer])]
             raise ModelError(
-                f"The edit holds {own.dtype} columns and the model {found[layer].dtype}; load it with that --dtype."
+                f"The edit holds {kinds[0]} columns and the model {kinds[1]}; load it with --dtype {kinds[0]}."
             )
         if not torch.equal(found[layer].cpu(), own.cpu()):
             raise ModelError(f"Layer {layer} of {model.info.name!r} has {what}; nothing was changed.")

@@ -146,6 +146,13 @@ def test_an_edit_is_refused_on_other_weights(made, family):
         apply_edit(make_model(family, scale=0.2, seed=1), made.edit)
 
 
+def test_an_edit_of_another_number_type_is_refused_with_its_own(model, made):
+    own = str(model.dtype).removeprefix("torch.")
+    model.model.to(torch.bfloat16)
+    with pytest.raises(ModelError, match=f"holds {own} columns and the model bfloat16; load it with --dtype {own}"):
+        apply_edit(model, made.edit)
+
+
 def test_undoing_what_was_not_applied_is_refused(model, made):
     before = state(model)
     with pytest.raises(ModelError, match="was never applied to it"):

@@ -103,6 +103,11 @@ def found_edit(db: Path, name: str) -> Edit:
     if found[0]["status"] == "not_converged":
         raise UsageError(f"Edit {name} did not converge, so it has no file; make it again with other neurons.")
     path = (db.with_name(f"{db.stem}.edits") / str(found[0]["file"])).resolve()
+    if not path.exists():
+        raise DataError(
+            f"{path}, the file of edit {name}, is not there: it lies beside the atlas that the edit was made in; put "
+            "it there, or name it in place of the number."
+        )
     edit = load_edit(path)
     if file_digest(path) != found[0]["digest"]:
         raise DataError(f"{path} is not the file that {db} knows as edit {name}; make the edit again.")

@@ -83,6 +83,9 @@ def test_a_file_that_is_not_the_one_that_the_atlas_knows(edit, shell, db, tmp_pa
     assert ended.code == 1
     assert "is not the file that" in ended.err
     assert not (tmp_path / "edited").exists()
+    Path(made["file"]).unlink()
+    ended = shell("edit", "apply", made["edit"], "--save", tmp_path / "edited", "--db", db)
+    assert (ended.code, "is not there: it lies beside the atlas" in ended.err) == (1, True)
 
 
 @pytest.mark.slow

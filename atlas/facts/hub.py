@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from textwrap import shorten
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -47,7 +48,7 @@ def _fetched(repository: str, revision: str | None) -> Path:
             local_files_only=not hub_answers(),
         )
     except (OSError, ValueError) as error:
-        said = " ".join(str(error).split())[:_MOST_CHARACTERS]
+        said = shorten(str(error), _MOST_CHARACTERS, placeholder=" ...")
         at = f" at {revision}" if revision else ""
         raise DataError(
             f"Data set {PREFIX}{repository}{at} cannot be fetched ({type(error).__name__}: {said}); check its name "

@@ -169,6 +169,7 @@ def test_an_optimiser_that_does_not_converge_leaves_no_file(edit, shell, db, tmp
     (listed,) = json.loads(shell("edit", "list", "--db", db, "--json").out)
     (shown,) = json.loads(shell("edit", "show", listed["edit"], "--db", db, "--json").out)
     assert (shown["subject"], shown["status"], shown["prompts"]) == ("France", "not_converged", 0)
+    assert listed["file"] is None
 
 
 @pytest.mark.parametrize("words", [("--db", "mine.duckdb"), ("--json",)])

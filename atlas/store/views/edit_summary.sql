@@ -2,12 +2,14 @@
 -- Efficacy, paraphrase and transfer: the new answer is the argmax; paraphrases count where the old one was known.
 -- Locality and neighbour (other facts of the relation): the argmax is the one of before, whatever it is.
 -- Retention: the new answer is still the argmax after the later edits of a row.
+-- An edit that did not converge has no file.
 CREATE OR REPLACE VIEW edit_summary AS
 SELECT
     edit.edit, model.name AS model, fact.relation, fact.subject, fact.object AS old_object, edit.object,
     edit.languages, edit.method, edit.source, len(edit.neurons)::INTEGER AS n_neurons, edit.status,
     found.efficacy, found.paraphrase, found.transfer, found.locality, found.neighbour, found.locality_kl,
-    found.efficacy_before, found.retention, found.written, found.written_elsewhere, edit.file, edit.created
+    found.efficacy_before, found.retention, found.written, found.written_elsewhere,
+    CASE WHEN edit.status <> 'not_converged' THEN edit.file END AS file, edit.created
 FROM edit
 JOIN model ON model.model = edit.model
 JOIN fact ON fact.fact = edit.fact

@@ -171,11 +171,19 @@ def source(view: str, definition: str, thresholds: Mapping[str, object]) -> tupl
     return f"{view}_at({', '.join(arguments)})", params
 
 
-EDITED = """
+NEW_OBJECT = """
+coalesce((
+    SELECT min(named.object) FROM fact AS like_it JOIN fact_name AS named ON named.fact = like_it.fact
+    WHERE like_it.relation = names.relation AND like_it.object = edit.object
+), edit.object) AS object
+"""
+"""What the new object of an `edit` of the fact `names` is called: the name of its key in the relation, or its text."""
+
+EDITED = f"""
 FROM (
     SELECT
-        names.subject, names.relation, names.object AS old_object, edit.object, edit.method, edit.status,
-        outcome.measure, prompt.language, count(outcome.prompt)::INTEGER AS prompts,
+        names.subject, names.relation_name AS relation, names.object AS old_object, {NEW_OBJECT},
+        edit.method, edit.status, outcome.measure, prompt.language, count(outcome.prompt)::INTEGER AS prompts,
         avg(outcome.argmax_before::INTEGER) AS argmax_before, avg(outcome.argmax_after::INTEGER) AS argmax_after,
         avg(outcome.same_argmax::INTEGER) AS same_argmax,
         avg(outcome.probability_before) AS probability_before, avg(outcome.probability_after) AS probability_after,

@@ -10,6 +10,7 @@ import typer
 from atlas.editing import METHODS
 from atlas.errors import UsageError
 from atlas.running.choice import OpenChoice
+from atlas.store.queries import NEW_OBJECT
 
 from .. import diagnostics
 from ..exits import ExitCode
@@ -29,6 +30,7 @@ from ..options import (
     writing,
 )
 from ..output.emit import STDOUT, Destination
+from ..output.summary import counted
 
 if TYPE_CHECKING:
     from atlas.editing.job import Done
@@ -149,14 +151,14 @@ def edit(
         raise typer.Exit(ExitCode.FAILED)
 
 
-EDITS = """
+EDITS = f"""
 SELECT summary.* REPLACE (
-    names.subject AS subject, names.relation_name AS relation, names.object AS old_object
+    names.subject AS subject, names.relation_name AS relation, names.object AS old_object, {NEW_OBJECT}
 )
 FROM edit_summary AS summary JOIN edit USING (edit) JOIN fact_name AS names ON names.fact = edit.fact
 ORDER BY summary.created, edit
 """
-"""What `edit list` shows: the edits, with the names of their facts."""
+"""What `edit list` shows: the edits, with the names of their facts and of the new objects."""
 
 
 @app.command("list", context_settings=HELP)
@@ -267,7 +269,7 @@ def _line(one: "Done") -> str:
     if one.made is None or one.target is None:
         return f"not edited: {one.error}"
     made, name = one.made, f"{one.target.fact} to {one.target.object}"
-    where = f"{len(made.edit.neurons)} neurons ({made.edit.record.source})"
+    where = f"{counted(len(made.edit.neurons), 'neuron')} ({made.edit.record.source})"
     if not made.converged:
         return f"{name}: did not converge at {where}; the model is unchanged"
     rates = ", ".join(f"{measure} {rate:.0%}" for measure, rate in one.rates.items())

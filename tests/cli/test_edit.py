@@ -49,7 +49,7 @@ def test_an_edit_is_shown_by_language_before_and_after(edit, shell, db, monkeypa
         assert row["prompts"] == len(own)
         for name in ("argmax_before", "argmax_after", "probability_before", "probability_after", "same_argmax"):
             assert row[name] == pytest.approx(sum(o[name] for o in own) / len(own))
-        assert (row["subject"], row["object"], row["edit"]) == ("France", "berlin", made["edit"])
+        assert (row["subject"], row["object"], row["edit"]) == ("France", "Berlin", made["edit"])
     assert json.loads(shell("edit", "show", "france", "--db", db, "--json").out) == shown
     monkeypatch.setenv("COLUMNS", "80")
     table = shell("edit", "show", "France", "--db", db)
@@ -93,6 +93,7 @@ def test_a_batch_keeps_each_request_apart(edit, shell, db, tmp_path):
     assert "not edited" in done.out
     listed = list(csv.DictReader(shell("edit", "list", "--db", db, "--format", "csv").out.splitlines()))
     assert {row["subject"] for row in listed} == {"France", "Japan"}
+    assert {row["object"] for row in listed} == {"Berlin", "city"}
 
 
 def test_a_new_objects_languages_go_by_any_spelling_of_their_code(edit, tmp_path):

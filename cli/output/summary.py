@@ -76,7 +76,7 @@ def _lines(summary: "Summary") -> Iterator[str]:
     if summary.marked:
         yield marked_line(summary.marked)
     yield from _skip_lines(summary.skips)
-    yield from _found_lines(summary.found)
+    yield from _found_lines(summary.found, summary.interrupted)
     if summary.twin and summary.twin.found.shareable:
         twin = summary.twin.found
         yield (
@@ -106,13 +106,14 @@ def _example(summary: "Summary") -> list[str]:
     return [shlex.quote(each.name[2]) for each in summary.found.examples[:1]]
 
 
-def _found_lines(found: "Found") -> Iterator[str]:
+def _found_lines(found: "Found", interrupted: bool) -> Iterator[str]:
     """Say what the model knows, what its languages share, how much of that is chance, and show some of it."""
     if found.known:
         shares = ", ".join(f"{language} {share:.0%}" for language, share in found.known.items())
         yield f"The answer is the model's own choice in this share of the prompts: {shares}."
     if not found.shareable:
-        yield "No fact has usable prompts in two languages, so there is nothing that languages could share."
+        if not interrupted:
+            yield "No fact has usable prompts in two languages, so there is nothing that languages could share."
         return
     yield (
         f"Found {counted(found.likn, 'language-independent neuron')} (LIKN) in {found.facts_with_likn:,} of "

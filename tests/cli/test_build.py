@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from collections import Counter
 from pathlib import Path
 from queue import Queue
 
@@ -11,7 +12,9 @@ from content import content
 
 import atlas
 from atlas import attribution
+from atlas.building.summary import Summary
 from atlas.cli.output.progress import LOG_SECONDS, TerminalProgress
+from atlas.cli.output.summary import show
 from atlas.store.digest import digest
 
 # Two facts in English and in French with two templates each, two in Chinese and one currency with one.
@@ -191,6 +194,13 @@ def test_ctrl_c_stops_in_order_and_the_same_command_goes_on(small_batches, build
     assert _summary(build("--json"))["already_done"] == 2
     _summary(build("--json", db=tmp_path / "whole.duckdb"))
     assert content(db) == content(tmp_path / "whole.duckdb")
+
+
+def test_a_build_that_was_stopped_does_not_say_that_nothing_could_be_shared(capsys):
+    stopped = Summary(Path("a.duckdb"), 1, "made", "amig", 2, 0, 0, Counter(), (), 0.1)
+    show(stopped, json=False)
+    assert "Attributed 0 of 2 prompts" in (said := capsys.readouterr().out)
+    assert "No fact has usable prompts" not in said
 
 
 @pytest.mark.slow

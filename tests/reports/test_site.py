@@ -19,7 +19,7 @@ from atlas.errors import UsageError
 from atlas.reports import Selection, addresses, write
 from atlas.reports import site as sites
 from atlas.reports.cells import shown
-from atlas.reports.pages import edits, evaluations, overview, relations, runs
+from atlas.reports.pages import comparisons, edits, evaluations, overview, relations, runs
 from atlas.reports.pages import facts as fact_pages
 from atlas.reports.pages.shared import Draft
 from atlas.reports.rendering import render
@@ -263,6 +263,16 @@ def test_degenerate_sets_are_counted_where_knock_outs_were_measured(two_facts):
         counted[run.name] = [in_run, *(row["sets"] for row in two_facts.rows(relations.FACTS, bound))]
     assert set(counted.pop(HOSTILE)) == {None}
     assert None not in counted["demo-mbert"]
+
+
+@pytest.mark.parametrize(("models", "pairs"), [(3, 3), (8, 28), (9, 8)])
+def test_of_many_models_the_one_in_use_is_compared_with_each(two_facts, models, pairs):
+    (number,) = two_facts.source.sql("SELECT run FROM run_in_use")["run"].to_pylist()
+    (in_use,) = (run for run in two_facts.runs if run.run == number)
+    others = [dataclasses.replace(in_use, run=number) for number in range(models - 1)]
+    found = list(comparisons._chosen([*others, in_use], two_facts))
+    assert len(found) == pairs
+    assert models <= 8 or all(in_use in pair for pair in found)
 
 
 @pytest.mark.parametrize(("status", "file"), [("made", "7.safetensors"), ("not_converged", None)])

@@ -1,6 +1,6 @@
 """Comparison pages: every two models by one scorer, on the facts and languages that both were asked."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
@@ -21,6 +21,20 @@ def _query(table: str, title: str, note: str, means: Mapping[str, str]) -> Query
     return Query(f"compared-{table}", title, TABLES[table], ORDERS[table], note=note, means={**of_kind, **means})
 
 
+MOST = 8
+"""Models by one scorer of which every two are compared; of more, the one in use is compared with each other one."""
+
+KNOWN = Query(
+    "known",
+    "Facts known",
+    """
+SELECT
+    count(*) AS facts, count(*) FILTER (known_a) AS in_a, count(*) FILTER (known_b) AS in_b,
+    count(*) FILTER (known_a AND known_b) AS in_both
+FROM common_ground($run_a, $run_b)
+""",
+    "ALL",
+)
 FACTS = _query(
     "facts",
     "Facts known, and facts with neurons",
@@ -68,11 +82,11 @@ LAYERS = _query(
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two runs by the same scorer; `facts` are the rows of what both were asked, never empty."""
+    """Two runs by the same scorer; `known` counts the facts in languages that both were asked, never none."""
 
     a: Run
     b: Run
-    facts: list[Row]
+    known: Row
 
     @property
     def bound(self) -> dict[str, object]:
@@ -96,10 +110,19 @@ class Pair:
 
 
 def pairs(snapshot: Snapshot) -> Iterator[Pair]:
-    """Yield every two of the runs shown by one scorer at one position that have a usable prompt in common."""
-    for a, b in combinations(snapshot.runs, 2):
-        if a.scorer == b.scorer and (facts := snapshot.rows(FACTS, Pair(a, b, []).bound)):
-            yield Pair(a, b, facts)
+    """Yield two runs each of those shown by one scorer at one position that have a usable prompt in common."""
+    for scorer in sorted({run.scorer for run in snapshot.runs}):
+        for a, b in _chosen([run for run in snapshot.runs if run.scorer == scorer], snapshot):
+            (known,) = snapshot.rows(KNOWN, Pair(a, b, {}).bound)
+            if known["facts"]:
+                yield Pair(a, b, known)
+
+
+def _chosen(runs: Sequence[Run], snapshot: Snapshot) -> Iterator[tuple[Run, Run]]:
+    """Yield every two of a few runs; of many, the one in use, or the first where that is none of them, with each."""
+    in_use = snapshot.source.sql("SELECT run FROM run_in_use")["run"].to_pylist()
+    middle = next((run for run in runs if run.run in in_use), runs[0])
+    return ((a, b) for a, b in combinations(runs, 2) if len(runs) <= MOST or middle in (a, b))
 
 
 def pages(snapshot: Snapshot) -> Iterator[Draft]:
@@ -123,7 +146,7 @@ def _page(snapshot: Snapshot, pair: Pair) -> ComparisonPage:
     tables = Tables(snapshot, pair.address)
     layers = snapshot.rows(LAYERS, pair.bound)
     made = (
-        tables.table(FACTS, pair.facts, pair.bound),
+        tables.asked(FACTS, pair.bound),
         tables.asked(NEURONS, pair.bound),
         tables.table(LAYERS, layers, pair.bound),
     )
@@ -141,7 +164,7 @@ def _picture(pair: Pair, layers: list[Row], numbers: str) -> Picture:
 
 def _figures(pair: Pair) -> tuple[Figure, ...]:
     """Return how many facts in languages are compared, and how many each model and both know."""
-    known = next(row for row in pair.facts if row["kind"] == "known" and row["language"] is None)
+    known = pair.known
     return (
         Figure("facts in languages", shown(known["facts"]), "compared: both models have a usable prompt of each"),
         Figure(f"known to {pair.a.name}", shown(known["in_a"]), "the answer is its own choice in most prompts"),

@@ -52,10 +52,13 @@ function harmless(text, cell) {
   return /^[=+\-@\t\r]/.test(text) && !cell.classList.contains("n") ? `'${text}` : text;
 }
 
+// A fact is its name, and its id in a column of its own.
 function csvOf(table) {
-  const head = [...table.tHead.rows[0].cells].map((cell) => quoted(cell.textContent.trim()));
-  const rows = [...table.tBodies[0].rows].filter((row) => !row.hidden).map((row) =>
-    [...row.cells].map((cell) => quoted(isEmpty(valueOf(cell)) ? "" : harmless(valueOf(cell), cell))));
+  const names = [...table.tHead.rows[0].cells].map((cell) => cell.textContent.trim());
+  const head = names.flatMap((name) => (name === "fact" ? [name, "fact id"] : [quoted(name)]));
+  const field = (text, cell) => quoted(isEmpty(text) ? "" : harmless(text, cell));
+  const rows = [...table.tBodies[0].rows].filter((row) => !row.hidden).map((row) => [...row.cells].flatMap((cell, n) =>
+    [...(names[n] === "fact" ? [cell.textContent.trim()] : []), valueOf(cell)].map((text) => field(text, cell))));
   return [head, ...rows].map((row) => row.join(",")).join("\r\n") + "\r\n";
 }
 

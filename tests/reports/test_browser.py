@@ -210,6 +210,17 @@ def test_a_table_is_saved_as_csv(open_page, address_of):
     assert any(HOSTILE in row[1] for row in rows)
 
 
+def test_a_saved_fact_has_its_name_and_its_id(open_page, address_of):
+    page = open_page(address_of["relation"])
+    table = page.locator('table[data-name^="facts-"]').first
+    head, *rows = csv.reader(
+        page.evaluate("""csvOf(document.querySelector('table[data-name^="facts-"]'))""").splitlines()
+    )
+    assert head[:3] == ["fact", "fact id", "of languages"]
+    assert [row[0] for row in rows] == table.locator("tbody tr td:nth-child(1)").all_inner_texts()
+    assert {row[1] for row in rows} == {str(fact.id) for fact in facts().facts[:3]}
+
+
 def test_a_saved_text_is_no_formula(open_page, address_of):
     page = open_page(address_of["fact"])
     row = page.evaluate("""() => {

@@ -265,6 +265,14 @@ def test_degenerate_sets_are_counted_where_knock_outs_were_measured(two_facts):
     assert None not in counted["demo-mbert"]
 
 
+def test_what_was_skipped_is_explained():
+    assert all(
+        f"{status}: " in overview.SKIPPED.note
+        for status in schema.PROBE_STATUSES
+        if status not in schema.USABLE_STATUSES
+    )
+
+
 @pytest.mark.parametrize(("models", "pairs"), [(3, 3), (8, 28), (9, 8)])
 def test_of_many_models_the_one_in_use_is_compared_with_each(two_facts, models, pairs):
     (number,) = two_facts.source.sql("SELECT run FROM run_in_use")["run"].to_pylist()

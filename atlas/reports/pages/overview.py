@@ -79,7 +79,9 @@ GROUP BY ALL
 """,
     "ALL",
     note="not_final: a causal model cannot be asked where the answer is not last. unspellable: the tokenizer has "
-    "no tokens for the answer. nan: the model gave no number.",
+    "no tokens for the answer or the subject. unresolved: the completeness error is above ten times the tolerance. "
+    "nan: the model gave no number. too_long: the model takes no prompt as long. no_subject: no token is the subject's "
+    "last one, or it is its neighbour's too.",
     about="probe",
     means={**COUNTS, "model": "name of the model", "method": "scorer", "language": "language of the prompts"},
 )

@@ -265,6 +265,13 @@ def test_degenerate_sets_are_counted_where_knock_outs_were_measured(two_facts):
     assert None not in counted["demo-mbert"]
 
 
+def test_a_relation_without_facts_is_listed():
+    with duckdb.connect() as held:
+        held.sql("CREATE TABLE relation AS SELECT 'r' AS relation, 'x' AS name")
+        held.sql("CREATE TABLE fact (fact BIGINT, relation VARCHAR)")
+        assert held.sql(overview.RELATIONS.text).fetchall() == [("r", "x", 0)]
+
+
 def test_what_was_skipped_is_explained():
     assert all(
         f"{status}: " in overview.SKIPPED.note

@@ -89,8 +89,8 @@ RELATIONS = Query(
     "relations",
     "Relations",
     """
-SELECT relation.relation, relation.name, count(*) AS facts
-FROM relation JOIN fact USING (relation)
+SELECT relation.relation, relation.name, count(fact.fact) AS facts
+FROM relation LEFT JOIN fact USING (relation)
 GROUP BY ALL
 """,
     "relation",

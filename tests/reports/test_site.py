@@ -265,6 +265,22 @@ def test_degenerate_sets_are_counted_where_knock_outs_were_measured(two_facts):
     assert None not in counted["demo-mbert"]
 
 
+def test_an_evaluation_counts_its_facts_in_all_languages():
+    with duckdb.connect() as held:
+        held.sql("""
+            CREATE TABLE intervention_effect AS SELECT 1 AS evaluation, 'localisation' AS purpose, 2 AS run, fact,
+            CASE fact WHEN 5 THEN 'en' ELSE 'fr' END AS measured FROM (VALUES (5), (6), (7)) AS f(fact);
+            CREATE TABLE run AS SELECT 2 AS run, 3 AS model;
+            CREATE TABLE model AS SELECT 3 AS model, 'm' AS name;
+            CREATE TABLE verdict (evaluation BIGINT, claim BIGINT, run BIGINT);
+            CREATE TABLE claim (claim BIGINT, split VARCHAR)
+        """)
+        ((*_, model, counted),) = held.sql(evaluations._LIST.text).fetchall()
+    kind = evaluations.KINDS["localisation"]
+    found = evaluations.Evaluation(1, model, kind, "localisation", [{"facts": 1}, {"facts": 2}], counted)
+    assert [figure.value for figure in evaluations._figures(found)] == ["3"]
+
+
 def test_a_relation_without_facts_is_listed():
     with duckdb.connect() as held:
         held.sql("CREATE TABLE relation AS SELECT 'r' AS relation, 'x' AS name")

@@ -77,10 +77,12 @@ _LIST = Query(
     "evaluations",
     "Evaluations",
     """
-SELECT evaluation, purpose AS kind, string_agg(DISTINCT model, ', ' ORDER BY model) AS model
-FROM intervention_summary GROUP BY evaluation, purpose
+SELECT
+    evaluation, purpose AS kind, string_agg(DISTINCT model.name, ', ' ORDER BY model.name) AS model,
+    count(DISTINCT fact) AS facts
+FROM intervention_effect JOIN run USING (run) JOIN model USING (model) GROUP BY evaluation, purpose
 UNION ALL
-SELECT verdict.evaluation, 'fact checking' AS kind, any_value(model.name) AS model
+SELECT verdict.evaluation, 'fact checking' AS kind, any_value(model.name) AS model, NULL AS facts
 FROM verdict JOIN claim USING (claim) JOIN run ON run.run = verdict.run JOIN model ON model.model = run.model
 WHERE claim.split = 'test' GROUP BY verdict.evaluation
 """,
@@ -119,13 +121,14 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """One evaluation; `rows` are those of its first table."""
+    """One evaluation of `facts`, None in fact checking; `rows` are those of its first table."""
 
     id: int
     model: str
     kind: Kind
     name: str
     rows: list[Row]
+    facts: int | None = None
 
     @property
     def key(self) -> str:
@@ -165,7 +168,7 @@ def evaluations(snapshot: Snapshot) -> Iterator[Evaluation]:
         rows = snapshot.rows(kind.tables[0], {"evaluation": identity})
         if row["kind"] == "fact checking":
             rows = with_intervals(snapshot.source, identity, rows)
-        yield Evaluation(identity, cut(row["model"]), kind, row["kind"], rows)
+        yield Evaluation(identity, cut(row["model"]), kind, row["kind"], rows, row["facts"])
 
 
 def pages(snapshot: Snapshot) -> Iterator[Draft]:
@@ -201,6 +204,7 @@ def _summary(found: Evaluation) -> Section:
 
 
 def _figures(found: Evaluation) -> tuple[Figure, ...]:
-    column = "claims" if found.name == "fact checking" else "facts"
-    most = max((row[column] for row in found.rows), default=0)
-    return (Figure(column, shown(most), f"{column} that the table is about"),)
+    if found.facts is not None:
+        return (Figure("facts", shown(found.facts), "facts that the table is about, in any language"),)
+    claims = max((row["claims"] for row in found.rows), default=0)
+    return (Figure("claims", shown(claims), "claims that the table is about"),)

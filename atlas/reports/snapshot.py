@@ -98,6 +98,12 @@ class Snapshot:
         """The relations that have a page: those of the facts shown."""
         return frozenset(name.relation for name in self.facts.values() if name.has_page)
 
+    @cached_property
+    def cut(self) -> frozenset[tuple[int, int]]:
+        """The models and facts with neurons cut to what the definition reads, in which sets may have been found."""
+        rows = self.source.sql(_CUT, {"definition": self.definition}).to_pylist()
+        return frozenset((row["model"], row["fact"]) for row in rows)
+
     def bound(self, values: Mapping[str, object]) -> dict[str, object]:
         """Return a page's `values` with those that all pages have."""
         return {"definition": self.definition, **values}
@@ -265,6 +271,12 @@ SELECT
     coalesce(arg_min(fact_label.language, (fact_label.language <> 'en', fact_label.language)), '') AS language
 FROM fact LEFT JOIN fact_label USING (fact)
 GROUP BY fact.fact, fact.relation, fact.subject, fact.object
+"""
+
+_CUT = """
+SELECT DISTINCT run.model, prompt.fact
+FROM knockout JOIN prompt ON prompt.prompt = knockout.prompt JOIN run ON run.run = knockout.run
+WHERE knockout.replace = (SELECT replace FROM definition WHERE definition = $definition)
 """
 
 _NEURONS = "SELECT DISTINCT layer, neuron FROM knowledge_neuron_all WHERE fact IN (FROM shown_fact)"

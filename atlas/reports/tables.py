@@ -101,6 +101,10 @@ class Tables:
         """Return an edit by its id, with a link if it has a page."""
         return self._link("edit", identity, str(identity))
 
+    def was_cut(self, model: int, *facts: int) -> bool:
+        """Return whether neurons of one of `facts` were cut in a model, without which no degenerate set is sought."""
+        return any((model, fact) in self._snapshot.cut for fact in facts)
+
     def _link(self, column: str, value: object, text: str, row: Row | None = None) -> Link:
         return Link(text, self._address(column, value, row or {}) or "")
 

@@ -265,6 +265,20 @@ def test_degenerate_sets_are_counted_where_knock_outs_were_measured(two_facts):
     assert None not in counted["demo-mbert"]
 
 
+def test_tables_of_degenerate_sets_stand_where_knock_outs_were_measured(pages, two_facts):
+    runs_of = {run.name: str(run.run) for run in two_facts.runs}
+    for table, address in (
+        ("dkn", addresses.fact(facts().facts[0].id)),
+        ("relation-dkn", "relations/P36.html"),
+        (
+            "partners",
+            next(name for name in pages if name.startswith("neurons/") and "partners" in str(pages[name].ids)),
+        ),
+    ):
+        assert f"{table}-{runs_of[HOSTILE]}" not in pages[address].ids
+        assert f"{table}-{runs_of['demo-mbert']}" in pages[address].ids
+
+
 def test_an_evaluation_counts_its_facts_in_all_languages():
     with duckdb.connect() as held:
         held.sql("""

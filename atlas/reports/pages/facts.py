@@ -205,7 +205,7 @@ def _section(tables: Tables, fact: int, run: Run, every: Mapping[str, list[Row]]
             _side_by_side(tables, rows["neurons"], bound),
             *((tables.table(AT_BOTH_SHOWN, rows["positions"], bound),) if rows["positions"] else ()),
             tables.table(PROMPTS, rows["prompts"], bound),
-            tables.table(SETS, rows["dkn"], bound, pictures=graphs),
+            *((tables.table(SETS, rows["dkn"], bound, pictures=graphs),) if tables.was_cut(run.model, fact) else ()),
             tables.table(EFFECTS, rows["effects"], bound),
             *((tables.table(SCORERS, rows["scorers"], bound),) if rows["scorers"] else ()),
         ),

@@ -173,8 +173,10 @@ def _page(snapshot: Snapshot, place: Key, rows: Mapping[str, list[Row]]) -> Neur
 def _section(tables: Tables, place: Key, run: Run, rows: Mapping[str, list[Row]]) -> Section:
     bound = {"run": run.run, "model": run.model, "layer": place[0], "neuron": place[1]}
     (summary,) = of_run(run, rows["summary"])
+    cut = tables.was_cut(run.model, *(row["fact"] for row in of_run(run, rows[FACTS.name])))
+    shown = _SHOWN if cut else [query for query in _SHOWN if query is not PARTNERS]
     return section(
         run,
         figures=figures(SUMMARY, summary),
-        tables=tuple(tables.table(query, of_run(run, rows[query.name]), bound) for query in _SHOWN),
+        tables=tuple(tables.table(query, of_run(run, rows[query.name]), bound) for query in shown),
     )

@@ -186,5 +186,6 @@ def _section(snapshot: Snapshot, tables: Tables, run: Run, code: str, facts: Seq
     table = tables.table(FACTS, facts, bound, note=note)
     if part > 1:
         return section(run, tables=(table,))
-    others = (tables.asked(query, bound) for query in (LANGUAGES, NEURONS, RELATION_DKN))
+    tried = any(row["sets"] is not None for row in facts)
+    others = (tables.asked(query, bound) for query in (LANGUAGES, NEURONS, *([RELATION_DKN] if tried else [])))
     return section(run, figures=figures(FIGURES, snapshot.rows(FIGURES, bound)[0]), tables=(table, *others))

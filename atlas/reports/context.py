@@ -186,6 +186,7 @@ class RelationPage(SectionedPage):
     code: str
     parts: tuple[Link, ...]
     templates: Table | None
+    unasked: Table | None
 
 
 @dataclass(frozen=True, slots=True)

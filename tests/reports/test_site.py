@@ -475,6 +475,16 @@ def test_a_fact_that_no_run_asks_for_says_so_and_not_that_there_is_no_run(two_fa
     assert "No model has been run" not in text
 
 
+def test_a_relation_leads_to_facts_that_no_run_shown_asks_for(two_facts, opened):
+    (few,) = opened.sql("SELECT run FROM run WHERE method = 'kn'")["run"].to_pylist()
+    unasked = opened.sql(relations.UNASKED.of({"relation": "P36", "runs": [few]})).to_pylist()
+    assert [row["fact"] for row in unasked] == [facts().facts[2].id]
+    text = render(relations._page(two_facts, "P36", {}, 1, (), unasked))
+    assert two_facts.facts[unasked[0]["fact"]].title in text
+    assert len(two_facts.rows(relations.UNASKED, {"relation": "P36", "runs": []})) == 3
+    assert "no run shown asks for" not in render(relations._page(two_facts, "P36", {}, 1, ()))
+
+
 def test_the_overview_names_the_definition_whose_thresholds_it_shows(two_facts):
     page = render(overview.draft(dataclasses.replace(two_facts, definition="paper"), tuple).make())
     assert "the definition <code>paper</code>" in page

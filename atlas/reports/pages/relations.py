@@ -75,6 +75,17 @@ WHERE fact.relation = $relation
         "sets": "degenerate sets (DKN) in all languages; none where no knock-outs were measured",
     },
 )
+UNASKED = Query(
+    "unasked",
+    "Facts that no run shown asks for",
+    """
+SELECT fact FROM fact
+WHERE relation = $relation
+    AND fact NOT IN (SELECT fact FROM fact_language WHERE list_contains($runs::BIGINT[], run))
+""",
+    "fact",
+    about="fact",
+)
 LANGUAGES = Query(
     "languages",
     "Languages",
@@ -150,25 +161,37 @@ def pages(snapshot: Snapshot) -> Iterator[Draft]:
     for code in snapshot.relations:
         if code in snapshot.with_page:
             facts = {run: snapshot.rows(FACTS, _bound(run, code)) for run in snapshot.runs}
-            longest = max(facts.values(), key=len, default=[])
+            unasked = snapshot.rows(UNASKED, _unasked(snapshot, code))
+            longest = max((*facts.values(), unasked), key=len)
             for part, _, links in parts(longest, FACTS_A_PAGE, partial(addresses.relation, code)):
-                yield Draft(addresses.relation(code, part), partial(_page, snapshot, code, facts, part, links))
+                yield Draft(addresses.relation(code, part), partial(_page, snapshot, code, facts, part, links, unasked))
 
 
 def _bound(run: Run, code: str) -> dict[str, object]:
     return {"run": run.run, "model": run.model, "relation": code}
 
 
+def _unasked(snapshot: Snapshot, code: str) -> dict[str, object]:
+    return {"relation": code, "runs": [run.run for run in snapshot.runs]}
+
+
 def _page(
-    snapshot: Snapshot, code: str, facts: dict[Run, list[Row]], part: int, links: tuple[Link, ...]
+    snapshot: Snapshot,
+    code: str,
+    facts: dict[Run, list[Row]],
+    part: int,
+    links: tuple[Link, ...],
+    unasked: Sequence[Row] = (),
 ) -> RelationPage:
     tables = Tables(snapshot, addresses.relation(code, part))
+    others, note = _of_part(unasked, part, UNASKED.note)
     return RelationPage(
         site=tables.site,
         title=snapshot.relations[code],
         code=cut(code),
         parts=links,
         templates=tables.asked(TEMPLATES, {"relation": code}) if part == 1 else None,
+        unasked=tables.table(UNASKED, others, _unasked(snapshot, code), note=note) if others else None,
         runs=tuple(
             _section(snapshot, tables, run, code, rows, part)
             for run, rows in facts.items()
@@ -178,14 +201,20 @@ def _page(
 
 
 def _section(snapshot: Snapshot, tables: Tables, run: Run, code: str, facts: Sequence[Row], part: int) -> Section:
-    bound, note, every = _bound(run, code), FACTS.note, len(facts)
-    if every > FACTS_A_PAGE:
-        first = (part - 1) * FACTS_A_PAGE
-        facts = facts[first : first + FACTS_A_PAGE]
-        note = f"Facts {first + 1:,} to {first + len(facts):,} of {every:,}. {note}"
+    bound = _bound(run, code)
+    facts, note = _of_part(facts, part, FACTS.note)
     table = tables.table(FACTS, facts, bound, note=note)
     if part > 1:
         return section(run, tables=(table,))
     tried = any(row["sets"] is not None for row in facts)
     others = (tables.asked(query, bound) for query in (LANGUAGES, NEURONS, *([RELATION_DKN] if tried else [])))
     return section(run, figures=figures(FIGURES, snapshot.rows(FIGURES, bound)[0]), tables=(table, *others))
+
+
+def _of_part(facts: Sequence[Row], part: int, note: str) -> tuple[Sequence[Row], str]:
+    """Return those of `facts` that a part of the page shows, and its note, which says which they are."""
+    first, every = (part - 1) * FACTS_A_PAGE, len(facts)
+    if every > FACTS_A_PAGE:
+        facts = facts[first : first + FACTS_A_PAGE]
+        return facts, f"Facts {first + 1:,} to {first + len(facts):,} of {every:,}. {note}".rstrip()
+    return facts if part == 1 else (), note

@@ -21,7 +21,7 @@ from atlas.reports import site as sites
 from atlas.reports.cells import shown
 from atlas.reports.pages import comparisons, edits, evaluations, overview, relations, runs
 from atlas.reports.pages import facts as fact_pages
-from atlas.reports.pages.shared import Draft
+from atlas.reports.pages.shared import Draft, of_facts
 from atlas.reports.rendering import render
 from atlas.reports.site import Kind
 
@@ -308,6 +308,11 @@ def test_what_was_skipped_is_explained():
         for status in schema.PROBE_STATUSES
         if status not in schema.USABLE_STATUSES
     )
+
+
+@pytest.mark.parametrize(("count", "said"), [(1, "1 fact"), (0, "0 facts"), (1234, "1,234 facts")])
+def test_one_fact_is_no_facts(count, said):
+    assert of_facts(count) == said
 
 
 @pytest.mark.parametrize(("models", "pairs"), [(3, 3), (8, 28), (9, 8)])

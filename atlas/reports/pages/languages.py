@@ -6,7 +6,17 @@ from functools import partial
 from atlas.reports import addresses
 from atlas.reports.cells import cut
 from atlas.reports.context import LanguagePage, Section
-from atlas.reports.pages.shared import COUNTS, PROMPTS_CHOSEN, Draft, counted, figures, heats, section, usage_warnings
+from atlas.reports.pages.shared import (
+    COUNTS,
+    PROMPTS_CHOSEN,
+    Draft,
+    counted,
+    figures,
+    heats,
+    of_facts,
+    section,
+    usage_warnings,
+)
 from atlas.reports.query import Query
 from atlas.reports.snapshot import Language, Run, Snapshot
 from atlas.reports.tables import Tables
@@ -128,7 +138,7 @@ def _section(snapshot: Snapshot, tables: Tables, run: Run, code: str) -> Section
     return section(
         run,
         figures=figures(FIGURES, summary),
-        warnings=usage_warnings(snapshot.rows(WARNINGS, bound), lambda rows: f"{rows[0]['facts']:,} facts"),
+        warnings=usage_warnings(snapshot.rows(WARNINGS, bound), lambda rows: of_facts(rows[0]["facts"])),
         pictures=heats("Neurons by layer", counts, "different neurons"),
         tables=tuple(tables.asked(query, bound) for query in (OVERLAP, RELATIONS, OWN, LAYERS)),
     )

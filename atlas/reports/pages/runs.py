@@ -7,7 +7,7 @@ from typing import Any
 
 from atlas.reports import addresses, charts
 from atlas.reports.context import Link, Picture, RunPage, Section, Warning
-from atlas.reports.pages.shared import COUNTS, SHARED, Draft, counted, figures, heats, section, usage_warnings
+from atlas.reports.pages.shared import COUNTS, SHARED, Draft, counted, figures, heats, of_facts, section, usage_warnings
 from atlas.reports.query import Query, Row
 from atlas.reports.snapshot import LIKN_CURVE, Run, Snapshot
 from atlas.reports.svg import svg
@@ -252,7 +252,7 @@ def _warnings(snapshot: Snapshot, run: Run) -> tuple[Warning, ...]:
 
 def _where(rows: Sequence[Row]) -> str:
     (row,) = rows
-    return f"{row['facts']:,} facts" if row["facts"] else ""
+    return of_facts(row["facts"]) if row["facts"] else ""
 
 
 def _layers(rows: list[Row], run: Run) -> tuple[Picture, ...]:

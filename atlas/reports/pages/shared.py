@@ -105,6 +105,11 @@ def parts(
         yield here, items[(here - 1) * size : here * size], tuple(links) if count > 1 else ()
 
 
+def of_facts(count: int) -> str:
+    """Return how many facts something is of."""
+    return f"{count:,} fact{'' if count == 1 else 's'}"
+
+
 def share(value: float, most: float) -> float:
     """Return `value` as percents of `most`, for a bar."""
     return round(100 * value / most, 1) if most > 0 and math.isfinite(value) and value > 0 else 0.0

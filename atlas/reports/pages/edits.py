@@ -40,8 +40,8 @@ WHERE o.edit = $edit AND (o.measure <> 'paraphrase' OR o.known)
 GROUP BY o.measure, prompt.language
 """,
     "measure, language",
-    note="Means over prompts; paraphrases count where the old object was known. Efficacy, paraphrase and transfer ask "
-    "for the new object; locality and neighbour ask that other facts stay.",
+    note="Means over prompts; paraphrases count where the old object was known. Efficacy, paraphrase, transfer and "
+    "retention ask for the new object; locality and neighbour ask that other facts stay.",
     about="edit_outcome",
     means={
         **COUNTS,

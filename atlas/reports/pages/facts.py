@@ -101,8 +101,9 @@ FROM (PIVOT (
 ) ON language USING any_value(score) GROUP BY layer, neuron, likn, same_relation, other_relations)
 """,
     "likn DESC, layer, neuron",
-    note="Scores by language. A language-independent neuron (LIKN) is one in all of the fact's languages; the columns "
-    "after it say in how many other facts of the relation, and of other relations, the same neuron is one too.",
+    note="Scores by language. A language-independent neuron (LIKN) is one in all of the fact's languages, or in as "
+    "many as the definition asks for; the columns after it say in how many other facts of the relation, and of other "
+    "relations, the same neuron is one too.",
     about="likn_specificity",
 )
 SETS = Query(
@@ -285,7 +286,7 @@ def _side_by_side(tables: Tables, rows: Sequence[Row], bound: dict[str, Any]) ->
     )
     columns = (
         *(Column(name, SIDE_BY_SIDE.meaning(name), True) for name in ("layer", "neuron")),
-        Column("LIKN", "language-independent: in all of the fact's languages", False),
+        Column("LIKN", "language-independent: in as many of the fact's languages as the definition asks for", False),
         *(Column(cut(code), f"score in {tables.language(code).text}", True) for code in languages),
         *(Column(name.replace("_", " "), SIDE_BY_SIDE.meaning(name), True) for name in others),
     )

@@ -118,7 +118,7 @@ GROUP BY relation
     note="LIKN of a fact, mean over the facts of each relation. The number means something as far as it exceeds what "
     "the sets of different facts give: the rest is the relation's, or chance.",
     about="likn_control",
-    means={"facts": "facts of the relation"},
+    means={"facts": "facts of the relation that count in several languages"},
 )
 CURVE = Query(
     "curve",

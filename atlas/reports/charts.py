@@ -115,8 +115,9 @@ def layer_distribution(rows: Any) -> alt.FacetChart:
     """
     values = [{**row, "language": row["language"] or "all"} for row in listed(rows)]
     squares = alt.Chart(data(values)).mark_rect(color=BAR)
+    layers = alt.Scale(domain=list(range(1 + max((row["layer"] for row in values), default=-1))))  # empty ones, too
     panel = squares.encode(
-        x=alt.X("layer:O", title="layer", axis=alt.Axis(labelAngle=0, labelOverlap=True)),
+        x=alt.X("layer:O", title="layer", scale=layers, axis=alt.Axis(labelAngle=0, labelOverlap=True)),
         y=alt.Y("language:N", title=None),
         opacity=alt.Opacity("share:Q", title="share", scale=alt.Scale(range=[0.05, 1])),
         tooltip=["language:N", "layer:O", "neurons:Q", "pairs:Q"],
@@ -246,7 +247,7 @@ def compared_layers(rows: Any, a: str = "a", b: str = "b") -> alt.FacetChart:
 
     Takes the rows `layers` of `Atlas.compare`; `a` and `b` are the models' names.
     """
-    a, b = drawn(a), drawn(b)
+    a, b = (drawn(a), drawn(b)) if a != b else (f"a: {drawn(a)}", f"b: {drawn(b)}")
     values = [
         {"kind": row["kind"], "depth": (row["depth_from"] + row["depth_to"]) / 2, "model": name, "share": row[column]}
         for row in listed(rows)

@@ -74,6 +74,19 @@ def test_labels_of_an_axis_stand_at_their_ticks():
     assert anchors == {"middle"}
 
 
+def test_layers_without_neurons_have_their_place():
+    rows = [
+        {"kind": "likn", "language": None, "layer": layer, "neurons": 1, "pairs": 1, "share": 0.5} for layer in (1, 3)
+    ]
+    assert charts.layer_distribution(rows).to_dict()["spec"]["encoding"]["x"]["scale"] == {"domain": [0, 1, 2, 3]}
+
+
+def test_two_models_of_one_name_are_told_apart():
+    row = {"kind": "likn", "depth_from": 0.0, "depth_to": 0.1, "share_a": 1.0, "share_b": 0.5}
+    chart = charts.compared_layers([row], "m", "m").to_dict()
+    assert chart["spec"]["encoding"]["color"]["scale"]["domain"] == ["a: m", "b: m"]
+
+
 @pytest.mark.slow
 def test_ids_of_two_pictures_differ(opened):
     chart = charts.likn_control(_rows(opened, "likn_control"))

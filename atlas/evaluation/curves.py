@@ -29,13 +29,18 @@ if TYPE_CHECKING:
 
 COUNTS = (1, 2, 5, 10, 20)
 """Neurons that are cut, best first."""
-REPLACES = ("zero", "swap")
 INJECT = "inject"
 """What the columns `replace` say where neurons are not cut but their values put into another fact's prompts."""
 TIMED = 12
 """Prompts that the cost of scoring is timed on."""
 LEAST_ODDS = 1e-16
 """What 1 - p is taken for where it is less, as the views do."""
+LACKING = {
+    "zero": "no unrelated fact that can be asked",
+    "swap": "no other facts to take values of, for its own prompts or an unrelated fact's",
+    "inject": "no other fact of the relation to put values into",
+}
+"""Why a fact that has neurons has no curve."""
 Costs = NDArray[np.float64]
 """What cutting costs, or by how much injecting raises the log-odds, `[fact, scorer, count]`."""
 
@@ -45,16 +50,17 @@ class Curves:
     """Curves of every scorer and replacement, the areas under them, and how many facts have neurons in every language.
 
     Those of `inject` are rises in log-odds, the others shares of the probability lost. `unequal` says in how many facts
-    and languages some scorer has fewer neurons than the largest count: there all are cut at the fewest. `areas` has the
-    area at equal numbers of neurons, `milliseconds`, processor time that scoring a prompt takes, and `in_least_time`,
-    the area at equal cost: as many facts as can be scored in the time of the cheapest scorer that is no control, and
-    nothing for the others.
+    and languages some scorer has fewer neurons than the largest count: there all are cut at the fewest. `left_out` are
+    facts that a curve does without, by its replacement and the reason. `areas` has the area at equal numbers of
+    neurons, `milliseconds`, processor time that scoring a prompt takes, and `in_least_time`, the area at equal cost: as
+    many facts as can be scored in the time of the cheapest scorer that is no control, and nothing for the others.
     """
 
     points: pa.Table
     areas: pa.Table
     facts: int
     unequal: int
+    left_out: Mapping[tuple[str, str], Sequence[Fact]]
 
 
 def curves(options: EvaluateOptions, progress: Progress | None = None) -> Curves:
@@ -72,8 +78,8 @@ def curves(options: EvaluateOptions, progress: Progress | None = None) -> Curves
         job = Job(options, progress or Progress(), writer, stored_run(writer, model=options.model))
         runs = {method: job.scored(method) for method in options.methods}
         rankings = {method: interventions.ranking(writer, run, COUNTS[-1]) for method, run in runs.items()}
-        facts = interventions.shared_facts(rankings.values(), [fact.id for fact in job.facts], job.languages)
-        return _measured(job, rankings, facts, options.seed)
+        lacking = job.leave_out({runs[method]: table for method, table in rankings.items()})
+        return _measured(job, rankings, lacking, options.seed)
 
 
 def _milliseconds(job: Job, methods: Iterable[str]) -> dict[str, float]:
@@ -91,22 +97,27 @@ def _milliseconds(job: Job, methods: Iterable[str]) -> dict[str, float]:
     return taken
 
 
-def _measured(job: Job, rankings: Mapping[str, Ranking], facts: Sequence[int], seed: int) -> Curves:
+def _measured(job: Job, rankings: Mapping[str, Ranking], lacking: Mapping[str, Sequence[Fact]], seed: int) -> Curves:
     points: list[dict[str, object]] = []
     areas: list[dict[str, object]] = []
-    taken = _milliseconds(job, rankings)
-    for action in (*REPLACES, INJECT):
+    taken, facts = _milliseconds(job, rankings), [fact.id for fact in job.facts]
+    left = {(action, why): there for action in LACKING for why, there in lacking.items()}
+    for action, why in LACKING.items():
         found = _rises(job, rankings, facts, seed) if action == INJECT else _costs(job, action, rankings, facts, seed)
-        if len(found):
-            own, others = found.swapaxes(0, 1)
+        if found:
+            own, others = np.array([*found.values()]).swapaxes(0, 1)
             points += _points(action, list(rankings), own, others, seed)
             areas += _areas(action, taken, own, seed)
+        if len(found) < len(facts):
+            left[action, why] = [fact for fact in job.facts if fact.id not in found]
     unequal = _unequal(rankings, facts, job.languages)
-    return Curves(pa.Table.from_pylist(points), pa.Table.from_pylist(areas), len(facts), unequal)
+    return Curves(pa.Table.from_pylist(points), pa.Table.from_pylist(areas), len(facts), unequal, left)
 
 
-def _costs(job: Job, replace: str, rankings: Mapping[str, Ranking], facts: Sequence[int], seed: int) -> Costs:
-    """Return what cutting costs the facts' own and others' answers, `[fact, side, scorer, count]`; facts without either
+def _costs(
+    job: Job, replace: str, rankings: Mapping[str, Ranking], facts: Sequence[int], seed: int
+) -> dict[int, list[Costs]]:
+    """Return by fact what cutting costs its own and another's answers, `[side][scorer, count]`; facts without either
     are left out. Raises UsageError where that leaves none.
     """
     from atlas.engine.answers import usable
@@ -116,37 +127,37 @@ def _costs(job: Job, replace: str, rankings: Mapping[str, Ranking], facts: Seque
     every = [p for f in job.held.facts for p in usable(job.model, job.prompts.of(f), at)]
     source = replacing(job.model, replace, every, seed, job.budget, at)
     job.progress.step(f"cutting neurons, replaced by {replace}")
-    costs = []
+    costs: dict[int, list[Costs]] = {}
     with job.progress.counting(len(facts), "facts"):
         for fact in facts:
             sides = (job.own[fact], usable(job.model, [p for group in away[fact].values() for p in group], at))
             pair = [_cost(job, source, rankings, fact, prompts) for prompts in sides]
-            costs += [pair] if np.isfinite(pair).all() else []
+            costs |= {fact: pair} if np.isfinite(pair).all() else {}
             job.progress.advance(1)
     if not costs:
         raise UsageError("No fact has another of its relation and an unrelated one to compare; take more facts.")
-    return np.array(costs)
+    return costs
 
 
-def _rises(job: Job, rankings: Mapping[str, Ranking], facts: Sequence[int], seed: int) -> Costs:
-    """Return by how much values put in raise the fact's and the receiver's object, `[fact, side, scorer, count]`.
+def _rises(job: Job, rankings: Mapping[str, Ranking], facts: Sequence[int], seed: int) -> dict[int, Costs]:
+    """Return by fact by how much values put in raise its and the receiver's object, `[side, scorer, count]`.
 
     The receiver is another fact of the relation with another subject and object, of all that the atlas holds; facts
     without one are left out.
     """
     job.progress.step("putting values into other facts' prompts")
-    rises = []
+    rises: dict[int, Costs] = {}
     with job.progress.counting(len(facts), "facts"):
         for fact in facts:
             receiver = interventions.partner_of(job.prompts.facts[fact], job.held.facts, seed)
             if receiver is not None:
-                rises += _rise(job, rankings, fact, receiver)
+                rises |= _rise(job, rankings, fact, receiver)
             job.progress.advance(1)
-    return np.array(rises)
+    return rises
 
 
-def _rise(job: Job, rankings: Mapping[str, Ranking], fact: int, receiver: Fact) -> list[Costs]:
-    """Return the rises of a fact as a list of one `[side, scorer, count]`, of none if no prompts share a template."""
+def _rise(job: Job, rankings: Mapping[str, Ranking], fact: int, receiver: Fact) -> dict[int, Costs]:
+    """Return the rises of a fact, `[side, scorer, count]`, by its id; of none if no prompts share a template."""
     from atlas.engine.answers import usable
     from atlas.evaluation.injecting import injections
 
@@ -158,7 +169,7 @@ def _rise(job: Job, rankings: Mapping[str, Ranking], fact: int, receiver: Fact) 
             sides = (put, [replace(one, prompt=one.receiver) for one in put])
             rises = [_raised(job, side).reshape(len(rankings), len(COUNTS), -1).mean(2) for side in sides]
             found.append(np.array(rises))
-    return [np.mean(found, axis=0)] if found else []
+    return {fact: np.mean(found, axis=0)} if found else {}
 
 
 def _first(rankings: Mapping[str, Ranking], fact: int, code: str) -> Iterator[Intervention]:

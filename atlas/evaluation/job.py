@@ -123,7 +123,7 @@ class Job:
         options = self.options
         runs = {name: self.scored(name) for name in dict.fromkeys((*options.methods, options.method))}
         rankings = {run: interventions.ranking(self.writer, run, options.neurons) for run in runs.values()}
-        lacking = self._leave_out(rankings)
+        lacking = self.leave_out(rankings)
         facts = self.facts
         shared = [fact.id for fact in facts]
         listed = {runs[name]: rankings[runs[name]] for name in options.methods}
@@ -152,7 +152,7 @@ class Job:
             {(name, why): left for name, chosen in tables.items() for why, left in chosen.left_out.items()},
         )
 
-    def _leave_out(self, rankings: Mapping[int, interventions.Ranking]) -> dict[str, list[Fact]]:
+    def leave_out(self, rankings: Mapping[int, interventions.Ranking]) -> dict[str, list[Fact]]:
         """Keep the facts that have what every table needs, and return the others by the reason."""
         shared = interventions.shared_facts(rankings.values(), [fact.id for fact in self.facts], self.languages)
         left = {NO_NEURONS: [fact for fact in self.facts if fact.id not in shared]}

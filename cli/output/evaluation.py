@@ -58,19 +58,25 @@ def show(found: "Evaluated | Curves", to: Destination, out: Path | None) -> None
 def _tables(found: "Evaluated") -> Tables:
     """Say what the tables stand on, and return them."""
     diagnostics.note(f"localisation on {found.facts:,} facts, cross-lingual on {found.facts_with_likn:,} with LIKN")
-    for (table, reason), facts in found.left_out.items():
-        names = ", ".join(f"<{fact.subject}, {fact.relation}>" for fact in facts[:NAMED])
-        more = f" and {len(facts) - NAMED:,} more" if len(facts) > NAMED else ""
-        diagnostics.note(f"the {table} table leaves out {counted(len(facts), 'fact')}: {reason} ({names}{more})")
+    _tell_left_out(found, "table")
     return {
         "localisation": (found.localisation, _sorted(found.localisation, _LOCALISATION)),
         "cross_lingual": (found.cross_lingual, _sorted(found.cross_lingual, _CROSS_LINGUAL)),
     }
 
 
+def _tell_left_out(found: "Evaluated | Curves", thing: str) -> None:
+    for (name, reason), facts in found.left_out.items():
+        names = ", ".join(f"<{fact.subject}, {fact.relation}>" for fact in facts[:NAMED])
+        more = f" and {len(facts) - NAMED:,} more" if len(facts) > NAMED else ""
+        diagnostics.note(f"the {name} {thing} leaves out {counted(len(facts), 'fact')}: {reason} ({names}{more})")
+
+
 def _curves(found: "Curves") -> Tables:
     """Say what the curves stand on, and return their tables."""
-    diagnostics.note(f"curves on {counted(found.facts, 'fact')}")
+    on = {row["replace"]: counted(row["facts"], "fact") for row in found.areas.to_pylist()}
+    diagnostics.note(f"curves: {', '.join(f'{name} on {facts}' for name, facts in on.items())}")
+    _tell_left_out(found, "curve")
     if found.unequal:
         diagnostics.note(
             f"in {found.unequal:,} pairs of fact and language some scorer stored fewer neurons than the largest count; "

@@ -1,5 +1,7 @@
 """The curves of `atlas evaluate --curve`: costs worked out by hooks, the ranking read by hand, and planted neurons."""
 
+import shutil
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,10 +9,12 @@ import pytest
 import torch
 
 import atlas
-from atlas.evaluation.curves import COUNTS, _areas, _milliseconds, curves
+from atlas.errors import UsageError
+from atlas.evaluation.curves import COUNTS, LACKING, _areas, _milliseconds, curves
 from atlas.evaluation.figure import figure
 from atlas.evaluation.interventions import ranking, shared_facts
-from atlas.evaluation.job import EvaluateOptions
+from atlas.evaluation.job import NO_NEURONS, EvaluateOptions
+from atlas.facts import Fact, Label
 from atlas.models import load_model
 from atlas.models.readout import features_of_ids, token_probability
 from atlas.models.scaling import suppress
@@ -98,6 +102,32 @@ def test_areas_are_means_of_the_curve_and_compared_with_the_best_other(done):
         assert row["best_other"] == max(others, key=others.get)
         assert row["ahead"] == pytest.approx(row["area"] - max(others.values()))
         assert row["ahead_low"] <= row["ahead"] <= row["ahead_high"]
+
+
+@pytest.mark.slow
+def test_facts_that_a_curve_does_without_are_named_with_the_reason(saved, facts, tmp_path, monkeypatch):
+    """York has names in English alone, and of two facts nothing can be measured."""
+    shutil.copy(saved / "a.duckdb", tmp_path)
+    lone = replace(facts, facts=[Fact("P36", "York", "lies", {"en": Label("York", "lies")})])
+    with atlas.open(tmp_path / "a.duckdb", "a") as writer:
+        writer.add_facts(lone)
+        writer.add_prompts(lone.prompts())
+        run = writer.one("SELECT run FROM run WHERE (settings ->> 'floor')::DOUBLE = 0.01")
+    monkeypatch.setattr("atlas.evaluation.job.fill_run", lambda *_: run)
+    measured = lambda *asked: {fact: np.zeros((2, 1, len(COUNTS))) for fact in asked[-2][2:]}  # noqa: E731
+    for name in ("_costs", "_rises"):
+        monkeypatch.setattr(f"atlas.evaluation.curves.{name}", measured)
+    monkeypatch.setattr("atlas.evaluation.curves._milliseconds", lambda *_: {"kn": 8.0})
+    options = EvaluateOptions(db=tmp_path / "a.duckdb", methods=("kn",), languages=("en", "fr"))
+    found = curves(options)
+    assert {row["facts"] for row in found.areas.to_pylist()} == {found.facts - 2}
+    for action, why in LACKING.items():
+        assert [fact.subject for fact in found.left_out[action, NO_NEURONS]] == ["York"]
+        assert len(found.left_out[action, why]) == 2
+    with atlas.open(tmp_path / "a.duckdb", "a") as writer:
+        writer.sql("DELETE FROM prompt WHERE fact <> ?", [lone.facts[0].id])
+    with pytest.raises(UsageError, match="no neurons in one"):
+        curves(replace(options, languages=("fr",)))
 
 
 def test_at_equal_cost_a_scorer_has_the_share_of_its_area_that_it_has_the_time_for():

@@ -41,6 +41,11 @@ LACKING = {
     "inject": "no other fact of the relation to put values into",
 }
 """Why a fact that has neurons has no curve."""
+OF_TABLES = {
+    "neurons": "--neurons", "method": "--likn-method", "definition": "--definition", "scope": "--scope",
+    "replace": "--replace",
+}  # fmt: skip
+"""What is asked of the tables alone."""
 Costs = NDArray[np.float64]
 """What cutting costs, or by how much injecting raises the log-odds, `[fact, scorer, count]`."""
 
@@ -70,8 +75,11 @@ def curves(options: EvaluateOptions, progress: Progress | None = None) -> Curves
     languages; intervals are over facts. Neurons become zero, and their value for another fact of the relation (METHOD
     4). Their own values are put into the prompts of another fact of the relation, the receiver (METHOD 4, *inject*):
     what counts is the rise in log-odds of the fact's object there, and beside it of the receiver's. Scores that a run
-    lacks are computed first. Raises UsageError where no fact can be evaluated.
+    lacks are computed first. Raises UsageError where no fact can be evaluated, and for options of the tables alone.
     """
+    for field, name in OF_TABLES.items():
+        if getattr(options, field) != getattr(EvaluateOptions, field):
+            raise UsageError(f"{name} is for the tables, which --curve does not make; leave one of both out.")
     check_file(options.db)
     with atlas.open(options.db, "a") as writer:
         options = understood(writer, options)

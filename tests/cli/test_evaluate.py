@@ -35,6 +35,12 @@ def test_evaluate_refuses_unknown_words(shell, built, db, words):
     assert f"{words[0]} cannot be" in done.err
 
 
+@pytest.mark.parametrize("words", [("--scope", "all"), ("--replace", "mean")])
+def test_curves_refuse_what_is_asked_of_the_tables(shell, built, db, words):
+    done = shell("evaluate", "--db", db, "--curve", *words)
+    assert (done.code, f"{words[0]} is for the tables" in done.err) == (2, True)
+
+
 @pytest.mark.slow
 def test_evaluate_leaves_a_broken_off_run_as_it_is(built, db, shell):
     with atlas.open(db, "a") as writer:

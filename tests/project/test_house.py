@@ -27,7 +27,7 @@ LINES = {
     "editing": 2331,
     "engine": 1608,
     "errors": 61,
-    "evaluation": 1035,
+    "evaluation": 1043,
     "exam": 799,
     "facts": 2439,
     "ids": 34,

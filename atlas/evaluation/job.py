@@ -112,7 +112,7 @@ class Job:
         self.budget = Budget.of(self.model, options.bytes)
         self.prompts = Prompts(stored_facts(writer))
         every = writer.sql("SELECT DISTINCT language FROM prompt ORDER BY language")["language"].to_pylist()
-        self.languages = tuple(options.languages or every)
+        self.languages = tuple(sorted(options.languages or every))
         self.held = self._held()
         self.facts = self._facts()
         self.own = self._usable()

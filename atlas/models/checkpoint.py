@@ -141,10 +141,14 @@ def _in(stored: Mapping[str, Stored], key: str) -> str:
 
 
 def check_tokenizer(name: str, tokenizer: Any, rows: int) -> None:
-    """Raise ModelError for a tokenizer with words that have none of the embedding's `rows`.
+    """Raise ModelError for a tokenizer that is not fast, or has words that have none of the embedding's `rows`.
 
     Special tokens may have none: no text is spelt with them.
     """
+    if not tokenizer.is_fast:
+        raise ModelError(
+            f"Model {name!r} has no fast tokenizer, which the atlas needs to place words; convert it first."
+        )
     special = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
     beyond = {
         number: word for word, number in tokenizer.get_vocab().items() if number >= rows and number not in special

@@ -105,9 +105,10 @@ def _read(
     try:
         config = _configuration(source, where)
         kind, folder = family_of(config, stack_of(name)).kind, _folder(source, revision)
-        stored = stored_weights(name, folder) if local and file is None else {}
+        stored: Mapping[str, Stored] = {}
         if local and file is None:
             check_folder(name, folder)
+            stored = stored_weights(name, folder)
             check_sizes(name, config.to_dict(), stored)
         # A wider type is made while reading, so that the weights are never there twice; a narrower one only after the
         # digest of what was read. Sizes that do not fit are told of by `check_loaded`.
@@ -125,10 +126,6 @@ def _read(
         if file is None:
             stored_weights(name, _folder(source, revision))
         raise ModelError(_reason(name, str(file or source), error)) from error
-    if not tokenizer.is_fast:
-        raise ModelError(
-            f"Model {name!r} has no fast tokenizer, which the atlas needs to place words; convert it first."
-        )
     check_tokenizer(name, tokenizer, model.get_input_embeddings().weight.shape[0])
     return model, tokenizer, getattr(config, "_commit_hash", None)
 

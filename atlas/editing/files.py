@@ -116,7 +116,7 @@ def edited_digests(folder: Path) -> dict[str, int]:
     found = {}
     for path in sorted(folder.glob("*.safetensors")):
         with suppress(OSError, SafetensorError, KeyError, ValueError), safe_open(path, framework="pt") as file:
-            record = _record(file.metadata()["edit"])
+            record = _record((file.metadata() or {})["edit"])
             found[record.digest_after] = record.id
     return found
 

@@ -5,10 +5,11 @@ import dataclasses
 import pytest
 import torch
 from editing.test_edits import made_on
+from safetensors.torch import save_file
 
 from atlas.editing.applying import apply_edit, undo_edit
 from atlas.editing.copies import found_edit
-from atlas.editing.files import load_edit
+from atlas.editing.files import edited_digests, load_edit
 from atlas.errors import DataError, ModelError
 from atlas.ids import stable_id
 from atlas.models.model import weights_digest
@@ -44,6 +45,11 @@ def test_an_edit_that_holds_no_numbers_is_refused(edit, tmp_path):
     dataclasses.replace(edit, delta={layer: own * torch.nan for layer, own in edit.delta.items()}).save(tmp_path / "e")
     with pytest.raises(DataError, match="no numbers"):
         load_edit(tmp_path / "e")
+
+
+def test_a_file_of_others_beside_the_edits_is_passed_over(tmp_path):
+    save_file({"weight": torch.zeros(2)}, tmp_path / "other.safetensors")
+    assert edited_digests(tmp_path) == {}
 
 
 def test_undoing_with_other_columns_is_refused(model, edit):

@@ -35,7 +35,7 @@ def _check(found: Manifest, folder: Path) -> None:
     if version != f"{schema.VERSION:04d}":
         raise StoreError(
             f"{folder} was exported from schema {version} and this version has {schema.VERSION}; "
-            "run `atlas upgrade` on its atlas and export it again."
+            "run `atlas upgrade` on its atlas and export it again, or upgrade this package if it is the older one."
         )
     for file in found.files:
         _check_file(folder / file.path, file)

@@ -143,6 +143,7 @@ DAMAGES = [
     (_other(files=[FILE | {"path": "fact.parquet", "rows": "1"}]), "wrong shape"),
     (_other(format="csv"), "as csv"),
     (_other(atlas={"schema": "0000"}), "schema 0000"),
+    (_other(atlas={"schema": "9999"}), "or upgrade this package"),
 ]
 
 

@@ -20,7 +20,11 @@ _PRAGMA = re.compile(
     r"|collations|functions|storage_info|user_agent)\b",
     re.IGNORECASE,
 )
-_LITERAL = re.compile(r"'((?:[^']|'')*)'")
+_NAMED = re.compile(
+    r"""--[^\n]*|/\*.*?\*/|(['"])((?:(?!\1).|\1\1)*)\1|(\$\w*\$)(.*?)\3|\bTO\s+([^\s'"$(;]+)""",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What stands in quotes of any kind, or bare behind TO; comments, whose quotes are none, are passed over."""
 
 
 def check(query: str, path: Path, allowed: frozenset[str]) -> None:
@@ -47,8 +51,9 @@ def check(query: str, path: Path, allowed: frozenset[str]) -> None:
 def _check_targets(query: str, path: Path) -> None:
     """Raise StoreError for a text that touches files and names the atlas itself, or its log, among them."""
     own = {path.resolve(), path.resolve().with_name(f"{path.name}.wal")}
-    for text in _LITERAL.findall(query):
-        named = Path(text.replace("''", "'"))
+    for mark, quoted, _, dollared, bare in _NAMED.findall(query):
+        text = quoted.replace(mark * 2, mark) if mark else dollared or bare
+        named = Path(text)
         if "\0" not in text and named.resolve() in own:
             raise StoreError(f"The query of {path} would write over the atlas ({named}); name another file.")
 

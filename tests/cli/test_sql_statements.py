@@ -12,6 +12,7 @@ from statements import EVERY, OTHERS, PATHS, TO_PATHS, TYPED, UNWRITTEN
 
 import atlas
 from atlas.errors import StoreError
+from atlas.store.statements import FILES, check
 
 
 def test_every_type_of_statement_is_among_them():
@@ -113,3 +114,11 @@ def test_files_allowed_are_not_the_atlas(sql, path, words):
     assert "would write over the atlas" in ended.err
     assert _files() == before
     assert sql("COPY (SELECT 1) TO 'other.csv'", "--allow-files").code == 0
+
+
+@pytest.mark.parametrize("name", ['"atlas.duckdb"', "$$atlas.duckdb$$", "$x$./atlas.duckdb$x$", "atlas.duckdb"])
+def test_the_atlas_is_known_in_quotes_of_any_kind(name):
+    query = f"-- it's\nCOPY (SELECT '\"') TO {name}"
+    with pytest.raises(StoreError, match="would write over the atlas"):
+        check(query, Path("atlas.duckdb"), FILES)
+    check(query, Path("other.duckdb"), FILES)

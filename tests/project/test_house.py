@@ -43,7 +43,7 @@ LINES = {
     "schema": 475,
     "scorers": 62,
     "statistics": 128,
-    "store": 5171,
+    "store": 5176,
     "study": 689,
     "templates": 1,
 }

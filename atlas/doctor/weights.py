@@ -60,7 +60,7 @@ def intervened(model: LanguageModel, step: Step, layers: Sequence[int]) -> Outco
 
 def edited_and_undone(model: LanguageModel, step: Step, layers: Sequence[int]) -> Outcome:
     """An edit read from its file acts as what it adds to the value vectors, and is undone to the bit."""
-    ids, digest = torch.tensor([step.ids], device=model.device), model.info.digest
+    ids, info, digest = torch.tensor([step.ids], device=model.device), model.info, model.digest()
     edit = _edit(model, loudest(model, step, layers))
     with torch.no_grad():
         before = model.run(ids)
@@ -71,6 +71,7 @@ def edited_and_undone(model: LanguageModel, step: Step, layers: Sequence[int]) -
         found = model.run(ids)
         undo_edit(model, edit)
     undone = model.digest() == digest == model.info.digest and torch.equal(model.run(ids), before)
+    model.info = info  # of weights that were narrowed as they were loaded it has the digest of those stored
     error = relative(found - before, wanted - before) if undone else float("inf")
     rounding = 100 * torch.finfo(model.dtype).eps / max(float((wanted - before).abs().max()), 1e-30)
     return Outcome("edit and undo", error, tolerance(model) + rounding, "through its file, undone to the bit")
@@ -99,6 +100,7 @@ def _edit(model: LanguageModel, neurons: Sequence[Neuron]) -> Edit:
     record = EditRecord(
         model=model.info.name, digest=model.info.digest, digest_after=after, fact=0, relation="", subject="",
         old_object="", object="", labels={}, languages=(), method="fit", source="", run=None, settings={},
+        digest_narrow=model.digest(),
     )  # fmt: skip
     return Edit(record, index, before, delta)
 

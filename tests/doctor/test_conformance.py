@@ -1,10 +1,14 @@
 """Every family against its own model and the hook-based reference, in float64."""
 
+from dataclasses import replace
+
 import pytest
+import torch
 from tiny import PROMPTS, make_prompt
 from tiny_families import EVERY, make_tiny
 
 from atlas.doctor.suite import conformance
+from atlas.doctor.weights import edited_and_undone
 from atlas.models import FAMILIES
 
 QUICK = {"bert", "gpt2", "t5"}
@@ -36,3 +40,11 @@ def test_the_quick_ones_are_among_them():
 
 def test_every_row_of_the_table_is_tested():
     assert set(FAMILIES) <= set(EVERY)
+
+
+def test_an_edit_of_weights_that_were_narrowed_as_they_were_loaded_is_undone():
+    model = make_tiny("gpt2", torch.float32)
+    model.model.to(torch.bfloat16)  # as `load_model` does: the digest is that of the weights in their file
+    info = model.info
+    assert edited_and_undone(model, model.steps(SHORT)[0], range(3)).ok
+    assert model.info == info != replace(info, digest=model.digest())

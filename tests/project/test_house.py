@@ -22,7 +22,7 @@ LINES = {
     "checking": 1676,
     "cli": 3803,
     "demo": 1047,
-    "doctor": 545,
+    "doctor": 547,
     "drawing": 26,
     "editing": 2331,
     "engine": 1608,

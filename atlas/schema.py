@@ -150,7 +150,7 @@ _ALL = (
         Column("neurons", "UINTEGER", "neurons in each layer", unit="neurons"),
         Column("hidden", "UINTEGER", "width of the residual stream", unit="dimensions"),
         Column("vocabulary", "UINTEGER", "size of the vocabulary", unit="tokens"),
-        Column("revision", "VARCHAR", "pinned revision; NULL if none was pinned", nullable=True),
+        Column("revision", "VARCHAR", "revision asked for, or the hub's commit; NULL for files", nullable=True),
         Column("digest", "VARCHAR", "digest of the weights; an encoder's is not its decoder's"),
     )),
     Table("run", "Runs: one method with its settings and seed on one model.", ("run",), (

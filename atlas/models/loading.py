@@ -69,9 +69,10 @@ def load_model(
     number, place = _dtype(dtype), None if device == "offload" else _device(device)
     if number == torch.bfloat16 and place == torch.device("cpu") and get_cpu_capability() == "AVX2":
         log.warning("bfloat16 is slow here, as this processor has no products of it; take float32 if memory allows.")
-    model, tokenizer, found = _read(name, revision, number, allow_pickle=allow_pickle, offloaded=place is None)
-    of_hub = not Path(_source(name)).exists()  # files here are of no revision, whatever was asked for
-    wrapped = LanguageModel.wrap(model, tokenizer, name, revision or found if of_hub else None)
+    model, tokenizer = _read(name, revision, number, allow_pickle=allow_pickle, offloaded=place is None)
+    source = _source(name)  # files here are of no revision, whatever was asked for; a copy of the hub's is a commit's
+    found = None if Path(source).exists() else revision or _folder(source, revision).name
+    wrapped = LanguageModel.wrap(model, tokenizer, name, found)
     if place is not None:
         cast(wrapped.model, place, number)
     elif wrapped.dtype != number:
@@ -92,8 +93,8 @@ def cast(model: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
 
 def _read(
     name: str, revision: str | None, number: torch.dtype, *, allow_pickle: bool, offloaded: bool
-) -> tuple[Any, Any, str | None]:
-    """Return a model, its fast tokenizer and the revision that was found."""
+) -> tuple[Any, Any]:
+    """Return a model and its fast tokenizer."""
     source = _source(name)
     file = gguf_file(name, source)
     local = Path(source).exists() or not hub_answers()
@@ -110,8 +111,7 @@ def _read(
             check_folder(name, folder)
             stored = stored_weights(name, folder)
             check_sizes(name, config.to_dict(), stored)
-        # A wider type is made while reading, so that the weights are never there twice; a narrower one only after the
-        # digest of what was read. Sizes that do not fit are told of by `check_loaded`.
+        # A wider type is made while reading, so that the weights are never there twice; `check_loaded` tells of sizes.
         model, found = _weights(
             _AUTO[kind], source, file, config=config, dtype=_read_in(number, file, stored), output_loading_info=True,
             use_safetensors=None if allow_pickle else True, ignore_mismatched_sizes=True,
@@ -127,7 +127,7 @@ def _read(
             stored_weights(name, _folder(source, revision))
         raise ModelError(_reason(name, str(file or source), error)) from error
     check_tokenizer(name, tokenizer, model.get_input_embeddings().weight.shape[0])
-    return model, tokenizer, getattr(config, "_commit_hash", None)
+    return model, tokenizer
 
 
 def _weights(kind: Any, source: str, file: Path | None, **options: Any) -> tuple[Any, Any]:

@@ -139,6 +139,18 @@ def test_rotary_frequencies_keep_their_digits_in_bfloat16(tmp_path, name):
     assert {name: own.dtype for name, own in twin.named_buffers()} == {name: own.dtype for name, own in kept.items()}
 
 
+def test_a_model_of_the_hub_says_which_commit_it_is(saved, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    copy, commit = tmp_path / "models--me--tiny", "a" * 40
+    shutil.copytree(saved, copy / "snapshots" / commit)
+    (copy / "refs").mkdir()
+    for name in ("main", "v1"):
+        (copy / "refs" / name).write_text(commit)
+    found = [load_model("me/tiny", device="cpu", revision=name).info.revision for name in (None, "v1")]
+    assert found == [commit, "v1"]
+
+
 def test_a_size_that_does_not_fit_is_told_with_both_shapes(folder):
     configured(folder, intermediate_size=48)
     found = refusal(folder)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
+from tokenizers import Tokenizer
 
 from atlas.errors import ModelError
 
@@ -27,6 +28,7 @@ _WIDTHS = re.compile(r"(vocab_size|hidden_size|embedding_size|intermediate_size|
 _POSITIONS = re.compile(r"positions?(_embeddings)?$")
 _MOST_POSITIONS = 1 << 24
 """Positions need no weights in many models; none has been trained on as many as these."""
+_SAMPLE = "The capital of Côte d'Ivoire is Yamoussoukro"
 _TOKENIZER = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model", "*.tiktoken", "tekken.json")
 
 
@@ -140,8 +142,8 @@ def _in(stored: Mapping[str, Stored], key: str) -> str:
     return f" in {file}" if file else ""
 
 
-def check_tokenizer(name: str, tokenizer: Any, rows: int) -> None:
-    """Raise ModelError for a tokenizer that is not fast, or has words that have none of the embedding's `rows`.
+def check_tokenizer(name: str, tokenizer: Any, rows: int, folder: Path) -> None:
+    """Raise ModelError for a tokenizer that is not fast, not `folder`'s, or has words beyond the embedding's `rows`.
 
     Special tokens may have none: no text is spelt with them.
     """
@@ -149,6 +151,7 @@ def check_tokenizer(name: str, tokenizer: Any, rows: int) -> None:
         raise ModelError(
             f"Model {name!r} has no fast tokenizer, which the atlas needs to place words; convert it first."
         )
+    _check_spelling(name, tokenizer, folder / "tokenizer.json")
     special = {number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
     beyond = {
         number: word for word, number in tokenizer.get_vocab().items() if number >= rows and number not in special
@@ -157,4 +160,15 @@ def check_tokenizer(name: str, tokenizer: Any, rows: int) -> None:
         raise ModelError(
             f"Model {name!r} has a tokenizer of {len(tokenizer)} tokens and an embedding of {rows} rows: "
             f"{beyond[min(beyond)]!r} ({min(beyond)}) has none; use the model's own tokenizer."
+        )
+
+
+def _check_spelling(name: str, tokenizer: Any, file: Path) -> None:
+    """Raise ModelError where transformers, told nothing of the tokenizer in `file`, has made another of its words."""
+    if not file.exists() or file.with_name("tokenizer_config.json").exists():
+        return
+    if Tokenizer.from_file(str(file)).encode(_SAMPLE, add_special_tokens=False).tokens != tokenizer.tokenize(_SAMPLE):
+        raise ModelError(
+            f"Model {name!r} has no tokenizer_config.json, and {type(tokenizer).__name__}, which transformers takes "
+            f"then, spells {_SAMPLE!r} otherwise than its {file.name}; copy all of the tokenizer's files to its folder."
         )

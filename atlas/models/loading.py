@@ -120,13 +120,13 @@ def _read(
         check_loaded(name, found, {} if file else stored_weights(name, folder))
         spelling = partial(gguf_tokenizer, name, file, config) if file else AutoTokenizer.from_pretrained
         tokenizer = spelling(source, **where)
+        check_tokenizer(name, tokenizer, model.get_input_embeddings().weight.shape[0], _folder(source, revision))
     except Exception as error:  # whatever a damaged file or an impossible configuration makes the libraries raise
         if isinstance(error, ModelError | UsageError) or lacks_memory(error):
             raise
         if file is None:
             stored_weights(name, _folder(source, revision))
         raise ModelError(_reason(name, str(file or source), error)) from error
-    check_tokenizer(name, tokenizer, model.get_input_embeddings().weight.shape[0])
     return model, tokenizer
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny import make_bart_tokenizer, make_bert_tokenizer, make_model, make_prompt
+from tiny import make_bart_tokenizer, make_bert_tokenizer, make_gpt2_tokenizer, make_model, make_prompt
 from tiny_families import make_tiny
 from transformers import AutoModelForCausalLM
 
@@ -208,6 +208,17 @@ def test_a_folder_without_a_tokenizer_is_refused(folder):
     for path in folder.glob("*token*"):
         path.unlink()
     assert "has no tokenizer (tokenizer.json)" in refusal(folder)
+
+
+def test_a_tokenizer_file_alone_that_is_read_otherwise_is_refused(folder):
+    """What transformers makes of BERT's words alone is lower case, whatever the file says."""
+    (folder / "tokenizer_config.json").unlink()
+    found = refusal(folder)
+    assert "no tokenizer_config.json, and BertTokenizer" in found
+    assert "otherwise than its tokenizer.json; copy all of the tokenizer's files" in found
+    make_tiny("gemma", torch.float32).model.save_pretrained(folder)
+    make_gpt2_tokenizer().backend_tokenizer.save(str(folder / "tokenizer.json"))  # has no token that Gemma's needs
+    assert "cannot be loaded" in refusal(folder)
 
 
 def test_a_tokenizer_larger_than_the_embedding_is_refused_but_for_special_tokens(folder):

@@ -35,7 +35,7 @@ LINES = {
     "knockouts": 783,
     "matching": 194,
     "migrations": 489,
-    "models": 2652,
+    "models": 2666,
     "outputs": 250,
     "planted": 1501,
     "reports": 3566,

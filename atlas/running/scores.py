@@ -9,7 +9,7 @@ from math import isclose
 from typing import TYPE_CHECKING
 
 from atlas.attribution.identity import PACKAGES, identity, versions
-from atlas.errors import AtlasError, ModelError
+from atlas.errors import AtlasError, ModelError, UsageError
 from atlas.facts import Prompt
 from atlas.running.progress import Progress
 from atlas.schema import usable
@@ -57,13 +57,15 @@ def begin_run(
 
     Prompts that other versions could not use are taken out, of those `asked`, by id, or of all if None. A run whose
     settings do not say which tokenizer or configuration it had, as none did at first, is the same one if its answers
-    are spelled alike and as probable now. What other ones made of the model's neurons is taken out.
+    are spelled alike and as probable now. What other ones made of the model's neurons is taken out. Raises UsageError
+    for a twin's run that stands beside another run.
     """
     model = writer.add_model(info.row())
     own = identity(settings, dtype, info.family, at_hand.traits)
     spoken = _gone_on_with(writer, model, settings, own, at_hand)
     if spoken is None or _others(writer, model, at_hand.traits):
         forget_spelling(writer, model)
+    _check_twin(writer, writer.run_id(model, settings.method, spoken or own, settings.seed), twin_of)
     run = writer.start_run(
         model=model,
         method=settings.method,
@@ -75,6 +77,16 @@ def begin_run(
     )
     _try_again(writer, run, versions, None if asked is None else list(asked))
     return run
+
+
+def _check_twin(writer: "Writer", run: int, twin_of: int | None) -> None:
+    """Raise UsageError for a run that is another's twin: models of one architecture have one twin of a seed."""
+    others = writer.sql("SELECT twin_of FROM run WHERE run = ? AND twin_of <> ?", [run, twin_of])["twin_of"]
+    for other in others.to_pylist():
+        raise UsageError(
+            f"Run {run} is the untrained twin of run {other} already, whose model has the same architecture, and "
+            "cannot stand beside another; `atlas twin --seed` draws other weights."
+        )
 
 
 def _at_hand(model: "LanguageModel") -> AtHand:

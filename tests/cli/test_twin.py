@@ -59,6 +59,10 @@ def test_a_twin_stands_beside_the_prompts_of_its_run_alone(build, shell, db):
     summaries = [json.loads(shell(*each).out) for each in words]
     assert [each["prompts"] for each in summaries] == [5, 11]
     assert [run["twin_of"] for run in _runs(db)] == [None, None, first, second]
+    with atlas.open(db, "a") as writer:
+        writer.sql("UPDATE run SET twin_of = ? WHERE twin_of = ?", [second, first])
+    ended = shell(*words[0])
+    assert (ended.code, f"is the untrained twin of run {second} already" in ended.err) == (2, True)
 
 
 def test_a_twin_is_made_unasked_for_the_default_build_alone(tmp_path):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from atlas.errors import UsageError
 from atlas.store import naming
-from atlas.store.runs import StoredRun, check_no_twin, model_of, stored_runs
+from atlas.store.runs import AT, StoredRun, check_no_twin, model_of, stored_runs
 
 if TYPE_CHECKING:
     from atlas.store.reader import Reader
@@ -83,11 +83,11 @@ class Comparison:
 def compare(atlas: Reader, a: str, b: str, *, method: str | None = None, definition: str = naming.IN_USE) -> Comparison:
     """Compare models `a` and `b` (names or digests), each by its run of `method` that is meant, or two runs (numbers).
 
-    `method` None is that of a's run that is meant. Raises UsageError for unknown models, models without such a run, one
-    model or run given twice, and two runs without a common prompt.
+    `method` None is that of a's run that is meant, whose position a model `b` is taken at, too. Raises UsageError for
+    unknown models, models without such a run, one model or run given twice, and two runs without a common prompt.
     """
     of_a = _run(atlas, a, method and naming.scorer_of(atlas, method))
-    of_b = _run(atlas, b, of_a.method)
+    of_b = _run(atlas, b, of_a.method, of_a.at)
     if of_a.run == of_b.run:
         raise UsageError(f"{a!r} and {b!r} are the same model; name two, or two of its runs.")
     given = {"run_a": of_a.run, "run_b": of_b.run}
@@ -95,26 +95,26 @@ def compare(atlas: Reader, a: str, b: str, *, method: str | None = None, definit
         raise UsageError(f"No prompt of {atlas.path} is usable in both {a} and {b}; build both on the same facts.")
     bound = {**given, "definition": naming.definition_of(atlas, definition)}
     facts, neurons, layers = (atlas.query(f"{TABLES[name]} ORDER BY {ORDERS[name]}", bound) for name in TABLES)
-    return Comparison(of_a, of_b, facts, neurons, layers)
+    return Comparison(_compared(of_a), _compared(of_b), facts, neurons, layers)
 
 
-def _run(atlas: Reader, word: str, method: str | None) -> ComparedRun:
-    """Return the run of that number, or the run of a model by `method`, None for any, that is meant."""
+def _run(atlas: Reader, word: str, method: str | None, at: str | None = None) -> StoredRun:
+    """Return the run of that number, or that of a model by `method` `at` a position, None for any, that is meant."""
     found = stored_runs(atlas, lambda run: run.usable > 0 and str(run.run) == word)
     if found:
-        return _compared(found[0])
+        return found[0]
     if word.isascii() and word.isdigit() and len(word) <= 19:
         check_no_twin(atlas, int(word))
     model = model_of(atlas, word)
     found = stored_runs(atlas, lambda run: run.model == model and run.usable > 0)
     for run in found:
-        if run.method == method or (method is None and run.eligible):
-            return _compared(run)
+        if (run.method == method or (method is None and run.eligible)) and at in (None, run.at):
+            return run
     (name,) = atlas.sql("SELECT name FROM model WHERE model = ?", [model])["name"].to_pylist()
-    has = ", ".join(sorted({run.method for run in found})) or "none at all"
+    has = ", ".join(sorted({f"{run.method}{AT.get(run.at, '')}" for run in found})) or "none at all"
     raise UsageError(
-        f"Model {name!r} has no run of {method or 'any scorer'!r} with usable prompts in {atlas.path}, but {has}; "
-        "`atlas build --method` makes one."
+        f"Model {name!r} has no run of {method or 'any scorer'!r}{AT.get(at or '', '')} with usable prompts in "
+        f"{atlas.path}, but {has}; `atlas build --method --at` makes one."
     )
 
 

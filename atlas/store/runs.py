@@ -17,7 +17,8 @@ from atlas.schema import usable
 if TYPE_CHECKING:
     from atlas.store.reader import Reader
 
-_AT = {"subject": " at the subject"}
+AT = {"subject": " at the subject"}
+"""How a position is told, where it is not the query."""
 _FOLDERS = re.compile(r"^(untrained-\d+:)?.*/")
 """What stands before the last part of a model's name, but that it is an untrained twin's."""
 UNION = "union"
@@ -56,7 +57,7 @@ class StoredRun:
     @property
     def title(self) -> str:
         """What it is called where it is taken."""
-        return f"run {self.run}, {self.method}{_AT.get(self.at, '')} of {self.name}"
+        return f"run {self.run}, {self.method}{AT.get(self.at, '')} of {self.name}"
 
 
 def stored_settings(run: StoredRun) -> dict[str, Any]:
@@ -100,7 +101,7 @@ def choose_runs(
     if not found:
         wanted, maker = "any method" if method is None else f"method {method!r}", _maker(method, name)
         raise UsageError(
-            f"{atlas.path} has no run of {name} with {wanted}{_AT.get(at, '')}; `atlas {maker}"
+            f"{atlas.path} has no run of {name} with {wanted}{AT.get(at, '')}; `atlas {maker}"
             f"{'' if at == 'query' else ' --at ' + at} --db {quote(str(atlas.path))}` makes one."
         )
     same = [run for run in found if not _other_traits(run, traits)]

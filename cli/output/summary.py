@@ -76,7 +76,7 @@ def _lines(summary: "Summary") -> Iterator[str]:
     if summary.marked:
         yield marked_line(summary.marked)
     yield from _skip_lines(summary.skips)
-    yield from _found_lines(summary.found, summary.interrupted)
+    yield from _found_lines(summary.found, whole=not summary.interrupted and summary.shard.of == 1)
     if summary.twin and summary.twin.found.shareable:
         twin = summary.twin.found
         yield (
@@ -106,13 +106,13 @@ def _example(summary: "Summary") -> list[str]:
     return [shlex.quote(each.name[2]) for each in summary.found.examples[:1]]
 
 
-def _found_lines(found: "Found", interrupted: bool) -> Iterator[str]:
+def _found_lines(found: "Found", *, whole: bool) -> Iterator[str]:
     """Say what the model knows, what its languages share, how much of that is chance, and show some of it."""
     if found.known:
         shares = ", ".join(f"{language} {share:.0%}" for language, share in found.known.items())
         yield f"The answer is the model's own choice in this share of the prompts: {shares}."
     if not found.shareable:
-        if not interrupted:
+        if whole:
             yield "No fact has usable prompts in two languages, so there is nothing that languages could share."
         return
     yield (

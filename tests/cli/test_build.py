@@ -4,6 +4,7 @@ import json
 import os
 import signal
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from queue import Queue
 
@@ -12,6 +13,7 @@ from content import content
 
 import atlas
 from atlas import attribution
+from atlas.building.plan import Shard
 from atlas.building.summary import Summary
 from atlas.cli.output.progress import LOG_SECONDS, TerminalProgress
 from atlas.cli.output.summary import show
@@ -198,6 +200,7 @@ def test_ctrl_c_stops_in_order_and_the_same_command_goes_on(small_batches, build
 
 def test_a_build_that_was_stopped_does_not_say_that_nothing_could_be_shared(capsys):
     stopped = Summary(Path("a.duckdb"), 1, "made", "amig", 2, 0, 0, Counter(), (), 0.1)
+    show(replace(stopped, total=0, shard=Shard(1, 2)), json=False)
     show(stopped, json=False)
     assert "Attributed 0 of 2 prompts" in (said := capsys.readouterr().out)
     assert "No fact has usable prompts" not in said

@@ -261,6 +261,6 @@ def test_what_cannot_be_compared_is_told(path):
         assert found.a == writer.compare("made", "deep").a
         subject = """UPDATE run SET settings = json_merge_patch(settings, '{"at": "subject"}') WHERE run = ?"""
         writer.sql(subject, [found.b.run])
-        with pytest.raises(UsageError, match="'deep' has no run of 'amig' with .*, but amig at the subject"):
+        with pytest.raises(UsageError, match=r"'deep' has no run of 'amig' with .*, but amig at the subject"):
             writer.compare("made", "deep")
         assert writer.compare(found.a.run, found.b.run).unequal

@@ -37,6 +37,8 @@ def _check(found: Manifest, folder: Path) -> None:
             f"{folder} was exported from schema {version} and this version has {schema.VERSION}; "
             "run `atlas upgrade` on its atlas and export it again, or upgrade this package if it is the older one."
         )
+    if not any(file.table in schema.TABLES for file in found.files):
+        raise StoreError(f"{folder} holds no table, and views are made from tables: export these to import them.")
     for file in found.files:
         _check_file(folder / file.path, file)
 

@@ -144,6 +144,7 @@ DAMAGES = [
     (_other(format="csv"), "as csv"),
     (_other(atlas={"schema": "0000"}), "schema 0000"),
     (_other(atlas={"schema": "9999"}), "or upgrade this package"),
+    (_other(files=[FILE | {"path": "likn.parquet", "table": "likn"}]), "holds no table"),
 ]
 
 

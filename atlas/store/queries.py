@@ -179,6 +179,15 @@ coalesce((
 """
 """What the new object of an `edit` of the fact `names` is called: the name of its key in the relation, or its text."""
 
+EDITS = f"""
+SELECT summary.* REPLACE (
+    names.subject AS subject, names.relation_name AS relation, names.object AS old_object, {NEW_OBJECT}
+)
+FROM edit_summary AS summary JOIN edit USING (edit) JOIN fact_name AS names ON names.fact = edit.fact
+ORDER BY summary.created, edit
+"""
+"""What `edit list` shows: the edits, with the names of their facts and of the new objects."""
+
 EDITED = f"""
 FROM (
     SELECT

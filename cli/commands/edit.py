@@ -10,7 +10,6 @@ import typer
 from atlas.editing import METHODS
 from atlas.errors import UsageError
 from atlas.running.choice import OpenChoice
-from atlas.store.queries import NEW_OBJECT
 
 from .. import diagnostics
 from ..exits import ExitCode
@@ -151,22 +150,13 @@ def edit(
         raise typer.Exit(ExitCode.FAILED)
 
 
-EDITS = f"""
-SELECT summary.* REPLACE (
-    names.subject AS subject, names.relation_name AS relation, names.object AS old_object, {NEW_OBJECT}
-)
-FROM edit_summary AS summary JOIN edit USING (edit) JOIN fact_name AS names ON names.fact = edit.fact
-ORDER BY summary.created, edit
-"""
-"""What `edit list` shows: the edits, with the names of their facts and of the new objects."""
-
-
 @app.command("list", context_settings=HELP)
 @bounded
 @writing
 def list_(db: Db = DEFAULT_DB, to: Destination = STDOUT) -> None:
     """List the edits of an atlas and what they did."""
     import atlas
+    from atlas.store.queries import EDITS
 
     with atlas.open(db) as opened:
         to.write(opened.sql(EDITS), COLUMNS, spare=SPARE)

@@ -70,7 +70,9 @@ def _about(study: Study, opened: atlas.Atlas) -> Iterator[str]:
     yield f"Model {model['name']}, weights {model['digest']}; scorer {asked.method}, seed {asked.seed}."
     known = "that the model knows in every language" if asked.known else "known to the model or not"
     languages = ", ".join(asked.languages) if asked.languages else "all languages"
-    yield f"Facts of {asked.dataset} in {languages}, {known}, {asked.limit or 'no'} at most; {asked.edits} edits."
+    relations = f", of {', '.join(asked.relations)}" if asked.relations else ""
+    limit = f"{asked.limit:,} at most" if asked.limit else "all of them"
+    yield f"Facts of {asked.dataset}{relations} in {languages}, {known}, {limit}; {asked.edits} edits."
     put = [
         *(["asked for after sentences that do not end in the object"] if asked.ask else ()),
         *([f"after {asked.examples} examples"] if asked.examples else ()),
@@ -134,7 +136,7 @@ SELECT
     count(*) AS facts, count(*) FILTER (observed > 0) AS facts_with_LIKN, avg(observed) AS LIKN,
     avg(twin_likn) AS in_twin, avg(expected) AS even_draws, count(in_exchanged_facts) AS facts_exchanged,
     avg(observed) FILTER (in_exchanged_facts IS NOT NULL) AS their_LIKN, avg(in_exchanged_facts) AS in_exchanged_facts,
-    count(*) FILTER (q < 0.05) AS facts_of_q_below_005, avg(across_scripts) AS across_scripts
+    count(*) FILTER (q < 0.05) AS "facts of q below 0.05", avg(across_scripts) AS across_scripts
 FROM study_likn
 """),
     ("Pairs of languages", "Common knowledge neurons a fact, of the same and of exchanged facts, and of the twin.", """

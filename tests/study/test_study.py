@@ -82,8 +82,9 @@ def test_the_page_says_how_templates_were_put(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "out")
     held = json.loads((folder / "study.json").read_text("utf-8"))
     assert "Templates: " not in (folder / "study.md").read_text("utf-8")
-    options = StudyOptions(**{**held["asked"], "out": tmp_path / "out", "ask": True, "examples": 3})
+    options = StudyOptions(**{**held["asked"], "out": tmp_path / "out", "ask": True, "examples": 3, "limit": 0})
     text = write(Study(options, held["done"], ()))[0].read_text("utf-8")
+    assert "Facts of bundled, of P36, P38 in en, fr, known to the model or not, all of them;" in text
     assert "Templates: asked for after sentences that do not end" in text
 
 

@@ -11,7 +11,7 @@ from atlas.reports.context import Cell, Column, Site, StudyPage, Table
 from atlas.reports.rendering import render
 from atlas.store.digest import digest
 from atlas.study.claims import GATHERED, RULE, Finding
-from atlas.study.job import Study
+from atlas.study.job import Study, StudyOptions
 
 TITLE = "Do the paper's claims hold?"
 COLUMNS = ("claim", "verdict", "facts", "own", "control", "difference", "smallest that counts", "compared")
@@ -68,11 +68,7 @@ def _about(study: Study, opened: atlas.Atlas) -> Iterator[str]:
     asked = study.options
     (model,) = opened.sql(_MODEL, {"run": study.run}).to_pylist()
     yield f"Model {model['name']}, weights {model['digest']}; scorer {asked.method}, seed {asked.seed}."
-    known = "that the model knows in every language" if asked.known else "known to the model or not"
-    languages = ", ".join(asked.languages) if asked.languages else "all languages"
-    relations = f", of {', '.join(asked.relations)}" if asked.relations else ""
-    limit = f"{asked.limit:,} at most" if asked.limit else "all of them"
-    yield f"Facts of {asked.dataset}{relations} in {languages}, {known}, {limit}; {asked.edits} edits."
+    yield _facts(asked)
     put = [
         *(["asked for after sentences that do not end in the object"] if asked.ask else ()),
         *([f"after {asked.examples} examples"] if asked.examples else ()),
@@ -82,6 +78,15 @@ def _about(study: Study, opened: atlas.Atlas) -> Iterator[str]:
     yield f"Atlas {asked.db.name}, digest {digest(opened)}; every table below is read from it."
     seconds = (f"{name} {found['seconds']:,.0f}" for name, found in study.done.items())
     yield f"Seconds by the clock: {', '.join(seconds)}."
+
+
+def _facts(asked: StudyOptions) -> str:
+    """Return which facts were asked for."""
+    known = "that the model knows in every language" if asked.known else "known to the model or not"
+    languages = ", ".join(asked.languages) if asked.languages else "all languages"
+    relations = f", of {', '.join(asked.relations)}" if asked.relations else ""
+    limit = f"{asked.limit:,} at most" if asked.limit else "all of them"
+    return f"Facts of {asked.dataset}{relations} in {languages}, {known}, {limit}; {asked.edits} edits."
 
 
 def _sections(study: Study, opened: atlas.Atlas) -> Iterator[Section]:

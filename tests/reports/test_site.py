@@ -487,7 +487,7 @@ def test_a_relation_leads_to_facts_that_no_run_shown_asks_for(two_facts, opened)
     text = render(relations._page(two_facts, "P36", {}, 1, (), unasked))
     assert two_facts.facts[unasked[0]["fact"]].title in text
     assert len(two_facts.rows(relations.UNASKED, {"relation": "P36", "runs": []})) == 3
-    assert "no run shown asks for" not in render(relations._page(two_facts, "P36", {}, 1, ()))
+    assert "no run shown asks for" not in render(relations._page(two_facts, "P36", {}, 1, (), []))
 
 
 def test_the_overview_names_the_definition_whose_thresholds_it_shows(two_facts):
@@ -501,7 +501,7 @@ def test_a_further_part_of_a_relation_holds_no_run_whose_facts_ended_before(two_
     one, other = two_facts.runs
     rows = two_facts.rows(relations.FACTS, {"run": one.run, "model": one.model, "relation": "P36"})
     facts = {one: rows, other: rows[:2]}
-    first, second = (relations._page(two_facts, "P36", facts, part, ()) for part in (1, 2))
+    first, second = (relations._page(two_facts, "P36", facts, part, (), []) for part in (1, 2))
     assert [section.run for section in first.runs] == [str(one.run), str(other.run)]
     assert [section.run for section in second.runs] == [str(one.run)]
     assert [len(section.tables[0].rows) for section in second.runs] == [len(rows) - 2]

@@ -176,28 +176,18 @@ def _unasked(snapshot: Snapshot, code: str) -> dict[str, object]:
 
 
 def _page(
-    snapshot: Snapshot,
-    code: str,
-    facts: dict[Run, list[Row]],
-    part: int,
-    links: tuple[Link, ...],
-    unasked: Sequence[Row] = (),
+    snapshot: Snapshot, code: str, facts: dict[Run, list[Row]], part: int, links: tuple[Link, ...], left: list[Row]
 ) -> RelationPage:
     tables = Tables(snapshot, addresses.relation(code, part))
-    others, note = _of_part(unasked, part, UNASKED.note)
-    return RelationPage(
-        site=tables.site,
-        title=snapshot.relations[code],
-        code=cut(code),
-        parts=links,
-        templates=tables.asked(TEMPLATES, {"relation": code}) if part == 1 else None,
-        unasked=tables.table(UNASKED, others, _unasked(snapshot, code), note=note) if others else None,
-        runs=tuple(
-            _section(snapshot, tables, run, code, rows, part)
-            for run, rows in facts.items()
-            if len(rows) > (part - 1) * FACTS_A_PAGE  # others end in an earlier part
-        ),
+    runs = tuple(
+        _section(snapshot, tables, run, code, rows, part)
+        for run, rows in facts.items()
+        if len(rows) > (part - 1) * FACTS_A_PAGE  # others end in an earlier part
     )
+    templates = tables.asked(TEMPLATES, {"relation": code}) if part == 1 else None
+    unasked, note = _of_part(left, part, UNASKED.note)
+    others = tables.table(UNASKED, unasked, _unasked(snapshot, code), note=note) if unasked else None
+    return RelationPage(tables.site, snapshot.relations[code], runs, cut(code), links, templates, others)
 
 
 def _section(snapshot: Snapshot, tables: Tables, run: Run, code: str, facts: Sequence[Row], part: int) -> Section:

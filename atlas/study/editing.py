@@ -58,7 +58,8 @@ def _cuts(facts: Mapping[int, Fact], wanted: Mapping[int, Request | None], done:
     """Return a sentence for what was not edited."""
     bare = sum(request is None for request in wanted.values())
     cuts = [f"{bare:,} facts have no other object in their relation with names in their languages"] if bare else []
-    return cuts + [f"{facts[int(one.request.fact)].subject}: {one.error}" for one in done if one.error]
+    failed = ((facts[int(one.request.fact)].labels, one.error) for one in done if one.error)
+    return cuts + [f"{labels[min(labels)].subject}: {error}" for labels, error in failed]
 
 
 def _request(fact: Fact, facts: list[Fact], seed: int) -> Request | None:

@@ -10,9 +10,13 @@ import pytest
 
 import atlas
 from atlas.cli.main import main
+from atlas.editing.job import Done
+from atlas.editing.requests import Request
 from atlas.errors import AtlasError, UsageError
+from atlas.facts import Fact, Label
 from atlas.running.progress import Progress
 from atlas.study.claims import CLAIMS
+from atlas.study.editing import _cuts
 from atlas.study.job import Study, StudyOptions, study
 from atlas.study.page import Section, markdown, write
 
@@ -164,6 +168,12 @@ def test_no_page_of_a_study_that_is_not_begun(tmp_path, capfd):
     assert main([*WORDS, "--out", str(tmp_path / "new"), "--page"]) == 2
     assert "holds no study" in capfd.readouterr().err
     assert not (tmp_path / "new").exists()
+
+
+def test_a_fact_that_could_not_be_edited_goes_by_its_name():
+    fact = Fact("P36", "Q28", "Q1781", {"en": Label("Hungary", "Budapest"), "fr": Label("Hongrie", "Budapest")})
+    done = Done(Request(str(fact.id), "Q90", {"en": "Paris"}, ("en",), "P36"), error=UsageError("it did not fit"))
+    assert _cuts({fact.id: fact}, {fact.id: done.request}, [done]) == ["Hungary: it did not fit"]
 
 
 def test_a_cell_stays_a_cell():

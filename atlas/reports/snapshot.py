@@ -256,9 +256,13 @@ _FACTS = """
 CREATE OR REPLACE TEMP TABLE shown_fact AS
 SELECT fact.fact
 FROM fact LEFT JOIN (SELECT fact, count(*) AS neurons FROM likn_all GROUP BY fact) AS shared USING (fact)
+LEFT JOIN (SELECT DISTINCT fact FROM fact_language) AS asked ON asked.fact = fact.fact -- by the runs shown
 WHERE list_contains($relations::VARCHAR[], fact.relation)
 ORDER BY
-    row_number() OVER (PARTITION BY fact.relation ORDER BY shared.neurons DESC NULLS LAST, fact.fact),
+    asked.fact IS NULL,
+    row_number() OVER (
+        PARTITION BY fact.relation, asked.fact IS NULL ORDER BY shared.neurons DESC NULLS LAST, fact.fact
+    ),
     fact.relation
 LIMIT $facts
 """

@@ -16,7 +16,7 @@ from reports.sample import BIDI, HOSTILE, LANGUAGES, LONG, ODD, PATH, QUOTES, RE
 import atlas
 from atlas import schema
 from atlas.errors import UsageError
-from atlas.reports import Selection, addresses, write
+from atlas.reports import Selection, addresses, snapshot, write
 from atlas.reports import site as sites
 from atlas.reports.cells import shown
 from atlas.reports.pages import comparisons, edits, evaluations, overview, relations, runs
@@ -478,6 +478,16 @@ def test_a_fact_that_no_run_asks_for_says_so_and_not_that_there_is_no_run(two_fa
     text = render(fact_pages._page(two_facts, (min(two_facts.facts),), name))
     assert "No run shown has prompts of it." in text
     assert "No model has been run" not in text
+
+
+def test_facts_that_no_run_shown_asks_for_are_chosen_last():
+    with duckdb.connect() as held:
+        held.sql("CREATE TABLE fact AS SELECT fact, 'a' AS relation FROM range(1, 5) AS f(fact)")
+        held.sql(
+            "CREATE TABLE likn_all AS SELECT 4 AS fact; CREATE TABLE fact_language AS SELECT unnest([3, 4]) AS fact"
+        )
+        held.execute(snapshot._FACTS, {"relations": ["a"], "facts": 3})
+        assert held.sql("FROM shown_fact").fetchall() == [(4,), (3,), (1,)]
 
 
 def test_a_relation_leads_to_facts_that_no_run_shown_asks_for(two_facts, opened):

@@ -62,12 +62,11 @@ def evaluate_model(model: str, folder: Path, conditions: Sequence[str]) -> Claim
 
 def tables(found: ClaimEvaluation) -> Iterator[str]:
     """Yield, as Markdown, every number under `plain`, then the AUROC under every condition."""
-    table = evaluation_table(found, 0)
-    rows, values = compact(table).to_pylist(), table.to_pylist()
-    plain = [(row, value) for row, value in zip(rows, values, strict=True) if row["condition"] == "plain"]
-    yield f"{plain[0][0]['claims']} claims under plain"
-    for row, value in plain:
-        short = (f"{value[name]:.3f}" for name in ("precision", "recall", "f1"))
+    rows = compact(evaluation_table(found, 0)).to_pylist()
+    plain = [row for row in rows if row["condition"] == "plain"]
+    yield f"{plain[0]['claims']} claims under plain"
+    for row in plain:
+        short = (row[name].split()[0] for name in ("precision", "recall", "f1"))
         yield _line(row["evidence"], row["unusable"], *short, row["accuracy"], row["auroc"], row[DIFFERENCE])
     conditions = list(dict.fromkeys(row["condition"] for row in rows))
     cells = {(row["evidence"], row["condition"]): row for row in rows}

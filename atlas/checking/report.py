@@ -11,7 +11,7 @@ DIFFERENCE = "auroc_over_probability"
 
 
 def evaluation_table(found: ClaimEvaluation, seed: int) -> pa.Table:
-    """Return a row for each condition and evidence; a metric is `value`, `_low` and `_high`.
+    """Return a row for each condition and evidence; a metric is `value`, `_low` and `_high`, null where not defined.
 
     `auroc_over_probability` is the AUROC less that of the model's own probability on the same claims, paired.
     """
@@ -25,7 +25,8 @@ def evaluation_table(found: ClaimEvaluation, seed: int) -> pa.Table:
             numbers = measure(judged, seed) | {DIFFERENCE: auroc_difference(judged, base, seed)}
             head = {"condition": condition, "evidence": evidence, "claims": len(judged.truth), "unusable": unusable}
             rows.append(head | _cells(numbers))
-    return pa.Table.from_pylist(rows)
+    columns = pa.Table.from_pylist(rows).schema
+    return pa.table({c.name: pa.array([row[c.name] for row in rows], c.type, from_pandas=True) for c in columns})
 
 
 def compact(table: pa.Table) -> pa.Table:
@@ -33,7 +34,8 @@ def compact(table: pa.Table) -> pa.Table:
     rows = table.select(["condition", "evidence", "claims", "unusable"]).to_pylist()
     for row, numbers in zip(rows, table.to_pylist(), strict=True):
         for name in (*METRICS, DIFFERENCE):
-            row[name] = "{:.3f} ({:.3f} to {:.3f})".format(*(numbers[f"{name}{end}"] for end in ("", "_low", "_high")))
+            values = (numbers[f"{name}{end}"] for end in ("", "_low", "_high"))
+            row[name] = "{} ({} to {})".format(*("-" if value is None else f"{value:.3f}" for value in values))
     return pa.Table.from_pylist(rows)
 
 

@@ -107,6 +107,7 @@ def test_other_languages_speak_for_a_claim_that_the_model_was_not_taught(cases):
     assert {*heard.status} == {"no other language"}
     rows = table(found)
     assert rows["probability-languages"]["unusable"] == rows["combined"]["claims"]
+    assert rows["probability-languages"]["precision"] is None, "nothing was supported"
     assert rows["combined"]["auroc_over_probability"] == pytest.approx(0, abs=1e-9)
 
 

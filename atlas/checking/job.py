@@ -168,6 +168,7 @@ def evaluate_claims(
     """
     from atlas.checking.conditions import CONDITIONS
     from atlas.checking.evaluation import check_split, evaluate
+    from atlas.checking.neurons import without_neurons
     from atlas.checking.rows import claim_table, verdict_table
 
     asked = list(dict.fromkeys(option("--conditions", name, CONDITIONS) for name in conditions or CONDITIONS))
@@ -180,8 +181,9 @@ def evaluate_claims(
         _check_known("languages", languages, {code for fact in known for code in fact.labels})
         spoken = sorted({code for fact in facts for code in fact.labels if not languages or code in languages})
         claims = session.claims(_spread(facts, limit), spoken, asked)
-        cases = claims.cases
-        check_split(cases, claims.left_out)
+        bare = {} if relations else without_neurons(session.writer, session.run, session.neurons, languages or ())
+        cases, left_out = claims.cases, {**bare, **claims.left_out}
+        check_split(cases, left_out)
         found = evaluate(cases, session.of_cases(cases), spoken, options.seed)
         sets = {name: sorted([*key, list(n)] for key, n in own.items()) for name, own in session.neurons.items()}
         identity = stable_id(
@@ -190,7 +192,7 @@ def evaluate_claims(
         )  # fmt: skip
         verdicts = verdict_table(identity, session.run, cases, found.verdicts)
         session.load(claim=claim_table(cases), verdict=verdicts)
-        return identity, found, claims.left_out
+        return identity, found, left_out
 
 
 def _check_known(kind: str, asked: Sequence[str] | None, known: Collection[str]) -> None:

@@ -1,5 +1,6 @@
 """What fact checking asks an atlas: facts, templates, the neurons of relations, thresholds. No model."""
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from atlas.checking.known_claims import World
@@ -40,6 +41,17 @@ def relation_neurons(
     return {name: sets | _derived(sets, name, layers, width, seed) for name, sets in sorted(relations.items())}
 
 
+def without_neurons(atlas: "Atlas", run: int, known: Collection[str], languages: Collection[str]) -> dict[str, int]:
+    """Return how many facts in a language, of `languages` or all, the run was asked of relations that are not among the
+    `known` ones, by the reason.
+    """
+    rows = [row for row in atlas.sql(_ASKED, [run]).to_pylist() if row["relation"] not in known]
+    bare = [row for row in rows if not languages or row["language"] in languages]
+    names = ", ".join(sorted({row["relation"] for row in bare}))
+    why = f"no training fact of their relation ({names}) has neurons"
+    return {why: sum(row["facts"] for row in bare)} if bare else {}
+
+
 def _derived(sets: Sets, relation: str, layers: int, width: int, seed: int) -> Sets:
     derived: Sets = {}
     languages = sorted({language for _, language in sets})
@@ -54,6 +66,13 @@ def _derived(sets: Sets, relation: str, layers: int, width: int, seed: int) -> S
         derived["random", language] = tuple(drawn)
     return derived
 
+
+_ASKED = """
+SELECT relation, language, count(DISTINCT fact) AS facts
+FROM fact_language JOIN fact USING (fact) JOIN knockout_source AS origin ON origin.source = fact_language.run
+WHERE origin.run = ?
+GROUP BY relation, language
+"""
 
 _NEURONS = """
 WITH found AS (

@@ -12,6 +12,7 @@ from atlas.checking.claims import Claim
 from atlas.checking.evaluation import EVIDENCE
 from atlas.checking.job import Session, evaluate_claims, opened
 from atlas.checking.judge import _Judge, check_claims
+from atlas.checking.neurons import without_neurons
 from atlas.checking.report import DIFFERENCE, evaluation_table
 from atlas.errors import StoreError, UsageError
 from atlas.facts import Fact, FactSet, Label
@@ -76,6 +77,17 @@ def test_subjects_are_on_one_side_of_the_split_and_thresholds_come_from_training
     assert len(both) == 0
     assert {row["split"] for row in rows} == {"train", "test"}
     assert all(row["n"] == 1 for row in rows)
+
+
+def test_facts_of_relations_without_neurons_are_counted_by_language(options, facts):
+    with atlas.open(options.db) as opened:
+        run = opened.one("SELECT run FROM run WHERE method = 'amig'")
+        known = {row["relation"] for row in facts}
+        own = sum(row["relation"] == "R0" for row in facts)
+        why = "no training fact of their relation (R0) has neurons"
+        assert without_neurons(opened, run, known, ()) == {}
+        assert without_neurons(opened, run, known - {"R0"}, ()) == {why: own}
+        assert without_neurons(opened, run, known - {"R0"}, ["de"]) == {why: own // 2}
 
 
 def test_evaluating_again_adds_nothing(options, evaluated):

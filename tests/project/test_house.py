@@ -19,7 +19,7 @@ LINES = {
     "atlas": 35,
     "attribution": 1488,
     "building": 1420,
-    "checking": 1676,
+    "checking": 1699,
     "cli": 3803,
     "demo": 1047,
     "doctor": 547,

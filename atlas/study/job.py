@@ -74,6 +74,11 @@ class Study:
         return int(self.done["build"]["run"])
 
     @property
+    def evaluations(self) -> list[int]:
+        """The evaluations of the steps that are done; the atlas may hold others, and the beginning of the next."""
+        return [int(found["evaluation"]) for found in self.done.values() if "evaluation" in found]
+
+    @property
     def cuts(self) -> list[str]:
         """What the study went without, a sentence each."""
         steps = self.done.items()

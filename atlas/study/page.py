@@ -95,7 +95,8 @@ def _sections(study: Study, opened: atlas.Atlas) -> Iterator[Section]:
     cuts = [[text] for text in (*study.cuts, *(f"{name}: still to be done" for name in study.left))]
     yield Section("What the study went without", "", ("what",), cuts)
     for title, note, query in _TABLES:
-        bound = {"run": study.run} if "$run" in query else {}
+        values = {"run": study.run, "evaluations": study.evaluations}
+        bound = {name: value for name, value in values.items() if f"${name}" in query}
         table = opened.sql(query, bound)
         rows = [[shown(value) for value in row.values()] for row in table.to_pylist()]
         yield Section(title, note, [name.replace("_", " ") for name in table.column_names], rows)
@@ -112,7 +113,10 @@ def _finding(found: Finding) -> list[str]:
 
 _MODEL = "SELECT name, digest FROM run JOIN model USING (model) WHERE run = $run"
 _CHANGES = "facts, neurons, log_odds_change, log_odds_change_low AS low, log_odds_change_high AS high, lost, gained"
-_ONCE = "(action = 'suppress' OR action = 'inject' AND replace = (SELECT max(replace) FROM intervention))"
+_OURS = "list_contains($evaluations::BIGINT[], evaluation)"
+_ONCE = f"""{_OURS} AND (
+    action = 'suppress' OR action = 'inject' AND replace = (SELECT max(replace) FROM intervention WHERE {_OURS})
+)"""
 """To inject is the same whatever cut neurons become, so it is shown for one of them."""
 _TABLES = (
     ("Facts", "Of the study's own run; known: the answer is the model's own choice in more than half of the fact's "
@@ -155,12 +159,13 @@ SELECT
     sum(control_sets)::BIGINT AS control_sets
 FROM dkn_summary_of(definition_of('default', $run)) WHERE run = $run GROUP BY language ORDER BY language
 """),
-    ("Fact checking", "Claims about subjects that nothing was fitted to.", """
+    ("Fact checking", "Claims about subjects that nothing was fitted to.", f"""
 SELECT
     evidence, claims, unusable, accuracy, f1, auroc, auroc_over_probability,
     auroc_over_probability_low AS low, auroc_over_probability_high AS high
 FROM fact_check_metrics
-WHERE condition = 'plain' AND coalesce(source_language, relation, language) IS NULL ORDER BY auroc DESC, evidence
+WHERE {_OURS} AND condition = 'plain' AND coalesce(source_language, relation, language) IS NULL
+ORDER BY auroc DESC, evidence
 """),
     ("Edits", "Each fact gets another object in one language; transfer is to the others. Random sets grow until "
      "the edit converges. Written: the new object is in what a causal model writes after the prompt.", """

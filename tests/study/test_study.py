@@ -82,14 +82,16 @@ def test_the_html_page_says_what_the_markdown_says(folder):
 
 
 @pytest.mark.slow
-def test_the_page_says_how_templates_were_put(folder, tmp_path):
+def test_the_page_says_how_templates_were_put_and_shows_no_other_evaluations(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "out")
     held = json.loads((folder / "study.json").read_text("utf-8"))
     assert "Templates: " not in (folder / "study.md").read_text("utf-8")
     options = StudyOptions(**{**held["asked"], "out": tmp_path / "out", "ask": True, "examples": 3, "limit": 0})
-    text = write(Study(options, held["done"], ()))[0].read_text("utf-8")
+    done = {name: found for name, found in held["done"].items() if name != "evaluate zero"}
+    text = write(Study(options, done, ()))[0].read_text("utf-8")
     assert "Facts of bundled, of P36, P38 in en, fr, known to the model or not, all of them;" in text
     assert "Templates: asked for after sentences that do not end" in text
+    assert _rows(text, "Localisation") == _rows(text, "Across languages") == [], "of the steps that are done alone"
 
 
 @pytest.mark.slow

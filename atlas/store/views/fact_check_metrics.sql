@@ -71,8 +71,8 @@ FROM gained JOIN bounds USING (evaluation, condition, evidence)
 GROUP BY ALL;
 
 -- How well each kind of evidence tells true claims from wrong ones (METHOD 6), on the claims of the test split.
--- A claim that the evidence cannot judge counts as not supported and ranks last, so that all are measured on the same
--- claims; `unusable` says how many. Rows without language or relation are over all of them. The AUROC compares claims
+-- A claim that the evidence cannot judge counts as not supported and ranks last where it has no score, so that all are
+-- measured on the same claims; `unusable` says how many. Rows without language or relation are over all of them. The AUROC compares claims
 -- of the same relation and language only.
 CREATE OR REPLACE VIEW fact_check_metrics AS
 WITH ranked AS (

@@ -96,9 +96,10 @@ def _take_fact(into: Collector, table: Table, languages: set[str], place: Place,
     names = _both(row, ("subject", "object"), texts.object_or_subject)
     columns = KEYS if set(KEYS) <= set(table.columns) else ("subject", "object")
     keys = _both(row, columns, texts.key) if all(names) else names
-    into.add_fact(place, relation, language, keys, names, again="template" in table.columns)
+    # First, as of a bad line nothing is taken.
     if (row.get("template") or "").strip():
         _add_template(into, place, row)
+    into.add_fact(place, relation, language, keys, names, again="template" in table.columns)
 
 
 def _take_template(into: Collector, table: Table, place: Place, line: bytes) -> None:

@@ -86,6 +86,17 @@ def test_one_file_with_a_line_for_every_template(plant, told, skipped):
     assert skipped(found) == {"fact without a label for subject or object": 1}, "a fact, not its lines"
 
 
+def test_nothing_of_a_bad_line_is_taken(plant, told, skipped):
+    lines = ["relation,language,subject,object,template,held_out", "capital,en,France,Paris,[X] has [Y].,"]
+    lines += ["capital,en,Spain,Madrid,[X]: [Y],perhaps", "capital,en,[Y],Rome,[Y] of [X],"]
+    found = read(plant({"facts.csv": "\n".join(lines)}), skip_bad=True)
+    assert told(found) == (
+        {("capital", "France", "Paris"): {"en": ("France", "Paris")}},
+        {("capital", "en", "[X] has [Y].")},
+    )
+    assert sum(skipped(found).values()) == 2
+
+
 def test_facts_of_a_language_whose_templates_are_all_held_out_are_counted(plant, skipped):
     lines = [
         "relation,language,subject,object,subject_key,object_key,template,held_out",

@@ -128,13 +128,13 @@ class Collector:
             names: names of subject and object, as the source has them.
             again: the source repeats facts by its nature; do not count the same names twice.
         """
-        names = texts.label(names[0]), texts.label(names[1])
+        language, names = self._code(language), (texts.label(names[0]), texts.label(names[1]))
         said = (relation, language, keys, names)
         if not all(names):
             return self.leave(place, NO_LABEL, said, again=again)
         names = texts.object_or_subject(names[0]), texts.object_or_subject(names[1])
         labels = self._facts.setdefault((relation, texts.key(keys[0]), texts.key(keys[1])), {})
-        known = labels.setdefault(self._code(language), label := Label(*names))
+        known = labels.setdefault(language, label := Label(*names))
         if known is not label and not (again and known == label):
             self.leave(place, REPEATED_FACT, said, again=again)
         return None

@@ -31,6 +31,10 @@ def folded(name: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).strip()
 
 
+CODES = {folded(name): code for code, name in LANGUAGES.items()}
+"""The codes of languages by their English names, folded."""
+
+
 def matches(word: str, known: Iterable[str] | Mapping[str, Collection[str]]) -> list[str]:
     """Return which of `known` are meant by `word`: itself as written, else those of that name in any case.
 
@@ -134,11 +138,13 @@ def language_tag(code: str) -> str:
 def language_code(spelling: str) -> str:
     """Return the shortest code of the language that `spelling` is a code of: `zh` for `zh-hans`, `zho_Hans`, `zh_cn`.
 
-    So are `ar`, `ko` and `es` for `arb_Arab` and `kor_Hang` (FLORES) and `es_XX` (mBART). `zh-Hant` and `en-GB` are
-    languages of their own; what is no code that langcodes knows stays as it is.
+    So are `ar`, `ko` and `es` for `arb_Arab` and `kor_Hang` (FLORES) and `es_XX` (mBART), and `zh` for its English name
+    `Chinese`. `zh-Hant` and `en-GB` are languages of their own; what is no code that langcodes knows stays as it is.
     """
     if spelling in LANGUAGES:
         return spelling
+    if code := CODES.get(folded(spelling)):
+        return code
     from langcodes import Language  # slow to import, and most codes are written as they are known
 
     try:

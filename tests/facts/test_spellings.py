@@ -8,7 +8,7 @@ from atlas.matching import language_code, language_tag
 HEADER = "relation,language,subject,object,subject_key,object_key,template\n"
 
 
-@pytest.mark.parametrize("spelling", ["zh", "zh-hans", "zho_Hans", "zh_cn", "zh-CN", "ZH", "zho"])
+@pytest.mark.parametrize("spelling", ["zh", "zh-hans", "zho_Hans", "zh_cn", "zh-CN", "ZH", "zho", "Chinese", "chinese"])
 def test_simplified_chinese_is_one_language(spelling):
     assert language_code(spelling) == "zh"
 
@@ -60,3 +60,23 @@ def test_spellings_of_one_language_need_no_keys(tmp_path):
     rows = ["P36,zh,法国,巴黎,[X]的首都是[Y]", "P36,zh-hans,德国,柏林,"]
     file.write_text("\n".join(["relation,language,subject,object,template", *rows]), "utf-8")
     assert [(fact.subject, *fact.labels) for fact in read(file).facts] == [("法国", "zh"), ("德国", "zh")]
+
+
+def test_the_english_name_of_a_language_is_its_code(tmp_path):
+    file = tmp_path / "facts.csv"
+    rows = ["P36,English,Hanoi,H,Q1,Q2,[X] has [Y]", "P36,en,Oslo,O,Q3,Q4,", "P36,Vietnamese,Hà Nội,H,Q1,Q2,[X] có [Y]"]
+    file.write_text(HEADER + "\n".join(rows), "utf-8")
+    found = read(file)
+    assert {fact.subject: sorted(fact.labels) for fact in found.facts} == {"Q1": ["en", "vi"], "Q3": ["en"]}
+    assert found.spellings == {"en": ["English"], "vi": ["Vietnamese"]}
+
+
+def test_a_fact_that_is_left_out_counts_once_however_its_language_is_spelled(tmp_path, skipped):
+    file = tmp_path / "facts.csv"
+    rows = [
+        "P36,zh,法国,,Q142,Q90,[X]的首都是[Y]",
+        "P36,zh-hans,法国,,Q142,Q90,[X]首都为[Y]",
+        "P36,zh,德国,柏林,Q183,Q64,",
+    ]
+    file.write_text(HEADER + "\n".join(rows), "utf-8")
+    assert skipped(read(file)) == {"fact without a label for subject or object": 1}

@@ -9,6 +9,7 @@ import re
 import unicodedata
 
 from atlas.facts.facts import OBJECT, SUBJECT
+from atlas.matching import CODES, folded
 
 MAX_LABEL = 500
 MAX_TEMPLATE = 1000
@@ -65,7 +66,7 @@ def template(text: str) -> str:
 
 
 def language(text: str) -> str:
-    """Return a language code as the source writes it; `LineError` if it is none."""
+    """Return a language's code or English name as the source writes it; `LineError` if it is neither."""
     if not is_language(text):
         raise LineError(f"{shown(text)} is no language code")
     return text
@@ -95,8 +96,8 @@ def is_unspaced(text: str) -> bool:
 
 
 def is_language(text: str) -> bool:
-    """True if `text` looks like a language code: `en`, `zh-hans`, `be-tarask`."""
-    return _LANGUAGE.fullmatch(text) is not None
+    """True if `text` looks like a language code, `en`, `zh-hans`, `be-tarask`, or names a language: `Vietnamese`."""
+    return _LANGUAGE.fullmatch(text) is not None or folded(text) in CODES
 
 
 def is_relation(text: str) -> bool:

@@ -47,6 +47,14 @@ def test_a_wrong_selection_is_a_usage_error_that_says_what_there_is(mpararel, op
         read(mpararel, **options)
 
 
+@pytest.mark.parametrize(("word", "taken"), [("capital", {"capital"}), ("P36", {"P36"}), ("continent", {"P30"})])
+def test_a_relation_is_taken_by_its_code_before_those_of_that_name(mpararel, told, word, taken):
+    for part in ("tuples", "patterns"):
+        (mpararel / part / "en/capital.jsonl").write_bytes((mpararel / part / "en/P36.jsonl").read_bytes())
+    facts, templates = told(read(mpararel, relations=[word]))
+    assert {relation for relation, *_ in facts} == taken == {relation for relation, *_ in templates}
+
+
 @pytest.mark.parametrize("name", ["nowhere", "a\0b", "\x1b[31mred", "x" * 5000])
 def test_a_data_set_that_is_not_there(name):
     with pytest.raises((UsageError, DataError)) as caught:

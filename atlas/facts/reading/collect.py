@@ -180,6 +180,7 @@ class Collector:
     def finish(self) -> FactSet:
         """Return what was collected; UsageError if a wanted language or relation is not there, or nothing is left."""
         self.check()
+        self._facts, self._templates = self._meant(self._facts), self._meant(self._templates)
         facts = [Fact(*key, dict(sorted(labels.items()))) for key, labels in self._facts.items()]
         relations = {fact.relation for fact in facts}
         return FactSet(
@@ -190,6 +191,11 @@ class Collector:
             skips=[*self._counted(), *self._unmatched()],
             spellings={code: sorted(found) for code, found in sorted(self._spellings.items())},
         )
+
+    def _meant(self, found: dict[Key, T]) -> dict[Key, T]:
+        """Return what is of the wanted relations, now that all that the source has are known."""
+        wanted = self._relations
+        return found if wanted is None else {key: each for key, each in found.items() if wanted.has(key[0])}
 
     def _counted(self) -> list[Skip]:
         return [Skip(str(Place(path, line)), reason, count) for (path, reason), (line, count) in self._skips.items()]
@@ -225,9 +231,12 @@ class Wanted:
         return self._has[code]
 
     def check(self, known: Collection[str]) -> None:
-        """Raise `UsageError` for a word that names none of the `known` codes, or several."""
-        for word in self._words:
-            self._choose(word, known)
+        """Raise `UsageError` for a word that names none of the `known` codes, or several; of these, take what is meant.
+
+        A word that is a code, as `capital` may be, means no other code of that name.
+        """
+        meant = {self._choose(word, known) for word in self._words}
+        self._has = {code: code in meant for code in known}
 
     def _meant(self, word: str, code: str) -> bool:
         try:

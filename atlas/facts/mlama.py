@@ -33,7 +33,7 @@ _TEMPLATES = "templates.jsonl"
 
 def fits(path: Path) -> bool:
     """True if `path` has one of mLAMA's two forms."""
-    return _is_tree(path) or bool(_row_files(path))
+    return _is_tree(path) or any(map(_has_columns, _files(path)))
 
 
 def load(path: Path, into: Collector) -> None:
@@ -41,7 +41,7 @@ def load(path: Path, into: Collector) -> None:
     if _is_tree(path):
         _load_tree(path, into)
     else:
-        for file in _row_files(path):
+        for file in filter(_may_have_columns, _files(path)):
             _load_rows(path if path.is_dir() else path.parent, file, into)
 
 
@@ -70,12 +70,10 @@ def _take_template(into: Collector, language: str, place: Place, line: bytes) ->
         into.add_template(place, relation, language, files.text(row, "template"))
 
 
-def _row_files(path: Path) -> list[Path]:
-    """Return the files of rows that `path` is or holds, up to one folder deep."""
-    if path.is_file():
-        return [path] if _has_columns(path) else []
+def _files(path: Path) -> list[Path]:
+    """Return the files that `path` is or holds, up to one folder deep."""
     nested = [file for folder in files.children(path) for file in files.children(folder)]
-    return [file for file in (*files.children(path), *nested) if file.is_file() and _has_columns(file)]
+    return [file for file in (path, *files.children(path), *nested) if file.is_file()]
 
 
 def _has_columns(path: Path) -> bool:
@@ -83,6 +81,17 @@ def _has_columns(path: Path) -> bool:
         return set(COLUMNS) <= set(_columns(path))
     except (DataError, LineError):
         return False
+
+
+def _may_have_columns(path: Path) -> bool:
+    """Return whether a file beside others is one of rows, or of lines of which the first is bad.
+
+    Raises DataError for Parquet that cannot be read.
+    """
+    try:
+        return set(COLUMNS) <= set(_columns(path))
+    except LineError:
+        return files.ending(path) == SUFFIX
 
 
 def _columns(path: Path) -> list[str]:

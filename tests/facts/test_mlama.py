@@ -76,6 +76,21 @@ def test_a_folder_of_row_files_unites_them(tmp_path, told):
     assert told(read(tmp_path)) == (FACTS, TEMPLATES)
 
 
+@pytest.mark.parametrize(
+    ("name", "damage", "said"),
+    [
+        ("ar.parquet", lambda content: content[:-30], r"ar\.parquet cannot be read as Parquet"),
+        ("ar.jsonl", lambda content: b"{\n" + content, r"ar\.jsonl:1: it is not valid JSON"),
+    ],
+)
+def test_a_damaged_file_of_several_is_named(tmp_path, name, damage, said):
+    write_rows(tmp_path / "en.parquet", ROWS[:2])
+    write_rows(tmp_path / name, ROWS[2:3])
+    (tmp_path / name).write_bytes(damage((tmp_path / name).read_bytes()))
+    with pytest.raises(DataError, match=said):
+        read(tmp_path)
+
+
 def test_only_the_wanted_rows_are_read(tmp_path, told):
     write_rows(tmp_path / "rows.parquet")
     facts, templates = told(read(tmp_path / "rows.parquet", languages=["ar"], relations=["P36"]))

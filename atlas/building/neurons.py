@@ -19,7 +19,8 @@ SEED = 0
 
 
 def name_neurons(writer: "Writer", workers: Worker | Cluster, run: int) -> None:
-    """Store the tokens that the run's knowledge neurons write, of those that have none yet."""
+    """Store the tokens that the run's knowledge neurons write, of those that have none yet, no more of former ones."""
+    writer.sql(_FORMER, {"model": workers.workbench.info.id})
     missing = writer.sql(_UNNAMED, {"run": run, "model": workers.workbench.info.id}).to_pylist()
     for layer, group in groupby(missing, key=itemgetter("layer")):
         writer.load("neuron_token", workers.tokens(layer, [row["neuron"] for row in group]))
@@ -44,6 +45,18 @@ def describe_neurons(
         for neurons in neuron_sets(writer, _STORED, {"run": run, "language": language}).values():
             writer.renew("neuron_activation", workers.activations(prompts, neurons))
 
+
+# A run whose floor is above tau, which an older version may have left, cannot be asked for its neurons.
+_FORMER = """
+DELETE FROM neuron_token WHERE model = $model AND (layer, neuron) NOT IN (
+    SELECT (layer, neuron) FROM knowledge_neuron_of((SELECT list(d) FROM (
+        SELECT definition.*, NULL::BIGINT AS run, (
+            SELECT list(run.run) FROM run WHERE model = $model AND (settings ->> 'floor')::DOUBLE <= definition.tau
+        ) AS sources, NULL::BIGINT[] AS facts
+        FROM definition WHERE definition = 'default'
+    ) AS d))
+)
+"""
 
 _UNNAMED = """
 SELECT DISTINCT layer, neuron FROM knowledge_neuron_all

@@ -8,7 +8,7 @@ from store.world import Probed, World, add_facts, batch
 
 import atlas
 from atlas import schema
-from atlas.building.neurons import describe_neurons
+from atlas.building.neurons import describe_neurons, name_neurons
 from atlas.engine import replacing
 from atlas.ids import stable_id
 
@@ -30,6 +30,11 @@ class Worker:
         rows = [{**row, "layer": layer, "neuron": neuron} for layer, neuron in neurons]
         return pa.Table.from_pylist(rows, schema=schema.arrow("neuron_activation"))
 
+    def tokens(self, layer, neurons):
+        named = {"direction": "promotes", "rank": 1, "token": "a", "text": "a", "score": 1.0}
+        rows = [{"model": MODEL, "layer": layer, "neuron": neuron, **named} for neuron in neurons]
+        return schema.rows_of("neuron_token", rows)
+
 
 def _read(path, *parts):
     """Return what is stored after the probes were loaded in parts, the neurons described after each."""
@@ -49,3 +54,13 @@ def test_neurons_are_of_the_prompts_that_the_run_has_however_many_a_mean_takes(t
     assert [row["prompts"] for row in at_once] == [1, 1, 1]
     for first in (0, 1):
         assert _read(tmp_path / f"{first}.duckdb", [first], range(3)) == at_once
+
+
+def test_neurons_that_more_templates_make_no_knowledge_neurons_keep_no_tokens(tmp_path):
+    with atlas.open(tmp_path / "a.duckdb", "w") as writer:
+        add_facts(writer, [WORLD])
+        run = writer.start_run(model=MODEL, method="amig", settings={"floor": 0.05}, seed=0, versions={})
+        for part, named in (([0], 1), (range(3), 0)):
+            writer.load_batch(batch(WORLD, run, part))
+            name_neurons(writer, Worker(), run)
+            assert writer.one("SELECT count(*) FROM neuron_token") == named

@@ -1,7 +1,7 @@
 """The main job: attribute a selection of facts with a model and store the rows in an atlas."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -106,7 +106,6 @@ def build(options: BuildOptions, progress: Progress | None = None) -> Summary:
             run = _start(options, writer, plan, settings, workers)
             job = _Job(options, progress, plan, writer, settings, workers, run)
             job.work()
-            job.spell_names()
             job.look_at_neurons()
         summary = job.summary(started)
         if options.twin is None or summary.interrupted:
@@ -129,7 +128,6 @@ def build_twin(
         own = _begun(writer, settings, options.dtype, workers, run, twin.seed)
         job = _Job(options, progress, plan, writer, settings, workers, own)
         job.work()
-        job.spell_names()
         return job.summary(started)
 
 
@@ -185,7 +183,6 @@ class _Job:
     run: int
     total: int = 0
     before: int = 0
-    asked: set[tuple[int, str]] = field(default_factory=set)
     statuses: Counter[str] = field(default_factory=Counter)
 
     def work(self) -> None:
@@ -209,12 +206,6 @@ class _Job:
             name_neurons(self.writer, self.workers, self.run)
             self.progress.step("reading the neurons that are stored")
             describe_neurons(self.writer, self.workers, self.run, self.settings.at, self.progress.warn)
-
-    def spell_names(self) -> None:
-        """Store which tokens the names of the facts take that the run has probed."""
-        self.progress.step("spelling the names of facts")
-        done = self.writer.done_prompts(self.run)
-        spell_names(self.writer, self.workers, [p for p in self.plan.facts.prompts() if p.id in done], self.asked)
 
     def summary(self, started: float) -> Summary:
         """Count what the atlas holds now; `started` is when the job began."""
@@ -243,7 +234,7 @@ class _Job:
         share = self.options.shard.take(list(self.plan.batches(batch_size(own.info, own.device))))
         planned = {prompt.id for batch in share for prompt in batch}
         done = self.writer.done_prompts(self.run)
-        self.asked = {prompt.pair for batch in missing(share, done) for prompt in batch}
+        self._spell_names(done | planned, {prompt.pair for batch in missing(share, done) for prompt in batch})
         for tables in self.workers.left_over(self.run, planned, done):
             self.writer.load_batch(tables)
         batches = list(missing(share, self.writer.done_prompts(self.run)))
@@ -251,6 +242,11 @@ class _Job:
         self.before = self.total - prompts_of(batches)
         self.progress.start(self.total, self.before, "prompts")
         return batches
+
+    def _spell_names(self, asked: Collection[int], added: Collection[tuple[int, str]]) -> None:
+        """Store which tokens names take in the prompts `asked`, before scores say that the prompts `added` are done."""
+        self.progress.step("spelling the names of facts")
+        spell_names(self.writer, self.workers, [p for p in self.plan.facts.prompts() if p.id in asked], added)
 
     def _load(self, batches: Sequence[Tables]) -> None:
         from pyarrow import concat_tables

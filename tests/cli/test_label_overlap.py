@@ -6,6 +6,7 @@ import pytest
 from tiny import make_bert_tokenizer, make_gpt2_tokenizer
 
 import atlas
+from atlas.store import Writer
 
 
 def _tokens(tokenizer, name):
@@ -64,11 +65,16 @@ def test_an_atlas_of_before_is_spelled_by_the_next_build(build, db):
 
 
 @pytest.mark.slow
-def test_templates_of_a_later_build_add_the_tokens_that_names_take_in_them(build, data, causal, db, tmp_path):
+def test_templates_of_a_later_build_that_was_killed_add_the_tokens_that_names_take_in_them(
+    build, data, causal, db, tmp_path, monkeypatch
+):
     query = "FROM label_token ORDER BY ALL"
     templates = (data / "templates.csv").read_text("utf-8")
     build("--languages", "en", model=causal)
-    (data / "templates.csv").write_text(f"{templates}P36,en,[X]: [Y],0\n", "utf-8")
+    (data / "templates.csv").write_text(f"{templates}P36,en,[X] has [Y],0\n", "utf-8")
+    with monkeypatch.context() as patch:
+        patch.delattr(Writer, "finish_run")  # all scores are there, and nothing comes behind them
+        assert build("--languages", "en", model=causal).code == 1
     build("--languages", "en", model=causal)
     whole = tmp_path / "whole.duckdb"
     build("--languages", "en", model=causal, db=whole)

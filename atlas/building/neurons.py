@@ -51,7 +51,8 @@ _FORMER = """
 DELETE FROM neuron_token WHERE model = $model AND (layer, neuron) NOT IN (
     SELECT (layer, neuron) FROM knowledge_neuron_of((SELECT list(d) FROM (
         SELECT definition.*, NULL::BIGINT AS run, (
-            SELECT list(run.run) FROM run WHERE model = $model AND (settings ->> 'floor')::DOUBLE <= definition.tau
+            SELECT list(run.run) FROM run
+            WHERE model = $model AND coalesce((settings ->> 'floor')::DOUBLE, 0) <= definition.tau
         ) AS sources, NULL::BIGINT[] AS facts
         FROM definition WHERE definition = 'default'
     ) AS d))

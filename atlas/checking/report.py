@@ -16,9 +16,8 @@ def evaluation_table(found: ClaimEvaluation, seed: int) -> pa.Table:
     `auroc_over_probability` is the AUROC less that of the model's own probability on the same claims, paired.
     """
     own = {v.evidence: v for v in reversed(found.verdicts) if not _is_across(found, v.source)}
-    conditions = dict.fromkeys(case.condition for case in found.cases if case.split == "test")
     rows = []
-    for condition in conditions:
+    for condition in dict.fromkeys(case.condition for case in found.cases if case.split == "test"):
         base, _ = found.judged(own["probability"], condition)
         for evidence in EVIDENCE:
             judged, unusable = found.judged(own[evidence], condition)

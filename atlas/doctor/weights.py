@@ -64,8 +64,7 @@ def edited_and_undone(model: LanguageModel, step: Step, layers: Sequence[int]) -
     edit = _edit(model, loudest(model, step, layers))
     with torch.no_grad():
         before = model.run(ids)
-        delta = {layer: own.to(model.device) for layer, own in edit.delta.items()}
-        with shifting(model, edit.index, delta):
+        with shifting(model, edit.index, {layer: own.to(model.device) for layer, own in edit.delta.items()}):
             wanted = model.run(ids)
         apply_edit(model, _through_file(edit))
         found = model.run(ids)

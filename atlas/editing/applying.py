@@ -101,9 +101,7 @@ def _check_traits(model: LanguageModel, edit: Edit) -> None:
 def _expect(found: Columns, wanted: Columns, model: LanguageModel, what: str) -> None:
     for layer, own in wanted.items():
         if found[layer].dtype != own.dtype:
-            kinds = [str(each.dtype).removeprefix("torch.") for each in (own, found[layer])]
-            raise ModelError(
-                f"The edit holds {kinds[0]} columns and the model {kinds[1]}; load it with --dtype {kinds[0]}."
-            )
+            held, is_now = (str(one.dtype).removeprefix("torch.") for one in (own, found[layer]))
+            raise ModelError(f"The edit holds {held} columns and the model {is_now}; load it with --dtype {held}.")
         if not torch.equal(found[layer].cpu(), own.cpu()):
             raise ModelError(f"Layer {layer} of {model.info.name!r} has {what}; nothing was changed.")

@@ -101,6 +101,9 @@ def test_an_edit_of_narrowed_weights_is_read_back_applied_and_undone_to_the_bit(
         assert model.info.digest == edit.record.digest_after
         undo_edit(model, edit)
         assert all(torch.equal(value, before[name]) for name, value in state(model).items())
+    model.model.float()
+    with pytest.raises(ModelError, match="bfloat16 columns and the model float32; load it with --dtype bfloat16"):
+        apply_edit(model, edit)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])

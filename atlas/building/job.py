@@ -1,9 +1,10 @@
 """The main job: attribute a selection of facts with a model and store the rows in an atlas."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
+from functools import cache, partial
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -183,6 +184,7 @@ class _Job:
     run: int
     total: int = 0
     before: int = 0
+    spell_names: Callable[[], None] = lambda: None
     statuses: Counter[str] = field(default_factory=Counter)
 
     def work(self) -> None:
@@ -190,6 +192,8 @@ class _Job:
         try:
             with orderly_stop(self.progress.stopping) as stop:
                 self.workers.work(self.run, self._missing(), self._load, self.progress, stop)
+            if not self._left():
+                self.spell_names()
         except BaseException as error:
             # What went wrong is told, not that the run's status could not be written because of it.
             with suppress(AtlasError):
@@ -234,8 +238,12 @@ class _Job:
         share = self.options.shard.take(list(self.plan.batches(batch_size(own.info, own.device))))
         planned = {prompt.id for batch in share for prompt in batch}
         done = self.writer.done_prompts(self.run)
-        self._spell_names(done | planned, {prompt.pair for batch in missing(share, done) for prompt in batch})
+        asked = [prompt for prompt in self.plan.facts.prompts() if prompt.id in done | planned]
+        added = {prompt.pair for batch in missing(share, done) for prompt in batch}
+        # Once, before scores say that any of the prompts are done.
+        self.spell_names = cache(partial(spell_names, self.writer, self.workers, asked, added))
         for tables in self.workers.left_over(self.run, planned, done):
+            self.spell_names()
             self.writer.load_batch(tables)
         batches = list(missing(share, self.writer.done_prompts(self.run)))
         self.total = prompts_of(share)
@@ -243,15 +251,11 @@ class _Job:
         self.progress.start(self.total, self.before, "prompts")
         return batches
 
-    def _spell_names(self, asked: Collection[int], added: Collection[tuple[int, str]]) -> None:
-        """Store which tokens names take in the prompts `asked`, before scores say that the prompts `added` are done."""
-        self.progress.step("spelling the names of facts")
-        spell_names(self.writer, self.workers, [p for p in self.plan.facts.prompts() if p.id in asked], added)
-
     def _load(self, batches: Sequence[Tables]) -> None:
         from pyarrow import concat_tables
 
         tables = {name: concat_tables([batch[name] for batch in batches]) for name in batches[0]}
+        self.spell_names()
         self.writer.load_batch(tables)
         self.statuses.update(tables["probe"]["status"].to_pylist())
 

@@ -52,10 +52,8 @@ def twin(options: TwinOptions, progress: Progress | None = None) -> Summary:
 def _check_dtype(options: TwinOptions, run: StoredRun) -> None:
     """Raise UsageError for a number type that is not the run's, whose settings its twin has."""
     if options.dtype not in (None, run.dtype):
-        raise UsageError(
-            f"--dtype cannot be {options.dtype}: {run.title} is in {run.dtype}, and its twin has the same settings; "
-            "leave it out."
-        )
+        same = f"{run.title} is in {run.dtype}, and its twin has the same settings"
+        raise UsageError(f"--dtype cannot be {options.dtype}: {same}; leave it out.")
 
 
 def _plan(writer: "Writer", run: int, progress: Progress) -> Plan:

@@ -84,11 +84,10 @@ def load_model(
 
 def cast(model: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
     """Move a model and change its number type, but not that of its rotary frequencies, as transformers does."""
-    kept = [(name, own) for name, own in model.named_buffers(remove_duplicate=False) if name.endswith("inv_freq")]
+    kept = {name: own for name, own in model.named_buffers(remove_duplicate=False) if name.endswith("inv_freq")}
     model.to(device=device, dtype=dtype)
-    for name, own in kept:
-        owner, _, last = name.rpartition(".")
-        setattr(model.get_submodule(owner), last, own.to(device))
+    for (owner, _, name), own in ((name.rpartition("."), own) for name, own in kept.items()):
+        setattr(model.get_submodule(owner), name, own.to(device))
 
 
 def _read(

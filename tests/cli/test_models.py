@@ -2,11 +2,13 @@
 
 import json
 from dataclasses import replace
+from math import nan
 
 import pytest
 import torch
 from tiny_families import make_tiny
 
+from atlas.doctor.outcome import Outcome
 from atlas.models import FAMILIES, SHORT_NAMES, families
 
 
@@ -45,6 +47,17 @@ def test_doctor_tells_a_row_that_names_the_wrong_layer(shell, tmp_path, monkeypa
     assert ended.code == 1
     assert "value vectors" in {row["subject"] for row in wrong}
     assert all(row["remedy"] for row in wrong)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "error", "status"), [("bfloat16", 0.3, "warning"), ("bfloat16", nan, "wrong"), ("float32", 0.3, "wrong")]
+)
+def test_what_rounding_to_three_digits_can_do_is_a_warning(shell, monkeypatch, dtype, error, status):
+    found = [Outcome("scores, kn", error, 0.1, "against hooks")]
+    monkeypatch.setattr("atlas.doctor.suite.conformance", lambda *_, **__: iter(found))
+    ended = shell("doctor", "--model", "demo-mgpt", "--dtype", dtype, "--json")
+    assert ended.code == (status == "wrong")
+    assert json.loads(ended.out)[-1]["status"] == status
 
 
 def test_doctor_without_the_model_is_one_sentence(shell, tmp_path):

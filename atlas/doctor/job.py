@@ -86,9 +86,15 @@ def _conforming(outcome: "Outcome", dtype: str) -> Finding:
     detail = f"{outcome.error:.1e} of {outcome.allowed:.1e} allowed: {outcome.detail}"
     if outcome.ok:
         return Finding("ok", outcome.check, detail)
-    if dtype == "bfloat16" and outcome.allowed and isfinite(outcome.error):  # its three digits can be all of it
-        return Finding("warning", outcome.check, detail, "see whether it is so with --dtype float32, too")
-    return Finding("wrong", outcome.check, detail, "do not use this model; report its name and the installed versions")
+    status, remedy = _out_of_bounds(outcome, dtype)
+    return Finding(status, outcome.check, detail, remedy)
+
+
+def _out_of_bounds(outcome: "Outcome", dtype: str) -> tuple[Status, str]:
+    """Return a status and a remedy: in bfloat16 its three digits can be all of it."""
+    if dtype == "bfloat16" and outcome.allowed and isfinite(outcome.error):
+        return "warning", "see whether it is so with --dtype float32, too"
+    return "wrong", "do not use this model; report its name and the installed versions"
 
 
 def _package(name: str) -> Finding:

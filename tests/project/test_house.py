@@ -22,7 +22,7 @@ LINES = {
     "checking": 1700,
     "cli": 3798,
     "demo": 1047,
-    "doctor": 549,
+    "doctor": 555,
     "drawing": 26,
     "editing": 2335,
     "engine": 1608,

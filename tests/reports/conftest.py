@@ -1,4 +1,5 @@
 import pytest
+from reports.html import Parsed
 from reports.sample import fill
 
 import atlas
@@ -39,3 +40,16 @@ def two_facts(db):
 def of_two_facts(two_facts, monkeypatch):
     """Lets every report be of two facts of the sample atlas."""
     monkeypatch.setattr(snapshot, "take", lambda *_: two_facts)
+
+
+@pytest.fixture(scope="session")
+def pages(site):
+    """Every page, parsed, by its address."""
+    return {path.relative_to(site).as_posix(): Parsed(path.read_text("utf-8")) for path in sorted(site.rglob("*.html"))}
+
+
+@pytest.fixture
+def opened(db):
+    """The sample atlas."""
+    with atlas.open(db) as reader:
+        yield reader

@@ -1,6 +1,7 @@
 """What stands beside LIKNs: untrained twins, shared spelling, exchanged facts; against brute force."""
 
 import random
+import re
 from collections import defaultdict
 from dataclasses import replace
 from itertools import combinations
@@ -8,6 +9,7 @@ from itertools import combinations
 import numpy as np
 import pyarrow as pa
 import pytest
+from project.source import ROOT
 from scipy.stats import binomtest
 from store.world import FLOOR, MODEL, World, add_facts, add_run, batch, highest, knowledge, likn, random_world
 
@@ -142,6 +144,12 @@ def test_a_fact_that_is_not_there_has_no_row(held):
     reader, _ = held
     assert reader.sql("FROM likn_exchange_at(of_fact := -1)").num_rows == 0
     assert reader.sql("FROM likn_control_at(of_fact := -1)").num_rows == 0
+
+
+@pytest.mark.slow
+def test_a_name_that_no_fact_has_is_asked_of_as_the_documentation_says(held):
+    (example,) = re.findall(r"FROM likn_exchange_at\(of_fact.*\)", (ROOT / "docs/evidence.md").read_text("utf-8"))
+    assert held[0].sql(example.replace("Paris", "no such name")).num_rows == 0
 
 
 @pytest.mark.slow

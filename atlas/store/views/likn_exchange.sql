@@ -10,7 +10,8 @@ len(list_filter(coalesce(masks, []), lambda mask: mask & bits = mask)) > 0;
 -- the languages asked for as in the fact's own sets. Where a partner has fewer stored neurons than the fact's set, the
 -- draw is compared with the fact's own sets cut to the same sizes, and counted in `short_draws`.
 -- With `apart` only neurons count whose languages share no spelling of the fact (METHOD 3b), in its own sets and in drawn
--- ones alike. Of one fact, other facts of its relation alone are asked; it has no `q`, which is of all facts.
+-- ones alike. Of one fact (`of_fact`; NULL is all), other facts of its relation alone are asked; it has no `q`, which is of
+-- all facts.
 CREATE OR REPLACE MACRO likn_exchange_from(best, definitions, draws, apart, of_fact := NULL) AS TABLE
 -- A `trial` is a draw of a case, a fact under a control; the trial of number 0 has the fact's own sets. `turn` orders a
 -- fact's languages, the smallest set first.

@@ -215,8 +215,10 @@ def test_rows_that_an_atlas_cannot_hold_are_not_merged(filled, empty, tmp_path, 
 def test_rows_that_an_atlas_cannot_hold_are_not_imported(filled, tmp_path, wrong):
     change(filled, wrong)
     export(filled, tmp_path / "out")
-    with pytest.raises(StoreError, match="would bring"):
-        import_parquet(tmp_path / "out", tmp_path / "mine.duckdb")
+    for add in (lambda into: import_parquet(tmp_path / "out", into), lambda into: list(merge([filled], into))):
+        with pytest.raises(StoreError, match="would bring"):
+            add(tmp_path / "mine.duckdb")
+        assert not list(tmp_path.glob("*mine.duckdb*"))
 
 
 @pytest.mark.parametrize("left", ["attribution", "probe_layer", "prompt", "model", "fact_label,template,language"])

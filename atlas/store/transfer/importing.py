@@ -12,7 +12,7 @@ from atlas.errors import StoreError
 from atlas.store.connection import Limits
 from atlas.store.transfer import manifest
 from atlas.store.transfer.manifest import File, Manifest
-from atlas.store.transfer.uniting import Union, United
+from atlas.store.transfer.uniting import Union, United, target
 from atlas.store.writer import Writer
 
 
@@ -24,7 +24,7 @@ def import_parquet(folder: Path, into: Path) -> United:
     """
     found = manifest.read(folder)
     _check(found, folder)
-    with Writer.at(into, Limits()) as writer, _attached(writer, found, folder) as catalog:
+    with target(into, Limits()) as writer, _attached(writer, found, folder) as catalog:
         return Union(writer, catalog, str(folder)).run()
 
 

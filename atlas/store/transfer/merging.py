@@ -5,8 +5,7 @@ from pathlib import Path
 
 from atlas.errors import UsageError
 from atlas.store.connection import Limits, connect
-from atlas.store.transfer.uniting import Union, United
-from atlas.store.writer import Writer
+from atlas.store.transfer.uniting import Union, United, target
 
 
 def merge(sources: Sequence[Path], into: Path) -> Iterator[United]:
@@ -19,7 +18,7 @@ def merge(sources: Sequence[Path], into: Path) -> Iterator[United]:
     for source in sources:
         _check(source, into)
     limits = Limits(paths=tuple(str(source.resolve()) for source in sources))
-    with Writer.at(into, limits) as writer:
+    with target(into, limits) as writer:
         for source in sources:
             with writer.attached(str(source.resolve()), "(READ_ONLY)") as catalog:
                 done = Union(writer, catalog, str(source)).run()

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from atlas import schema
 from atlas.errors import StoreError
 from atlas.store import integrity, structure
-from atlas.store.connection import named
+from atlas.store.connection import Limits, named
 from atlas.store.meeting import same_facts
 from atlas.store.transfer.agreement import Agreement, shown
 from atlas.store.transfer.respelling import other_codes, respelled
-
-if TYPE_CHECKING:
-    from atlas.store.writer import Writer
+from atlas.store.writer import Writer
 
 SCORES = ("probe_layer", "attribution")
 """Tables whose rows hang on a probe by its place."""
@@ -40,6 +39,20 @@ class United:
     rounding: Mapping[str, float]
     languages: Mapping[str, str]
     facts: int
+
+
+@contextmanager
+def target(into: Path, limits: Limits) -> Iterator[Writer]:
+    """Open the atlas to add to, made if missing; one that was made goes again where an error left it without rows."""
+    made = not into.exists()
+    with Writer.at(into, limits) as writer:
+        try:
+            yield writer
+        except BaseException:
+            if made and not writer.one("SELECT count(*) FROM language"):
+                with suppress(OSError):
+                    into.unlink()
+            raise
 
 
 class _WrongRowsError(Exception):

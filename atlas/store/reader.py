@@ -96,7 +96,7 @@ class Reader:
         for a query that fails, that holds a statement which may not be run, and for a result of more than `most_bytes`
         bytes.
         """
-        self._check(query)
+        self._check(query, params)
         return self._answer(query, params, most_bytes)
 
     def one(self, query: str, params: Params = ()) -> Any:
@@ -107,8 +107,9 @@ class Reader:
         """Run a statement of our own, never one from outside, that leaves the file as it is; raises StoreError."""
         self._answer(statement, params)
 
-    def _check(self, query: str) -> None:
-        statements.check(query, self.path, self.allowed | statements.FILES if self.files else self.allowed)
+    def _check(self, query: str, params: Params) -> None:
+        bound = params.values() if isinstance(params, Mapping) else params
+        statements.check(query, self.path, self.allowed | statements.FILES if self.files else self.allowed, bound)
 
     def _answer(self, query: str, params: Params, most_bytes: int | None = None) -> pa.Table:
         connection, clock = self._connection, Clock(self.seconds, self.interrupt)
@@ -146,7 +147,7 @@ class Reader:
         """
         import pyarrow as pa
 
-        self._check(query)
+        self._check(query, params)
         try:
             # A cursor of its own, so that other queries may run before the last batch is read.
             cursor = self._connection.cursor()

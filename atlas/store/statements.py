@@ -1,7 +1,7 @@
 """What a text of SQL does, by the types that DuckDB parses its statements to: which of them may be run where."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -21,14 +21,16 @@ _PRAGMA = re.compile(
     re.IGNORECASE,
 )
 _NAMED = re.compile(
-    r"""--[^\n]*|/\*.*?\*/|(['"])((?:(?!\1).|\1\1)*)\1|(\$\w*\$)(.*?)\3|\bTO\s+([^\s'"$(;]+)""",
+    r"""--[^\n]*|/\*.*?\*/|(['"])((?:(?!\1).|\1\1)*)\1|(\$\w*\$)(.*?)\3|\bTO\s+([^\s'"$(;]+)|\bTO\s*(\()""",
     re.IGNORECASE | re.DOTALL,
 )
-"""What stands in quotes of any kind, or bare behind TO; comments, whose quotes are none, are passed over."""
+"""What stands in quotes of any kind, or bare or in brackets behind TO; comments, whose quotes are none, go by."""
 
 
-def check(query: str, path: Path, allowed: frozenset[str]) -> None:
+def check(query: str, path: Path, allowed: frozenset[str], bound: Iterable[object] = ()) -> None:
     """Raise StoreError, or LimitError for what touches files, if a `query` has other kinds than `allowed`.
+
+    A text that may touch files names the atlas neither itself nor by the values that are `bound` to it.
 
     A text that cannot be parsed passes: DuckDB will say what is wrong with it, and run none of it. One that is no
     Unicode DuckDB does not take.
@@ -45,17 +47,23 @@ def check(query: str, path: Path, allowed: frozenset[str]) -> None:
             )
         raise StoreError(f"The query of {path} holds {name}, which is never run on an atlas; leave it out.")
     if FILES & _kinds(query):
-        _check_targets(query, path)
+        for name in (*_names(query, path), *(each for each in bound if isinstance(each, str))):
+            _check_target(name, path)
 
 
-def _check_targets(query: str, path: Path) -> None:
-    """Raise StoreError for a text that touches files and names the atlas itself, or its log, among them."""
+def _names(query: str, path: Path) -> Iterator[str]:
+    """Yield what may name a file; raises StoreError for a file that is named by an expression in brackets."""
+    for mark, quoted, _, dollared, bare, bracket in _NAMED.findall(query):
+        if bracket:
+            raise StoreError(f"The query of {path} names a file by what stands in brackets; write its name in quotes.")
+        yield quoted.replace(mark * 2, mark) if mark else dollared or bare
+
+
+def _check_target(name: str, path: Path) -> None:
+    """Raise StoreError for the name of the atlas itself, or of its log."""
     own = {path.resolve(), path.resolve().with_name(f"{path.name}.wal")}
-    for mark, quoted, _, dollared, bare in _NAMED.findall(query):
-        text = quoted.replace(mark * 2, mark) if mark else dollared or bare
-        named = Path(text)
-        if "\0" not in text and named.resolve() in own:
-            raise StoreError(f"The query of {path} would write over the atlas ({named}); name another file.")
+    if "\0" not in name and Path(name).resolve() in own:
+        raise StoreError(f"The query of {path} would write over the atlas ({name}); name another file.")
 
 
 @lru_cache(maxsize=512)

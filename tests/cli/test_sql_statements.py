@@ -122,3 +122,13 @@ def test_the_atlas_is_known_in_quotes_of_any_kind(name):
     with pytest.raises(StoreError, match="would write over the atlas"):
         check(query, Path("atlas.duckdb"), FILES)
     check(query, Path("other.duckdb"), FILES)
+
+
+def test_the_atlas_is_known_where_it_is_bound_and_no_name_is_put_together(sql):
+    with atlas.open("atlas.duckdb", allow_files=True) as opened:
+        for target, bound in (("?", ["atlas.duckdb"]), ("$to", {"to": "./atlas.duckdb"})):
+            with pytest.raises(StoreError, match="would write over the atlas"):
+                opened.sql(f"COPY (SELECT 1) TO {target}", bound)
+            opened.sql(f"COPY (SELECT 1) TO {target}", ["new.csv"] if target == "?" else {"to": "new.csv"})
+    ended = sql("COPY (SELECT 1) TO ('atlas' || '.duckdb') (FORMAT csv)", "--allow-files")
+    assert ended.err.endswith("names a file by what stands in brackets; write its name in quotes.\n")

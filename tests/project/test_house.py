@@ -43,7 +43,7 @@ LINES = {
     "schema": 475,
     "scorers": 62,
     "statistics": 128,
-    "store": 5212,
+    "store": 5221,
     "study": 707,
     "templates": 1,
 }

@@ -1,7 +1,7 @@
 """The main job: attribute a selection of facts with a model and store the rows in an atlas."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
@@ -45,9 +45,8 @@ class BuildOptions(ModelChoice):
     `limit` None takes the stated sample of the bundled facts and all of any other data set, 0 takes all.
     `sample_seed` says which of equals a limit takes; `known` takes those alone that the model knows, see
     `known_facts`: in some language, or with `everywhere` in every one of `languages`. `ask` and `examples` put
-    templates otherwise, see `atlas.facts.wording`.
-    `threads` None is 1 for each worker of Ray. `shard` is the part of the plan to compute; `cluster` says where Ray
-    does it, None is this process.
+    templates otherwise, see `atlas.facts.wording`. `threads` None is 1 for each worker of Ray. `shard` is the part of
+    the plan to compute; `cluster` says where Ray does it, None is this process.
     `settings` are fields of `atlas.attribution.Settings`; those not given keep their defaults. `twin` is the seed of
     an untrained twin that is put to the same prompts once the model's own run is whole, None for no twin. `again`
     takes out first what the run holds, and what was measured of its neurons.
@@ -185,6 +184,7 @@ class _Job:
     total: int = 0
     before: int = 0
     spell_names: Callable[[], None] = lambda: None
+    added: Collection[tuple[int, str]] = ()
     statuses: Counter[str] = field(default_factory=Counter)
 
     def work(self) -> None:
@@ -209,7 +209,7 @@ class _Job:
             self.progress.step("looking up the tokens of knowledge neurons")
             name_neurons(self.writer, self.workers, self.run)
             self.progress.step("reading the neurons that are stored")
-            describe_neurons(self.writer, self.workers, self.run, self.settings.at, self.progress.warn)
+            describe_neurons(self.writer, self.workers, self.run, self.settings.at, self.progress.warn, self.added)
 
     def summary(self, started: float) -> Summary:
         """Count what the atlas holds now; `started` is when the job began."""
@@ -239,9 +239,9 @@ class _Job:
         planned = {prompt.id for batch in share for prompt in batch}
         done = self.writer.done_prompts(self.run)
         asked = [prompt for prompt in self.plan.facts.prompts() if prompt.id in done | planned]
-        added = {prompt.pair for batch in missing(share, done) for prompt in batch}
+        self.added = {prompt.pair for batch in missing(share, done) for prompt in batch}
         # Once, before scores say that any of the prompts are done.
-        self.spell_names = cache(partial(spell_names, self.writer, self.workers, asked, added))
+        self.spell_names = cache(partial(spell_names, self.writer, self.workers, asked, self.added))
         for tables in self.workers.left_over(self.run, planned, done):
             self.spell_names()
             self.writer.load_batch(tables)

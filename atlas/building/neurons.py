@@ -1,7 +1,7 @@
 """What a build stores of neurons once its run is whole: what they write, and what they are in its prompts."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING
@@ -27,11 +27,17 @@ def name_neurons(writer: "Writer", workers: Worker | Cluster, run: int) -> None:
 
 
 def describe_neurons(
-    writer: "Writer", workers: Worker | Cluster, run: int, at: str, tell: Callable[[str], None]
+    writer: "Writer",
+    workers: Worker | Cluster,
+    run: int,
+    at: str,
+    tell: Callable[[str], None],
+    added: Collection[tuple[int, str]] = (),
 ) -> None:
     """Store what the run's stored neurons are in its prompts `at` a position, where none or fewer were read before.
 
-    Where one was not read, all of the language are: those read before may be of other prompts, of as many.
+    Where one was not read, all of the language are: those read before may be of other prompts, of as many. So they are
+    of languages in which prompts were `added`, given by their fact and language.
     """
     from atlas.engine.replacing import sample
 
@@ -40,7 +46,8 @@ def describe_neurons(
         read[prompt.language].append(prompt)
     asked = {"run": run, "model": workers.workbench.info.id, "position": at}
     for language, prompts in read.items():
-        if not neuron_sets(writer, _UNREAD, {**asked, "language": language, "prompts": len(prompts)}):
+        wanted = {**asked, "language": language, "prompts": len(prompts)}
+        if language not in {grown for _, grown in added} and not neuron_sets(writer, _UNREAD, wanted):
             continue
         for neurons in neuron_sets(writer, _STORED, {"run": run, "language": language}).values():
             writer.renew("neuron_activation", workers.activations(prompts, neurons))

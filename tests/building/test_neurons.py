@@ -1,5 +1,6 @@
 """What is stored of neurons once a run is whole."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pyarrow as pa
@@ -36,14 +37,15 @@ class Worker:
         return schema.rows_of("neuron_token", rows)
 
 
-def _read(path, *parts):
-    """Return what is stored after the probes were loaded in parts, the neurons described after each."""
+def _read(path, *parts, world=WORLD):
+    """Return what is stored after the probes of `world` were loaded in parts, the neurons described after each."""
     with atlas.open(path, "w") as writer:
-        add_facts(writer, [WORLD])
+        add_facts(writer, [world])
         run = writer.start_run(model=MODEL, method="amig", settings={"floor": 0.05}, seed=0, versions={})
         for part in parts:
-            writer.load_batch(batch(WORLD, run, part))
-            describe_neurons(writer, Worker(), run, "query", print)
+            added = {(0, world.probes[number].language) for number in part}
+            writer.load_batch(batch(world, run, part))
+            describe_neurons(writer, Worker(), run, "query", print, added)
         return writer.sql("FROM neuron_activation ORDER BY ALL").to_pylist()
 
 
@@ -54,6 +56,15 @@ def test_neurons_are_of_the_prompts_that_the_run_has_however_many_a_mean_takes(t
     assert [row["prompts"] for row in at_once] == [1, 1, 1]
     for first in (0, 1):
         assert _read(tmp_path / f"{first}.duckdb", [first], range(3)) == at_once
+
+
+def test_neurons_are_of_the_prompts_that_the_run_has_where_later_ones_bring_no_other(tmp_path, monkeypatch):
+    monkeypatch.setattr(replacing, "MEAN_PROMPTS", 1)
+    same = World(WORLD.relations, tuple(replace(probe, scores=WORLD.probes[0].scores) for probe in WORLD.probes))
+    (at_once,) = _read(tmp_path / "once.duckdb", range(3), world=same)
+    for last in range(3):
+        first = [number for number in range(3) if number != last]
+        assert _read(tmp_path / f"{last}.duckdb", first, range(3), world=same) == [at_once]
 
 
 def test_neurons_that_more_templates_make_no_knowledge_neurons_keep_no_tokens(tmp_path):

@@ -18,7 +18,7 @@ LINES = {
     "__main__": 6,
     "atlas": 35,
     "attribution": 1488,
-    "building": 1442,
+    "building": 1449,
     "checking": 1700,
     "cli": 3798,
     "demo": 1047,

@@ -107,7 +107,7 @@ SELECT
     avg({0}) FILTER (edit.source LIKE 'likn%') AS own,
     avg({0}) FILTER (edit.source = 'random') AS control
 FROM edit JOIN edit_outcome USING (edit)
-WHERE edit.status <> 'not_converged' AND measure = '{1}'
+WHERE edit.status <> 'not_converged' AND measure = '{1}' AND list_contains($edits::BIGINT[], edit)
 GROUP BY edit.fact
 """
 _DKN = """

@@ -14,13 +14,13 @@ from atlas.running.choice import OpenChoice
 from atlas.running.progress import Progress
 from atlas.store.stored import stored_facts
 
-CONTROLS: dict[str, tuple[str, dict[str, Any]]] = {
-    "own neurons": ("", {}),
-    "other layers": ("random in other layers", {"control": True, "grow": True, "other_layers": True}),
-    "random": ("random", {"control": True, "grow": True}),
+CONTROLS: dict[str, dict[str, Any]] = {
+    "own neurons": {},
+    "other layers": {"control": True, "grow": True, "other_layers": True},
+    "random": {"control": True, "grow": True},
 }
 """The steps by what is edited: the fact's LIKN (in a study of one language its knowledge neurons), or others that grow
-until the edit converges; what the atlas calls them, and the options of the edit.
+until the edit converges; and the options of the edit.
 """
 WRITTEN = 10
 """Tokens that a causal model writes after an edit."""
@@ -31,27 +31,26 @@ def edit_step(
 ) -> dict[str, Any]:
     """Edit `count` facts in their first language by a step of `CONTROLS`, and say what was left out.
 
-    Each gets the object of another fact of its relation; what the atlas holds is not made again. Raises UsageError
-    where no fact can be edited.
+    Each gets the object of another fact of its relation; what the atlas holds is not made again. Says which edits are
+    the step's, as a user may have made others. Raises UsageError where no fact can be edited.
     """
     with atlas.open(db) as opened:
         facts = {fact.id: fact for fact in stored_facts(opened).facts}
         kind = "likn" if any(len(fact.labels) > 1 for fact in facts.values()) else "kn"
         named = opened.sql(_NAMED.format(_VIEWS[kind]), {"run": run})["fact"].to_pylist()
-        source, how = CONTROLS[name]
-        made = opened.sql(_MADE, {"source": source or f"{kind}%"})["fact"].to_pylist()
         (causal,) = opened.sql(_CAUSAL, {"run": run})["causal"].to_pylist()
     chosen = [named[place] for place in generator("study-edits", seed).permutation(len(named))][:count]
     if not chosen:
         raise UsageError(f"No fact of {db} has {kind.upper()} neurons to edit.")
     wanted = {fact: _request(facts[fact], list(facts.values()), seed) for fact in chosen}
-    requests = [request for fact, request in wanted.items() if request and fact not in made]
+    requests = [request for request in wanted.values() if request]
     options = EditOptions(
         **choice.given(), db=db, run=run, neurons=kind, generate=WRITTEN if causal else 0,
-        settings={"method": "fit", "seed": seed}, **how,
+        settings={"method": "fit", "seed": seed}, **CONTROLS[name],
     )  # fmt: skip
     done = edit_facts(options, requests, progress) if requests else []
-    return {"cut": _cuts(facts, wanted, done), "asked": len(chosen)}
+    made = [str(one.made.edit.record.id) for one in done if one.made]
+    return {"cut": _cuts(facts, wanted, done), "asked": len(chosen), "edits": made}
 
 
 def _cuts(facts: Mapping[int, Fact], wanted: Mapping[int, Request | None], done: Sequence[Done]) -> list[str]:
@@ -79,4 +78,3 @@ def _request(fact: Fact, facts: list[Fact], seed: int) -> Request | None:
 _VIEWS = {"likn": "likn_all", "kn": "knowledge_neuron_all"}
 _NAMED = "SELECT DISTINCT fact FROM {} WHERE run = $run AND definition = 'default' ORDER BY fact"
 _CAUSAL = "SELECT kind = 'causal' AS causal FROM run JOIN model USING (model) WHERE run = $run"
-_MADE = "SELECT DISTINCT fact FROM edit WHERE source LIKE $source"

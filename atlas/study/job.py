@@ -79,6 +79,11 @@ class Study:
         return [int(found["evaluation"]) for found in self.done.values() if "evaluation" in found]
 
     @property
+    def edits(self) -> list[int]:
+        """The edits of the steps that are done; a user may have made others of the same atlas."""
+        return [int(edit) for found in self.done.values() for edit in found.get("edits", ())]
+
+    @property
     def cuts(self) -> list[str]:
         """What the study went without, a sentence each."""
         steps = self.done.items()
@@ -96,7 +101,8 @@ class Study:
         found = self.done.get(needed, {}) if needed else {"evaluation": 0}
         if "evaluation" not in found:
             return []
-        values = {"run": self.run, "evaluation": int(found["evaluation"]), "check": int(found["evaluation"])}
+        evaluation = int(found["evaluation"])
+        values = {"run": self.run, "evaluation": evaluation, "check": evaluation, "edits": self.edits}
         bound = {name: value for name, value in values.items() if f"${name}" in claim.query}
         rows: list[dict[str, Any]] = opened.sql(f"FROM ({claim.query}) ORDER BY ALL", bound).to_pylist()
         return rows

@@ -95,7 +95,7 @@ def _sections(study: Study, opened: atlas.Atlas) -> Iterator[Section]:
     cuts = [[text] for text in (*study.cuts, *(f"{name}: still to be done" for name in study.left))]
     yield Section("What the study went without", "", ("what",), cuts)
     for title, note, query in _TABLES:
-        values = {"run": study.run, "evaluations": study.evaluations}
+        values = {"run": study.run, "evaluations": study.evaluations, "edits": study.edits}
         bound = {name: value for name, value in values.items() if f"${name}" in query}
         table = opened.sql(query, bound)
         rows = [[shown(value) for value in row.values()] for row in table.to_pylist()]
@@ -174,6 +174,6 @@ SELECT
     count(*) FILTER (status <> 'not_converged') AS converged, avg(n_neurons) AS neurons, avg(efficacy) AS efficacy,
     avg(paraphrase) AS paraphrase, avg(transfer) AS transfer, avg(locality) AS locality, avg(neighbour) AS neighbour,
     avg(written) AS written, avg(written_elsewhere) AS written_elsewhere
-FROM edit_summary GROUP BY ALL ORDER BY edited_at
+FROM edit_summary WHERE list_contains($edits::BIGINT[], edit) GROUP BY ALL ORDER BY edited_at
 """),
 )  # fmt: skip

@@ -44,7 +44,7 @@ LINES = {
     "scorers": 62,
     "statistics": 128,
     "store": 5221,
-    "study": 707,
+    "study": 711,
     "templates": 1,
 }
 """The most lines that each room may have."""

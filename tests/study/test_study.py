@@ -82,8 +82,11 @@ def test_the_html_page_says_what_the_markdown_says(folder):
 
 
 @pytest.mark.slow
-def test_the_page_says_how_templates_were_put_and_shows_no_other_evaluations(folder, tmp_path):
+def test_the_page_says_how_templates_were_put_and_shows_no_other_evaluations_and_edits(folder, tmp_path):
     shutil.copytree(folder, tmp_path / "out")
+    with atlas.open(tmp_path / "out" / "study.duckdb", "a") as writer:
+        for table in ("edit", "edit_outcome"):
+            writer.sql(f"INSERT INTO {table} SELECT * REPLACE (edit - 1 AS edit) FROM {table}")
     held = json.loads((folder / "study.json").read_text("utf-8"))
     assert "Templates: " not in (folder / "study.md").read_text("utf-8")
     options = StudyOptions(**{**held["asked"], "out": tmp_path / "out", "ask": True, "examples": 3, "limit": 0})
@@ -92,6 +95,7 @@ def test_the_page_says_how_templates_were_put_and_shows_no_other_evaluations(fol
     assert "Facts of bundled, of P36, P38 in en, fr, known to the model or not, all of them;" in text
     assert "Templates: asked for after sentences that do not end" in text
     assert _rows(text, "Localisation") == _rows(text, "Across languages") == [], "of the steps that are done alone"
+    assert _rows(text, "Edits") == _rows((folder / "study.md").read_text("utf-8"), "Edits") != []
 
 
 @pytest.mark.slow

@@ -34,6 +34,7 @@ def doctor(
     """
     import pyarrow as pa
 
+    _check_named(choice)
     if digest:
         if choice.model is not None:
             raise UsageError("--digest is of an atlas: leave out --model.")
@@ -49,6 +50,13 @@ def doctor(
     to.write(pa.Table.from_pylist([asdict(finding) for finding in findings]))
     if any(finding.status == "wrong" for finding in findings):
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _check_named(choice: OpenChoice) -> None:
+    """Raise UsageError for an option that says how a model is loaded where none is named."""
+    given = [name for name, value in choice.given().items() if value != getattr(OPEN, name)]
+    if choice.model is None and given:
+        raise UsageError(f"--{given[0].replace('_', '-')} is of a model: name one with --model, or leave it out.")
 
 
 def _print_digest(db: Path, to: Destination) -> None:

@@ -182,6 +182,12 @@ def test_doctor_tells_a_digest_of_the_content(built, shell, db):
     assert "leave out --model" in shell("doctor", "--model", "demo-mbert", "--digest").err
 
 
+def test_doctor_hears_no_option_of_a_model_where_none_is_named(shell, db):
+    ended = shell("doctor", "--db", db, "--allow-pickle")
+    assert (ended.code, ended.out) == (2, "")
+    assert "--allow-pickle is of a model: name one with --model, or leave it out." in ended.err
+
+
 @pytest.mark.slow
 def test_doctor_names_what_killed_commands_left(built, shell, db):
     db.with_name(f".{db.name}.upgrade").write_bytes(b"half of a copy")

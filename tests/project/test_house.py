@@ -20,7 +20,7 @@ LINES = {
     "attribution": 1488,
     "building": 1449,
     "checking": 1700,
-    "cli": 3798,
+    "cli": 3806,
     "demo": 1047,
     "doctor": 555,
     "drawing": 26,

@@ -1,7 +1,7 @@
 """`atlas edit`: change facts in a model, look at edits, undo them, apply them elsewhere."""
 
 import json as json_module
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -142,7 +142,7 @@ def edit(
         control=control, other_layers=other_layers, grow=grow, generate=generate, seed=seed, steps=steps,
         db=db, progress=TerminalProgress(),
     )  # fmt: skip
-    _show(done, json=json)
+    _show(done, db, json=json)
     if save is not None and any(one.file for one in done):
         say = diagnostics.talk if json else print
         say(diagnostics.visible(f"The edited model is {save}"))
@@ -242,23 +242,34 @@ def convert(
         print(diagnostics.visible(f"  {count:,} left out: {reason}"))
 
 
-def _show(done: "Sequence[Done]", *, json: bool) -> None:
+def _show(done: "Sequence[Done]", db: Path, *, json: bool) -> None:
     if json:
         print(json_module.dumps([_values(one) for one in done], ensure_ascii=False, indent=2))
         return
+    names = _names(db) if any(one.made for one in done) else {}
     for one in done:
-        print(diagnostics.visible(_line(one)))
+        print(diagnostics.visible(_line(one, names)))
     if len(done) > 1:
         before = sum(one.before for one in done if one.file)
         said = f", {before:,} of them before" if before else ""
         print(f"{sum(one.file is not None for one in done):,} of {len(done):,} edits made{said}.")
 
 
-def _line(one: "Done") -> str:
-    """Return what became of one request, in a line."""
-    if one.made is None or one.target is None:
+def _names(db: Path) -> dict[int, str]:
+    """Return what was changed into what by each edit of an atlas, in words."""
+    import atlas
+    from atlas.store.queries import EDITS
+
+    with atlas.open(db) as opened:
+        rows = opened.sql(EDITS).to_pylist()
+    return {row["edit"]: "<{subject}, {relation}, {old_object}> to {object}".format(**row) for row in rows}
+
+
+def _line(one: "Done", names: Mapping[int, str]) -> str:
+    """Return what became of one request, in a line; `names` are those of edits."""
+    if one.made is None:
         return f"not edited: {one.error}"
-    made, name = one.made, f"{one.target.fact} to {one.target.object}"
+    made, name = one.made, names[one.made.edit.record.id]
     where = f"{counted(len(made.edit.neurons), 'neuron')} ({made.edit.record.source})"
     if not made.converged:
         return f"{name}: did not converge at {where}; the model is unchanged"

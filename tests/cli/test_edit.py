@@ -70,8 +70,9 @@ def test_edits_are_what_the_progress_counts(edit, monkeypatch):
 
     told = []
     monkeypatch.setattr(TerminalProgress, "start", lambda self, total, done, things: told.append((total, things)))
-    assert edit(*FRANCE).code == 0
-    assert told == [(1, "edits")]
+    done = edit(*FRANCE)
+    assert (done.code, told) == (0, [(1, "edits")])
+    assert done.out.startswith("<France, capital, Paris> to Berlin: ")
 
 
 @pytest.mark.slow

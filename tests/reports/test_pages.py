@@ -215,7 +215,7 @@ def test_of_many_models_the_one_in_use_is_compared_with_each(two_facts, models, 
 
 
 @pytest.mark.parametrize(("status", "file"), [("made", "7.safetensors"), ("not_converged", None)])
-def test_an_edit_that_did_not_converge_has_no_file(status, file):
+def test_an_edit_names_its_new_object_and_one_that_did_not_converge_no_file(status, file):
     with duckdb.connect() as held:
         held.sql("CREATE TABLE model AS SELECT 2 AS model, 'm' AS name")
         held.sql(f"""
@@ -223,7 +223,10 @@ def test_an_edit_that_did_not_converge_has_no_file(status, file):
             'fit' AS method, 'likn' AS source, '{status}' AS status, 0 AS created, '7.safetensors' AS file,
             [3] AS layers, [4] AS neurons
         """)
-        assert held.sql(edits.EDITS.of({"fact": 1}) + " LIMIT 1").to_arrow_table()["file"].to_pylist() == [file]
+        held.sql("CREATE TABLE fact AS SELECT unnest([1, 2]) AS fact, 'r' AS relation, unnest(['old', 'o']) AS object")
+        held.sql("CREATE TABLE fact_name AS SELECT fact, relation, upper(object) AS object FROM fact")
+        (row,) = held.sql(edits.EDITS.of({"fact": 1}) + " LIMIT 1").to_arrow_table().to_pylist()
+    assert (row["file"], row["object"]) == (file, "O")
 
 
 def test_effects_say_what_cut_neurons_became(pages):

@@ -11,6 +11,7 @@ from atlas.reports.query import Query, Row
 from atlas.reports.snapshot import Snapshot
 from atlas.reports.tables import Tables
 from atlas.store import docs
+from atlas.store.queries import NEW_OBJECT
 
 MOST = 200
 _ABOUT = ("model", "method", "source", "languages", "status", "created", "file")
@@ -18,11 +19,12 @@ _ABOUT = ("model", "method", "source", "languages", "status", "created", "file")
 EDITS = Query(
     "edits",
     "Edits",
-    """
+    f"""
 SELECT
-    edit.edit, edit.fact, model.name AS model, edit.object, edit.languages, edit.method, edit.source, edit.status,
+    edit.edit, edit.fact, model.name AS model, {NEW_OBJECT}, edit.languages, edit.method, edit.source, edit.status,
     edit.created, CASE WHEN edit.status <> 'not_converged' THEN edit.file END AS file, edit.layers, edit.neurons
-FROM edit JOIN model ON model.model = edit.model WHERE edit.fact = $fact
+FROM edit JOIN model ON model.model = edit.model JOIN fact_name AS names ON names.fact = edit.fact
+WHERE edit.fact = $fact
 """,
     "created, edit",
 )

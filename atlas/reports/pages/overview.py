@@ -112,11 +112,11 @@ GROUP BY ALL
 EDITS = Query(
     "edits",
     "Edits",
-    """
+    f"""
 SELECT
-    edit.edit, edit.fact, edit.object, summary.model, edit.method, edit.source, summary.n_neurons, edit.status,
+    edit.edit, edit.fact, {queries.NEW_OBJECT}, summary.model, edit.method, edit.source, summary.n_neurons, edit.status,
     summary.efficacy, summary.paraphrase, summary.transfer, summary.locality, summary.neighbour
-FROM edit JOIN edit_summary AS summary ON summary.edit = edit.edit
+FROM edit JOIN edit_summary AS summary ON summary.edit = edit.edit JOIN fact_name AS names ON names.fact = edit.fact
 QUALIFY row_number() OVER (ORDER BY edit.created DESC, edit.edit) <= 100
 """,
     "edit.created DESC, edit.edit",

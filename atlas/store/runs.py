@@ -159,6 +159,7 @@ def stored_run(
     )
     if not found:
         check_no_twin(atlas, run)
+        _check_no_union(atlas, run, method)
         told = ("model", model), *given.items()
         named = "".join(_WORDS[name].format(value) for name, value in told if value is not None)
         raise UsageError(
@@ -180,6 +181,15 @@ def check_no_twin(atlas: "Reader", run: int | None) -> None:
     found = atlas.sql("SELECT twin_of FROM run WHERE run = ? AND twin_of IS NOT NULL", [run])["twin_of"].to_pylist()
     if found:
         raise UsageError(f"Run {run} is that of an untrained twin, beside run {found[0]}: name that one.")
+
+
+def _check_no_union(atlas: "Reader", run: int | None, method: str | None) -> None:
+    """Raise UsageError for a union, which no prompt is of."""
+    if method == UNION or atlas.sql("SELECT 1 FROM run WHERE run = ? AND method = ?", [run, UNION]).num_rows:
+        raise UsageError(
+            "A union joins the neurons of runs for `atlas knockout` and has no prompts of its own: name one of those "
+            "runs or scorers; `atlas runs` lists them."
+        )
 
 
 def models_of(atlas: "Reader", word: str) -> list[int]:

@@ -54,6 +54,12 @@ def test_no_method_means_one_run_of_each_that_holds_prompts(opened):
     assert choose_runs(opened, MADE, "made", None) == sorted([run_of(opened, "second"), run_of(opened, "kn")])
 
 
+@pytest.mark.parametrize("by", ["run", "method"])
+def test_a_union_is_meant_by_its_knock_outs_alone(opened, by):
+    with pytest.raises(UsageError, match=r"union joins .* name one of those runs or scorers"):
+        stored_run(opened, **{by: {"run": run_of(opened, "union"), "method": UNION}[by]})
+
+
 @pytest.mark.parametrize("method", ["joint", "greedy"])
 def test_a_method_without_prompts_is_an_error_with_the_command(opened, method):
     with pytest.raises(UsageError, match=f"atlas build --model made --method {method}"):

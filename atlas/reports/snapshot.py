@@ -133,16 +133,18 @@ def take(source: "atlas.Atlas", selection: Selection) -> Snapshot:
     return Snapshot(
         source=source,
         definition=definition,
-        runs=tuple(
-            Run(**row | {"name": cut(row["name"])})
-            for row in source.sql("SELECT * EXCLUDE (definition) FROM shown_run ORDER BY name, run").to_pylist()
-        ),
+        runs=tuple(_run(**row) for row in source.sql(_SHOWN_RUNS).to_pylist()),
         languages=languages,
         relations=relations,
         facts={row.pop("fact"): _fact_name(row, languages) for row in source.sql(_NAMES).to_pylist()},
         neurons=frozenset((row["layer"], row["neuron"]) for row in source.sql(_NEURONS).to_pylist()),
         edits=frozenset(source.sql("SELECT edit FROM edit WHERE fact IN (FROM shown_fact)")["edit"].to_pylist()),
     )
+
+
+def _run(name: str, digest: str | None, **row: Any) -> Run:
+    """Return a run; `digest` tells a model from another one of its name."""
+    return Run(name=cut(name) + (f" ({cut(digest)})" if digest else ""), **row)
 
 
 def _fact_name(row: dict[str, Any], languages: dict[str, Language]) -> FactName:
@@ -157,6 +159,14 @@ SELECT
     coalesce(run.settings ->> 'at', 'query') AS at, $definition::VARCHAR AS definition
 FROM run JOIN model USING (model)
 WHERE list_contains($runs::BIGINT[], run.run)
+"""
+
+_SHOWN_RUNS = """
+SELECT
+    shown_run.* EXCLUDE (definition),
+    CASE WHEN count(DISTINCT model) OVER (PARTITION BY shown_run.name) > 1 THEN model.digest END AS digest
+FROM shown_run JOIN model USING (model)
+ORDER BY shown_run.name, digest, run
 """
 
 _ASKED = """

@@ -38,7 +38,7 @@ LINES = {
     "models": 2666,
     "outputs": 250,
     "planted": 1501,
-    "reports": 3657,
+    "reports": 3668,
     "running": 784,
     "schema": 475,
     "scorers": 62,

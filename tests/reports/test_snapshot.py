@@ -35,6 +35,17 @@ def test_pages_are_of_the_runs_and_the_definition_asked_for(tmp_path, monkeypatc
         ("older", "paper", "query", 0),
         ("older", "paper", "subject", 2),
     ]
-    assert [run.scorer for run in taken.runs] == ["amig at the subject"]
+    assert [(run.name, run.scorer) for run in taken.runs] == [("older", "amig at the subject")]
     assert kept == shown != []
     assert "WITH position_neuron AS" in AT_BOTH_SHOWN.text, "which an atlas does not have"
+
+
+def test_models_of_one_name_are_told_apart(tmp_path):
+    with atlas.open(tmp_path / "atlas.duckdb", "w") as writer:
+        for name, digest in (("same", "0a"), ("same", "0b"), ("other", "0c")):
+            model = writer.add_model({**MODEL, "name": name, "digest": digest})
+            writer.start_run(model=model, method="amig", settings={}, seed=0, versions={})
+        runs = writer.sql("SELECT run FROM run")["run"].to_pylist()
+        writer.scratch(snapshot._RUNS, {"runs": runs, "definition": "default"})
+        found = [snapshot._run(**row).name for row in writer.sql(snapshot._SHOWN_RUNS).to_pylist()]
+    assert found == ["other", "same (0a)", "same (0b)"]

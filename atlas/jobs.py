@@ -95,6 +95,7 @@ def build(
     (method,) = scorers.asked((method,), "build")
     settings = {"tolerance": tolerance, "nodes": nodes, "max_nodes": max_nodes, "rule": rule, "cuts": cuts,
                 "floor": floor}  # fmt: skip
+    _check_read(method, settings)
     options = job.BuildOptions(
         model=model, dataset=dataset, languages=names(languages), relations=names(relations), limit=limit,
         sample_seed=sample_seed, known=known, ask=ask, examples=examples, skip_bad=skip_bad, db=Path(db), again=again,
@@ -240,6 +241,13 @@ def _of(loading: Loading) -> dict[str, Any]:
 
 def _given(settings: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in settings.items() if value is not None}
+
+
+def _check_read(method: str, settings: Mapping[str, object]) -> None:
+    """Raise UsageError for a setting that the scorer does not read: it would make another run of equal rows."""
+    for name in _given(settings):
+        if name not in ("floor", *scorers.SCORERS[method].reads):
+            raise UsageError(f"--{name.replace('_', '-')} is nothing that method {method} reads; leave it out.")
 
 
 def _at(at: str) -> Position:

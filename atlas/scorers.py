@@ -12,6 +12,8 @@ from atlas.matching import option
 
 Use = Literal["build", "localisation", "exam", "checking"]
 EVERYWHERE: tuple[Use, ...] = ("build", "localisation", "exam", "checking")
+_PATH = ("tolerance", "rule", "nodes", "max_nodes")
+"""Settings of scorers that integrate with as many nodes as it takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,23 +21,30 @@ class Scorer:
     """A way to say how much each neuron carries an answer.
 
     `serves` says where it can be chosen: in a build, in the localisation table, in the exam, and as the one whose
-    neurons claims are judged by. A `control` is there to be beaten.
+    neurons claims are judged by. A `control` is there to be beaten. `reads` are settings that not all scorers read.
     """
 
     name: str
     meaning: str
+    reads: tuple[str, ...] = ()
     control: bool = False
     serves: tuple[Use, ...] = EVERYWHERE
 
 
 _ROWS = (
-    Scorer("amig", "integrated gradients from one baseline per word of the query (Eq. 2-3), adaptive nodes"),
-    Scorer("amig-mean", "one path from the mean of those baselines: cheaper"),
-    Scorer("amig-code", "what the paper's released code computes, for comparison"),
-    Scorer("kn", "integrated gradients from zero (Dai et al. 2022)"),
-    Scorer("joint", "one path for all layers, from closed gates to open ones; credits duplicates in other layers"),
-    Scorer("greedy", "gradient times activation, the top neuron cut and all computed again; finds backups"),
-    Scorer("peel", "`amig-mean` in rounds, what carries the answer cut after each; finds backups, and says the round"),
+    Scorer("amig", "integrated gradients from one baseline per word of the query (Eq. 2-3), adaptive nodes", _PATH),
+    Scorer("amig-mean", "one path from the mean of those baselines: cheaper", _PATH),
+    Scorer("amig-code", "what the paper's released code computes, for comparison", ("tolerance",)),
+    Scorer("kn", "integrated gradients from zero (Dai et al. 2022)", _PATH),
+    Scorer(
+        "joint", "one path for all layers, from closed gates to open ones; credits duplicates in other layers", _PATH
+    ),
+    Scorer("greedy", "gradient times activation, the top neuron cut and all computed again; finds backups", ("cuts",)),
+    Scorer(
+        "peel",
+        "`amig-mean` in rounds, what carries the answer cut after each; finds backups, and says the round",
+        _PATH,
+    ),
     Scorer("gradient", "gradient times activation", control=True),
     Scorer("activation", "the neuron's value alone", control=True),
     Scorer("random", "seeded random numbers", control=True),

@@ -284,4 +284,7 @@ def _settings(options: EditOptions) -> EditSettings:
         listed_neurons(options.neurons)
     if not options.control and (options.other_layers or options.grow):
         raise UsageError("--other-layers and --grow say which random neurons --control takes; add --control.")
-    return checked(EditSettings, options.settings)
+    settings = checked(EditSettings, options.settings)
+    if settings.method != "fit" and "steps" in options.settings:
+        raise UsageError(f"--steps is for --method fit alone, not for {settings.method}; leave it out.")
+    return settings

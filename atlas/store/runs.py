@@ -186,10 +186,7 @@ def check_no_twin(atlas: "Reader", run: int | None) -> None:
 def _check_no_union(atlas: "Reader", run: int | None, method: str | None) -> None:
     """Raise UsageError for a union, which no prompt is of."""
     if method == UNION or atlas.sql("SELECT 1 FROM run WHERE run = ? AND method = ?", [run, UNION]).num_rows:
-        raise UsageError(
-            "A union joins the neurons of runs for `atlas knockout` and has no prompts of its own: name one of those "
-            "runs or scorers; `atlas runs` lists them."
-        )
+        raise UsageError("A union of runs has no prompts of its own: name one of those; `atlas runs` lists them.")
 
 
 def models_of(atlas: "Reader", word: str) -> list[int]:

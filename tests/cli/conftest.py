@@ -150,7 +150,8 @@ def edit(shell, built, db, wide):
     """Runs `atlas edit` on the atlas of the tiny model, with all of its neurons."""
 
     def run(*words, neurons=wide, force=True):
-        always = ("--db", db, "--neurons", neurons, "--steps", "300", *(["--force"] if force else []))
+        steps = () if "kn" in words else ("--steps", "300")
+        always = ("--db", db, "--neurons", neurons, *steps, *(["--force"] if force else []))
         return shell("edit", *always, *words)
 
     return run

@@ -168,7 +168,7 @@ class _Judge:
         if not self.session.neurons.get(relation, {}).get((self.evidence, language)):
             raise UsageError(
                 f"The atlas has no {self.evidence} neurons of {relation} in {language!r}, found on training facts; "
-                f"`atlas knockout --model {quote(str(options.model))} --relations {relation} "
+                f"`atlas knockout --model {quote(str(options.model))} --relations {quote(relation)} "
                 f"--db {quote(str(options.db))}` looks for DKN, and --evidence dkn-or-kn goes by knowledge neurons "
                 "where there are none."
             )

@@ -2,6 +2,8 @@
 
 import shutil
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,7 +12,7 @@ from atlas.attribution import Settings, attribute
 from atlas.checking.answers import answer_rows
 from atlas.checking.claims import Claim
 from atlas.checking.evaluation import EVIDENCE
-from atlas.checking.job import Session, evaluate_claims, opened
+from atlas.checking.job import CheckOptions, Session, evaluate_claims, opened
 from atlas.checking.judge import _Judge, check_claims
 from atlas.checking.neurons import without_neurons
 from atlas.checking.report import DIFFERENCE, evaluation_table
@@ -216,6 +218,12 @@ def test_what_cannot_be_judged_says_why(options, facts, change, words):
     with pytest.raises(UsageError, match=words):
         check_claims(options, [bad], "dkn-or-kn", strict=True)
     assert not list(options.db.parent.glob("*.check-*"))
+
+
+def test_a_command_to_be_pasted_quotes_names_with_spaces():
+    session = SimpleNamespace(options=CheckOptions("my model", db=Path("my atlas")), neurons={})
+    with pytest.raises(UsageError, match="knockout --model 'my model' --relations 'born in' --db 'my atlas'`"):
+        _Judge(session, "dkn")._check_neurons("born in", "en")
 
 
 def test_wrong_options_are_usage_errors(options, facts):

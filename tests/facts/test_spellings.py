@@ -3,7 +3,7 @@
 import pytest
 
 from atlas.facts import read
-from atlas.matching import language_code, language_tag
+from atlas.matching import CODES, LANGUAGES, language_code, language_tag
 
 HEADER = "relation,language,subject,object,subject_key,object_key,template\n"
 
@@ -65,10 +65,20 @@ def test_spellings_of_one_language_need_no_keys(tmp_path):
 def test_the_english_name_of_a_language_is_its_code(tmp_path):
     file = tmp_path / "facts.csv"
     rows = ["P36,English,Hanoi,H,Q1,Q2,[X] has [Y]", "P36,en,Oslo,O,Q3,Q4,", "P36,Vietnamese,Hà Nội,H,Q1,Q2,[X] có [Y]"]
+    rows += ["P36,Basque,Hanoi,H,Q1,Q2,[X] [Y]", "P36,Azerbaijani,Hanoy,H,Q1,Q2,[X] [Y]", "P36,Welsh,Hà,H,Q1,Q2,"]
     file.write_text(HEADER + "\n".join(rows), "utf-8")
     found = read(file)
-    assert {fact.subject: sorted(fact.labels) for fact in found.facts} == {"Q1": ["en", "vi"], "Q3": ["en"]}
-    assert found.spellings == {"en": ["English"], "vi": ["Vietnamese"]}
+    assert {fact.subject: sorted(fact.labels) for fact in found.facts} == {
+        "Q1": ["az", "cy", "en", "eu", "vi"],
+        "Q3": ["en"],
+    }
+    assert found.spellings["eu"] == ["Basque"]
+    assert [fact.subject for fact in read(file, languages=["basque", "cy"]).facts] == ["Q1"]
+
+
+def test_every_code_with_a_name_is_the_shortest_of_its_language():
+    assert [code for code in LANGUAGES if language_code.__wrapped__(f"{code}-XX") != code] == []
+    assert len(CODES) == len(LANGUAGES)
 
 
 def test_a_fact_that_is_left_out_counts_once_however_its_language_is_spelled(tmp_path, skipped):

@@ -33,7 +33,7 @@ LINES = {
     "ids": 34,
     "jobs": 289,
     "knockouts": 783,
-    "matching": 200,
+    "matching": 224,
     "migrations": 489,
     "models": 2666,
     "outputs": 250,

@@ -178,6 +178,7 @@ def test_definitions(writer):
 
 def test_languages_have_names_and_directions(writer):
     rows = [("ar", True), ("zh-hans", False), ("xx", False), ("ku", False), ("ku-Arab", True), ("azb", True)]
+    rows += [("lah", True)]  # what mBERT's pnb is
     facts = [atlas.facts.Fact("P1", "s", "o", {code: atlas.facts.Label("a", "b") for code, _ in rows})]
     writer.add_facts(atlas.facts.FactSet("made", facts, []))
     found = {row["language"]: (row["name"], row["rtl"]) for row in writer.sql("FROM language").to_pylist()}

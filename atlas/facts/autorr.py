@@ -80,8 +80,9 @@ def _take(into: Collector, place: Place, found: Row | bytes) -> None:
         return
     names = files.text_or_none(row, "sub_label"), _name(row)
     keys = files.text_or_none(row, "sub_uri"), files.text_or_none(row, "obj_uri")
+    text = texts.template(_ended(files.text_or_none(row, "template")))  # first, as of a bad row nothing is taken
     into.add_fact(place, relation, language, keys, names, again=True)
-    into.add_template(place, relation, language, _ended(files.text_or_none(row, "template")), again=True)
+    into.add_template(place, relation, language, text, again=True)
 
 
 def _name(row: Row) -> str:

@@ -83,8 +83,9 @@ def _add(
     into: Collector, place: Place, relation: str, language: str, keys: tuple[str, str], part: Mapping[str, Any]
 ) -> None:
     names = files.text(part, "subject"), files.text(part, "old")
+    templates = list(_templates(part, texts.tidy(names[0])))  # first, as of a bad request nothing is taken
     into.add_fact(place, relation, language, keys, names, again=True)
-    for text, held_out in _templates(part, texts.tidy(names[0])):
+    for text, held_out in templates:
         if text is None:
             said = files.text(part, "rephrase" if held_out else "src")
             into.leave(place, NO_SUBJECT, (language, relation, *names, said), again=True)

@@ -119,5 +119,6 @@ def _take_row(into: Collector, place: Place, row: Row) -> None:
     language = texts.language(files.text(row, "language"))
     relation = texts.relation(files.text(row, "predicate_id"))
     if into.offer(language, relation):
+        text = texts.template(files.text_or_none(row, "template"))  # first, as of a bad row nothing is taken
         add_tuple(into, relation, language, place, row)
-        into.add_template(place, relation, language, files.text_or_none(row, "template"), again=True)
+        into.add_template(place, relation, language, text, again=True)

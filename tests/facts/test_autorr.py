@@ -76,6 +76,11 @@ def test_an_object_of_several_names_has_the_first(edition, told):
     assert told(read(edition(rows)))[0]["P36", "Q142", "Q90"] == {"en": ("France", "Paris")}
 
 
+def test_nothing_is_taken_of_a_row_whose_template_is_bad(edition, told):
+    folder = edition([*ROWS[:2], ROWS[2] | {"template": "The capital\x07 of [X] is"}])
+    assert set(told(read(folder, skip_bad=True))[0]) == {("P36", "Q142", "Q90")}
+
+
 def test_an_object_of_no_name_is_left_out_and_counted(edition, told, skipped):
     found = read(edition([ROWS[0] | {"obj_label": ["Paris"]}, ROWS[1] | {"obj_label": ["Paris"]},
                           ROWS[2] | {"obj_label": []}]))  # fmt: skip

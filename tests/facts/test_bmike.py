@@ -96,6 +96,12 @@ def test_requests_that_do_not_name_the_object_of_now_are_told_as_such(tmp_path):
         read(tmp_path)
 
 
+def test_nothing_is_taken_of_a_language_with_a_bad_question(data, told):
+    parts = {"en": ENGLISH[0], "zh": request(1, "奥斯陆", "奥斯陆在\x07哪个国家？", "", "挪威", "智利")}
+    (data / "counterfact_test_zh.json").write_text(json.dumps([parts]), "utf-8")
+    assert set(told(read(data, skip_bad=True))[0][RELATION, "Oslo", "Norway"]) == {"en", "de"}
+
+
 def test_the_requests_become_edits(data, tmp_path):
     done = requests_from_json(data / "counterfact_test_de.json", tmp_path / "out")
     assert done.edits == 2

@@ -119,6 +119,13 @@ def test_a_bad_row_of_a_parquet_file_is_named(tmp_path):
     assert len(read(tmp_path / "rows.parquet", skip_bad=True).facts) == 1
 
 
+def test_nothing_is_taken_of_a_row_whose_template_is_bad(tmp_path, told, skipped):
+    write_rows(tmp_path / "rows.jsonl", [*ROWS[1:], [*ROWS[0][:6], "The capital\x07 of [X] is [Y]", "en", "P36"]])
+    found = read(tmp_path / "rows.jsonl", skip_bad=True)
+    assert told(found)[0]["P36", "Q142", "Q90"] == {"ar": ("فرنسا", "باريس")}
+    assert skipped(found) == {"bad line: it holds the control character U+0007": 1}
+
+
 def test_a_truncated_parquet_file_is_no_data_set_and_no_traceback(tmp_path):
     path = tmp_path / "rows.parquet"
     write_rows(path)

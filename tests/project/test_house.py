@@ -29,7 +29,7 @@ LINES = {
     "errors": 61,
     "evaluation": 1043,
     "exam": 799,
-    "facts": 2460,
+    "facts": 2463,
     "ids": 34,
     "jobs": 289,
     "knockouts": 783,

@@ -239,7 +239,8 @@ def _words(numbers: Sequence[int | None], spans: Sequence[tuple[int, int]], text
     """Number the words of an encoded text, None for special tokens.
 
     A word is what the tokenizer's own splitting gives, with the white space before it, which ends the word before; in
-    scripts without spaces every character is one, and tokens that share a character are one word.
+    scripts without spaces every character is one, and tokens that share a character are one word. Vowel signs, tone
+    marks and joiners neither begin a word nor end one.
     """
     found: list[int | None] = []
     count, last_word, last_stop, last_unspaced, blank = -1, None, 0, False, False
@@ -249,11 +250,15 @@ def _words(numbers: Sequence[int | None], spans: Sequence[tuple[int, int]], text
             continue
         unspaced = any(_UNSPACED.match(char) for char in text[start:stop])
         parted = unspaced or last_unspaced or text[last_stop:stop][:1].isspace()
-        if not blank and (word != last_word or (parted and start >= last_stop)):
+        beside = text[start if parted else start - 1 : start + 1] if 0 < start == last_stop < stop else ""
+        bound = any(unicodedata.category(char) in _BINDING for char in beside)
+        if not (blank or bound) and (word != last_word or (parted and start >= last_stop)):
             count += 1
         found.append(count)
         last_word, last_stop, last_unspaced, blank = word, stop, unspaced, not text[start:stop].strip()
     return found
 
 
+_BINDING = {"Mn", "Mc", "Me", "Cf"}
+"""Categories of vowel signs, tone marks and joiners."""
 _UNSPACED = re.compile(f"[{UNSPACED}]")

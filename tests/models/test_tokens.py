@@ -96,6 +96,20 @@ def test_white_space_is_no_word(trim):
     assert words == ["New", " York", " 位", "于", " 1", "2"]
 
 
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("[X] की राजधानी [Y]", ["भारत", " की", " राजधानी"]),  # Vowel signs are no letters to GPT-2's splitter.
+        ("عَاصِمَةُ می‌شود [X] [Y]", ["عَاصِمَةُ", " می‌شود", " भारत"]),
+        ("[X]รุงน้[Y]", ["भारत", "รุ", "ง", "น้"]),
+    ],
+)
+def test_vowel_signs_and_joiners_are_no_words_and_part_none(template, expected):
+    tokenizer = TOKENIZERS["gpt2"]
+    step = steps_of("gpt2", make_prompt(template, "भारत", "दिल्ली"))[0]
+    assert [tokenizer.decode([step.ids[i] for i in word]) for word in step.words] == expected
+
+
 def test_causal_models_refuse_templates_that_go_on():
     with pytest.raises(NotFinalError, match="does not end in the object"):
         steps_of("gpt2", make_prompt("[Y] is the capital of [X]", "France", "Paris"))

@@ -35,7 +35,7 @@ LINES = {
     "knockouts": 783,
     "matching": 224,
     "migrations": 489,
-    "models": 2666,
+    "models": 2671,
     "outputs": 250,
     "planted": 1501,
     "reports": 3668,

@@ -1,5 +1,6 @@
 """Progress of a job on stderr: done/total, rate and time left; a line now and then where stderr is no terminal."""
 
+from math import inf
 from threading import Event, Thread
 from time import monotonic
 from types import TracebackType
@@ -18,11 +19,16 @@ LOG_SECONDS = 30.0
 """How often a job says how far it is where nobody watches a bar."""
 
 
+def _rate(speed: float) -> str:
+    """Return how many things a second, for a reader."""
+    return f"{speed:,.1f}/s" if speed >= 1 else f"{speed:.2g}/s"
+
+
 class _RateColumn(ProgressColumn):
     """Things a second."""
 
     def render(self, task: Task) -> Text:
-        return Text(f"{task.speed:,.1f}/s" if task.speed else "")
+        return Text(_rate(task.speed) if task.speed else "")
 
 
 class TerminalProgress(JobProgress):
@@ -40,6 +46,7 @@ class TerminalProgress(JobProgress):
             console=console,
             disable=not self._watched,
             transient=True,
+            speed_estimate_period=inf,  # a batch of a large model takes longer than the half minute that rich looks at
         )
         self._task: TaskID | None = None
         self._total = self._done = self._before = 0
@@ -70,6 +77,7 @@ class TerminalProgress(JobProgress):
         if self._task is not None:
             self._bar.remove_task(self._task)
         self._task = self._bar.add_task(things, total=total, completed=done)
+        self._bar.advance(self._task, 0)  # the first batch is timed from here
         self._bar.start()
         if not self._watched:
             self._over = Event()
@@ -97,7 +105,7 @@ class TerminalProgress(JobProgress):
         """Return how far the job is, for a log."""
         rate = (self._done - self._before) / max(monotonic() - self._begun, 1e-9)
         left = f", {(self._total - self._done) / rate / 60:,.0f} min left" if rate else ""
-        return f"{self._done:,} of {self._total:,} {self._things}, {rate:,.1f}/s{left}"
+        return f"{self._done:,} of {self._total:,} {self._things}, {_rate(rate)}{left}"
 
     def warn(self, text: str) -> None:
         """Write a warning line, once for each text."""

@@ -27,3 +27,17 @@ def test_a_warning_is_given_once(capsys):
     for text in ("one", "two", "one"):
         shown.warn(text)
     assert capsys.readouterr().err.splitlines() == ["warning: one", "warning: two"]
+
+
+def test_batches_of_more_than_half_a_minute_have_a_rate_and_a_time_left(passed):
+    shown = TerminalProgress()
+    shown._bar.get_time = lambda: passed[0]
+    shown.start(45, 5, "prompts")
+    told = []
+    for at in (53, 106):
+        passed[0] = at
+        shown.advance(8)
+        task = shown._bar.tasks[0]
+        told.append((str(progress._RateColumn().render(task)), task.time_remaining))
+    shown.finish()
+    assert told == [("0.15/s", 212), ("0.15/s", 159)]

@@ -121,9 +121,11 @@ class Job:
     def work(self) -> Evaluated:
         """Return both tables, measured on the facts that have what each needs."""
         options = self.options
+        self._check_partners()  # before the scores, which take long
         runs = {name: self.scored(name) for name in dict.fromkeys((*options.methods, options.method))}
         rankings = {run: interventions.ranking(self.writer, run, options.neurons) for run in runs.values()}
         lacking = self.leave_out(rankings)
+        self._check_partners()
         facts = self.facts
         shared = [fact.id for fact in facts]
         listed = {runs[name]: rankings[runs[name]] for name in options.methods}
@@ -131,10 +133,6 @@ class Job:
             {**listed, runs[options.method]: rankings[runs[options.method]]},
             runs[options.method], facts, self.languages, options.seed,
         )  # fmt: skip
-        if not wanted.interventions:
-            raise UsageError(
-                f"No relation of {options.db} has two facts of different objects to compare; take more facts."
-            )
         crossed = self._cross_lingual(runs[options.method], facts)
         evaluation = stable_id("evaluation", [*runs.values()], *self._identity(), *self._asked(shared, wanted, crossed))
         for text in doubts(self.writer, runs[options.method], options.definition, shared):
@@ -151,6 +149,15 @@ class Job:
             crossed.facts,
             {(name, why): left for name, chosen in tables.items() for why, left in chosen.left_out.items()},
         )
+
+    def _check_partners(self) -> None:
+        """Raise UsageError where no fact has another of its relation to be set beside."""
+        partners = (interventions.partner_of(fact, self.facts, self.options.seed) for fact in self.facts)
+        if self.facts and not any(partners):
+            raise UsageError(
+                f"No relation of {self.options.db} has two facts of different objects among the "
+                f"{len(self.facts):,} taken; take more facts (--limit), or fewer --relations."
+            )
 
     def leave_out(self, rankings: Mapping[int, interventions.Ranking]) -> dict[str, list[Fact]]:
         """Keep the facts that have what every table needs, and return the others by the reason."""

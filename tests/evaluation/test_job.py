@@ -15,7 +15,7 @@ from atlas.engine.replacing import replacing
 from atlas.errors import UsageError
 from atlas.evaluation import measuring
 from atlas.evaluation.interventions import partner_of
-from atlas.evaluation.job import NO_NEURONS, EvaluateOptions, evaluate
+from atlas.evaluation.job import NO_NEURONS, EvaluateOptions, Job, evaluate
 from atlas.facts import Fact, Label, Prompt, Template
 from atlas.models import load_model
 from atlas.models.readout import features_of_ids, token_probability
@@ -328,6 +328,13 @@ def test_a_fact_without_neurons_in_a_language_is_named_with_the_reason(done, fac
     found = evaluate(replace(done[1], db=tmp_path / "a.duckdb", methods=("kn",), replace="swap"))
     for table in ("localisation", "cross_lingual"):
         assert [fact.subject for fact in found.left_out[table, NO_NEURONS]] == ["York"]
+
+
+def test_facts_without_a_partner_are_refused_before_the_scores(done, tmp_path, monkeypatch):
+    shutil.copy(done[0] / "a.duckdb", tmp_path)
+    monkeypatch.setattr(Job, "scored", lambda *_: pytest.fail("scores were computed"))
+    with pytest.raises(UsageError, match=r"No relation .* among the 2 taken; take more facts"):
+        evaluate(replace(done[1], db=tmp_path / "a.duckdb", limit=2))
 
 
 def test_another_fact_is_not_one_of_the_same_subject():

@@ -27,7 +27,7 @@ LINES = {
     "editing": 2335,
     "engine": 1608,
     "errors": 61,
-    "evaluation": 1043,
+    "evaluation": 1050,
     "exam": 799,
     "facts": 2463,
     "ids": 34,

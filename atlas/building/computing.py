@@ -27,12 +27,16 @@ Tables = Mapping[str, "pa.Table"]
 
 @dataclass(frozen=True)
 class Twin:
-    """The untrained twin of `model` (a name) with the weights `digest` and `traits`, its own drawn from `seed`."""
+    """The untrained twin of `model` (a name) with the weights `digest` and `traits`, its own drawn from `seed`.
+
+    `loaded` is that model, where it is at hand.
+    """
 
     model: str
     digest: str
     seed: int
     traits: Mapping[str, str]
+    loaded: "LanguageModel | None" = None
 
     def of(self, model: "LanguageModel") -> "LanguageModel":
         """Return the twin of the loaded `model`; raises ModelError for another model, see `untrained`."""
@@ -85,7 +89,8 @@ class Worker:
     @cached_property
     def model(self) -> "LanguageModel":
         """The loaded model; raises ModelError and UsageError."""
-        loaded, twin = self.options.choice.load(), self.options.twin
+        twin = self.options.twin
+        loaded = (twin and twin.loaded) or self.options.choice.load()
         return loaded if twin is None else twin.of(loaded)
 
     @cached_property

@@ -111,7 +111,8 @@ def build(options: BuildOptions, progress: Progress | None = None) -> Summary:
         if options.twin is None or summary.interrupted:
             return summary
         go_on()
-        twin = Twin(workbench.info.name, workbench.info.digest, options.twin, workbench.traits)
+        loaded = workers.model if isinstance(workers, Worker) else None
+        twin = Twin(workbench.info.name, workbench.info.digest, options.twin, workbench.traits, loaded)
         return replace(summary, twin=build_twin(options, progress, plan, writer, settings, run, twin))
 
 

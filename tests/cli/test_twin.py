@@ -11,6 +11,7 @@ from atlas.building.job import BuildOptions
 from atlas.errors import ModelError
 from atlas.models import LanguageModel, load_model
 from atlas.models.twin import untrained
+from atlas.running.choice import ModelChoice
 
 
 def _runs(db):
@@ -20,8 +21,11 @@ def _runs(db):
 
 
 @pytest.mark.slow
-def test_a_build_with_its_twin_puts_the_same_prompts_to_both(build, db):
+def test_a_build_with_its_twin_puts_the_same_prompts_to_both(build, db, monkeypatch):
+    load, loaded = ModelChoice.load, []
+    monkeypatch.setattr(ModelChoice, "load", lambda choice: loaded.append(choice.model) or load(choice))
     summary = json.loads(build("--twin", "--seed", "3", "--json").out)
+    assert len(loaded) == 1  # the twin is drawn of the model that is there
     own, twin = _runs(db)
     assert [str(own["run"]), str(twin["run"])] == [summary["run"], summary["twin"]["run"]]
     assert (own["twin_of"], twin["twin_of"], twin["twin_seed"]) == (None, own["run"], 3)

@@ -25,7 +25,6 @@ from atlas.store.naming import understood
 from atlas.store.stored import Prompts, stored_facts
 
 STYLES = ("rome", "easyedit")
-_UNSPACED = ("zh", "ja", "th")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +130,8 @@ def _rome(item: Mapping[str, Any], language: str, skipped: Counter[str]) -> tupl
     subject = str(rewrite["subject"])
     code = str(item.get("language", language))
     asked = rewrite["prompt"]
-    first = _template(asked, "{}" if "{}" in asked else subject, code)
-    others = [_template(text, subject, code) for text in item.get("paraphrase_prompts", ())]
+    first = _template(asked, "{}" if "{}" in asked else subject)
+    others = [_template(text, subject) for text in item.get("paraphrase_prompts", ())]
     known = _named([first, *others], skipped)
     answers = (_said(rewrite["target_true"]["str"]), _said(rewrite["target_new"]["str"]))
     return str(rewrite.get("relation_id", "R")), [_tidied(Wording(code, subject, known, *answers), skipped)]
@@ -142,7 +141,7 @@ def _question(item: Mapping[str, Any], code: str, subject: str, skipped: Counter
     """Return the wording of an EasyEdit or zsRE item."""
     others = item.get("rephrase_prompt", item.get("rephrase"))
     asked = [item.get("prompt", item.get("src")), *(others if isinstance(others, list) else [others])]
-    known = _named([_template(str(text), subject, code) for text in asked if text], skipped)
+    known = _named([_template(str(text), subject) for text in asked if text], skipped)
     old = item.get("ground_truth") or item.get("answers") or item.get("old") or item["pred"]
     new = item.get("target_new", item.get("alt"))
     return _tidied(Wording(code, subject, known, _said(old), _said(new)), skipped)
@@ -191,12 +190,11 @@ def _by_language(item: Mapping[str, Any], skipped: Counter[str]) -> Iterator[Wor
             skipped[f"language {code} of a request: {reason}"] += 1
 
 
-def _template(text: str, subject: str, code: str) -> str | None:
+def _template(text: str, subject: str) -> str | None:
     """Return `text` with [X] for the subject and [Y] at the end, None if it does not name the subject once."""
     if text.count(subject) != 1 or OBJECT in text or SUBJECT in text:
         return None
-    space = "" if language_code(code).split("-")[0] in _UNSPACED else " "
-    return f"{text.rstrip().replace(subject, SUBJECT)}{space}{OBJECT}"
+    return texts.ended(text.rstrip().replace(subject, SUBJECT))
 
 
 class _Tables:

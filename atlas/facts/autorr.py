@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 
 from atlas.errors import DataError
-from atlas.facts.facts import OBJECT, SUBJECT
 from atlas.facts.reading import files, texts
 from atlas.facts.reading.collect import Collector, Place
 from atlas.facts.reading.files import Row
@@ -80,7 +79,7 @@ def _take(into: Collector, place: Place, found: Row | bytes) -> None:
         return
     names = files.text_or_none(row, "sub_label"), _name(row)
     keys = files.text_or_none(row, "sub_uri"), files.text_or_none(row, "obj_uri")
-    text = texts.template(_ended(files.text_or_none(row, "template")))  # first, as of a bad row nothing is taken
+    text = texts.template(texts.ended(files.text_or_none(row, "template")))  # first, as of a bad row nothing is taken
     into.add_fact(place, relation, language, keys, names, again=True)
     into.add_template(place, relation, language, text, again=True)
 
@@ -90,12 +89,3 @@ def _name(row: Row) -> str:
     names = row.get("obj_label")
     name = next(iter(names), None) if isinstance(names, list) else names
     return files.text_or_none({"obj_label": name}, "obj_label")
-
-
-def _ended(template: str) -> str:
-    """Return a template with the object at its end where it names none."""
-    if OBJECT in template:
-        return template
-    # The last letter tells, as marks such as a full-width colon are no script's own.
-    last = next((c for c in reversed(template.replace(SUBJECT, "")) if c.isalnum()), "")
-    return template + ("" if texts.is_unspaced(last) else " ") + OBJECT

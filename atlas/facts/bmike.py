@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from atlas.errors import DataError
-from atlas.facts.facts import OBJECT, SUBJECT
+from atlas.facts.facts import SUBJECT
 from atlas.facts.reading import files, texts
 from atlas.facts.reading.collect import Collector, Place
 from atlas.facts.reading.lama_templates import name_of
 from atlas.facts.reading.texts import LineError
-from atlas.matching import language_code
 
 NAME = "bmike-53"
 SHAPES = ("a .json file of requests with subject, src, old and alt in en and a language, or a folder (BMIKE-53)",)
@@ -29,7 +28,6 @@ NO_SUBJECT = "question that does not name its subject once"
 _SUFFIX = ".json"
 _KEY_LANGUAGE = "en"
 _FIELDS = ("subject", "src", "alt")
-_UNSPACED = ("zh", "ja", "th")
 
 
 def fits(path: Path) -> bool:
@@ -90,8 +88,7 @@ def _add(
             said = files.text(part, "rephrase" if held_out else "src")
             into.leave(place, NO_SUBJECT, (language, relation, *names, said), again=True)
         else:
-            space = "" if language_code(language).split("-")[0] in _UNSPACED else " "
-            into.add_template(place, relation, language, f"{text}{space}{OBJECT}", held_out=held_out, again=True)
+            into.add_template(place, relation, language, texts.ended(text), held_out=held_out, again=True)
 
 
 def _templates(part: Mapping[str, Any], subject: str) -> Iterator[tuple[str | None, bool]]:

@@ -135,7 +135,7 @@ def test_of_several_new_objects_the_first_is_taken_and_of_paraphrases_all(folder
     assert held == ["[X]'s capital: [Y]", "The capital of [X] is [Y]"]
 
 
-@pytest.mark.parametrize("code", ["zh-cn", "zh_cn", "zho_Hans"])
+@pytest.mark.parametrize("code", ["zh-cn", "zh_cn", "zho_Hans", "yue"])
 def test_the_object_follows_a_chinese_question_without_a_space_however_the_code_is_spelled(folder, code):
     _, out = folder([MZSRE["zh"] | {"language": code}])
     assert "[X]上的是哪所大学？[Y]" in [row["template"] for row in rows(out / "templates.csv")]

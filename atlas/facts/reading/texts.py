@@ -65,6 +65,15 @@ def template(text: str) -> str:
     return _bounded(tidy(text), MAX_TEMPLATE, "template")
 
 
+def ended(text: str) -> str:
+    """Return a template with the object at its end where it names none."""
+    if OBJECT in text:
+        return text
+    # The last letter tells, as marks such as a full-width colon are no script's own.
+    last = next((c for c in reversed(text.replace(SUBJECT, "")) if c.isalnum()), "")
+    return text + ("" if is_unspaced(last) else " ") + OBJECT
+
+
 def language(text: str) -> str:
     """Return a language's code or English name as the source writes it; `LineError` if it is neither."""
     if not is_language(text):

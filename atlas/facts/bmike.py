@@ -43,9 +43,8 @@ def fits(path: Path) -> bool:
 
 def load(path: Path, into: Collector) -> None:
     """Read the requests of every file, as facts of the wanted languages."""
-    root = path if path.is_dir() else path.parent
     for file in _files(path):
-        items = files.json_text(files.inside(root, file))
+        items = files.json_text(files.inside(path, file))
         if not isinstance(items, list):
             raise DataError(f"{files.name(file)} is no list of requests; take it out of the data set.")
         into.each(file, enumerate(items, start=1), partial(_take, into))

@@ -42,7 +42,7 @@ def load(path: Path, into: Collector) -> None:
         _load_tree(path, into)
     else:
         for file in filter(_may_have_columns, _files(path)):
-            _load_rows(path if path.is_dir() else path.parent, file, into)
+            _load_rows(path, file, into)
 
 
 def _is_tree(path: Path) -> bool:

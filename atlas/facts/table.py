@@ -53,7 +53,7 @@ def fits(path: Path) -> bool:
 def load(path: Path, into: Collector) -> None:
     """Read the wanted languages and relations; `DataError` if columns, keys or templates are missing."""
     root = path if path.is_dir() else path.parent
-    facts = _table(root, path / FACTS if path.is_dir() else path, NEEDED)
+    facts = _table(path, path / FACTS if path.is_dir() else path, NEEDED)
     templates = _table(root, root / TEMPLATES, TEMPLATE_NEEDED) if (root / TEMPLATES).is_file() else None
     if templates is None and "template" not in facts.columns:
         place = files.name(facts.path)

@@ -1,3 +1,4 @@
+import json
 import os
 from dataclasses import replace
 
@@ -126,6 +127,20 @@ def test_a_link_out_of_the_folder_is_refused(mpararel, tmp_path):
     (mpararel / "tuples/en/P19.jsonl").symlink_to(outside)
     with pytest.raises(DataError, match=r"P19\.jsonl is a link to a place outside the data set"):
         read(mpararel)
+
+
+def test_a_file_that_is_named_itself_may_be_a_link(plant, row, tmp_path):
+    request = {"subject": "France", "src": "Capital of France?", "old": "Paris", "alt": "Lyon"}
+    words = {"language": "en", "predicate_id": "P36", "template": "[X] has [Y]"}
+    data = plant({
+        "facts.csv": "relation,language,subject,object,template\nP36,en,France,Paris,[X] has the capital [Y]\n",
+        "rows.jsonl": [row("Q142", "Q90", "France", "Paris", **words)],
+        "requests.json": json.dumps([{"en": request}]),
+    })  # fmt: skip
+    (tmp_path / "links").mkdir()
+    for file in data.iterdir():
+        (tmp_path / "links" / file.name).symlink_to(file)
+        assert [fact.labels["en"].object for fact in read(tmp_path / "links" / file.name).facts] == ["Paris"]
 
 
 def test_a_pipe_in_place_of_a_file_is_refused(mpararel):

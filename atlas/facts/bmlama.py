@@ -75,8 +75,8 @@ def load(path: Path, into: Collector) -> None:
     found = _language_files(path, into) if path.is_dir() else _alone(path)
     if not found:
         return
-    beside = {KEY_LANGUAGE: path.parent / f"{KEY_LANGUAGE}{_SUFFIX}"} if path.is_file() else {}
-    sources = {**found, **{code: file for code, file in beside.items() if file.is_file() and _has_header(file)}}
+    english = (path if path.is_dir() else path.parent) / f"{KEY_LANGUAGE}{_SUFFIX}"
+    sources = {**found, KEY_LANGUAGE: english} if english.is_file() and _has_header(english) else found
     key_language = min(sources, key=lambda code: (language_code(code) != KEY_LANGUAGE, code))
     read = {key_language: _read(sources[key_language], into)}
     keys = _keys(read[key_language])

@@ -108,6 +108,23 @@ def test_repeated_rows_are_one_fact(plant, skipped):
     found = read(plant({"en.tsv": table([*ENGLISH, ENGLISH[0]])}))
     assert len(found.facts) == 4
     assert skipped(found) == {"fact read before": 1}
+    assert skipped(read(plant({}), relations=["x_was_mayor_of_y"])) == {}
+
+
+def test_a_row_that_lacks_a_key_in_english_is_left_out_of_the_others_too(plant, told, skipped):
+    english = [("The capital of France is <mask>.", "", "France"), *ENGLISH[1:]]
+    found = read(plant({"en.tsv": table(english), "fr.tsv": table(FRENCH)}))
+    assert {fact.subject for fact in found.facts} == {"Germany", "Isis", "Ann"}
+    assert skipped(found)["row without names or relation in the language of the keys"] == 2
+
+
+def test_other_files_beside_are_told(plant, skipped):
+    others = {"de.tsv": "Query\tAns\tSubject\n", "fr.tsv": "Prompt\tAns\tMore\n", "it.tsv": b"Prompt\xe9\n"}
+    data = plant({"all prompts.tsv": table(ENGLISH), **others})
+    with pytest.raises(DataError, match=r"de.tsv:1: its header is not Prompt, Ans"):
+        read(data)
+    with pytest.raises(UsageError, match=r"3 × bad line: its header is not .*, 1 × file not named by a language"):
+        read(data, skip_bad=True)
 
 
 PROMPTS = {

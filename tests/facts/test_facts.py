@@ -13,6 +13,7 @@ from atlas.facts import Fact, FactSet, Label, Prompt, Template
         "[X]的首都是[Y]。",
         "عاصمة [X] هي [Y]؟",
         "[X] की राजधानी [Y]।",
+        "[X] की राजधानी [Y] |",
         "[X] ([Y])",
         "« [Y]",
     ],

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -141,6 +142,13 @@ def test_a_file_that_is_named_itself_may_be_a_link(plant, row, tmp_path):
     for file in data.iterdir():
         (tmp_path / "links" / file.name).symlink_to(file)
         assert [fact.labels["en"].object for fact in read(tmp_path / "links" / file.name).facts] == ["Paris"]
+
+
+@pytest.mark.parametrize("part", ["tuples", "patterns"])
+def test_half_of_a_data_set_is_none(mpararel, part):
+    shutil.rmtree(mpararel / part)
+    with pytest.raises(DataError, match="is no known kind of data set"):
+        read(mpararel)
 
 
 def test_a_pipe_in_place_of_a_file_is_refused(mpararel):

@@ -56,7 +56,7 @@ class Collector:
         self._languages = wanted_languages(languages, source)
         self._relations = wanted_relations(relations, source)
         self._skip_bad = skip_bad
-        self._offered: dict[tuple[str, str], bool] = {}
+        self._offered: set[tuple[str, str]] = set()
         self._facts: dict[Key, dict[str, Label]] = {}
         self._templates: dict[Key, Template] = {}
         self._seen: set[Template] = set()
@@ -67,14 +67,9 @@ class Collector:
     def offer(self, language: str, relation: str) -> bool:
         """Note that the source has this relation in this language; return whether it is wanted."""
         language = self._code(language)
-        known = self._offered.get((language, relation))
-        if known is None:
-            known = all(
-                wanted is None or wanted.has(code)
-                for wanted, code in ((self._languages, language), (self._relations, relation))
-            )
-            self._offered[language, relation] = known
-        return known
+        self._offered.add((language, relation))
+        spoken, named = self._languages, self._relations
+        return (spoken is None or spoken.has(language)) and (named is None or named.has(relation))
 
     def _code(self, spelling: str) -> str:
         """Return the language's own code, and note how the source spells it if otherwise."""
@@ -227,7 +222,7 @@ class Wanted:
     def has(self, code: str) -> bool:
         """Return whether `code` is one that is asked for."""
         if code not in self._has:
-            self._has[code] = code in self._words or any(self._meant(word, code) for word in self._words)
+            self._has[code] = any(self._meant(word, code) for word in self._words)
         return self._has[code]
 
     def check(self, known: Collection[str]) -> None:

@@ -62,18 +62,18 @@ def _tokens(model: LanguageModel, prompt: Prompt) -> tuple[set[int], set[int]]:
     """Return the tokens of the subject, wherever the template has it, and those of the answer."""
     after = "" if model.kind == "causal" else prompt.after
     spelling = spell(model.tokenizer, prompt.before, prompt.answer, after)
-    answer = range(spelling.start, spelling.stop)
-    inside = [
-        i for i, (a, b) in enumerate(spelling.spans)
-        if i not in answer and any(a < end and b > begin for begin, end in prompt.subject_places)
-    ]  # fmt: skip
-    return {spelling.ids[i] for i in inside}, {spelling.ids[i] for i in answer}
+    subject = {
+        token
+        for token, (a, b) in zip(spelling.ids, spelling.spans, strict=True)
+        if any(a < end and b > begin for begin, end in prompt.subject_places)
+    }
+    return subject, set(spelling.ids[spelling.start : spelling.stop])
 
 
 def _names(model: LanguageModel, token: int) -> bool:
     """Return whether a token holds more than punctuation and white space."""
     text: Any = model.tokenizer.decode([token])
-    return any(unicodedata.category(character)[0] not in "PZ" for character in text.strip())
+    return any(unicodedata.category(character)[0] not in "PZ" for character in text)
 
 
 def _scripts(label: str) -> Iterator[str]:

@@ -12,6 +12,13 @@ def test_a_word_that_holds_the_subject_is_none_of_its_tokens():
     assert row["subject"] == sorted(set(model.tokenizer("many", add_special_tokens=False)["input_ids"]))
 
 
+def test_punctuation_is_no_token_of_a_name():
+    model = make_model("bert")
+    (row,) = label_tokens(model, [make_prompt("[X] is [Y]", "France. Japan", "Paris.")]).to_pylist()
+    for name, words in (("subject", "France Japan"), ("object", "Paris")):
+        assert row[name] == sorted(set(model.tokenizer(words, add_special_tokens=False)["input_ids"]))
+
+
 @pytest.mark.parametrize(
     ("subject", "answer", "scripts"),
     [

@@ -67,10 +67,12 @@ def test_missing_labels_repeats_and_facts_without_templates_are_counted(plant, r
             "patterns/en/P30.jsonl": [{"pattern": "[X] in [Y]"}],
             "patterns/en/P31.jsonl": [{"pattern": "[X] is a [Y]"}],
             "patterns/not a language/P30.jsonl": [{"pattern": "[X] in [Y]"}],
+            "patterns/no folder.txt": "",
         }
     )
     found = read(data)
-    assert told(found)[0] == {("P30", "Q142", "Q46"): {"en": ("France", "Europe"), "fr": ("France", "Europe")}}
+    facts = {("P30", "Q142", "Q46"): {"en": ("France", "Europe"), "fr": ("France", "Europe")}}
+    assert told(found) == (facts, {("P30", "en", "[X] in [Y]")})
     assert skipped(found) == {
         "fact read before": 1,
         "fact without a label for subject or object": 2,

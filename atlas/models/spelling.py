@@ -240,7 +240,7 @@ def _words(numbers: Sequence[int | None], spans: Sequence[tuple[int, int]], text
 
     A word is what the tokenizer's own splitting gives, with the white space before it, which ends the word before; in
     scripts without spaces every character is one, and tokens that share a character are one word. Vowel signs, tone
-    marks and joiners neither begin a word nor end one.
+    marks and joiners begin no word, and part no letters.
     """
     found: list[int | None] = []
     count, last_word, last_stop, last_unspaced, blank = -1, None, 0, False, False
@@ -250,13 +250,18 @@ def _words(numbers: Sequence[int | None], spans: Sequence[tuple[int, int]], text
             continue
         unspaced = any(_UNSPACED.match(char) for char in text[start:stop])
         parted = unspaced or last_unspaced or text[last_stop:stop][:1].isspace()
-        beside = text[start if parted else start - 1 : start + 1] if 0 < start == last_stop < stop else ""
-        bound = any(unicodedata.category(char) in _BINDING for char in beside)
+        bound = 0 < start == last_stop < stop and _bound(text[start - 1], text[start], parted)
         if not (blank or bound) and (word != last_word or (parted and start >= last_stop)):
             count += 1
         found.append(count)
         last_word, last_stop, last_unspaced, blank = word, stop, unspaced, not text[start:stop].strip()
     return found
+
+
+def _bound(before: str, char: str, parted: bool) -> bool:
+    """Return whether a character is of the word before it: a vowel sign or the like, or a letter behind one."""
+    letter = char.isalpha() and not parted
+    return unicodedata.category(before if letter else char) in _BINDING
 
 
 _BINDING = {"Mn", "Mc", "Me", "Cf"}

@@ -250,7 +250,9 @@ def _words(numbers: Sequence[int | None], spans: Sequence[tuple[int, int]], text
             continue
         unspaced = any(_UNSPACED.match(char) for char in text[start:stop])
         parted = unspaced or last_unspaced or text[last_stop:stop][:1].isspace()
-        bound = 0 < start == last_stop < stop and _bound(text[start - 1], text[start], parted)
+        letter = text[start:stop][:1].isalpha() and not parted
+        beside = text[start - letter] if 0 < start == last_stop < stop else " "
+        bound = unicodedata.category(beside) in _BINDING
         if not (blank or bound) and (word != last_word or (parted and start >= last_stop)):
             count += 1
         found.append(count)
@@ -258,12 +260,6 @@ def _words(numbers: Sequence[int | None], spans: Sequence[tuple[int, int]], text
     return found
 
 
-def _bound(before: str, char: str, parted: bool) -> bool:
-    """Return whether a character is of the word before it: a vowel sign or the like, or a letter behind one."""
-    letter = char.isalpha() and not parted
-    return unicodedata.category(before if letter else char) in _BINDING
-
-
 _BINDING = {"Mn", "Mc", "Me", "Cf"}
-"""Categories of vowel signs, tone marks and joiners."""
+"""Categories of vowel signs, tone marks and joiners, which are of the word before them, and letters behind them too."""
 _UNSPACED = re.compile(f"[{UNSPACED}]")

@@ -35,7 +35,7 @@ LINES = {
     "knockouts": 783,
     "matching": 224,
     "migrations": 489,
-    "models": 2676,
+    "models": 2672,
     "outputs": 250,
     "planted": 1501,
     "reports": 3667,

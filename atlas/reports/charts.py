@@ -255,11 +255,15 @@ def compared_layers(rows: Any, a: str = "a", b: str = "b") -> alt.FacetChart:
         if row[column] is not None
     ]
     colours = alt.Scale(domain=[a, b], range=[BAR, ACCENT])
+    dashes = alt.Scale(domain=[a, b], range=[[1, 0], [4, 4]])  # lets the first line be seen under the second
     line = alt.Chart(data(values)).mark_line(point=True, strokeWidth=2)
     panel = line.encode(
         x=alt.X("depth:Q", title="relative depth", scale=alt.Scale(domain=[0, 1])),
         y=alt.Y("share:Q", title="share of the neurons"),
-        color=alt.Color("model:N", scale=colours, legend=alt.Legend(title=None, orient="top", labelLimit=300)),
+        color=alt.Color(
+            "model:N", scale=colours, legend=alt.Legend(title=None, orient="top", labelLimit=300, symbolStrokeWidth=0)
+        ),
+        strokeDash=alt.StrokeDash("model:N", scale=dashes, legend=None),
     ).properties(width=240, height=150)
     kinds = ["knowledge neuron", "likn", "dkn"]
     return dressed(panel.facet(alt.Facet("kind:N", title=None, sort=kinds), columns=3))  # type: ignore[no-any-return]

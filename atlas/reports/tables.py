@@ -51,6 +51,8 @@ class Tables:
         if column == "text" and isinstance(value, str) and "language" in row:  # a token's text is no prompt
             return self._prompt(value, row)
         address = None if value is None else self._address(column, value, row)
+        if column == "relation" and "name" not in row and value in self._snapshot.relations:
+            return Cell(self._snapshot.relations[value], cut(value), address or "")
         return cell(column, value) if address is None else Cell(cut(str(value)), href=address)
 
     def _address(self, column: str, value: Any, row: Row) -> str | None:
@@ -92,6 +94,11 @@ class Tables:
     def relation(self, code: str) -> Link:
         """Return a relation by what it says, with a link to its page."""
         return self._link("relation", code, self._snapshot.relations.get(code, cut(code)))
+
+    def labelled(self, code: str) -> str:
+        """Return what a relation is called, and its code, which is no other's."""
+        name = self._snapshot.relations.get(code, code)
+        return name if name == code else f"{name} ({code})"
 
     def neuron(self, layer: int, neuron: int) -> Link:
         """Return a neuron by its place, with a link if it has a page."""

@@ -14,6 +14,7 @@ from atlas.reports.pages import comparisons, edits, evaluations, overview, relat
 from atlas.reports.pages import facts as fact_pages
 from atlas.reports.pages.shared import of_facts
 from atlas.reports.rendering import render
+from atlas.reports.tables import Tables
 
 
 def test_facts_of_several_scorers_say_where_they_agree(pages, opened):
@@ -182,6 +183,14 @@ def test_an_evaluation_counts_its_facts_in_all_languages():
     kind = evaluations.KINDS["localisation"]
     found = evaluations.Evaluation(1, model, kind, "localisation", [{"facts": 1}, {"facts": 2}], counted)
     assert [figure.value for figure in evaluations._figures(found)] == ["3"]
+
+
+def test_a_relation_goes_by_its_name_in_tables_and_charts(two_facts):
+    name = two_facts.relations["P36"]
+    tables = Tables(two_facts, addresses.OVERVIEW)
+    cell = tables.cell("relation", "P36", {})
+    assert (cell.text, cell.value, cell.href) == (name, "P36", "relations/P36.html")
+    assert (tables.labelled("P36"), tables.labelled("P0")) == (f"{name} (P36)", "P0")
 
 
 def test_a_relation_without_facts_is_listed():

@@ -224,7 +224,7 @@ def _section(snapshot: Snapshot, tables: Tables, run: Run, shown: Sequence[Query
     bound = {"run": run.run}
     asked = (*shown, *(chart.query for chart in CHARTS), LAYERS)
     rows = {query: snapshot.rows(HELD.get(query, query), bound) for query in asked}
-    drawings = (_picture(chart, run, rows[chart.query], more) for chart in CHARTS if rows[chart.query])
+    drawings = (_picture(tables, chart, run, rows[chart.query], more) for chart in CHARTS if rows[chart.query])
     if more:
         rows[FACTS] = rows[FACTS][:MOST_IN_SUMMARY]
     return section(
@@ -237,9 +237,10 @@ def _section(snapshot: Snapshot, tables: Tables, run: Run, shown: Sequence[Query
     )
 
 
-def _picture(chart: Chart, run: Run, rows: list[Row], page: str) -> Picture:
+def _picture(tables: Tables, chart: Chart, run: Run, rows: list[Row], page: str) -> Picture:
     identity, numbers = f"{chart.query.name}-picture-{run.run}", f"{page}#{chart.query.id({'run': run.run})}"
-    text = svg(chart.draw(rows), identity, f"{chart.title}, {run.name}")
+    named = [row | {"relation": tables.labelled(row["relation"])} if "relation" in row else row for row in rows]
+    text = svg(chart.draw(named), identity, f"{chart.title}, {run.name}")
     return Picture(chart.title, text, id=identity, caption=chart.caption, numbers=numbers)
 
 

@@ -200,7 +200,7 @@ def check(
 @_loading(OpenChoice)
 def evaluate(
     *, method: Codes = None, model: str | None = None, languages: Codes = None, relations: Codes = None,
-    limit: int = 40, neurons: int = 10, curve: bool = False, likn_method: str = scorers.DEFAULT,
+    limit: int = 40, neurons: int = 10, curve: bool = False, likn_method: str = "",
     definition: str = IN_USE, at: Position = "query", scope: str = "query", replace: str = "zero", seed: int = 0,
     db: Place = "atlas.duckdb", progress: Progress | None = None, **loading: Unpack[Loading],
 ) -> Evaluated | Curves:  # fmt: skip

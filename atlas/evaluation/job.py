@@ -47,8 +47,9 @@ class EvaluateOptions(OpenChoice):
     """What is evaluated: facts of the atlas, scorers, and the number of neurons of each.
 
     `limit` facts are taken, in turn from every relation. `neurons` is the count in the localisation table; in the
-    cross-lingual one it is each fact's number of LIKN, under `definition`, in the run of `method`. Suppressed neurons
-    become `replace`. What is left open of the model is that of the run in use, and so is `definition` if it is empty.
+    cross-lingual one it is each fact's number of LIKN, under `definition`, in the run of `method`; if that is empty,
+    of the default scorer, or of the first of `methods` without it. Suppressed neurons become `replace`. What is left
+    open of the model is that of the run in use, and so is `definition` if it is empty.
     """
 
     db: Path = Path("atlas.duckdb")
@@ -56,7 +57,7 @@ class EvaluateOptions(OpenChoice):
     relations: Sequence[str] | None = None
     limit: int = 40
     methods: Sequence[str] = SCORERS
-    method: str = scorers.DEFAULT
+    method: str = ""
     neurons: int = 10
     definition: str = IN_USE
     scope: str = "query"
@@ -86,7 +87,8 @@ def evaluate(options: EvaluateOptions, progress: Progress | None = None) -> Eval
     Scores that a scorer's run lacks are computed first. Raises UsageError where no fact can be evaluated.
     """
     progress = progress or Progress()
-    scope, method = option("--scope", options.scope, SCOPES), option("--likn-method", options.method, SCORERS)
+    own = scorers.DEFAULT if scorers.DEFAULT in options.methods else options.methods[0]
+    scope, method = option("--scope", options.scope, SCOPES), option("--likn-method", options.method or own, SCORERS)
     options = replace(options, scope=scope, method=method, replace=replace_of(options.replace, scope) or "zero")
     check_file(options.db)
     with atlas.open(options.db, "a") as writer:

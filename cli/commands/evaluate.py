@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from atlas import scorers
 from atlas.outputs import check_folder
 from atlas.running.choice import OpenChoice
 
@@ -33,8 +32,12 @@ def evaluate(
         bool, typer.Option("--curve", help="Cut and inject the first 1, 2, 5, 10 and 20 neurons, as curves.")
     ] = False,
     likn_method: Annotated[
-        str, typer.Option(help="Scorer whose LIKN the cross-lingual table takes.")
-    ] = scorers.DEFAULT,
+        str,
+        typer.Option(
+            show_default=False,
+            help="Scorer of another fact's neurons and of the LIKN; amig, or the first of --method without it.",
+        ),
+    ] = "",
     definition: Definition = IN_USE,
     at: At = "query",
     scope: Annotated[

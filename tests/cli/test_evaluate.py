@@ -9,7 +9,7 @@ import atlas
 
 def test_evaluate_writes_both_tables(shell, built, db, tmp_path):
     done = shell(
-        "evaluate", "--db", db, "--method", "gradient,random", "--likn-method", "gradient", "--languages", "en,fr",
+        "evaluate", "--db", db, "--method", "gradient,random", "--languages", "en,fr",
         "--neurons", "3", "--out", tmp_path / "tables",
     )  # fmt: skip
     assert done.code == 0, done.err
@@ -28,7 +28,7 @@ def test_evaluate_refuses_lists_of_nothing(shell, built, db, words):
     assert (done.code, "name some" in done.err) == (2, True)
 
 
-@pytest.mark.parametrize("words", [("--scope", "some"), ("--method", "amig,best")])
+@pytest.mark.parametrize("words", [("--scope", "some"), ("--method", "amig,best"), ("--likn-method", "best")])
 def test_evaluate_refuses_unknown_words(shell, built, db, words):
     done = shell("evaluate", "--db", db, *words)
     assert done.code == 2

@@ -2,6 +2,7 @@ import pytest
 
 from atlas.errors import DataError, UsageError
 from atlas.facts import read
+from atlas.facts.reading.texts import is_relation
 
 HEADER = "Prompt\tAns\tCandidate Ans\tSubject"
 ENGLISH = [
@@ -134,6 +135,7 @@ PROMPTS = {
     "P1412": "Ann used to communicate in <mask>.",
     "P39": "Ann has the position of <mask>.",
     "P937": "Ann used to work in <mask>.",
+    "x_was_near_y": "Ann was near <mask>.",
 }
 OWN_NAME = "x_is_located_in_y"
 
@@ -144,6 +146,8 @@ OWN_NAME = "x_is_located_in_y"
         ["P407", "P30", "P178", "P1376", "P131", "P1412", "P17", "P39", "P276", "P937"],
         ["P407", "P30", "P1376", "P131", "P1412"],
         ["P1376", OWN_NAME, "P407"],
+        ["P1376", "P178", OWN_NAME, "P1412"],
+        ["P407", "x_was_near_y", "P178"],
         ["P407", OWN_NAME, "P39"],
         [OWN_NAME, "P1376"],
         ["P39", OWN_NAME],
@@ -197,6 +201,13 @@ def test_relations_that_differ_in_vowel_signs_are_two(plant):
     rows = [("राम के पिता <mask> हैं", "दशरथ", "राम"), ("राम के पोता <mask> हैं", "अतिथि", "राम")]
     facts = read(plant({"hi.tsv": table(rows)}) / "hi.tsv").facts
     assert [fact.relation for fact in facts] == ["x_के_पिता_y_हैं", "x_के_पोता_y_हैं"]
+
+
+def test_long_templates_that_begin_alike_are_two_relations(plant):
+    rows = [(f"Ann was {'very ' * 20}{where} <mask>.", "Oz", "Ann") for where in ("near", "far from")]
+    relations = {fact.relation for fact in read(plant({"en.tsv": table(rows)})).facts}
+    assert len(relations) == 2
+    assert all(map(is_relation, relations))
 
 
 def test_one_file_beside_the_english_one_has_the_keys_of_the_folder(plant, told):

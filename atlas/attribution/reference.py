@@ -10,7 +10,6 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from atlas.attribution import peeling
 from atlas.attribution.quadrature import Rule
 from atlas.models import LanguageModel, Step
 from atlas.models.hooks import neurons_replaced
@@ -52,37 +51,6 @@ def reference_neurons(model: LanguageModel, ids: Sequence[int], at: int) -> Tens
     with neurons_replaced(model, dict.fromkeys(range(model.info.layers), keep)):
         model.run(torch.tensor([list(ids)], device=model.device))
     return torch.stack(seen)
-
-
-def reference_peel(model: LanguageModel, step: Step, rule: Rule) -> tuple[Tensor, Tensor]:
-    """Return the credit `[layer, neuron]` of `peel` and the round that each neuron was cut after, 0 for none."""
-    credit = torch.zeros(model.info.layers, model.info.neurons, dtype=model.dtype, device=model.device)
-    rounds, whole = torch.zeros_like(credit, dtype=torch.uint8), 0.0
-    for number in range(1, peeling.ROUNDS + 1):
-        with reference_cut(model, step, rounds > 0):
-            words = torch.stack(reference_baselines(model, step))
-            scores, f = _mean_scores(model, step, words.mean(0, keepdim=True), rule)
-            whole = whole or f
-            carrying = _carrying(scores, f, whole)
-            if number == 1 and not carrying.any():
-                scores, f = _mean_scores(model, step, words, rule)
-                carrying = _carrying(scores, f, whole)
-        new = carrying if number > 1 else torch.ones_like(carrying)
-        least = max(torch.finfo(scores.dtype).tiny, peeling.CLEAR * peeling.NOISE * f * (1 - f))
-        credit[new] = (f * scores / max(float(scores.max()), least))[new]
-        rounds[carrying] = number
-    return credit, rounds
-
-
-def _mean_scores(model: LanguageModel, step: Step, baselines: Tensor, rule: Rule) -> tuple[Tensor, float]:
-    """Return the mean over `baselines` `[word, layer, neuron]` of the scores `[layer, neuron]`, and F(w)."""
-    parts = [[reference_scores(model, step, i, own, rule) for i, own in enumerate(each)] for each in baselines]
-    return torch.stack([torch.stack([scores for scores, *_ in part]) for part in parts]).mean(0), parts[0][0][1]
-
-
-def _carrying(scores: Tensor, f: float, whole: float) -> Tensor:
-    noise = peeling.NOISE * f * (1 - f)
-    return (scores > peeling.CUT * scores.max()) & (scores > noise) & (f >= peeling.LOST * whole)
 
 
 @contextmanager

@@ -4,13 +4,14 @@ import itertools
 
 import pytest
 import torch
+from by_hand import peel_by_hand
 from tiny import PROMPTS, make_model, seen
 
 from atlas.attribution import Settings
 from atlas.attribution.engine import score_steps
 from atlas.attribution.paths import word_baselines
 from atlas.attribution.quadrature import clenshaw_curtis, gauss_legendre, gauss_radau
-from atlas.attribution.reference import reference_baselines, reference_neurons, reference_peel, reference_scores
+from atlas.attribution.reference import reference_baselines, reference_neurons, reference_scores
 from atlas.engine.batches import StepBatch
 from atlas.engine.replay import Entry, replay
 from atlas.engine.tracing import trace
@@ -85,7 +86,7 @@ def test_peel_is_what_cutting_by_hooks_and_attributing_again_gives(tiny, rule, a
     for batch, budget in zip(batches(tiny, at), (1 << 24, 1, 1 << 24, 1, 1), strict=False):
         found, _ = score_steps(tiny, batch, settings, budget)
         for row, step in enumerate(batch.steps):
-            credit, rounds = reference_peel(tiny, step, rule(3))
+            credit, rounds = peel_by_hand(tiny, step, rule(3))
             assert torch.equal(found.rounds[row], rounds)
             assert (found.scores[row] - credit).abs().max() <= EXACT * credit.abs().max()
             seen.add(int(rounds.max()))

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
+from by_hand import peel_by_hand
 from quick import first_quick
 from tiny import PROMPTS, make_model
 
 import atlas
 from atlas.attribution import Settings, attribute
 from atlas.attribution.quadrature import gauss_legendre
-from atlas.attribution.reference import reference_peel
 from atlas.attribution.rows import to_tables
 from atlas.planted import Circuit, PlantConfig, plant
 from atlas.running.scores import fill_run
@@ -143,6 +143,6 @@ def test_an_answer_whose_probability_rounds_to_0_has_scores_of_0(dtype):
     assert other.status == "ok"
     assert other.scores == pytest.approx(expected.scores, abs=1e-6)
     if dtype == "float64":
-        credit, rounds = reference_peel(plain, plain.steps(PROMPTS[0])[0], gauss_legendre(3))
+        credit, rounds = peel_by_hand(plain, plain.steps(PROMPTS[0])[0], gauss_legendre(3))
         assert not credit.any()
         assert not rounds.any()

@@ -96,6 +96,8 @@ def english(monkeypatch):
 def test_languages_are_counted_of_the_facts_that_are_taken(some):
     counts = {skip.reason: skip.count for skip in known_facts(None, some, 2).skips}
     assert counts == {"the model does not know the fact in that language": 4, "the limit was reached": 10}
+    counts = {skip.reason: skip.count for skip in known_facts(None, some, None, least=2).skips}
+    assert counts == {"the model knows the fact in fewer than 2 languages": len(some.facts)}
 
 
 @pytest.mark.usefixtures("english")

@@ -74,6 +74,23 @@ def test_no_threshold_is_better_than_the_best(data):
         assert right >= np.mean(supported(s, other) == truth)
 
 
+@pytest.mark.parametrize(
+    ("scores", "truth", "best"),
+    [
+        ([0, 1, 2, 4], [False, False, True, True], 1.5),
+        ([0, 1, 2, 3], [False, True, False, True], 0.5),
+        ([0, 1, 2, 3, 4, 6], [False, True, False, True, False, True], 2.5),
+        ([0, 0, 1, np.nan], [False, False, True, True], 0.5),
+        ([5, 7, 9], [True, True, False], np.nextafter(5.0, -1)),
+        ([5, 7, 9], [False, False, True], 8),
+        ([5, 7, 9], [True, False, False], np.nextafter(9.0, 10)),
+    ],
+)
+def test_of_several_best_thresholds_the_middle_one(scores, truth, best):
+    """Halfway between two scores or just beyond all; of two, the lower."""
+    assert best_threshold(np.array(scores, dtype=float), np.array(truth)) == best
+
+
 @pytest.mark.parametrize("truth", [[True, True], [False, False]])
 def test_one_class_is_an_error(truth):
     with pytest.raises(UsageError, match="both kinds"):

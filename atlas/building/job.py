@@ -47,9 +47,9 @@ class BuildOptions(ModelChoice):
     `known_facts`: in some language, or with `everywhere` in every one of `languages`. `ask` and `examples` put
     templates otherwise, see `atlas.facts.wording`. `threads` None is 1 for each worker of Ray. `shard` is the part of
     the plan to compute; `cluster` says where Ray does it, None is this process. `settings` are fields of
-    `atlas.attribution.Settings`; those not given keep their defaults. `twin` is the seed of an untrained twin that is
-    put to the same prompts once the model's own run is whole, None for no twin. `again` takes out first what the run
-    holds, and what was measured of its neurons.
+    `atlas.attribution.Settings`. `twin` is the seed of an untrained twin that is put to the same prompts once the
+    model's own run is whole, None for no twin. `again` takes out first what the run holds, and what was measured of its
+    neurons.
     """
 
     dataset: str = bundled.SOURCE

@@ -48,8 +48,7 @@ class BuildOptions(ModelChoice):
     templates otherwise, see `atlas.facts.wording`. `threads` None is 1 for each worker of Ray. `shard` is the part of
     the plan to compute; `cluster` says where Ray does it, None is this process. `settings` are fields of
     `atlas.attribution.Settings`. `twin` is the seed of an untrained twin that is put to the same prompts once the
-    model's own run is whole, None for no twin. `again` takes out first what the run holds, and what was measured of its
-    neurons.
+    model's own run is whole. `again` takes out first what the run holds, and what was measured of its neurons.
     """
 
     dataset: str = bundled.SOURCE

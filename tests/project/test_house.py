@@ -18,7 +18,7 @@ LINES = {
     "__main__": 6,
     "atlas": 35,
     "attribution": 1456,
-    "building": 1455,
+    "building": 1454,
     "checking": 1700,
     "cli": 3828,
     "demo": 1047,

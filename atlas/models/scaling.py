@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from atlas.errors import ModelError, UsageError
-from atlas.ids import Neuron
+from atlas.ids import Neuron, neuron_name
 from atlas.models.hooks import Network, neurons_replaced, now, running
 
 Scope = Literal["query", "all"]
@@ -109,7 +109,7 @@ def neurons_by_layer(model: Network, neurons: Iterable[Neuron]) -> Mapping[int, 
     for layer, neuron in neurons:
         if not (0 <= layer < model.info.layers and 0 <= neuron < model.info.neurons):
             raise UsageError(
-                f"Neuron ({layer}, {neuron}) is not in model {model.info.name!r}, which has layers 0 to "
+                f"Neuron {neuron_name(layer, neuron)} is not in model {model.info.name!r}, which has layers 0 to "
                 f"{model.info.layers - 1} of neurons 0 to {model.info.neurons - 1}; choose neurons of this model."
             )
         found[int(layer)].add(int(neuron))

@@ -134,13 +134,16 @@ def names_like(atlas: Reader, text: str) -> list[str]:
 
 
 def edited(atlas: Reader, word: str) -> Result:
-    """Return what the edit of that number, or the edits of the facts that `word` names, did by measure and language.
-
-    Raises UsageError if there is none.
-    """
+    """Return by measure and language what the edit of a number, or the edits of facts, did; UsageError for none."""
     number = int(word) if word.isascii() and word.isdigit() and len(word) <= 19 else None
     there = number is not None and atlas.sql("SELECT 1 FROM edit WHERE edit = ?", [number]).num_rows > 0
-    found = atlas.query(EDITED, {"number": number if there else None, "facts": [] if there else facts_of(atlas, word)})
+    try:
+        facts = [] if there else facts_of(atlas, word)
+    except UsageError:
+        if number is None:
+            raise
+        facts = []  # a number that no fact goes by is rather meant as an edit's
+    found = atlas.query(EDITED, {"number": number if there else None, "facts": facts})
     if not len(found.table):
         raise UsageError(f"{atlas.path} has no edit of {word!r}; `atlas edit list` shows those there are.")
     return found

@@ -158,6 +158,8 @@ def stored_run(
         ),
     )
     if not found:
+        if run is not None:
+            check_run(atlas, run)
         check_no_twin(atlas, run)
         _check_no_union(atlas, run, method)
         told = ("model", model), *given.items()

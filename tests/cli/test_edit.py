@@ -34,7 +34,9 @@ def test_the_new_object_goes_by_its_name_in_any_case(edit):
 
 @pytest.mark.slow
 def test_an_edit_is_shown_by_language_before_and_after(edit, shell, db, monkeypatch):
-    assert shell("edit", "show", "France", "--db", db).code == 2  # none yet
+    for none in ("France", "5"):
+        ended = shell("edit", "show", none, "--db", db)
+        assert (ended.code, f"has no edit of '{none}'; `atlas edit list` shows" in ended.err) == (2, True), ended.err
     done = edit(*FRANCE, "--json")
     assert done.code == 0, done.err
     (made,) = json.loads(done.out)

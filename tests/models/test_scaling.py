@@ -110,7 +110,8 @@ def test_a_suppressed_neuron_has_no_score_and_the_rest_still_adds_up(tiny):
 
 @pytest.mark.parametrize("neurons", [[(3, 0)], [(0, 40)], [(-1, 0)]])
 def test_unknown_neurons_are_refused_before_anything_changes(tiny, neurons):
-    with pytest.raises(UsageError, match="layers 0 to 2 of neurons 0 to 39"), tiny.suppress([(0, 0), *neurons]):
+    said = rf"Neuron L{neurons[0][0]}\.{neurons[0][1]} is not in model .* layers 0 to 2 of neurons 0 to 39"
+    with pytest.raises(UsageError, match=said), tiny.suppress([(0, 0), *neurons]):
         pass
     assert not tiny.down_projection(0)._forward_pre_hooks
 

@@ -80,6 +80,8 @@ def test_a_run_may_be_named(opened):
     assert stored_run(opened, run=run_of(opened, "first")).run == run_of(opened, "first")
     with pytest.raises(UsageError, match=f"no run with usable prompts of run {run_of(opened, 'useless')}"):
         stored_run(opened, run=run_of(opened, "useless"))
+    with pytest.raises(UsageError, match="has no run 5; `atlas runs` lists them"):
+        stored_run(opened, run=5)
     assert len(opened.likn(run=run_of(opened, "useless"))) == 0
     for ask in (opened.likn, opened.knowledge_neurons, opened.neurons, opened.carried, opened.dkn):
         with pytest.raises(UsageError, match="has no run 5; `atlas runs`"):

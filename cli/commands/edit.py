@@ -237,7 +237,7 @@ def convert(
         converted = requests_to_json(db, source, out, style=style)
     else:
         converted = requests_from_json(source, out, language=language)
-    print(diagnostics.visible(f"Wrote {converted.edits:,} edits to {out}"))
+    print(diagnostics.visible(f"Wrote {counted(converted.edits, 'edit')} to {out}"))
     for reason, count in converted.skipped.items():
         print(diagnostics.visible(f"  {count:,} left out: {reason}"))
 

@@ -9,7 +9,7 @@ from atlas.errors import UsageError
 from atlas.matching import names
 
 from ..options import DEFAULT_DB, Db, Languages, Relations, SkipBad
-from ..output.summary import marked_line, renamed_line, show_skips, united_line
+from ..output.summary import counted, marked_line, renamed_line, show_skips, united_line
 from .merge import show
 
 
@@ -51,7 +51,8 @@ def import_(
         found = met(writer, found)
         added = writer.add_facts(found)
     counts = ", ".join(f"{count:,} {table}" for table, count in added.items())
-    print(f"Read {len(found.facts):,} facts and {len(found.templates):,} templates of {found.source}.")
+    facts, templates = counted(len(found.facts), "fact"), counted(len(found.templates), "template")
+    print(f"Read {facts} and {templates} of {found.source}.")
     print(f"Added to {db}: {counts} rows.")
     if found.united:
         print(united_line(found.united))

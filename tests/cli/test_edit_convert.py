@@ -11,7 +11,7 @@ def test_edits_are_converted_both_ways(shell, built, db, tmp_path, style):
     batch = tmp_path / "edits.csv"
     batch.write_text("fact,object,languages\nFrance,Berlin,fr\n", "utf-8")
     sent = shell("edit", "convert", batch, "--out", tmp_path / "sent.json", "--style", style, "--db", db)
-    assert sent.code == 0, sent.err
+    assert (sent.code, sent.out.startswith("Wrote 1 edit to ")) == (0, True), sent.err
     back = shell("edit", "convert", tmp_path / "sent.json", "--out", tmp_path / "back")
     assert back.code == 0, back.err
     (row,) = csv.DictReader((tmp_path / "back" / "edits.csv").read_text("utf-8").splitlines())

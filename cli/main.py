@@ -113,7 +113,7 @@ def main(arguments: Sequence[str]) -> ExitCode:
         code = make_app(_asked(words))(words, prog_name="atlas", standalone_mode=False)
         sys.stdout.flush()
     except typer.TyperException as problem:
-        return _wrong_usage(problem)
+        return _wrong_usage(problem, words)
     except BrokenPipeError:
         return _reader_went_away()
     except Exception as problem:
@@ -145,9 +145,9 @@ def _interrupted(*notes: str) -> ExitCode:
     return ExitCode.FAILED
 
 
-def _wrong_usage(problem: typer.TyperException) -> ExitCode:
-    context = getattr(problem, "ctx", None)
-    path = context.command_path if context else "atlas"
+def _wrong_usage(problem: typer.TyperException, words: Sequence[str]) -> ExitCode:
+    context = getattr(problem, "ctx", None)  # an option without its value is told without one
+    path = context.command_path if context else " ".join(["atlas", *(word for word in words[:1] if word in COMMANDS)])
     said = problem.format_message()
     for theirs, ours in _WORDS.items():
         said = re.sub(theirs, ours, said)

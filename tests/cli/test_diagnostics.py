@@ -73,3 +73,8 @@ def test_text_cannot_steer_the_terminal(text, shown, capsys):
 def test_further_lines_are_indented(capsys):
     diagnostics.error("first\nsecond")
     assert capsys.readouterr().err == "error: first\n  second\n"
+
+
+def test_an_option_without_its_value_leads_to_the_help_of_its_command(shell):
+    ended = shell("build", "--method")
+    assert (ended.code, ended.err.splitlines()[-1]) == (2, "note: `atlas build --help` lists the options")

@@ -18,7 +18,7 @@ from atlas.errors import DataError
 from atlas.facts.reading import files, texts
 from atlas.facts.reading.collect import Collector, Place
 from atlas.facts.reading.files import Row
-from atlas.facts.reading.lama import SUFFIX, add_tuple, language_folders, read_tuples, relation_files
+from atlas.facts.reading.lama import SUFFIX, add_tuple, language_folders, read_lines, relation_files, take_tuple
 from atlas.facts.reading.texts import LineError
 
 NAME = "mlama"
@@ -56,7 +56,7 @@ def _load_tree(path: Path, into: Collector) -> None:
     ]
     into.check()
     for folder, relation, file in found:
-        read_tuples(path, file, relation, folder.name, into)
+        read_lines(path, file, relation, folder.name, into, take_tuple)
     for folder in dict.fromkeys(folder for folder, _, _ in found):
         if (folder / _TEMPLATES).exists():
             file = files.inside(path, folder / _TEMPLATES)

@@ -9,7 +9,7 @@ Fierro and Søgaard, Factual Consistency of Multilingual Pretrained Language Mod
 from pathlib import Path
 
 from atlas.facts.reading.collect import Collector
-from atlas.facts.reading.lama import language_folders, read_patterns, read_tuples, relation_files
+from atlas.facts.reading.lama import language_folders, read_lines, relation_files, take_pattern, take_tuple
 
 NAME = "mpararel"
 SHAPES = ("a folder with tuples/<language>/<relation>.jsonl and patterns/<language>/<relation>.jsonl (mParaRel)",)
@@ -22,9 +22,9 @@ def fits(path: Path) -> bool:
 
 def load(path: Path, into: Collector) -> None:
     """Read the tuples and patterns of the wanted languages and relations."""
-    for part, read in (("tuples", read_tuples), ("patterns", read_patterns)):
+    for part, take in (("tuples", take_tuple), ("patterns", take_pattern)):
         folders = language_folders(path / part, into)
         found = [(folder.name, *item) for folder in folders for item in relation_files(folder, folder.name, into)]
         into.check()
         for language, relation, file in found:
-            read(path, file, relation, language, into)
+            read_lines(path, file, relation, language, into, take)

@@ -7,12 +7,11 @@ either in the folder itself or in its folder `data`. Elazar et al., Measuring an
 Pretrained Language Models, TACL 2021.
 """
 
-from functools import partial
 from pathlib import Path
 
 from atlas.facts.reading import files
 from atlas.facts.reading.collect import Collector, Place
-from atlas.facts.reading.lama import read_patterns, relation_files
+from atlas.facts.reading.lama import read_lines, relation_files, take_pattern
 
 NAME = "pararel"
 LANGUAGE = "en"
@@ -34,9 +33,9 @@ def load(path: Path, into: Collector) -> None:
     patterns = relation_files(root / _PATTERNS, LANGUAGE, into)
     into.check()
     for relation, file in tuples:
-        into.each(file, files.lines(files.inside(root, file)), partial(_take, into, relation))
+        read_lines(root, file, relation, LANGUAGE, into, _take)
     for relation, file in patterns:
-        read_patterns(root, file, relation, LANGUAGE, into)
+        read_lines(root, file, relation, LANGUAGE, into, take_pattern)
 
 
 def _root(path: Path) -> Path | None:
@@ -46,7 +45,7 @@ def _root(path: Path) -> Path | None:
     return None
 
 
-def _take(into: Collector, relation: str, place: Place, line: bytes) -> None:
+def _take(into: Collector, relation: str, language: str, place: Place, line: bytes) -> None:
     row = files.json_row(line)
     names = files.text_or_none(row, "sub_label"), files.text_or_none(row, "obj_label")
-    into.add_fact(place, relation, LANGUAGE, names, names)
+    into.add_fact(place, relation, language, names, names)

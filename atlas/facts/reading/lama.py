@@ -1,5 +1,6 @@
 """What LAMA's relatives share: folders of `<language>/<relation>.jsonl`, and rows with labels and Wikidata ids."""
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from atlas.facts.reading.collect import Collector, Place
 from atlas.facts.reading.files import Row
 
 SUFFIX = ".jsonl"
+Take = Callable[[Collector, str, str, Place, bytes], None]
 
 
 def language_folders(root: Path, into: Collector) -> list[Path]:
@@ -33,16 +35,9 @@ def relation_files(folder: Path, language: str, into: Collector, *, besides: str
     return [(relation, path) for relation, path in found if into.offer(language, relation)]
 
 
-def read_tuples(root: Path, path: Path, relation: str, language: str, into: Collector) -> None:
-    """Read a file of facts with `sub_uri`, `obj_uri`, `sub_label` and `obj_label`."""
-    take = partial(_take_tuple, into, relation, language)
-    into.each(path, files.lines(files.inside(root, path)), take)
-
-
-def read_patterns(root: Path, path: Path, relation: str, language: str, into: Collector) -> None:
-    """Read a file of templates under `pattern`."""
-    take = partial(_take_pattern, into, relation, language)
-    into.each(path, files.lines(files.inside(root, path)), take)
+def read_lines(root: Path, path: Path, relation: str, language: str, into: Collector, take: Take) -> None:
+    """Let `take` add every line of a file, of facts or of templates."""
+    into.each(path, files.lines(files.inside(root, path)), partial(take, into, relation, language))
 
 
 def add_tuple(into: Collector, relation: str, language: str, place: Place, row: Row) -> None:
@@ -52,9 +47,11 @@ def add_tuple(into: Collector, relation: str, language: str, place: Place, row: 
     into.add_fact(place, relation, language, keys, names)
 
 
-def _take_tuple(into: Collector, relation: str, language: str, place: Place, line: bytes) -> None:
+def take_tuple(into: Collector, relation: str, language: str, place: Place, line: bytes) -> None:
+    """Add the fact of a line with `sub_uri`, `obj_uri`, `sub_label` and `obj_label`."""
     add_tuple(into, relation, language, place, files.json_row(line))
 
 
-def _take_pattern(into: Collector, relation: str, language: str, place: Place, line: bytes) -> None:
+def take_pattern(into: Collector, relation: str, language: str, place: Place, line: bytes) -> None:
+    """Add the template of a line, under `pattern`."""
     into.add_template(place, relation, language, files.text(files.json_row(line), "pattern"))

@@ -100,7 +100,7 @@ def spell(tokenizer: Any, before: str, answer: str, after: str) -> Spelling:
         start, stop = places[0], places[-1] + 1
     else:
         piece, start, stop = _apart(inside, tokenizer, piece, text, begin, end)
-    unknown = inside.unknown | {tokenizer.unk_token_id}
+    unknown = frozenset({inside.unknown, tokenizer.unk_token_id})
     return Spelling(piece.ids, piece.words, piece.spans, piece.missed, text, unknown, start, stop, begin, end)
 
 
@@ -156,14 +156,13 @@ class _Inside:
         self._mark = no_token(backend) if can_miss(backend) else None
 
     @cached_property
-    def unknown(self) -> frozenset[int]:
-        """The ids that the model puts for what its vocabulary lacks."""
+    def unknown(self) -> int | None:
+        """The id that the model puts for what its vocabulary lacks."""
         model = self._backend.model
         if isinstance(model, models.Unigram):
-            number = json.loads(model.__getstate__())["unk_id"]
-            return frozenset() if number is None else frozenset({number})
-        number = None if model.unk_token is None else model.token_to_id(model.unk_token)
-        return frozenset() if number is None else frozenset({number})
+            number: int | None = json.loads(model.__getstate__())["unk_id"]
+            return number
+        return None if model.unk_token is None else model.token_to_id(model.unk_token)
 
     def own(self, tokenizer: Any, text: str) -> Piece:
         """Tokenise a text as the tokenizer does, with the special tokens that its own template puts around it."""

@@ -177,6 +177,17 @@ def test_edits_in_turn_are_undone_in_turn(model, prompts, made):
     assert model.info.digest == digest
 
 
+@torch.no_grad()
+def test_an_edit_is_undone_beneath_a_later_one_of_other_neurons(model, made):
+    before, other = state(model), model.value_vectors(0)[3:5]
+    apply_edit(model, made.edit)
+    other *= 2
+    model.info = dataclasses.replace(model.info, digest=model.digest())
+    undo_edit(model, made.edit)
+    other /= 2
+    assert all(torch.equal(value, before[name]) for name, value in state(model).items())
+
+
 def test_an_exception_inside_edited_undoes_the_edit(model, made):
     digest = weights_digest(model.model)
     with pytest.raises(RuntimeError, match="stop"), edited(model, made.edit):

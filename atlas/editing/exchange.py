@@ -192,9 +192,7 @@ def _by_language(item: Mapping[str, Any], skipped: Counter[str]) -> Iterator[Wor
 
 def _template(text: str, subject: str) -> str | None:
     """Return `text` with [X] for the subject and [Y] at the end, None if it does not name the subject once."""
-    if text.count(subject) != 1 or OBJECT in text or SUBJECT in text:
-        return None
-    return texts.ended(text.rstrip().replace(subject, SUBJECT))
+    return texts.ended(text.rstrip().replace(subject, SUBJECT)) if text.count(subject) == 1 else None
 
 
 class _Tables:

@@ -49,6 +49,8 @@ EASYEDIT = {
 MZSRE = {"en": ZSRE, "zh": {**ZSRE, "src": "Ann Example上的是哪所大学？", "rephrase": "Ann Example在哪里读书？"}}
 ALL = [COUNTERFACT, ZSRE, EASYEDIT, MZSRE]
 
+REWRITE = COUNTERFACT["requested_rewrite"]
+
 
 @pytest.fixture
 def folder(tmp_path):
@@ -117,6 +119,23 @@ def test_what_cannot_be_used_is_counted(folder):
     converted, _ = folder([COUNTERFACT, {"a": 1}, {**ZSRE, "src": "Where?"}, {"prompt": "x"}])
     assert converted.edits == 1
     assert sum(converted.skipped.values()) == 3
+
+
+@pytest.mark.parametrize(
+    ("request_", "reason"),
+    [
+        (COUNTERFACT | {"requested_rewrite": REWRITE | {"prompt": "{} is <mask> in"}}, "model's own mark <mask>"),
+        (COUNTERFACT | {"requested_rewrite": REWRITE | {"subject": "Ann\x01"}}, "the control character U+0001"),
+        (COUNTERFACT | {"requested_rewrite": "Ann Example"}, "a field is missing or of another kind: string"),
+        (COUNTERFACT | {"paraphrase_prompts": [5]}, "a field is missing or of another kind: 'int'"),
+        ({"en": {"src": "Where?"}}, "a field is missing or of another kind: list index"),
+        (EASYEDIT | {"prompt": "[X], Examplia's capital, is"}, "more than one subject [X]"),
+    ],
+)
+def test_a_request_that_can_be_no_edit_is_left_out_and_says_why(folder, request_, reason):
+    converted, _ = folder([ZSRE, request_])
+    assert converted.edits == 1
+    assert reason in [*converted.skipped][-1]
 
 
 def test_a_request_without_a_new_object_is_left_out(folder):

@@ -210,6 +210,27 @@ def test_a_limit_takes_facts_that_cannot_be_asked_last(plant):
     assert relations == [["P36"] * 5, ["P30"] * 2 + ["P36"] * 5]
 
 
+def test_another_sample_takes_other_facts_and_grows_by_adding(plant, row):
+    tree = {"tuples/en/P36.jsonl": [row(f"Q{n}", "O", f"s{n}", "o") for n in range(50)]}
+    data = plant(tree | {"patterns/en/P36.jsonl": [{"pattern": "[X] has [Y]"}]})
+    chosen = [{fact.id for fact in read(data, limit=9, sample=sample).facts} for sample in (0, 1, 2)]
+    assert chosen[0] == set(sorted(fact.id for fact in read(data).facts)[:9])
+    assert len({frozenset(each) for each in chosen}) == 3
+    assert chosen[1] < {fact.id for fact in read(data, limit=20, sample=1).facts}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"languages": ["en", "frr"]}, "There is no language 'frr' in bundled"),
+        ({"relations": ["P36", "P0"]}, "There is no relation 'P0' in bundled"),
+    ],
+)
+def test_what_the_bundled_set_lacks_is_named(options, message):
+    with pytest.raises(UsageError, match=message):
+        read(**options)
+
+
 def test_a_limit_does_not_hang_on_the_order_of_lines(plant, row):
     rows = [row(f"Q{n}", "O", f"s{n}", "o") for n in range(50)]
     patterns = {"patterns/en/P36.jsonl": [{"pattern": "[X] has [Y]"}]}

@@ -52,6 +52,14 @@ def test_an_answer_within_an_example_s_name_is_shown_too():
     assert [prompt.answer for prompt in found.prompts()] == ["Europe"] * 3
 
 
+def test_facts_are_left_out_in_the_languages_that_show_them_alone():
+    labels = [dict.fromkeys(("en", "de"), Label(f"s{name}", name)) for name in "xyz"]
+    facts = [Fact("R", own["en"].subject, own["en"].object, own) for own in labels]
+    templates = [Template("R", "en", "[X] has [Y]"), Template("R", "de", "[Y] ist von [X].")]
+    found = reworded(FactSet("table", facts, templates), ask=True)
+    assert sorted(prompt.language for prompt in found.prompts()) == ["de", "en", "en", "en"]
+
+
 def test_a_question_that_the_source_asks_itself_is_asked_once():
     asked, stated = (Template("R", "en", text) for text in ("___ is in [X]. ___ = [Y]", "[Y] is in [X]."))
     assert reworded(FactSet("table", [], [stated, asked]), ask=True).templates == [asked]
@@ -75,12 +83,15 @@ def test_laws(texts, objects, ask, examples):
         assert after.ends_in_object or not ask
         assert (after.kind == "asked") == (ask and not before.ends_in_object)
         assert (after == before) == (after.kind == "stated")
+        assert "\n" in after.text or after.kind != "shown"
         shown = (2 if after.kind == "asked" else 0) if examples is None else examples
         assert after.text.count("\n") <= shown
     lines = {line for prompt in found.prompts() for line in prompt.before.splitlines()[:-1]}
     answers = {prompt.answer for prompt in found.prompts() if prompt.template.kind != "stated"}
     assert not any(answer in line for line in lines for answer in answers)
     assert len(found.facts) + sum(skip.count for skip in found.skips) == len(facts)
+    assert all(skip.count for skip in found.skips)
+    assert reworded(FactSet("table", facts[::-1], templates), ask, examples).templates == found.templates
 
 
 @pytest.mark.slow

@@ -86,10 +86,11 @@ def test_sets_of_other_layers_hold_none_of_the_facts():
         random_choices([Choice("kn", ((0, 1), (1, 1)))], (2, 8), fact=7, seed=0, elsewhere=True)
 
 
-def test_a_list_of_neurons_holds_whole_numbers_alone(tmp_path):
+def test_a_list_of_neurons_holds_whole_numbers_alone_and_one_at_least(tmp_path):
     path = tmp_path / "neurons.json"
     path.write_text("[[0, 1.0], [2, 3]]")
     assert read_neurons(path).neurons == ((0, 1), (2, 3))
-    path.write_text("[[0, 1.7]]")
-    with pytest.raises(DataError, match="is no whole number"):
-        read_neurons(path)
+    for text, fault in (("[[0, 1.7]]", "is no whole number"), ("[]", "names no neurons; give at least one")):
+        path.write_text(text)
+        with pytest.raises(DataError, match=fault):
+            read_neurons(path)

@@ -3,6 +3,7 @@
 from collections import Counter
 from itertools import chain, combinations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +11,7 @@ from tiny import PROMPTS, make_model
 
 from atlas.engine.replacing import Means, Swap
 from atlas.errors import UsageError
+from atlas.facts import Prompt, Template
 from atlas.knockouts.search import Known, Search, SearchLimits
 from atlas.knockouts.sets import control_neurons, first_sets, next_sets, set_id, twin_set
 
@@ -48,6 +50,10 @@ def test_controls_are_seeded_and_stay_as_more_candidates_come():
     few, many = control_neurons(CANDIDATES[:3], CANDIDATES, 40, 7), control_neurons(CANDIDATES, CANDIDATES, 40, 7)
     assert few.items() <= many.items()
     assert control_neurons(CANDIDATES, CANDIDATES, 40, 8) != many
+
+
+def test_neurons_of_other_layers_leave_a_layer_its_own():
+    assert set(control_neurons([(0, 0), (0, 1)], [(1, 2), (1, 3)], 4, 0).values()) == {(0, 2), (0, 3)}
 
 
 def test_a_layer_with_too_few_neurons_is_an_error():
@@ -111,6 +117,20 @@ def test_level_wise_search_agrees_with_all_subsets(absolute):
         neurons = tuple(zip(row["layers"], row["neurons"], strict=True))
         low = all(cost[set_id(part)] <= t_low for part in subsets(neurons))
         assert (row["set"] in found) == (low or row["size"] == 1)
+
+
+def test_pairs_are_tried_by_what_their_neurons_cost_over_all_wordings():
+    """At a threshold at which each wording alone would have others."""
+    wordings = [PROMPTS[0], Prompt(PROMPTS[0].fact, Template("P36", "en", "[X] has the capital [Y]"))]
+    single = [table.to_pylist() for table in search(SearchLimits(max_order=1, control=False)).measure(wordings)]
+    before = np.array([rows[0]["before"] for rows in single])
+    after = np.array([[row["after"] for row in rows] for rows in single])
+    cost, alone = 1 - after.sum(0) / before.sum(), 1 - after / before[:, None]
+    t_low = next(t for t in np.sort(cost) + 1e-9 if all((own <= t).tolist() != (cost <= t).tolist() for own in alone))
+    low = {neuron for row, own in zip(single[0], cost, strict=True) if own <= t_low for neuron in neurons_of(row)}
+    for table in search(SearchLimits(t_low=t_low, control=False)).measure(wordings):
+        pairs = {tuple(neurons_of(row)) for row in table.to_pylist() if row["size"] == 2}
+        assert pairs == set(combinations(sorted(low), 2))
 
 
 def test_pairs_with_a_costly_neuron_are_left_out_and_counted():

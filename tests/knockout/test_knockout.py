@@ -82,6 +82,14 @@ def test_nan_is_a_status():
     assert knock_out(model, PROMPTS[:1], [[((0, 1),)]])[0].status == "nan"
 
 
+def test_nan_before_a_cut_alone_or_after_it_alone_is_a_status_too():
+    model, cut = make_model("bert"), [[((2, 3),)]]
+    values = torch.full((1, model.info.layers, model.info.neurons), float("nan"), dtype=model.dtype)
+    assert knock_out(model, PROMPTS[:1], cut, values=[values])[0].status == "nan"
+    model.blocks[2].intermediate.dense.bias.data[3] = float("nan")
+    assert knock_out(model, PROMPTS[:1], cut)[0].status == "nan"
+
+
 @pytest.mark.parametrize("wrong", [((3, 0),), ((0, 40),), ((-1, 0),), (), ((1, 1), (0, 1))])
 def test_neurons_that_are_not_there_are_errors(tiny, wrong):
     with pytest.raises(ModelError):

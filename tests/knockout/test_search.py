@@ -96,6 +96,8 @@ def test_every_set_has_its_control():
         if row["control"]:
             assert row["layers"] == sets[row["twin"]]["layers"]
             assert row["neurons"] != sets[row["twin"]]["neurons"]
+        else:
+            assert row["twin"] is None
 
 
 def test_larger_sets_follow_the_threshold():

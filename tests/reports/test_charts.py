@@ -81,6 +81,10 @@ def test_layers_without_neurons_have_their_place():
     assert charts.layer_distribution(rows).to_dict()["spec"]["encoding"]["x"]["scale"] == {"domain": [0, 1, 2, 3]}
 
 
+def test_the_longest_label_has_room_where_it_is_drawn_wider_than_measured():
+    assert charts._CONFIG["padding"]["left"] >= 0.17 * charts._CONFIG["axis"]["labelLimit"]
+
+
 def test_two_models_of_one_name_are_told_apart_and_seen_where_their_lines_are_one():
     row = {"kind": "likn", "depth_from": 0.0, "depth_to": 0.1, "share_a": 1.0, "share_b": 0.5}
     chart = charts.compared_layers([row], "m", "m").to_dict()

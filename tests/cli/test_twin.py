@@ -79,7 +79,7 @@ def test_a_twin_is_made_unasked_for_the_default_build_alone(tmp_path):
 def test_other_weights_than_the_runs_have_no_twin_beside_it(build, shell, db, causal, masked):
     build()
     ended = shell("twin", "--db", db, "--run", "1")
-    assert (ended.code, "holds no run with usable prompts" in ended.err) == (2, True)
+    assert (ended.code, "has no run 1; `atlas runs` lists them." in ended.err) == (2, True)
     ended = shell("twin", "--db", db, "--dtype", "float64")
     assert (ended.code, "--dtype cannot be float64: run " in ended.err) == (2, True)
     with atlas.open(db, "a") as writer:

@@ -103,7 +103,7 @@ def _lines(summary: "KnockoutSummary") -> list[str]:
         *skipped,
         f"Found a DKN in {summary.facts_with_dkn:,} of {summary.facts:,} facts; {chance}.",
         f"The atlas is {summary.atlas} (run {summary.run}). Next:",
-        f'  atlas sql "select * from dkn_summary" --db {shlex.quote(str(summary.atlas))}',
+        f'  atlas sql "from dkn_by_replace_all where run = {summary.run}" --db {shlex.quote(str(summary.atlas))}',
     ]
 
 

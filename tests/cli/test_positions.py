@@ -69,6 +69,7 @@ def test_knock_outs_cut_at_the_runs_position(both, shell, masked, db):
     assert "facts; random sets were not measured." in ended.out
     model = load_model(str(masked), device="cpu")
     with atlas.open(db, "a") as opened:
+        assert opened.sql(ended.out.split('"')[1]).num_rows  # what is shown next, though another run is in use
         prompts = {prompt.id: prompt for prompt in usable_prompts(opened, [both["subject"]])}
         rows = opened.sql(
             "SELECT prompt, layers, neurons, before, after FROM knockout WHERE run = ? AND size = 2 LIMIT 20",

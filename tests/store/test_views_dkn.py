@@ -1,16 +1,19 @@
 """What a search for degenerate sets left out, against a plain list of all sets of made-up costs."""
 
 import random
+import shutil
 from collections import Counter
-from itertools import combinations
+from itertools import combinations, product
 
+import numpy as np
 import pytest
 from quick import first_quick
-from store.world import Probed, World, fill
+from store.world import Probed, World, add_run, fill
 
 import atlas
 from atlas.errors import StoreError, UsageError
 from atlas.knockouts.rows import Trial, to_table
+from atlas.knockouts.sets import set_id
 
 NEURONS = [(0, 0), (0, 2), (1, 1), (2, 0)]
 SCORES = (1.0, 0.0, 0.6, 0.1, 0.0, 0.5, 0.0, 0.0, 0.4, 0.3, 0.0, 0.0)
@@ -151,3 +154,129 @@ def test_a_summary_counts_the_facts_that_count_under_its_definition(path):
         "replace := 'mean'": [2],
         "tau := 1.0, replace := 'mean'": [4],
     }
+
+
+CUT = [(0, 0), (1, 1), (2, 0)]
+TWINS = [dict(zip(CUT, drawn, strict=True)) for drawn in ([(0, 1), (1, 0), (2, 2)], [(0, 3), (1, 2), (2, 3)])]
+"""The controls of two seeds, neuron by neuron."""
+
+
+def drawn(pick):
+    """Costs, eighths so that thresholds are met to the bit, of sets of one to three neurons and both their controls."""
+    sets = [s for size in (1, 2, 3) for s in combinations(CUT, size)]
+    trials = [Trial(s) for s in sets] + [Trial(tuple(t[n] for n in s), s) for t in TWINS for s in sets]
+    return {trial: pick.randint(-1, 2 if len(trial.neurons) == 1 else 6) / 8 for trial in trials}
+
+
+def scored(fact, code):
+    """A prompt's scores by its fact and language: in some a neuron that is cut is no knowledge neuron."""
+    low = {(1, "en"): 8, (3, "en"): 8, (2, "fr"): 5}.get((fact, code))
+    return tuple(0.15 if place == low else score for place, score in enumerate(SCORES))
+
+
+@pytest.fixture(scope="module")
+def cut(empty, tmp_path_factory):
+    """An open atlas with knock-outs of two runs over five facts of one relation and one of another, and all costs.
+
+    What one prompt loses more the other loses less; of some facts a set's twins were tried without the set, of two in
+    `fr` no twins. What is lost where neurons become their mean is another matter.
+    """
+    pick, costs = random.Random(3), {}
+    asked = [(n, code, k) for n in range(6) for code in ("en", "fr") for k in (0, 1)]
+    world = World(("P1",) * 5 + ("P2",), tuple(Probed(n, code, k, "ok", scored(n, code)) for n, code, k in asked))
+    with atlas.open(shutil.copy(empty, tmp_path_factory.mktemp("cut") / "cut.duckdb"), "a") as writer:
+        for run, probe in product((fill(writer, world), add_run(writer, world, seed=1)), world.probes):
+            cost = costs.setdefault((run, world.fact(probe.fact).id, probe.language), {})
+            lone = {CUT[0], CUT[1 + probe.fact % 2]} if probe.fact < 4 else set()
+            if not probe.template:
+                tried = {t: c for t, c in drawn(pick).items() if t.control or {*t.neurons} != lone}
+                alone = (probe.fact, probe.language) in ((0, "fr"), (5, "fr"))
+                cost.update({t: c for t, c in tried.items() if not (t.control and alone)})
+            before, more = (0.25, 1 / 32) if probe.template else (0.75, -1 / 32)
+            rows = [(trial, before * (1 - c) + more) for trial, c in cost.items()]
+            means = [(trial, 0.0) for trial in drawn(pick) if probe.fact > 3]
+            for became, trials in (("zero", rows), ("mean", means)):
+                writer.load("knockout", to_table(run, world.prompt(probe).id, before, trials, became))
+        numbers = {world.fact(n).id: n for n in range(6)}
+        yield writer, costs, lambda key, tau: {n for n in CUT if scored(numbers[key[1]], key[2])[4 * n[0] + n[1]] > tau}
+
+
+def degenerate(cost, known, low, high, strict, unit):
+    """METHOD 3, Eq. 9-10: cost, largest cost of a part and interaction of each degenerate set and control."""
+    found, counting = {}, {}
+    for trial in cost:
+        if trial.twin and len(trial.neurons) > 1:
+            counting[trial.twin] = min(counting.get(trial.twin, set_id(trial.neurons)), set_id(trial.neurons))
+    for trial, whole in cost.items():
+        neurons, same = trial.neurons, {t.neurons: c * unit for t, c in cost.items() if t.control == trial.control}
+        if len(neurons) == 1 or not {*(trial.twin or neurons)} <= known or not {*parts(neurons)} <= same.keys():
+            continue
+        if trial.control and counting[trial.twin] != set_id(neurons):
+            continue
+        largest, interaction = max(same[p] for p in parts(neurons)), whole * unit - sum(same[n,] for n in neurons)
+        if whole * unit > high and largest <= low and (interaction > 0 or not strict):
+            found[trial] = whole * unit, largest, interaction
+    return found
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "absolute", "strict", "tau"),
+    first_quick(
+        (0.25, 0.25, False, True, 0.2),
+        (0.125, 0.25, False, False, 0.45),
+        (0.125, 0.125, True, False, 0.2),
+        several=True,
+    ),
+)
+def test_degenerate_sets_and_their_controls_by_brute_force(cut, low, high, absolute, strict, tau):
+    opened, costs, known = cut
+    thresholds = f"t_low := {low}, t_high := {high}, absolute := {absolute}, strict := {strict}, tau := {tau}"
+    unit = 0.5 if absolute else 1.0
+    expected = {k: degenerate(c, known(k, tau), low, high, strict, unit) for k, c in costs.items()}
+    for view, control in (("dkn_at", False), ("dkn_control_at", True)):
+        rows = opened.sql(f"FROM {view}({thresholds})").to_pylist()
+        assert {
+            (r["run"], r["fact"], r["language"], *zip(r["layers"], r["neurons"], strict=True)):
+            (r["cost"], r["largest_part_cost"], r["interaction"]) for r in rows
+        } == {
+            (*key, *trial.neurons): found
+            for key, own in expected.items() for trial, found in own.items() if trial.control == control
+        }  # fmt: skip
+        assert rows
+        assert {(r["prompts"], r["before"]) for r in rows} == {(2, 0.5)}
+    relation = {fact: "P1" if n < 5 else "P2" for n, fact in enumerate(dict.fromkeys(fact for _, fact, _ in costs))}
+    summary = {}
+    for control in (False, True):
+        found = {key: sum(t.control == control for t in own) for key, own in expected.items()}
+        for row in {(run, relation[fact], code): [] for run, fact, code in costs}:
+            own = [n for (run, fact, code), n in found.items() if (run, relation[fact], code) == row]
+            facts = np.count_nonzero(own)
+            told = [None] * 3 if control and row[1:] == ("P2", "fr") else [facts, facts / len(own), sum(own)]
+            summary[row] = [*summary.get(row, [len(own)]), *told]
+    names = ("facts_with_dkn", "share", "sets", "facts_with_control", "control_share", "control_sets")
+    rows = opened.sql(f"FROM dkn_summary_at({thresholds})").to_pylist()
+    found = {(r["run"], r["relation"], r["language"]): [r["facts"], *(r[name] for name in names)] for r in rows}
+    assert found == summary
+    alone = [t for own in expected.values() for t in own if t.control]
+    assert any(Trial(t.twin) not in cost for cost in costs.values() for t in alone if t in cost)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.4])
+def test_neurons_of_a_relation_are_in_the_sets_of_enough_training_facts(cut, share):
+    """Counted in facts, of those that the split gives to training; more than a share of the neuron of most."""
+    opened, costs, known = cut
+    asked = f"relation_share := {share}, t_low := 0.25, t_high := 0.25"
+    train = {r["fact"]: r["relation"] for r in opened.sql("FROM fact_split WHERE split = 'train'").to_pylist()}
+    counts, expected = Counter(), {}
+    for (run, fact, code), cost in costs.items():
+        sets = degenerate(cost, known((run, fact, code), 0.2), 0.25, 0.25, False, 1.0)
+        members = {neuron for trial in sets if not trial.control for neuron in trial.neurons}
+        counts.update((run, train[fact], code, *neuron) for neuron in members if fact in train)
+    for key, facts in counts.items():
+        most = max(n for other, n in counts.items() if other[:3] == key[:3])
+        if facts / most > share:
+            expected[key] = facts, most
+    rows = opened.sql(f"FROM relation_dkn_at({asked})").to_pylist()
+    places = ("run", "relation", "language", "layer", "neuron")
+    assert {tuple(r[n] for n in places): (r["facts"], r["most_facts"]) for r in rows} == expected
+    assert (len(expected) < len(counts)) == (share == 0.5)

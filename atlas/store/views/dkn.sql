@@ -55,7 +55,7 @@ HAVING count(*) = (1 << any_value(whole.size)) - 2
 -- Measured sets made of a definition's knowledge neurons alone, of the run or of those that it joins.
 CREATE OR REPLACE MACRO knowledge_set_from(known_neurons) AS TABLE
 WITH tried AS (
-    SELECT DISTINCT "set" AS tried_set, run, fact, language, size, unnest(layers) AS layer, unnest(neurons) AS neuron
+    SELECT "set" AS tried_set, run, fact, language, size, unnest(layers) AS layer, unnest(neurons) AS neuron
     FROM knockout_effect
     WHERE NOT control
 )

@@ -107,7 +107,6 @@ def score_of(signals: Signals, evidence: str, language: str) -> float:
         "probability": signals.log_probability,
         "probability-languages": signals.elsewhere,
         "margin": signals.margin,
-        "argmax": signals.argmax,
     }
     return own[evidence] if evidence in own else signals.score.get((evidence, language), float("nan"))
 

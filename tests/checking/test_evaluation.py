@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from atlas.checking.evaluation import evaluate
+from atlas.checking.evaluation import combined_signals, evaluate
 from atlas.checking.known_claims import World, make_cases
 from atlas.checking.report import evaluation_table
 from atlas.checking.signals import Signals
@@ -78,15 +78,17 @@ def test_unusable_claims_are_counted_and_rank_last(cases):
     assert table(found)["dkn"]["unusable"] == tested
 
 
-def test_one_class_is_an_error(cases):
-    true = [case for case in cases if case.truth]
-    with pytest.raises(UsageError, match="no true or no wrong"):
-        evaluate(true, made(true), LANGUAGES, 0)
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_one_class_is_an_error(cases, split):
+    one = [case for case in cases if case.truth or case.split != split]
+    with pytest.raises(UsageError, match=f"The {split} part holds no true or no wrong"):
+        evaluate(one, made(one), LANGUAGES, 0)
 
 
 @pytest.mark.parametrize("readable", [(), (True,), (False,)])
 def test_training_claims_that_the_model_cannot_read_are_an_error(cases, readable):
-    signals = [s if c.truth in readable else Signals("unspellable") for c, s in zip(cases, made(cases), strict=True)]
+    read = {c.id for c in cases if c.truth in readable or c.split == "test"}
+    signals = [s if c.id in read else Signals("unspellable") for c, s in zip(cases, made(cases), strict=True)]
     with pytest.raises(UsageError, match=r"unspellable\); choose other languages"):
         evaluate(cases, signals, LANGUAGES, 0)
 
@@ -125,3 +127,36 @@ def test_true_and_wrong_claims_are_heard_in_as_many_languages():
     status = {(c.fact.id, c.language, c.truth): s for c, s in zip(cases, heard.status, strict=True)}
     assert {*status.values()} == {"ok", "no other language"}
     assert all(said == status[fact, code, not truth] for (fact, code, truth), said in status.items())
+
+
+def test_scores_that_are_made_of_several_claims():
+    """Those of other languages, of training claims of the same object, and neurons' by the median of training ones."""
+    codes, objects = ("en", "fr", "zh"), ("a", "a", "b", "b", "c", "d")
+    facts = [
+        Fact("PR"[i % 5 == 0], f"s{i}", objects[i % 6], {c: Label(f"S{i}", objects[i % 6]) for c in codes[: 2 + i % 2]})
+        for i in range(30)
+    ]
+    templates = [Template(relation, code, "[X] is [Y]") for relation in "PR" for code in codes]
+    world = World(facts, templates, {fact.id: "train" if i % 3 else "test" for i, fact in enumerate(facts)})
+    cases = make_cases(world, facts, codes, ["plain"], causal=False, count=1, seed=0).cases
+    signals = [s if i % 7 else Signals("nan") for i, s in enumerate(made(cases))]
+    found = {v.evidence: v.scores for v in evaluate(cases, signals, LANGUAGES, 0).verdicts}
+    squashed, told = combined_signals(cases, signals)[:, 5], {}
+    for case, s in zip(cases, signals, strict=True):
+        if s.status == "ok":
+            told.setdefault((case.fact.id, case.language), {})[case.object_key] = s.log_probability
+    means, medians = [], []
+    for i, case in enumerate(cases):
+        own = told.get((case.fact.id, case.language), {})
+        others = [told.get((case.fact.id, code), {}) for code in codes if code != case.language]
+        heard = [said[case.object_key] for said in others if case.object_key in own and {*said} == {*own}]
+        means.append(np.mean(heard) if heard else np.nan)
+        alike = [j for j, c in enumerate(cases) if (c.fact.relation, c.language) == (case.fact.relation, case.language)]
+        train = [j for j in alike if cases[j].split == "train"]
+        assert found["frequency"][i] == sum(cases[j].truth and cases[j].object == case.object for j in train)
+        kn = {j: s for j in (*train, i) if (s := signals[j].score.get(("kn", case.language))) is not None}
+        medians.append(np.arcsinh(kn[i] / np.median([abs(kn[j]) for j in train if j in kn])) if i in kn else np.nan)
+    assert found["probability-languages"] == pytest.approx(means, nan_ok=True)
+    assert squashed == pytest.approx(medians, nan_ok=True)
+    assert len({*found["frequency"]}) > 1
+    assert {np.isnan(mean) for mean in means} == {True, False}

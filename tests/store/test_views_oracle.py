@@ -1,12 +1,13 @@
 """Every view against what the method says, worked out by brute force for many runs in one atlas."""
 
 import shutil
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import contextmanager
 from itertools import combinations, product
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 from store.world import (
     FLOOR,
     LAYERS,
@@ -93,13 +94,17 @@ def test_least_and_suppressing_neurons(held, tau, least):
             for code in world.languages(number):
                 usable = world.usable(number, code)
                 bars = [max(tau * float(p.matrix.max()), least * 0.5) for p in usable]
-                above = sum(
+                sets = [
                     (sign * p.matrix.astype(float) > bar) & (p.matrix.max() > 0)
                     for p, bar in zip(usable, bars, strict=True)
-                )
-                expected += [(run, fact, code, *map(int, n)) for n in np.argwhere(above > 0.5 * len(usable))]
+                ]
+                above = sum(sets)
+                mean = sum(p.matrix * own for p, own in zip(usable, sets, strict=True)) / np.maximum(above, 1)
+                passing = map(tuple, np.argwhere(above > 0.5 * len(usable)).tolist())
+                expected += [(run, fact, code, *n, above[n], pytest.approx(mean[n], rel=1e-5)) for n in passing]
         assert expected
-        assert sorted((r["run"], r["fact"], r["language"], r["layer"], r["neuron"]) for r in found) == sorted(expected)
+        names = ("run", "fact", "language", "layer", "neuron", "found", "score")
+        assert sorted(tuple(r[name] for name in names) for r in found) == sorted(expected, key=lambda row: row[:6])
 
 
 def test_only_languages_in_which_the_model_knows_the_fact_count(held):
@@ -181,6 +186,8 @@ def test_likn_says_in_which_languages(held):
         probed = {probe.language for probe in world.probes if probe.fact == number}
         assert row["languages"] == [code for code in usable if neuron in knowledge(world, number, code)]
         assert row["n_languages"] == len(row["languages"])
+        means = [mean_score(world, number, code, neuron) for code in row["languages"]]
+        assert row["score"] == pytest.approx(np.mean(means), rel=1e-6)
         assert row["of_languages"] == len(usable)
         assert row["missing_languages"] == sorted(probed - set(usable))
 
@@ -232,7 +239,10 @@ def test_chance(held, least):
         assert row["observed"] == len(likn(world, number, least))
         expected = sum(tail(LAYERS * NEURONS, sizes, n, wanted) for n in range(1, LAYERS * NEURONS + 1))
         assert row["expected"] == pytest.approx(float(expected), abs=1e-9)
-        assert 0 <= row["p_value"] <= 1 + 1e-9
+        assert wanted <= len(sizes) or row["p_value"] == 1
+        if wanted < len(sizes):
+            mean = min(1.0, row["expected"] / (LAYERS * NEURONS))
+            assert row["p_value"] == pytest.approx(binom.sf(row["observed"] - 1, LAYERS * NEURONS, mean), abs=1e-9)
         if wanted == len(sizes):
             exact = tail(LAYERS * NEURONS, sizes, row["observed"])
             assert row["p_value"] == pytest.approx(float(exact), abs=1e-9)
@@ -269,17 +279,17 @@ def test_different_facts(held, least):
 def test_layer_distribution(held):
     reader, runs = held
     found = rows(reader, "FROM layer_distribution_all WHERE definition = 'default'")
-    counts = Counter()
+    held_by, whole = defaultdict(list), Counter()
     for run, world in runs.items():
         for number, _ in facts(world):
-            counts.update((run, "likn", None, layer) for layer, _ in likn(world, number))
-            for code in world.languages(number):
-                counts.update((run, "knowledge neuron", code, layer) for layer, _ in knowledge(world, number, code))
-    assert {(r["run"], r["kind"], r["language"], r["layer"]): r["pairs"] for r in found} == counts
-    shares = Counter()
-    for row in found:
-        shares[row["run"], row["kind"], row["language"]] += row["share"]
-    assert all(share == pytest.approx(1) for share in shares.values())
+            kinds = {("knowledge neuron", code): knowledge(world, number, code) for code in world.languages(number)}
+            for kind, own in (kinds | {("likn", None): likn(world, number)}).items():
+                whole[run, *kind] += len(own)
+                for layer, neuron in own:
+                    held_by[run, *kind, layer].append(neuron)
+    assert {
+        (r["run"], r["kind"], r["language"], r["layer"]): (r["pairs"], r["neurons"], r["share"]) for r in found
+    } == {key: (len(own), len({*own}), pytest.approx(len(own) / whole[key[:3]])) for key, own in held_by.items()}
 
 
 @pytest.mark.slow
@@ -358,6 +368,8 @@ def test_neuron_summary_and_specific_neurons(held):
         assert row["facts"] == len(numbers)
         assert row["languages"] == len({code for _, code in where})
         assert row["relations"] == len({world.relations[number] for number in numbers})
+        means = [mean_score(world, number, code, key[1:]) for number, code in where]
+        assert row["score"] == pytest.approx(np.mean(means), rel=1e-6)
         assert row["likn_facts"] == sum(key[1:] in likn(world, number) for number, _ in facts(world))
     assert {(r["run"], r["layer"], r["neuron"]): (r["language"], r["facts"]) for r in specific} == {
         key: (next(iter(where))[1], len(where))

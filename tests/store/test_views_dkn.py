@@ -197,8 +197,8 @@ def cut(empty, tmp_path_factory):
             means = [(trial, 0.0) for trial in drawn(pick) if probe.fact > 3]
             for became, trials in (("zero", rows), ("mean", means)):
                 writer.load("knockout", to_table(run, world.prompt(probe).id, before, trials, became))
-        numbers = {world.fact(n).id: n for n in range(6)}
-        yield writer, costs, lambda key, tau: {n for n in CUT if scored(numbers[key[1]], key[2])[4 * n[0] + n[1]] > tau}
+        scores = {(world.fact(n).id, code): scored(n, code) for n, code, _ in asked}
+        yield writer, costs, lambda key, tau: {divmod(i, 4) for i, score in enumerate(scores[key[1:]]) if score > tau}
 
 
 def degenerate(cost, known, low, high, strict, unit):
@@ -261,22 +261,25 @@ def test_degenerate_sets_and_their_controls_by_brute_force(cut, low, high, absol
     assert any(Trial(t.twin) not in cost for cost in costs.values() for t in alone if t in cost)
 
 
-@pytest.mark.parametrize("share", [0.5, 0.4])
-def test_neurons_of_a_relation_are_in_the_sets_of_enough_training_facts(cut, share):
+@pytest.mark.parametrize(("kind", "share"), [("dkn", 0.5), ("dkn", 0.4), ("kn", 2 / 3)])
+def test_neurons_of_a_relation_are_in_the_sets_of_enough_training_facts(cut, kind, share):
     """Counted in facts, of those that the split gives to training; more than a share of the neuron of most."""
     opened, costs, known = cut
     asked = f"relation_share := {share}, t_low := 0.25, t_high := 0.25"
     train = {r["fact"]: r["relation"] for r in opened.sql("FROM fact_split WHERE split = 'train'").to_pylist()}
     counts, expected = Counter(), {}
-    for (run, fact, code), cost in costs.items():
-        sets = degenerate(cost, known((run, fact, code), 0.2), 0.25, 0.25, False, 1.0)
-        members = {neuron for trial in sets if not trial.control for neuron in trial.neurons}
+    for key, cost in costs.items():
+        members = known(key, 0.2)
+        if kind == "dkn":
+            sets = degenerate(cost, members, 0.25, 0.25, False, 1.0)
+            members = {neuron for trial in sets if not trial.control for neuron in trial.neurons}
+        run, fact, code = key
         counts.update((run, train[fact], code, *neuron) for neuron in members if fact in train)
     for key, facts in counts.items():
         most = max(n for other, n in counts.items() if other[:3] == key[:3])
         if facts / most > share:
             expected[key] = facts, most
-    rows = opened.sql(f"FROM relation_dkn_at({asked})").to_pylist()
+    rows = opened.sql(f"FROM relation_{kind}_of(thresholds({asked}))").to_pylist()
     places = ("run", "relation", "language", "layer", "neuron")
     assert {tuple(r[n] for n in places): (r["facts"], r["most_facts"]) for r in rows} == expected
-    assert (len(expected) < len(counts)) == (share == 0.5)
+    assert (len(expected) < len(counts)) == (share != 0.4)

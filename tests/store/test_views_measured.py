@@ -115,7 +115,8 @@ def test_means_and_intervals_of_interventions(holding):
         drawn["success_rate"] = drawn["change"] / drawn["change_unrelated"]
         for name in INTERVALS:
             low, high = np.quantile(drawn[name], [0.025, 0.975])
-            assert (row[f"{name}_low"], row[f"{name}_high"]) == pytest.approx((low, high), abs=0.2 * (high - low)), name
+            near = 0.2 * (high - low) + 0.5 / FACTS  # shares go by steps
+            assert (row[f"{name}_low"], row[f"{name}_high"]) == pytest.approx((low, high), abs=near), name
     for one, other in rates.values():
         assert one[1] == other[1] == pytest.approx(one[0] + other[0])
 
@@ -135,6 +136,8 @@ def verdicts(run, made, pick):
         for split in ("test", "train")
     ):
         of = made.fact(fact)
+        if pick.random() < 0.05 * fact:
+            continue  # of later facts more claims are missing
         claims.append({
             "claim": n, "fact": of.id, "language": code, "relation": of.relation, "subject": of.subject, "object": "o",
             "texts": [], "condition": "plain", "truth": truth, "split": split,

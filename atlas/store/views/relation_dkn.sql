@@ -32,7 +32,7 @@ CREATE OR REPLACE MACRO relation_kn_of(definitions) AS TABLE
 WITH counted AS (
     SELECT
         member.definition, member.run, fact_split.relation, member.language, member.layer, member.neuron,
-        count(DISTINCT member.fact)::INTEGER AS facts
+        count(*)::INTEGER AS facts
     FROM knowledge_neuron_of(definitions) AS member JOIN fact_split ON fact_split.fact = member.fact
     WHERE fact_split.split = 'train'
     GROUP BY member.definition, member.run, fact_split.relation, member.language, member.layer, member.neuron

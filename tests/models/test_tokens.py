@@ -213,3 +213,8 @@ def test_subject_tokens_are_the_subjects_own_or_refused(before, subject, after):
         return
     read = TOKENIZERS["gpt2"].decode(step.ids[: step.at + 1], clean_up_tokenization_spaces=False)
     assert read.rstrip() == f"a{before}{subject}".rstrip()
+
+
+def test_a_causal_model_is_not_asked_for_the_first_token_of_a_text():
+    with pytest.raises(TokenError, match="at least one token before the answer; add a word"):
+        prompt_steps(make_gpt2_tokenizer(), "causal", make_prompt("[Y]", "France", "Paris"), 40)

@@ -82,7 +82,7 @@ def curves(options: EvaluateOptions, progress: Progress | None = None) -> Curves
             raise UsageError(f"{name} is for the tables, which --curve does not make; leave one of both out.")
     check_file(options.db)
     with atlas.open(options.db, "a") as writer:
-        options = understood(writer, options)
+        options = understood(writer, replace(options, method=options.methods[0]))
         job = Job(options, progress or Progress(), writer, stored_run(writer, model=options.model))
         runs = {method: job.scored(method) for method in options.methods}
         rankings = {method: interventions.ranking(writer, run, COUNTS[-1]) for method, run in runs.items()}

@@ -1,7 +1,8 @@
 """What two atlases say of a row that both hold: the same, the same but for rounding, or something else.
 
-What a model computed is rounded by the company that a prompt was computed in (batches, memory, hardware), so numbers
-that differ by no more than that are the same; all else is compared to the bit.
+What a model computed is rounded by the company that a prompt was computed in (batches, memory, hardware), and a path
+whose error lies at the tolerance has more nodes in one company than in another, so numbers that differ by no more than
+rounding and the errors that both state are the same; all else is compared to the bit.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from atlas.store.writer import Writer
 
 SCORE_ROUNDING = 1e-5
-"""Most by which scores may differ, as a share of the prompt's largest one."""
+"""Most by which scores may differ beyond their errors, as a share of the prompt's largest one."""
+GRADIENT_ROUNDING = 1e-3
+"""The same of scorers that read gradients at one place: those of a confident answer are of what it leaves to others."""
 ROUNDING = 1e-4
 """Most by which probabilities, and sums that are told beside them, may differ, as a share of the row's largest."""
 OWN = {
@@ -46,6 +49,12 @@ _SETTLED = {"run": ("status",)}
 """Columns that are settled between both: a run is done only where it is in both."""
 _COMPUTED = ("probe", "probe_layer", "attribution", "knockout", "intervention", "verdict")
 _SCORES = ("max_score", "score")
+_OF_PATHS = {
+    "probe": ("max_score",),
+    "probe_layer": ("score_sum", "completeness_error", "score_error"),
+    "attribution": ("score",),
+}
+_AT_ONE_PLACE = ("gradient", "greedy")
 
 
 @dataclass(slots=True)
@@ -65,6 +74,8 @@ class Agreement:
     def check_table(self, table: schema.Table) -> None:
         """Compare the rows of a table by its key; raises StoreError where something else is said of one."""
         both = f"{self.catalog}.{table.name} AS theirs JOIN {table.name} AS ours USING ({named(*table.key)})"
+        if table.name == "probe":
+            both += " JOIN (SELECT run, prompt, stated FROM common) USING (run, prompt)"
         self._check(table, both, _row_scale(table))
         differing = " OR ".join(map(_differs, OWN.get(table.name, ()))) or "false"
         self.differing[table.name] = self.writer.one(f"SELECT count(*) FROM {both} WHERE {differing}")
@@ -80,9 +91,25 @@ class Agreement:
         both = (
             f"({side.format(table.name, 'ours')}) AS ours FULL JOIN "
             f"({side.format(f'{self.catalog}.{table.name}', 'theirs')}) AS theirs "
-            f"USING ({named(*table.key)}, scale, floor)"
+            f"USING ({named(*table.key)}, stated, scale, floor)"
         )
         self._check(table, both, "scale" if table.name == "attribution" else _row_scale(table))
+
+    def find_common(self) -> None:
+        """Make the table `common` of probes that both hold: run, prompt, the place in either, and the error of scores.
+
+        The error is what both `stated`, or of gradients at one place, which state none, what rounding can be.
+        """
+        errors = "(SELECT place, max(score_error) FILTER (isfinite(score_error)) AS error FROM {} GROUP BY place)"
+        self.writer.sql(f"""
+            CREATE OR REPLACE TEMP TABLE common AS
+            SELECT run, prompt, ours.place AS ours, theirs.place AS theirs,
+                CASE WHEN method IN {_AT_ONE_PLACE} THEN {GRADIENT_ROUNDING} * ours.max_score
+                ELSE coalesce(mine.error, 0) + coalesce(other.error, 0) END AS stated
+            FROM {self.catalog}.probe AS theirs JOIN probe AS ours USING (run, prompt) JOIN run USING (run)
+            LEFT JOIN {errors.format("probe_layer")} AS mine ON mine.place = ours.place
+            LEFT JOIN {errors.format(f"{self.catalog}.probe_layer")} AS other ON other.place = theirs.place
+        """)
 
     def _find_apart(self, table: schema.Table) -> None:
         """Make the table `apart` of probes in `common` whose rows differ, with their largest score and floor."""
@@ -92,7 +119,7 @@ class Agreement:
             CREATE OR REPLACE TEMP TABLE apart AS
             WITH mine AS ({each.format(table.name + " WHERE place IN (SELECT ours FROM common)")}),
                 other AS ({each.format(f"{self.catalog}.{table.name} WHERE place IN (SELECT theirs FROM common)")})
-            SELECT run, prompt, ours, theirs, max_score::DOUBLE AS scale,
+            SELECT run, prompt, ours, theirs, stated, max_score::DOUBLE AS scale,
                 coalesce((settings ->> 'floor')::DOUBLE, 0) AS floor
             FROM common JOIN probe USING (run, prompt) JOIN run USING (run)
             LEFT JOIN mine ON mine.place = ours LEFT JOIN other ON other.place = theirs
@@ -106,8 +133,11 @@ class Agreement:
             return
         shares = {column: _share(column, scale, table.name) for column in computed}
         wrong = {
-            column: f"{shares[column]} > {_most(column)}" if column in shares else _differs(column) for column in made
+            column: f"{shares[column]} > {_most(column, scale, table.name)}" if column in shares else _differs(column)
+            for column in made
         }
+        if "nodes" in wrong:  # other nodes make another sum
+            wrong["nodes"] += f" AND NOT ({_differs('score_sum')})"
         self._refuse_wrong(table, both, wrong, shares)
         if shares:
             self._count_rounded(table, both, shares)
@@ -167,8 +197,17 @@ def _computed(table: schema.Table) -> list[str]:
     return [c.name for c in table.content if c.type in ("FLOAT", "DOUBLE")]
 
 
-def _most(column: str) -> float:
-    return SCORE_ROUNDING if column in _SCORES else ROUNDING
+def _most(column: str, scale: str, table: str) -> str:
+    """Return the SQL of the largest share of its scale by which a column may differ."""
+    rounding = SCORE_ROUNDING if column in _SCORES else ROUNDING
+    of_path = column in _OF_PATHS.get(table, ())
+    return f"{rounding} + stated / {_scale(column, scale)}" if of_path else str(rounding)
+
+
+def _scale(column: str, scale: str) -> str:
+    """Return the SQL of what a column's differences are shares of."""
+    largest = 'greatest(abs(ours."max_score"::DOUBLE), abs(theirs."max_score"::DOUBLE))'
+    return largest if column == "max_score" else scale
 
 
 def _row_scale(table: schema.Table) -> str:
@@ -180,12 +219,10 @@ def _row_scale(table: schema.Table) -> str:
 def _share(column: str, scale: str, table: str) -> str:
     """Return the SQL of the difference of a column in shares of `scale`: infinite where one atlas has no value."""
     ours, theirs = f'ours."{column}"::DOUBLE', f'theirs."{column}"::DOUBLE'
-    if column == "max_score":
-        scale = f"greatest(abs({ours}), abs({theirs}))"
     alone = "'inf'::DOUBLE"
     if table == "attribution":
         alone = f"greatest(abs(coalesce({ours}, {theirs})) / {scale} - floor, 0)"
-    share = f"coalesce(abs({theirs} - {ours}) / {scale}, {alone}, 'inf'::DOUBLE)"
+    share = f"coalesce(abs({theirs} - {ours}) / {_scale(column, scale)}, {alone}, 'inf'::DOUBLE)"
     return f"CASE WHEN {_differs(column)} THEN {share} ELSE 0 END"
 
 

@@ -129,8 +129,8 @@ class Union:
         """Add probes with their layers and scores; their places go on after those in use."""
         probe = schema.TABLES["probe"]
         self._check_key(probe)
+        self.agreement.find_common()
         self.agreement.check_table(probe)
-        self._find_common()
         for name in SCORES:
             self.agreement.check_scores(schema.TABLES[name])
         first = self.writer.one("SELECT coalesce(max(place) + 1, 0) FROM probe")
@@ -151,13 +151,6 @@ class Union:
         """Return whether the source's probes do not lie in the order of their places."""
         before = f"SELECT place, lag(place) OVER () AS before FROM {self.catalog}.probe"
         return bool(self.writer.one(f"SELECT count(*) FROM ({before}) WHERE before > place"))
-
-    def _find_common(self) -> None:
-        """Make the table `common` of probes that both hold: run, prompt, and the place in either."""
-        self.writer.sql(
-            "CREATE OR REPLACE TEMP TABLE common AS SELECT run, prompt, ours.place AS ours, theirs.place AS theirs "
-            f"FROM {self.catalog}.probe AS theirs JOIN probe AS ours USING (run, prompt)"
-        )
 
     def _add(self, name: str, rows: str) -> None:
         before = self.writer.one(f"SELECT count(*) FROM {self.catalog}.{name}")

@@ -129,6 +129,22 @@ def test_what_is_more_than_rounding_is_refused_by_name(full, statement):
     assert any(repr(text) in str(caught.value) for text in texts)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("both", ["UPDATE probe_layer SET score_error = 1e-3", "UPDATE run SET method = 'gradient'"])
+@pytest.mark.parametrize(
+    ("table", "statement"),
+    [
+        ("attribution", "UPDATE attribution SET score = score * (1 + 3e-5)"),
+        ("probe", "UPDATE probe SET max_score = max_score * (1 + 3e-5)"),
+        ("probe_layer", "UPDATE probe_layer SET nodes = nodes + 1, score_sum = score_sum * (1 + 3e-5) + 1e-6"),
+    ],
+)
+def test_what_differs_by_the_error_that_scores_have_is_counted(full, both, table, statement):
+    into, other = full("all.duckdb"), full("other.duckdb")
+    (united,) = _merge(change(into, both), change(other, both, statement))
+    assert {name for name, rows in united.rounded.items() if rows} == {table}
+
+
 def _at_the_floor(path, share):
     """Give the smallest score of a prompt a value about the run's floor, and return what takes it away."""
     with atlas.open(path, "a") as writer:

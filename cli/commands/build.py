@@ -13,6 +13,7 @@ from atlas.running.choice import ModelChoice
 from .. import diagnostics
 from ..exits import ExitCode
 from ..options import DEFAULT_DB, DEMO, Ask, At, Db, Examples, Json, Languages, Relations, SkipBad, choosing_model
+from ..output.summary import counted
 from . import report as reporting
 
 if TYPE_CHECKING:
@@ -163,7 +164,7 @@ def end(summary: "Summary") -> None:
     """Warn of what a build could not do; raise Exit for one that was interrupted."""
     if summary.statuses["nan"]:
         diagnostics.warning(
-            f"the model's output holds NaN for {summary.statuses['nan']:,} prompts; try --dtype float32"
+            f"the model's output holds NaN for {counted(summary.statuses['nan'], 'prompt')}; try --dtype float32"
         )
     if summary.useless:
         diagnostics.error(
@@ -173,7 +174,7 @@ def end(summary: "Summary") -> None:
         raise typer.Exit(ExitCode.FAILED)
     if summary.interrupted:
         diagnostics.error(
-            f"interrupted with {summary.left:,} prompts left; nothing is lost",
+            f"interrupted with {counted(summary.left, 'prompt')} left; nothing is lost",
             "the same command goes on where this one stopped",
         )
         raise typer.Exit(ExitCode.FAILED)

@@ -25,6 +25,7 @@ from ..options import (
     Source,
     choosing_model,
 )
+from ..output.summary import counted
 
 if TYPE_CHECKING:
     from atlas.knockouts.job import KnockoutSummary
@@ -81,14 +82,15 @@ def finish(summary: "KnockoutSummary", *, json: bool, show: bool = True) -> None
             print(diagnostics.visible(line))
     if summary.interrupted:
         diagnostics.error(
-            f"interrupted with {summary.left:,} prompts left; nothing is lost",
+            f"interrupted with {counted(summary.left, 'prompt')} left; nothing is lost",
             "the same command goes on where this one stopped",
         )
         raise typer.Exit(ExitCode.FAILED)
 
 
 def _lines(summary: "KnockoutSummary") -> list[str]:
-    skipped = [f"  {count:,} prompts gave no numbers: {status}" for status, count in sorted(summary.unusable.items())]
+    unusable = sorted(summary.unusable.items())
+    skipped = [f"  {counted(count, 'prompt')} gave no numbers: {status}" for status, count in unusable]
     left = f"  {summary.pairs_left_out:,} pairs were left out: a neuron of them alone costs more than a DKN's may."
     drawn = summary.facts_with_control
     chance = "random sets were not measured"
@@ -96,12 +98,12 @@ def _lines(summary: "KnockoutSummary") -> list[str]:
         chance = f"among random sets of the same sizes and layers, in {drawn:,}"
     cut = "" if summary.replace == "zero" else f", cut to {summary.replace}"
     return [
-        f"Measured {summary.rows:,} knock-outs in {summary.prompts:,} prompts with {summary.model} "
+        f"Measured {counted(summary.rows, 'knock-out')} in {counted(summary.prompts, 'prompt')} with {summary.model} "
         f"(neurons of {summary.source}{cut}) in {summary.seconds:.1f} s.",
         f"  {summary.without_candidates:,} times a fact had no knowledge neuron in a language.",
         *([left] if summary.pairs_left_out else []),
         *skipped,
-        f"Found a DKN in {summary.facts_with_dkn:,} of {summary.facts:,} facts; {chance}.",
+        f"Found a DKN in {summary.facts_with_dkn:,} of {counted(summary.facts, 'fact')}; {chance}.",
         f"The atlas is {summary.atlas} (run {summary.run}). Next:",
         f'  atlas sql "from dkn_by_replace_all where run = {summary.run}" --db {shlex.quote(str(summary.atlas))}',
     ]

@@ -57,7 +57,8 @@ def show(found: "Evaluated | Curves", to: Destination, out: Path | None) -> None
 
 def _tables(found: "Evaluated") -> Tables:
     """Say what the tables stand on, and return them."""
-    diagnostics.note(f"localisation on {found.facts:,} facts, cross-lingual on {found.facts_with_likn:,} with LIKN")
+    asked = counted(found.facts, "fact")
+    diagnostics.note(f"localisation on {asked}, cross-lingual on {found.facts_with_likn:,} with LIKN")
     _tell_left_out(found, "table")
     return {
         "localisation": (found.localisation, _sorted(found.localisation, _LOCALISATION)),

@@ -20,7 +20,7 @@ LINES = {
     "attribution": 1456,
     "building": 1454,
     "checking": 1699,
-    "cli": 3829,
+    "cli": 3833,
     "demo": 1047,
     "doctor": 555,
     "drawing": 26,

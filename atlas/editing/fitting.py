@@ -14,6 +14,8 @@ from atlas.models import LanguageModel
 
 PROGRESS = 0.05
 """A step that adds less than this to the smallest lead, in log-odds, is none."""
+HALVINGS = 5
+"""How often the last step is halved: what goes beyond `margin` spoils other facts for nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +39,13 @@ def fit(model: LanguageModel, index: Index, problem: Problem, settings: EditSett
 
     The loss is the mean shortfall of the new tokens' lead plus `keep_weight` times the mean KL divergence of the
     sequences to be kept from what they said before. It ends after `steps` steps, or `patience` steps without progress;
-    a lead above zero everywhere then still counts as converged.
+    a lead above zero everywhere then still counts as converged. A last step that goes beyond `margin` is shortened.
     """
     scale = {layer: _spread(model, layer) for layer in index}
     free = {layer: _start(model, own).requires_grad_() for layer, own in index.items()}
     optimiser = torch.optim.Adam(list(free.values()), lr=settings.rate, betas=(0.8, 0.95))
     best: tuple[float, Columns] = (-torch.inf, {})
+    last: Columns = {}
     step, since = 0, 0
     for step in range(settings.steps + 1):
         optimiser.zero_grad()
@@ -54,8 +57,32 @@ def fit(model: LanguageModel, index: Index, problem: Problem, settings: EditSett
             best = (lead, {layer: value.detach().clone() for layer, value in delta.items()})
         if lead >= settings.margin or step - since >= settings.patience:
             break
+        last = {layer: value.detach() for layer, value in delta.items()}
         optimiser.step()
+    if best[0] >= settings.margin and last:
+        best = _shortened(model, index, problem, settings.margin, last, best)
     return Fit(best[1], best[0] > 0, step, best[0])
+
+
+def _shortened(
+    model: LanguageModel, index: Index, problem: Problem, margin: float, last: Columns, best: tuple[float, Columns]
+) -> tuple[float, Columns]:
+    """Return a lead of `margin` or more, and what is added to reach it, as near to `last` as halving finds."""
+    low = last
+    for _ in range(HALVINGS):
+        middle = {layer: (low[layer] + value) / 2 for layer, value in best[1].items()}
+        lead = _smallest_lead(model, index, middle, problem)
+        if lead >= margin:
+            best = (lead, middle)
+        else:
+            low = middle
+    return best
+
+
+def _smallest_lead(model: LanguageModel, index: Index, delta: Columns, problem: Problem) -> float:
+    with torch.no_grad(), shifting(model, index, delta):
+        changed = [batch for batch in problem.batches if len(batch.change)]
+        return min(float(_lead(b.logits(problem.start)[b.change], b.target).min()) for b in changed)
 
 
 def _gradients(

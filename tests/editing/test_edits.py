@@ -62,6 +62,17 @@ def test_fit_makes_the_new_object_the_argmax_in_every_language(model, prompts, m
     assert all(rates.values())
 
 
+def test_an_edit_goes_little_beyond_its_margin(model, prompts, made):
+    target = target_of(prompts)
+    steps = [step for prompt in prompts.of(target.fact) for step in model.steps(target.asked(prompt))]
+    with edited(model, made.edit):
+        logits = torch.stack([model.run(torch.tensor([step.ids]))[0, step.query] for step in steps])
+    answers = torch.tensor([[step.target] for step in steps])
+    others = logits.scatter(1, answers, -torch.inf).amax(1)
+    least = float((logits.gather(1, answers)[:, 0] - others).min())
+    assert QUICK.margin - 1e-4 <= least <= QUICK.margin + 0.05
+
+
 def test_only_the_chosen_columns_change(model, made):
     before = state(model)
     apply_edit(model, made.edit)

@@ -1,5 +1,6 @@
 """The wheel holds every package, and what the packages read."""
 
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -35,6 +36,17 @@ def test_every_file_that_is_not_code_has_a_pattern():
                 patterns = SETUPTOOLS["package-data"].get(packages[owner], [])
                 inside = path.relative_to(owner)
                 assert any(_fits(inside, pattern) for pattern in patterns), f"{path} is left out"
+
+
+def test_nothing_lies_at_the_top_that_has_no_place_there():
+    """Of what git knows, where it is at hand: a user's own files may lie beside."""
+    if (ROOT / ".git").exists():
+        listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+        found = {name for name in listed.splitlines() if "/" not in name}
+    else:
+        found = {path.name for path in ROOT.iterdir() if path.is_file()}
+    own = {".gitignore", "CHANGELOG.md", "CITATION.cff", "LICENSE", "README.md", "constraints.txt", "pyproject.toml"}
+    assert found <= own
 
 
 def test_the_version_is_one():

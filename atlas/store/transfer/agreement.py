@@ -201,7 +201,7 @@ def _most(column: str, scale: str, table: str) -> str:
     """Return the SQL of the largest share of its scale by which a column may differ."""
     rounding = SCORE_ROUNDING if column in _SCORES else ROUNDING
     of_path = column in _OF_PATHS.get(table, ())
-    return f"{rounding} + stated / {_scale(column, scale)}" if of_path else str(rounding)
+    return f"{rounding} + coalesce(stated / nullif({_scale(column, scale)}, 0), 0)" if of_path else str(rounding)
 
 
 def _scale(column: str, scale: str) -> str:

@@ -145,6 +145,15 @@ def test_what_differs_by_the_error_that_scores_have_is_counted(full, both, table
     assert {name for name, rows in united.rounded.items() if rows} == {table}
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("value", ["NULL", "0"])
+def test_a_largest_score_that_one_lacks_is_no_rounding(full, value):
+    of_gradients = "UPDATE run SET method = 'gradient'"
+    into, other = full("all.duckdb"), full("other.duckdb")
+    with pytest.raises(StoreError, match="with different max_score"):
+        _merge(change(into, of_gradients, f"UPDATE probe SET max_score = {value}"), change(other, of_gradients))
+
+
 def _at_the_floor(path, share):
     """Give the smallest score of a prompt a value about the run's floor, and return what takes it away."""
     with atlas.open(path, "a") as writer:

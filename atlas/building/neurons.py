@@ -45,9 +45,10 @@ def describe_neurons(
     for prompt in sample(usable_prompts(writer, [run], tell), SEED):
         read[prompt.language].append(prompt)
     asked = {"run": run, "model": workers.workbench.info.id, "position": at}
+    grown = {language for _, language in added}
     for language, prompts in read.items():
         wanted = {**asked, "language": language, "prompts": len(prompts)}
-        if language not in {grown for _, grown in added} and not neuron_sets(writer, _UNREAD, wanted):
+        if language not in grown and not neuron_sets(writer, _UNREAD, wanted):
             continue
         for neurons in neuron_sets(writer, _STORED, {"run": run, "language": language}).values():
             writer.renew("neuron_activation", workers.activations(prompts, neurons))

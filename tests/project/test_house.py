@@ -18,7 +18,7 @@ LINES = {
     "__main__": 6,
     "atlas": 35,
     "attribution": 1456,
-    "building": 1454,
+    "building": 1455,
     "checking": 1699,
     "cli": 3833,
     "demo": 1047,

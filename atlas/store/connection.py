@@ -54,10 +54,10 @@ class Limits:
 def connect(path: Path, *, read_only: bool, limits: Limits) -> duckdb.DuckDBPyConnection:
     """Open the atlas at `path`; raises StoreError, VersionError or LockedError and leaves other files untouched."""
     check_file(path)
-    connection = _checked(path, limits, read_only=True)
     if read_only:
-        return connection
-    connection.close()
+        return _checked(path, limits, read_only=True)
+    if log_of(path).exists():  # to be written into the file by whoever opens it for writing: only if it is an atlas
+        _checked(path, limits, read_only=True).close()
     try:
         return _checked(path, limits, read_only=False)
     except StoreError as error:
@@ -72,10 +72,15 @@ def _removed_empty(path: Path) -> bool:
     Whole atlases are never so small.
     """
     with suppress(OSError):
-        if path.stat().st_size <= _HEADERS and not path.with_name(f"{path.name}.wal").exists():
+        if path.stat().st_size <= _HEADERS and not log_of(path).exists():
             path.unlink()
             return True
     return False
+
+
+def log_of(path: Path) -> Path:
+    """Return where DuckDB keeps what was committed and is not yet in the file."""
+    return path.with_name(f"{path.name}.wal")
 
 
 def _checked(path: Path, limits: Limits, *, read_only: bool) -> duckdb.DuckDBPyConnection:
@@ -193,7 +198,7 @@ def configuration(limits: Limits) -> Config:
 def translate(error: duckdb.Error, path: Path) -> StoreError:
     """Return what DuckDB says about opening `path` as one sentence with a way out."""
     text = str(error)
-    log = path.with_name(f"{path.name}.wal")
+    log = log_of(path)
     if "WAL" in text and "match" in text:
         return StoreError(
             f"{log} is not the log of {path}: it belongs to a file that lay there before; "

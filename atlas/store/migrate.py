@@ -12,7 +12,7 @@ import duckdb
 from atlas import schema
 from atlas.errors import LimitError, StoreError, lacks_memory
 from atlas.store import docs, template, views
-from atlas.store.connection import FORMAT, SHUT, STORAGE_VERSION, check_path, first_line, quoted
+from atlas.store.connection import FORMAT, SHUT, STORAGE_VERSION, check_path, first_line, log_of, quoted
 
 _MIGRATIONS = str(resources.files("atlas.migrations"))
 
@@ -40,7 +40,7 @@ def create(path: Path, storage: str = STORAGE_VERSION) -> None:
     finally:
         with suppress(OSError):  # of a folder that cannot be written, which was told already
             made.unlink(missing_ok=True)
-            made.with_name(f"{made.name}.wal").unlink(missing_ok=True)
+            log_of(made).unlink(missing_ok=True)
 
 
 def _make(path: Path, storage: str) -> None:

@@ -17,6 +17,7 @@ from atlas.store.connection import (
     Limits,
     check_file,
     first_line,
+    log_of,
     named,
     open_file,
     schema_version,
@@ -61,7 +62,7 @@ def _upgrade_copy(path: Path) -> Sequence[Difference]:
     if free < 2 * size:
         raise StoreError(f"The upgrade of {path} needs {2 * size} bytes beside it and {free} are free; make room.")
     copy = place.with_name(f".{place.name}.upgrade")
-    log = copy.with_name(copy.name + ".wal")
+    log = log_of(copy)
     log.unlink(missing_ok=True)
     try:
         shutil.copy2(path, copy)

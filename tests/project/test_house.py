@@ -43,7 +43,7 @@ LINES = {
     "schema": 475,
     "scorers": 71,
     "statistics": 128,
-    "store": 5263,
+    "store": 5269,
     "study": 711,
     "templates": 1,
 }

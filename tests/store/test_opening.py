@@ -72,20 +72,31 @@ def _duckdb(path):
         connection.execute("CREATE TABLE fact (fact BIGINT)")
 
 
+def _logged(path):
+    _duckdb(path)
+    with duckdb.connect(path) as connection:
+        connection.execute("PRAGMA disable_checkpoint_on_shutdown")
+        connection.execute("INSERT INTO fact VALUES (1)")
+
+
 def _folder(path):
     path.mkdir()
 
 
-@pytest.mark.parametrize("make", [_text, _nothing, _sqlite, _zipped, _duckdb, _folder])
+def _files(folder):
+    return {path.name: path.read_bytes() if path.is_file() else None for path in folder.iterdir()}
+
+
+@pytest.mark.parametrize("make", [_text, _nothing, _sqlite, _zipped, _duckdb, _logged, _folder])
 @pytest.mark.parametrize("mode", ["r", "a"])
 def test_a_file_that_is_no_atlas_is_left_as_it_is(tmp_path, make, mode):
     path = tmp_path / "other"
     make(path)
-    before = path.read_bytes() if path.is_file() else None
+    before = _files(tmp_path)
+    assert ("other.wal" in before) is (make is _logged)
     with pytest.raises(StoreError, match=re.escape(str(path))):
         atlas.open(path, mode)
-    assert os.listdir(tmp_path) == ["other"]
-    assert (path.read_bytes() if path.is_file() else None) == before
+    assert _files(tmp_path) == before
 
 
 @pytest.mark.quick(1)

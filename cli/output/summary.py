@@ -77,18 +77,25 @@ def _lines(summary: "Summary") -> Iterator[str]:
         yield marked_line(summary.marked)
     yield from _skip_lines(summary.skips)
     yield from _found_lines(summary.found, whole=not summary.interrupted and summary.shard.of == 1)
-    if summary.twin and summary.twin.found.shareable:
-        twin = summary.twin.found
-        yield (
-            f"In its untrained twin {counted(twin.likn, 'such neuron')} in {twin.facts_with_likn:,} of "
-            f"{counted(twin.shareable, 'fact')} (run {summary.twin.run}, {summary.twin.seconds:.1f} s)."
-        )
+    if summary.twin:
+        yield _twin_line(summary.twin)
     yield f"The atlas is {summary.atlas} (run {summary.run}). Next:"
     if summary.shard.of > 1:
         yield f"  atlas merge {db} ... --into all.duckdb"
         return
     yield " ".join(["  atlas neurons", *_example(summary), f"--db {db}"])
     yield f"  atlas report --db {db} --out site"
+
+
+def _twin_line(twin: "Summary") -> str:
+    """Say what the untrained twin's languages share, or that it was asked where there is nothing to share."""
+    found, made = twin.found, f"(run {twin.run}, {twin.seconds:.1f} s)"
+    if not found.shareable:
+        return f"Its untrained twin was asked the same {made}."
+    return (
+        f"In its untrained twin {counted(found.likn, 'such neuron')} in {found.facts_with_likn:,} of "
+        f"{counted(found.shareable, 'fact')} {made}."
+    )
 
 
 def _chance(found: "Found") -> str:

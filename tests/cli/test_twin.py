@@ -21,6 +21,12 @@ def _runs(db):
 
 
 @pytest.mark.slow
+def test_a_twin_of_one_language_is_told(build, db):
+    told = build("--twin", "--seed", "3", "--languages", "en").out
+    assert f"Its untrained twin was asked the same (run {_runs(db)[1]['run']}, " in told
+
+
+@pytest.mark.slow
 def test_a_build_with_its_twin_puts_the_same_prompts_to_both(build, db, monkeypatch):
     load, loaded = ModelChoice.load, []
     monkeypatch.setattr(ModelChoice, "load", lambda choice: loaded.append(choice.model) or load(choice))

@@ -20,7 +20,7 @@ LINES = {
     "attribution": 1456,
     "building": 1455,
     "checking": 1699,
-    "cli": 3833,
+    "cli": 3840,
     "demo": 1047,
     "doctor": 555,
     "drawing": 26,

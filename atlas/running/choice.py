@@ -15,7 +15,16 @@ from atlas.matching import check_whole, option
 from atlas.running.progress import Progress
 from atlas.schema import REPLACES
 from atlas.store.naming import IN_USE, understood
-from atlas.store.runs import UNION, StoredRun, check_traits, choose_runs, models_of, other_models, stored_run
+from atlas.store.runs import (
+    UNION,
+    StoredRun,
+    check_traits,
+    choose_runs,
+    models_of,
+    other_models,
+    stored_run,
+    stored_runs,
+)
 
 if TYPE_CHECKING:
     from atlas.models import LanguageModel, Position
@@ -149,18 +158,18 @@ Neurons = TypeVar("Neurons", bound=NeuronsChoice)
 def meant(atlas: "Reader", options: Neurons, progress: Progress) -> Neurons:
     """Return `options` with the model and the scorer that they leave open: those of the run that is meant.
 
-    A model may be one that the atlas does not know by this name; its scorer is the default one then. Raises UsageError
-    if there is no run.
+    A model may be one that the atlas does not know by this name; its scorer stays open then, see `_sourced`. Raises
+    UsageError if there is no run.
     """
     if options.model is not None and _is_elsewhere(atlas, options.model):
-        return replace(options, source=options.source or scorers.DEFAULT)
+        return options
     method, at = (None if options.source == UNION else options.source), (options.at if options.run is None else None)
     try:
         run = stored_run(atlas, model=options.model, run=options.run, at=at, method=method)
     except UsageError:
         if options.model is None or options.run is not None:
             raise
-        return replace(options, source=options.source or scorers.DEFAULT)
+        return options
     if None in (options.model, options.source):
         tell(atlas, run, options, progress)
     at = cast("Position", run.at)
@@ -180,7 +189,19 @@ def opened(options: Neurons, progress: Progress) -> Iterator[tuple["Writer", Neu
     with atlas.open(options.db, "a") as writer:
         options = meant(writer, understood(writer, options), progress)
         progress.step(f"loading model {options.model}")
-        yield writer, options, options.filled().load()
+        model = options.filled().load()
+        yield writer, _sourced(writer, options, model, progress), model
+
+
+def _sourced(atlas: "Reader", options: Neurons, model: "LanguageModel", progress: Progress) -> Neurons:
+    """Return `options` with a scorer: where it is open that of the loaded model's run that is meant, or the default."""
+    if options.source is not None:
+        return options
+    place = model.info.id, options.at
+    found = stored_runs(atlas, lambda run: run.eligible and run.usable > 0 and (run.model, run.at) == place)
+    for run in found[:1]:
+        tell(atlas, run, options, progress)
+    return replace(options, source=found[0].method if found else scorers.DEFAULT)
 
 
 def named(options: Choice, run: StoredRun) -> Choice:

@@ -104,6 +104,15 @@ def test_an_atlas_of_facts_alone_says_what_to_do_before_a_knock_out(shell, facts
     assert "no run with usable prompts by kn at the subject: " in named
 
 
+def test_a_model_by_another_path_is_that_of_its_runs(shell, build, masked, db, tmp_path):
+    build("--method", "gradient", "--languages", "fr")
+    moved = shutil.copytree(masked, tmp_path / "moved")
+    ended = shell("knockout", "--model", moved, "--limit", 1, "--no-control", "--db", db, "--json")
+    assert ended.code == 0, ended.err
+    assert json.loads(ended.out)["run"] == _run_of(db, "masked")
+    assert "gradient of " in ended.err
+
+
 def test_jobs_go_by_the_definition_in_use(built, shell, db):
     with atlas.open(db, "a") as writer:
         writer.define("none", known=True)

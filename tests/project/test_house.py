@@ -39,7 +39,7 @@ LINES = {
     "outputs": 250,
     "planted": 1501,
     "reports": 3680,
-    "running": 784,
+    "running": 805,
     "schema": 475,
     "scorers": 71,
     "statistics": 128,

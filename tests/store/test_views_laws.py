@@ -7,7 +7,17 @@ from contextlib import contextmanager
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store.world import MODEL, Probed, World, add_facts, add_run, batch, random_world, worlds
+from store.world import (
+    MODEL,
+    Probed,
+    World,
+    add_facts,
+    add_run,
+    batch,
+    partners,
+    random_world,
+    worlds,
+)
 
 import atlas
 from atlas.errors import StoreError
@@ -197,14 +207,54 @@ def test_rounds_are_those_of_usable_prompts(holding):
 
 
 def test_wordings_that_agree_as_those_of_different_facts_are_not_stable(holding):
-    """Each two wordings, of one fact or of two, share a fifth: means of three and of six differ in the last digit."""
+    """Each two wordings, of one fact or of two, share a fifth: means of three and of six differ in the last digit.
+
+    A score of tau's share is none that passes, but for a definition of a lower tau, whose sets are other ones.
+    """
     sets = [(0, 1, 2), (0, 3, 4), (0, 5, 6)], [(0, 7, 8), (0, 9, 10)]
     probes = [
-        Probed(fact, "en", number, "ok", tuple(float(n in found) for n in range(12)))
+        Probed(fact, "en", number, "ok", tuple(1.0 if n in found else 0.5 for n in range(12)))
         for fact, wordings in enumerate(sets)
         for number, found in enumerate(wordings)
     ]
     with holding(World(("P1", "P1"), tuple(probes))) as (atlas, _):
-        found = rows(atlas, "FROM stability_at(tau := 0.5)")
+        atlas.define("mine", tau=0.5)
+        found = rows(atlas, "FROM stability_all WHERE definition = 'mine'")
     assert [row["stable"] for row in found] == [False, False]
     assert {round(row[key], 9) for row in found for key in ("jaccard", "different_facts")} == {0.2}
+
+
+def test_a_wording_without_a_neuron_agrees_with_none_that_has_one(holding):
+    some, none = (1.0,) + (0.0,) * 11, (-1.0,) + (0.0,) * 11
+    wordings = (some, some, none), (none, none)
+    probes = [Probed(fact, "en", n, "ok", scores) for fact, own in enumerate(wordings) for n, scores in enumerate(own)]
+    with holding(World(("P1", "P1"), tuple(probes))) as (atlas, _):
+        found = {
+            row["wordings"]: (row["jaccard"], row["different_facts"]) for row in rows(atlas, "FROM stability_at()")
+        }
+    assert found == {3: (pytest.approx(1 / 3), 0), 2: (None, 0)}
+
+
+def test_the_partners_of_facts_whose_languages_have_fewer_relations(holding):
+    """Of two runs, one without a relation; no prompt of the last fact is usable in Chinese."""
+    relations = ("P1",) * 4 + ("P2", "P2", "P3")
+    spoken = (("en", "fr", "zh"),) * 3 + (("fr", "zh"), ("en", "zh"), ("en",), ("en", "fr", "zh"))
+    probes = [
+        Probed(fact, code, 0, "unspellable" if (fact, code) == (6, "zh") else "ok", (1.0,) + (0.0,) * 11)
+        for fact, codes in enumerate(spoken)
+        for code in codes
+    ]
+    worlds = World(relations, tuple(probes)), World(relations, tuple(p for p in probes if relations[p.fact] != "P2"))
+    with holding(worlds[0]) as (writer, run):
+        runs = {run: worlds[0], add_run(writer, worlds[1], seed=1): worlds[1]}
+        for by_slot in (True, False):
+            expected = [
+                (run, world.fact(n).id, code, control, world.fact(other).id)
+                for run, world in runs.items()
+                for n in range(len(relations))
+                for slot, code in enumerate(world.languages(n))
+                for control, same in (("same relation", True), ("other relations", False))
+                if (other := partners(world, n, slot if by_slot else 1, code, same)) is not None
+            ]
+            found = rows(writer, f"SELECT run, fact, language, control, partner FROM partner_of({by_slot})")
+            assert sorted(tuple(row.values()) for row in found) == sorted(expected)

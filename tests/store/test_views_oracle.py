@@ -403,7 +403,7 @@ def _agreement(pairs):
 def test_stability(held):
     reader, runs = held
     found = {(r["run"], r["fact"], r["language"]): r for r in rows(reader, "FROM stability_at(least := 0.0)")}
-    assert found
+    assert set(found) == {(r, f, c) for r, world in runs.items() for n, f in facts(world) for c in world.languages(n)}
     decided = set()
     for (run, fact, code), row in found.items():
         world = runs[run]

@@ -5,11 +5,11 @@ CREATE OR REPLACE MACRO stability_of(definitions) AS TABLE
 WITH wording AS MATERIALIZED (
     SELECT
         p.definition, p.run, p.fact, p.language, p.place,
-        list((a.layer::BIGINT << 32) + a.neuron) FILTER (
+        coalesce(list(neuron_code(a.layer, a.neuron)) FILTER (
             a.score > greatest(p.share_of_largest * p.max_score, p.lowest_score)
-        ) AS codes
+        ), []) AS codes
     FROM usable_probe_of(definitions) AS p
-    LEFT JOIN attribution AS a ON a.place = p.place AND a.score > 0
+    LEFT JOIN attribution AS a ON a.place = p.place
     WHERE p.divided_by = 'none'
     GROUP BY p.definition, p.run, p.fact, p.language, p.place
 ),
@@ -31,8 +31,7 @@ pair AS (
 compared AS (
     SELECT
         definition, run, fact, language, kind,
-        len(list_intersect(coalesce(a, []), coalesce(b, [])))
-        / nullif(len(list_distinct(list_concat(coalesce(a, []), coalesce(b, [])))), 0) AS jaccard
+        len(list_intersect(a, b)) / nullif(len(list_distinct(list_concat(a, b))), 0) AS jaccard
     FROM pair
 ),
 averaged AS (

@@ -1,0 +1,53 @@
+"""Several runs side by side, by scorer and by position, against brute force."""
+
+from collections import defaultdict
+
+import pytest
+from store.world import MODEL, World, add_facts, batch, knowledge, mean_score, random_world
+
+
+def test_scorers_side_by_side_at_each_position_and_both_positions_of_one(holding):
+    """Of two runs of `kn` at the query one alone has its like at the subject; another is of another floor, or model."""
+    about = (
+        ("kn", 0, {}), ("kn", 1, {}), ("kn", 0, {"at": "subject"}), ("kn", 1, {"at": "subject", "floor": 0.1}),
+        ("kn", 1, {"at": "subject"}),
+    )  # fmt: skip
+    first, *others = (World(("P1", "P2") * 2, random_world(seed, facts=4).probes) for seed in range(25, 31))
+    thresholds = {"default": 0.2, "mine": 0.6}
+    with holding(first) as (writer, run):
+        writer.define("mine", tau=thresholds["mine"])
+        add_facts(writer, others)
+        models = [writer.add_model(MODEL), writer.add_model({**MODEL, "name": "other", "digest": "other"})]
+        runs = {run: (first, models[0], "amig", "query")}
+        for model, world, (method, seed, extra) in zip([models[0]] * 4 + models[1:], others, about, strict=True):
+            settings = {"floor": 0.05} | extra
+            added = writer.start_run(model=model, method=method, settings=settings, seed=seed, versions={})
+            writer.load_batch(batch(world, added))
+            runs[added] = (world, model, method, settings.get("at", "query"))
+        writer.sql("UPDATE attribution SET round = run % 7 + prompt % 7 + layer + neuron")
+        agreed = writer.sql("FROM scorer_agreement WHERE definition IN ('default', 'mine')").to_pylist()
+        (pair,) = writer.sql("FROM position_pair").to_pylist()
+        both = writer.sql("FROM position_overlap WHERE definition IN ('default', 'mine')").to_pylist()
+    found, asked, rounds, held = defaultdict(set), defaultdict(set), defaultdict(list), {}
+    for run, (world, model, method, at) in runs.items():
+        for n, code in {(probe.fact, probe.language) for probe in world.probes if probe.usable}:
+            fact = world.fact(n).id
+            asked[model, at, fact, code].add(method)
+            for name, tau in thresholds.items():
+                for neuron in knowledge(world, n, code, tau):
+                    found[key := (name, model, at, fact, code, *neuron)].add(method)
+                    stored = (world.prompt(p).id for p in world.usable(n, code) if neuron in p.signed())
+                    rounds[key] += [run % 7 + prompt % 7 + sum(neuron) for prompt in stored]
+                    held[run, name, fact, code, *neuron] = mean_score(world, n, code, neuron, tau)
+    names = ("definition", "model", "at", "fact", "language", "layer", "neuron")
+    assert sorted(tuple(row[n] for n in (*names, "found_by", "missed_by", "first_round")) for row in agreed) == sorted(
+        (*key, sorted(by), sorted(asked[key[1:5]] - by), min(rounds[key])) for key, by in found.items()
+    )
+    assert {len(row["found_by"]) for row in agreed} == {1, 2}
+    query, subject = (n for n, each in zip(runs, [None, *about], strict=True) if each in (about[0], about[2]))
+    assert pair == {"model": models[0], "method": "kn", "run_query": query, "run_subject": subject}
+    keys = [key[1:] for key in held if key[0] == query and (subject, *key[1:]) in held]
+    names = ("definition", "fact", "language", "layer", "neuron")
+    scores = {tuple(row[n] for n in names): (row["score_query"], row["score_subject"]) for row in both}
+    assert len(both) == len(keys) > 0
+    assert scores == {key: pytest.approx((held[query, *key], held[subject, *key])) for key in keys}

@@ -123,13 +123,16 @@ def test_means_and_intervals_of_interventions(holding):
 
 EVIDENCE = (("dkn", None), ("probability", None), ("dkn", "fr"))
 """Kinds of evidence, with the language of the neurons where it is not the claim's."""
+JUDGED = ((1, "plain"), (2, "plain"), (2, "corrupted"))
+"""Evaluations, with the condition of their claims."""
 
 
 def verdicts(run, made, pick):
     """Claims of every fact in two languages, true and wrong, train and test, and what is said of each."""
     claims, said = [], []
-    for n, (fact, code, truth, split) in enumerate(
-        (fact, code, truth, split)
+    for n, (condition, fact, code, truth, split) in enumerate(
+        (condition, fact, code, truth, split)
+        for condition in ("plain", "corrupted")
         for fact in range(FACTS)
         for code in ("en", "fr")
         for truth in (True, False, None)
@@ -140,17 +143,21 @@ def verdicts(run, made, pick):
             continue  # of later facts more claims are missing
         claims.append({
             "claim": n, "fact": of.id, "language": code, "relation": of.relation, "subject": of.subject, "object": "o",
-            "texts": [], "condition": "plain", "truth": truth, "split": split,
+            "texts": [], "condition": condition, "truth": truth, "split": split,
         })  # fmt: skip
-        for evidence, source in EVIDENCE:
+        for (evidence, source), (evaluation, of_claims) in product(EVIDENCE, JUDGED):
+            if of_claims != condition:
+                continue
             missing = pick.random() < 0.1
             score = None if missing else round(pick.gauss(0, 1) + (truth or False) * (1 + (evidence == "dkn")), 0)
             said.append({
-                "evaluation": 1, "run": run, "claim": n, "evidence": evidence, "source_language": source or code,
-                "score": score, "threshold": 0.5, "supported": None if missing else score > 0.5,
-                "status": "no score" if missing else "ok",
+                "evaluation": evaluation, "run": run, "claim": n, "evidence": evidence,
+                "source_language": source or code, "score": score, "threshold": 0.5,
+                "supported": None if missing else score > 0.5, "status": "no score" if missing else "ok",
             })  # fmt: skip
-    unique = {(row["claim"], row["evidence"], row["source_language"]): row for row in reversed(said)}
+    unique = {
+        tuple(row[n] for n in ("evaluation", "claim", "evidence", "source_language")): row for row in reversed(said)
+    }
     return claims, list(unique.values())
 
 
@@ -178,12 +185,17 @@ def test_measures_of_judged_claims(holding):
         for name, rows in (("claim", claims), ("verdict", said)):
             writer.load(name, pa.Table.from_pylist(rows, schema=schema.arrow(name)))
         found = writer.sql("FROM fact_check_metrics").to_pylist()
+        writer.sql("DELETE FROM verdict WHERE claim NOT IN (SELECT claim FROM claim WHERE subject = 's0')")
+        of_one = writer.sql("FROM fact_check_difference WHERE evidence = 'dkn'").to_pylist()
     claim = {row["claim"]: row for row in claims if row["split"] == "test" and row["truth"] is not None}
-    asked = [(claim[row["claim"]], row) for row in said if row["claim"] in claim]
+    asked = {group: [] for group in JUDGED}
+    for v in said:
+        if of := claim.get(v["claim"]):
+            asked[v["evaluation"], of["condition"]].append((of, v))
     for row in found:
         judged = [
             ((of["relation"], of["language"]), of["truth"], bool(v["supported"]), ranked(v["score"]))
-            for of, v in asked
+            for of, v in asked[row["evaluation"], row["condition"]]
             if v["evidence"] == row["evidence"]
             and row["source_language"] == (v["source_language"] if v["source_language"] != of["language"] else None)
             and row["relation"] in (None, of["relation"]) and row["language"] in (None, of["language"])
@@ -194,13 +206,17 @@ def test_measures_of_judged_claims(holding):
             row[n] for n in ("relation", "language", "source_language")
         )
     # 2 kinds over 3 groupings of relations and 3 of languages; neurons of `fr` judge claims in `en` alone.
-    assert len(found) == 2 * 9 + 6
-    (whole,) = (row for row in found if row["auroc_over_probability"])
-    assert whole["evidence"] == "dkn"
-    assert whole["auroc_over_probability"] == pytest.approx(gain(asked, np.ones((1, FACTS)))[0])
-    low, high = np.quantile(gain(asked, np.random.default_rng(1).poisson(1, (2000, FACTS))), [0.025, 0.975])
-    bounds = whole["auroc_over_probability_low"], whole["auroc_over_probability_high"]
-    assert bounds == pytest.approx((low, high), abs=0.15 * (high - low))
+    assert len(found) == (2 * 9 + 6) * len(JUDGED)
+    bounds = [(row["auroc_over_probability_low"], row["auroc_over_probability_high"]) for row in of_one]
+    assert bounds == [(None, None)] * len(JUDGED)
+    wholes = {(row["evaluation"], row["condition"]): row for row in found if row["auroc_over_probability"]}
+    assert set(wholes) == set(JUDGED)
+    for group, whole in wholes.items():
+        assert whole["evidence"] == "dkn"
+        assert whole["auroc_over_probability"] == pytest.approx(gain(asked[group], np.ones((1, FACTS)))[0])
+        low, high = np.quantile(gain(asked[group], np.random.default_rng(1).poisson(1, (2000, FACTS))), [0.025, 0.975])
+        bounds = whole["auroc_over_probability_low"], whole["auroc_over_probability_high"]
+        assert bounds == pytest.approx((low, high), abs=0.1 * (high - low))
 
 
 def gain(asked, weights):

@@ -11,6 +11,7 @@ from store.world import (
     MODEL,
     SAMPLE,
     UNIVERSE,
+    Probed,
     World,
     add_facts,
     add_run,
@@ -221,6 +222,34 @@ def test_degenerate_sets_where_both_have_knockouts(path):
     assert [facts["known", None][name] for name in ("facts", "in_a", "in_b")] == [4, 4, 0]
     dkn = next(row for row in found.neurons.to_pylist() if row["kind"] == "dkn")
     assert [dkn[name] for name in ("neurons_a", "share_a", "neurons_b", "share_b", "depth_b")] == [2, 1, 0, 0, None]
+
+
+@pytest.mark.slow
+def test_a_definition_of_known_facts_counts_what_both_models_know(path):
+    """Of two facts a knows all but one in a language; b knows the second in one language alone."""
+    scores = (1.0,) + (0.0,) * 11
+    a, b = (
+        World(
+            ("P1", "P1"),
+            tuple(
+                Probed(fact, code, 0, "ok", scores, 1 if code in codes else 2)
+                for fact, codes in enumerate(known)
+                for code in ("en", "fr", "zh")
+            ),
+        )
+        for known in ((("en", "fr"), ("en", "fr", "zh")), (("en", "fr"), ("en",)))
+    )
+    runs = hold(path, a, b)
+    with atlas.open(path, "a") as writer:
+        writer.define("known", known=True)
+        query = "FROM compared_facts_of(every_definition(), ?, ?) WHERE language IS NULL"
+        found = writer.sql(query, runs).to_pylist()
+    rows = {(row["definition"], row["kind"]): [row["facts"], row["in_a"], row["in_b"]] for row in found}
+    for definition, languages, facts in (("default", 6, 2), ("known", 3, 1)):
+        assert rows[definition, "known"] == [6, 5, 3]
+        assert rows[definition, "knowledge neuron"] == [languages] * 3
+        for kind in ("likn", "likn of different facts", "likn of equal size"):
+            assert rows[definition, kind] == [facts] * 3
 
 
 @pytest.mark.slow

@@ -4,12 +4,23 @@
 -- if the answer is its own choice in more than half of these.
 CREATE OR REPLACE MACRO common_ground(run_a, run_b) AS TABLE
 SELECT
-    prompt.fact, prompt.language, count(*) OVER (PARTITION BY prompt.fact) AS n_languages,
+    prompt.fact, prompt.language,
     avg(is_own_choice(a.argmax, a.rank)::INTEGER) > 0.5 AS known_a,
     avg(is_own_choice(b.argmax, b.rank)::INTEGER) > 0.5 AS known_b
 FROM probe AS a JOIN probe AS b ON b.prompt = a.prompt JOIN prompt ON prompt.prompt = a.prompt
 WHERE a.run = run_a AND usable(a.status) AND b.run = run_b AND usable(b.status)
 GROUP BY prompt.fact, prompt.language;
+
+-- What of it counts in both runs under each definition: all, but where one asks for what the model knows.
+CREATE OR REPLACE MACRO counted_ground(definitions, run_a, run_b) AS TABLE
+SELECT
+    counted.definition, ground.fact, ground.language,
+    count(*) OVER (PARTITION BY counted.definition, ground.fact) AS n_languages
+FROM common_ground(run_a, run_b) AS ground
+JOIN counted_language_of(definitions) AS counted
+    ON counted.fact = ground.fact AND counted.language = ground.language AND counted.run IN (run_a, run_b)
+GROUP BY counted.definition, ground.fact, ground.language
+HAVING count(*) = 2;
 
 -- Facts in languages whose sets, or control sets, were cut in both runs, each neuron to what the definition reads.
 CREATE OR REPLACE MACRO common_knockout(definitions, run_a, run_b) AS TABLE
@@ -22,24 +33,23 @@ HAVING count(DISTINCT effect.run) = 2;
 
 -- What each kind of neuron is looked for in: facts in languages or, for LIKNs, facts with several languages.
 CREATE OR REPLACE MACRO compared_case(definitions, run_a, run_b) AS TABLE
-SELECT chosen.d.definition AS definition, shared.*
-FROM (
-    SELECT 'knowledge neuron' AS kind, fact, language FROM common_ground(run_a, run_b)
-    UNION ALL
-    SELECT DISTINCT 'likn' AS kind, fact, NULL AS language FROM common_ground(run_a, run_b) WHERE n_languages > 1
-    UNION ALL
-    SELECT unnest(['likn of different facts', 'likn of equal size']) AS kind, ground.fact, NULL AS language
-    FROM common_ground(run_a, run_b) AS ground
-    JOIN partner_of(true) AS partner ON partner.fact = ground.fact AND partner.language = ground.language
-    WHERE partner.run IN (run_a, run_b) AND partner.control = 'same relation' AND ground.n_languages > 1
-    GROUP BY ground.fact
-    HAVING count(*) = 2 * any_value(ground.n_languages)
-) AS shared
-CROSS JOIN (SELECT unnest(definitions) AS d) AS chosen
+WITH ground AS MATERIALIZED (FROM counted_ground(definitions, run_a, run_b))
+SELECT definition, 'knowledge neuron' AS kind, fact, language FROM ground
+UNION ALL
+SELECT DISTINCT definition, 'likn' AS kind, fact, NULL AS language FROM ground WHERE n_languages > 1
+UNION ALL
+SELECT
+    ground.definition, unnest(['likn of different facts', 'likn of equal size']) AS kind, ground.fact, NULL AS language
+FROM ground
+JOIN partner_of(true) AS partner ON partner.fact = ground.fact AND partner.language = ground.language
+WHERE partner.run IN (run_a, run_b) AND partner.control = 'same relation' AND ground.n_languages > 1
+GROUP BY ground.definition, ground.fact
+HAVING count(*) = 2 * any_value(ground.n_languages)
 UNION ALL
 SELECT tried.definition, CASE WHEN tried.control THEN 'random set' ELSE 'dkn' END AS kind, tried.fact, tried.language
 FROM common_knockout(definitions, run_a, run_b) AS tried
-SEMI JOIN common_ground(run_a, run_b) AS ground ON ground.fact = tried.fact AND ground.language = tried.language;
+SEMI JOIN ground
+    ON ground.definition = tried.definition AND ground.fact = tried.fact AND ground.language = tried.language;
 
 -- The neurons of each kind, of both runs. LIKNs go by the languages that both runs have; their control, as in
 -- `likn_control`, takes each language's set from a different fact of the relation; those of equal size are the fact's own
@@ -61,7 +71,8 @@ found AS (
 common AS (
     SELECT found.*, ground.n_languages
     FROM found
-    JOIN common_ground(run_a, run_b) AS ground ON ground.fact = found.fact AND ground.language = found.language
+    JOIN counted_ground((SELECT asked FROM narrowed), run_a, run_b) AS ground
+        ON ground.definition = found.definition AND ground.fact = found.fact AND ground.language = found.language
 ),
 every AS (
     SELECT definition, run, 'knowledge neuron' AS kind, fact, language, layer, neuron FROM common WHERE kind = 'likn'
@@ -125,10 +136,11 @@ CREATE OR REPLACE MACRO compared_neurons_of(definitions, run_a, run_b) AS TABLE
 WITH found AS MATERIALIZED (
     FROM compared_neuron_of(definitions, run_a, run_b)
 ),
-asked AS (
-    SELECT definition, kind, count(*)::INTEGER AS facts
+cases AS MATERIALIZED (
     FROM compared_case(definitions, run_a, run_b)
-    GROUP BY definition, kind
+),
+asked AS (
+    SELECT definition, kind, count(*)::INTEGER AS facts FROM cases GROUP BY definition, kind
 ),
 counted AS (
     SELECT definition, run, kind, count(*) AS neurons, avg(depth) AS depth FROM found GROUP BY definition, run, kind
@@ -139,7 +151,7 @@ whole AS (
         known.definition, known.run, asked.kind,
         count(DISTINCT (known.fact, asked.language, known.layer, known.neuron)) AS neurons
     FROM found AS known
-    JOIN compared_case(definitions, run_a, run_b) AS asked
+    JOIN cases AS asked
         ON asked.definition = known.definition AND asked.fact = known.fact AND (asked.language IS NULL OR asked.language = known.language)
     WHERE known.kind = 'knowledge neuron'
     GROUP BY known.definition, known.run, asked.kind

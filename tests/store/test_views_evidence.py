@@ -211,7 +211,8 @@ def test_neurons_say_whether_the_twin_has_them_and_how_sure_their_share_is(held)
 
 
 @pytest.mark.slow
-def test_exchanged_facts_keep_their_pairs_of_languages_apart(held):
+@pytest.mark.parametrize("least", [None, 2])
+def test_exchanged_facts_keep_their_pairs_of_languages_apart(held, least):
     reader, known = held
     query = f"""
 SELECT d.run, d.fact, d.language, d.other_relations AS other, d.draw, partner.fact AS partner
@@ -221,9 +222,9 @@ JOIN exchange_cell_of(thresholds()) AS partner ON partner.cell = d.partner
     draws = defaultdict(lambda: defaultdict(dict))
     for row in reader.sql(query).to_pylist():
         draws[row["run"], row["fact"], row["other"]][row["draw"]][row["language"]] = row["partner"]
-    asked = f"FROM likn_exchange_at(min_languages := 2, draws := {DRAWS}, across_scripts := true)"
+    asked = f"FROM likn_exchange_at(min_languages := $least, draws := {DRAWS}, across_scripts := true)"
     tested = 0
-    for row in reader.sql(asked).to_pylist():
+    for row in reader.sql(asked, {"least": least}).to_pylist():
         if row["run"] not in known:
             continue
         world, _, names = known[row["run"]]
@@ -240,7 +241,8 @@ JOIN exchange_cell_of(thresholds()) AS partner ON partner.cell = d.partner
         for draw in made.values():
             lent = {code: set(highest(world, numbers[draw[code]], code, sizes[code])) for code in codes}
             cut = {code: set(highest(world, number, code, len(lent[code]))) for code in codes}
-            common = [len(set().union(*(sets[a] & sets[b] for a, b in pairs))) for sets in (lent, cut)]
+            of = pairs if least else [codes] * bool(pairs)
+            common = [len(set().union(*(set.intersection(*map(sets.get, c)) for c in of))) for sets in (lent, cut)]
             hits += common[0] >= common[1]
         assert row["p_exchange"] == pytest.approx((1 + hits) / (1 + len(made)))
         tested += 1

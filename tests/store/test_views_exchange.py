@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter, defaultdict
+from dataclasses import replace
 from functools import cache
 from itertools import permutations
 from math import perm
@@ -16,12 +17,31 @@ import atlas
 SEEDS, DRAWS = range(40, 52), 30
 
 
+class InFour(World):
+    """Facts that have names in a fourth language, too."""
+
+    def fact(self, number):
+        known = super().fact(number)
+        return replace(known, labels={**known.labels, "ru": known.labels["en"]})
+
+
+def in_four_languages():
+    """Facts of one relation, of which some share some neurons in all languages and others in all but one or two."""
+    pick = random.Random(4)
+    probes = [
+        Probed(fact, code, 0, "ok", _one_hots(pick.sample(range(6), pick.randint(3, 5))))
+        for fact in range(7)
+        for code in ("en", "fr", "ru", "zh")
+    ]
+    return InFour(("P3",) * 7, tuple(probes))
+
+
 @pytest.fixture(scope="module")
 def held(empty, tmp_path_factory):
     """An open atlas of many runs, and each run's world by its id."""
     path = tmp_path_factory.mktemp("exchange") / "exchange.duckdb"
     path.write_bytes(empty.read_bytes())
-    worlds = [random_world(seed, facts=20) for seed in SEEDS]
+    worlds = [in_four_languages(), *(random_world(seed, facts=20) for seed in SEEDS)]
     with atlas.open(path, "a") as writer:
         add_facts(writer, worlds)
         runs = {add_run(writer, world, seed=seed): world for seed, world in enumerate(worlds)}

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atlas.evaluation.interventions import NO_LIKN, NO_PARTNER, cross_lingual, localisation
+from atlas.evaluation.interventions import NO_LIKN, NO_PARTNER, NO_RECEIVER, cross_lingual, localisation
 from atlas.facts import Fact
 
 FACTS = [Fact("R", f"s{i}", f"o{i}", {}) for i in range(3)] + [Fact("Q", "s9", "o9", {})]
@@ -21,14 +21,24 @@ def ranked(sizes):
 
 @given(SIZES, SIZES)
 def test_all_of_a_fact_in_a_language_are_equally_many(one, two):
-    chosen = localisation({1: ranked(one), 2: ranked(two)}, 2, FACTS, LANGUAGES, seed=0)
+    tables = {1: ranked(one), 2: ranked(two)}
+    chosen = localisation(tables, 2, FACTS, LANGUAGES, seed=0)
     assert chosen.left_out == {NO_PARTNER: [FACTS[3]]}
     assert chosen.facts == 3
     for fact in FACTS[:3]:
         for code in LANGUAGES:
             own = [c for c in chosen.interventions if (c.fact, c.languages) == (fact.id, (code,))]
             assert [(c.run, c.source) for c in own] == [(1, "top"), (2, "top"), (2, "other")]
-            assert len({len(c.neurons) for c in own}) == 1
+            third = chosen.receivers[fact.id]
+            (partner,) = (other for other in FACTS[:3] if other.id not in (fact.id, third.id))
+            lists = [tables[1][fact.id, code], tables[2][fact.id, code], tables[2][partner.id, code]]
+            count = min(map(len, lists))
+            assert [set(c.neurons) for c in own] == [{*best[:count]} for best in lists]
+
+
+def test_two_facts_of_a_relation_are_compared_and_receive_nothing():
+    chosen = localisation({1: ranked([2] * 8)}, 1, FACTS[:2], LANGUAGES, seed=0)
+    assert (chosen.facts, chosen.receivers, chosen.left_out) == (2, {}, {NO_RECEIVER: FACTS[:2]})
 
 
 @given(SIZES, st.lists(st.integers(0, 5), min_size=4, max_size=4))
@@ -46,6 +56,12 @@ def test_a_partner_with_fewer_likn_is_filled_up(sizes, likn):
     for fact in {c.fact for c in chosen.interventions}:
         own = {(c.source, c.languages): c.neurons for c in chosen.interventions if c.fact == fact}
         sizes_of = {len(neurons) for (source, _), neurons in own.items() if source != "both"}
-        assert len(sizes_of) == 1
-        assert sizes_of.pop() <= len(sets[fact])
+        (count,) = sizes_of
+        assert count <= len(sets[fact])
         assert {source for source, _ in own} == {"top", "both", "likn", "other", "random"}
+        assert {*own["likn", LANGUAGES]} == {*sets[fact][:count]}
+        tops = [{*table[fact, code][:count]} for code in LANGUAGES]
+        assert [{*own["top", (code,)]} for code in LANGUAGES] == tops
+        assert {*own["both", LANGUAGES]} == tops[0] | tops[1]
+        others = [sets[o] for o in sets if o != fact]
+        assert any({*likn[:count]} <= {*own["other", LANGUAGES]} for likn in others), "its LIKN before its others"

@@ -130,7 +130,7 @@ SELECT
     own.auroc_over_probability_low AS low, own.auroc_over_probability_high AS high
 FROM fact_check_metrics AS own JOIN fact_check_metrics AS model USING (evaluation, condition)
 WHERE evaluation = $check AND condition = 'plain' AND own.evidence = 'dkn' AND model.evidence = 'probability'
-    AND coalesce(own.source_language, own.relation, own.language) IS NULL
+    AND coalesce(own.source_language, own.relation, own.language) IS NULL AND own.unusable < own.claims
     AND coalesce(model.source_language, model.relation, model.language) IS NULL
 """
 _LOSS = "loss of log-odds"

@@ -31,16 +31,18 @@ def _claims(facts, split):
     ]  # fmt: skip
 
 
-def _verdicts(run, claims):
-    """Return verdicts by which DKN put every second claim in the wrong order, the probability none."""
+def _verdicts(run, claims, dkn):
+    """Return verdicts by which DKN (if any) put every second claim in the wrong order, the probability none."""
     return [
         {
             "evaluation": EVALUATION, "run": run, "claim": claim["claim"], "evidence": evidence,
-            "source_language": claim["language"], "score": score, "threshold": 0.5, "supported": score > 0.5,
-            "status": "ok",
+            "source_language": claim["language"], "score": score, "threshold": 0.5,
+            "supported": None if score is None else score > 0.5, "status": "no dkn neurons" if score is None else "ok",
         }
         for claim in claims
-        for evidence, score in (("dkn", float(claim["language"] == "en")), ("probability", float(claim["truth"])))
+        for evidence, score in (
+            ("dkn", float(claim["language"] == "en") if dkn else None), ("probability", float(claim["truth"])),
+        )
     ]  # fmt: skip
 
 
@@ -48,7 +50,7 @@ def _verdicts(run, claims):
 def finding(tmp_path):
     """What is found of fact checking with so many facts in the test part, and as many in the other."""
 
-    def found(count):
+    def found(count, dkn=True):
         facts = _facts(2 * count)
         claims = _claims(facts[:count], "test") + _claims(facts[count:], "train")
         with atlas.open(tmp_path / "study.duckdb", "w") as writer:
@@ -56,7 +58,7 @@ def finding(tmp_path):
             model = {"name": "made", "family": "bert", "kind": "masked", "layers": 1, "neurons": 4, "hidden": 4}
             number = writer.add_model(model | {"vocabulary": 9, "revision": None, "digest": "made"})
             run = writer.start_run(model=number, method="amig", settings={}, seed=0, versions={})
-            for table, rows in (("claim", claims), ("verdict", _verdicts(run, claims))):
+            for table, rows in (("claim", claims), ("verdict", _verdicts(run, claims, dkn))):
                 writer.load(table, pa.Table.from_pylist(rows, schema=schema.arrow(table)))
         study = Study(
             StudyOptions("made", out=tmp_path), {"build": {"run": run}, "check": {"evaluation": EVALUATION}}, ()
@@ -80,3 +82,8 @@ def test_enough_facts_are_judged_and_counted(finding):
     assert found.facts == FEWEST
     assert "fewer" not in found.why
     assert (found.own, found.control) == (0.5, 1.0)
+
+
+def test_without_a_single_dkn_nothing_is_said_of_them(finding):
+    found = finding(FEWEST, dkn=False)
+    assert (found.verdict, found.facts, found.why) == (CANNOT_BE_SAID, 0, "nothing was measured on both sides")

@@ -58,6 +58,7 @@ def test_rates_are_counts(data):
     true = sum(t for _, t, _, _ in data)
     assert found["precision"].value == pytest.approx(hit / said if said else np.nan, nan_ok=True)
     assert found["recall"].value == pytest.approx(hit / true if true else np.nan, nan_ok=True)
+    assert found["f1"].value == pytest.approx(hit / ((said + true) / 2) if said + true else np.nan, nan_ok=True)
     assert found["accuracy"].value == pytest.approx(np.mean([(s > 0) == t for s, t, _, _ in data]))
 
 
@@ -84,6 +85,7 @@ def test_no_threshold_is_better_than_the_best(data):
         ([5, 7, 9], [True, True, False], np.nextafter(5.0, -1)),
         ([5, 7, 9], [False, False, True], 8),
         ([5, 7, 9], [True, False, False], np.nextafter(9.0, 10)),
+        ([5, 7], [True, False], np.nextafter(5.0, -1)),
     ],
 )
 def test_of_several_best_thresholds_the_middle_one(scores, truth, best):
@@ -122,8 +124,10 @@ def test_a_seed_may_be_below_0():
     assert (draws(subjects, -1, 5) != draws(subjects, 1, 5)).any()
 
 
-def test_one_subject_has_no_interval():
+def test_one_subject_has_no_interval_and_two_have():
     one = judged([(float(i), bool(i % 2), 0, 7) for i in range(6)], 2.5)
     for interval in (*measure(one, seed=0).values(), auroc_difference(one, one, seed=0), mean_interval([1.5], seed=0)):
         assert np.isfinite(interval.value)
         assert np.isnan([interval.low, interval.high]).all()
+    two = mean_interval([1.0, 3.0], seed=0)
+    assert (two.value, two.low, two.high) == (2, 1, 3)

@@ -70,6 +70,16 @@ def test_templates_fit_the_condition_and_the_model(cases):
                 assert known[key] == (case.condition == "held-out")
             else:
                 assert not prompt.template.held_out
+        names = {label.subject for label in case.fact.labels.values()}
+        others = names - {case.fact.labels[case.language].subject}
+        assert (case.subject in others) == (case.condition == "code-switched" and bool(others))
+
+
+def test_a_masked_model_is_asked_in_any_template_and_a_causal_one_in_those_that_end_in_the_object():
+    templates = [Template("R", "en", text) for text in ("[X] is [Y]", "[Y] is of [X]")]
+    world = World([], templates, {})
+    assert world.templates_of("R", "en", held_out=False, causal=False) == templates
+    assert world.templates_of("R", "en", held_out=False, causal=True) == templates[:1]
 
 
 def test_true_and_wrong_claims_are_put_alike(cases):

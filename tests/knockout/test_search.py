@@ -121,6 +121,13 @@ def test_level_wise_search_agrees_with_all_subsets(absolute):
         assert (row["set"] in found) == (low or row["size"] == 1)
 
 
+def test_a_costly_neuron_is_in_no_larger_set_though_all_its_pairs_cost_nothing():
+    known = {(PROMPTS[0].id, set_id(s), False): 0.5 if s == ((0, 3),) else 1.0 for s in first_sets(CANDIDATES)}
+    limits = SearchLimits(max_order=3, control=False, all_pairs=True)
+    found = rows(limits, lambda prompts: Known(dict(known), {PROMPTS[0].id: 1.0}))
+    assert {tuple(neurons_of(row)) for row in found} == {*combinations(sorted({*CANDIDATES} - {(0, 3)}), 3)}
+
+
 def test_pairs_are_tried_by_what_their_neurons_cost_over_all_wordings():
     """At a threshold at which each wording alone would have others."""
     wordings = [PROMPTS[0], Prompt(PROMPTS[0].fact, Template("P36", "en", "[X] has the capital [Y]"))]

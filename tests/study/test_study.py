@@ -70,6 +70,37 @@ def test_the_page_gives_every_claim_a_verdict_from_the_rows_of_the_atlas(folder)
     assert exchanged == rows[2][2:5]
 
 
+def _means(rows, value, *sides):
+    """How many facts have rows of both sides, and the means over them of their own means."""
+    facts = {row["fact"] for row in rows}
+    each = [[[row[value] for row in rows if row["fact"] == fact and side(row)] for side in sides] for fact in facts]
+    whole = [[sum(side) / len(side) for side in both] for both in each if all(both)]
+    return [len(whole), *(sum(column) / len(whole) for column in zip(*whole, strict=True))]
+
+
+@pytest.mark.slow
+def test_both_sides_of_a_claim_are_means_of_the_rows_that_it_names(folder):
+    with atlas.open(folder / "study.duckdb") as opened:
+        cuts = opened.sql("FROM intervention_effect JOIN run USING (run) WHERE action = 'suppress'").to_pylist()
+        edits = opened.sql("FROM edit JOIN edit_outcome USING (edit) WHERE status <> 'not_converged'").to_pylist()
+    cuts = [row | {"loss": -row["log_odds_change"]} for row in cuts]
+    top = [row for row in cuts if (row["purpose"], row["source"]) == ("localisation", "top")]
+    found = {
+        0: _means(top, "loss", lambda row: row["method"] == "gradient", lambda row: row["method"] == "random"),
+        4: _means(
+            [row for row in cuts if row["purpose"] == "cross-lingual"], "loss", lambda row: row["source"] == "likn",
+            lambda row: row["source"] == "top" and row["measured"] not in row["languages"],
+        ),
+    }  # fmt: skip
+    for place, measure, value in ((6, "transfer", "argmax_after"), (7, "locality", "same_argmax")):
+        own, control = (lambda row: row["source"].startswith("likn")), (lambda row: row["source"] == "random")
+        found[place] = _means([row for row in edits if row["measure"] == measure], value, own, control)
+    claims = _rows((folder / "study.md").read_text("utf-8"), "Claims")
+    for place, (facts, own, control) in found.items():
+        assert int(claims[place][2]) == facts > 0
+        assert [float(cell) for cell in claims[place][3:5]] == pytest.approx([own, control], rel=0.01, abs=0.005)
+
+
 @pytest.mark.slow
 def test_the_html_page_says_what_the_markdown_says(folder):
     html, text = ((folder / f"study.{end}").read_text("utf-8") for end in ("html", "md"))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from atlas.checking.logistic import fit_logistic
+from atlas.checking.logistic import FOLDS, _folds, fit_logistic
 
 
 def made(count, weights, seed=0):
@@ -44,6 +44,15 @@ def test_the_order_is_that_of_the_first_where_it_tells_nothing(sign):
 def test_a_useful_signal_comes_in():
     signals, truth, *group = made(600, [0.3, 3.0])
     assert fit_logistic(signals, truth, *group, 0).weights[2] > 0.5
+
+
+@pytest.mark.parametrize("groups", [1, 3, 12])
+def test_folds_hold_every_claim_once_and_share_no_group(groups):
+    group = np.arange(40) % groups
+    folds = _folds(group, -1)
+    assert len(folds) == min(FOLDS, groups)
+    assert (np.sum(folds, axis=0) == 1).all()
+    assert all(len({*group[fold]} & {*group[~fold]}) == 0 < fold.sum() for fold in folds)
 
 
 def test_separable_data_stay_finite():

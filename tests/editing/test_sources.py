@@ -50,6 +50,9 @@ def test_then_come_those_at_the_floor_of_ever_fewer_languages(taken):
     assert found[f"likn of 1/3 languages at tau {FLOOR:g}"] == likn(WORLD, 0, 1, tau=FLOOR)
     sizes = [len(neurons) for neurons in found.values()]
     assert all(1.5 * few <= many for few, many in itertools.pairwise(sizes))
+    assert not any(source.startswith("likn of 1/3") for source in taken(None)), (
+        "of two languages at least, unless asked"
+    )
 
 
 def test_neurons_that_are_not_there_are_not_named_as_the_way_out(tmp_path):
@@ -82,6 +85,8 @@ def test_sets_of_other_layers_hold_none_of_the_facts():
     found = random_choices(OWN, (4, 8), fact=7, seed=0, grow=True, elsewhere=True)
     assert {layer for choice in found for layer, _ in choice.neurons} == {0, 3}
     assert len(set(found[-1].neurons)) == 16
+    (few,) = random_choices([Choice("kn", tuple((n // 4, n % 4) for n in range(8)))], (3, 4), 7, 0, elsewhere=True)
+    assert few.neurons == ((2, 0), (2, 1), (2, 2), (2, 3)), "as many as there are"
     with pytest.raises(UsageError, match="every layer"):
         random_choices([Choice("kn", ((0, 1), (1, 1)))], (2, 8), fact=7, seed=0, elsewhere=True)
 

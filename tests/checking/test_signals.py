@@ -6,7 +6,7 @@ import torch
 from tiny import PROMPTS, make_model, make_prompt
 
 from atlas.attribution import Settings
-from atlas.checking.signals import Asked, read_signals
+from atlas.checking.signals import Asked, _own, read_signals
 
 SETS = {("kn", "en"): [(0, 1), (2, 3)], ("dkn", "en"): []}
 
@@ -29,6 +29,10 @@ def test_the_own_probability_is_that_of_plain_forward_passes(family):
     assert found.log_probability == pytest.approx(sum(gold))
     assert found.margin == pytest.approx(sum(gold) - sum(best))
     assert found.argmax == (gold == best)
+
+
+def test_every_token_of_an_answer_must_be_the_first_choice():
+    assert [_own([(-1.0, -1.0), (own, -1.0)]).argmax for own in (-1.0, -3.0)] == [True, False]
 
 
 def test_a_score_is_the_mean_over_neurons_and_an_empty_set_has_none():

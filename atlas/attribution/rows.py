@@ -63,7 +63,7 @@ def _scores(run: int, results: Sequence[PromptAttribution], floor: float) -> pa.
     for r in results:
         if r.scores is None:
             continue
-        largest = r.scores.max(initial=0)
+        largest = r.scores.max()
         layer, neuron = np.nonzero((r.scores != 0) & (largest > 0) & (np.abs(r.scores) >= np.float32(floor) * largest))
         columns["run"].append(np.full(len(layer), run))
         columns["prompt"].append(np.full(len(layer), r.prompt))

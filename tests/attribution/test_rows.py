@@ -7,7 +7,7 @@ import pytest
 from tiny import PROMPTS, make_prompt
 
 from atlas import schema
-from atlas.attribution import Settings, attribute
+from atlas.attribution import PromptAttribution, Settings, attribute
 from atlas.attribution.rows import to_tables
 
 
@@ -28,6 +28,15 @@ def test_rows_have_the_schema_and_the_scores(tiny):
     assert keys == sorted(keys)
     sums = tables["probe_layer"].to_pylist()
     assert len(sums) == len(PROMPTS) * tiny.info.layers
+
+
+def test_what_reaches_the_floor_is_stored_where_a_score_is_positive():
+    """Not what is zero, though a floor of 0 asks for all, nor of a prompt whose scores are all negative or zero."""
+    scores = [[[0.5, 0.025, -0.025, 0.024, -0.024, 0]], [[-0.5, -0.1, 0, 0, 0, 0]], [[-0.5] * 6], [[0] * 6]]
+    results = [PromptAttribution(i, "ok", scores=np.array(own, np.float32)) for i, own in enumerate(scores)]
+    for floor, stored in ((0.05, 3), (0, 5)):
+        rows = to_tables(1, results, floor)["attribution"].to_pylist()
+        assert [(row["prompt"], row["neuron"]) for row in rows] == [(0, neuron) for neuron in range(stored)]
 
 
 def test_unusable_prompts_have_a_row_without_numbers(tiny):

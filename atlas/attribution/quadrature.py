@@ -274,7 +274,7 @@ def integrate(result: Scores, integral: Integral, largest: Largest, settings: Se
         missed = result.error.abs() / of_sums
         result.converged[:] = torch.fmax(missed, result.score_error / of_scores) <= 1
         stalled = torch.where(2 * missed > before, stalled + 1, 0)
-        doublings = int(math.log2(max(1, settings.max_nodes / len(rule.nodes))))
+        doublings = int(math.log2(settings.max_nodes / len(rule.nodes)))
         hopeless = missed > 2**doublings * max(FAR, HOPELESS / settings.tolerance)
         possible = possible & ~((stalled >= 2) & hopeless)
         pending, before = possible & ~result.converged, missed

@@ -59,6 +59,17 @@ def test_many_layers_round_more(dtype, layers, share):
         assert torch.allclose(errors, torch.full_like(f, share * whole))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_less_than_what_is_known_of_f_is_never_asked_for(dtype):
+    """Where F hardly changes the tolerance is of a hundredth of F, and F is known to four units of rounding."""
+    f = torch.full((1, 30), 0.5, dtype=dtype)
+    unit = torch.finfo(dtype).eps
+    for tolerance, share in ((0.01, 1e-4), (1e-30, 4 * unit)):
+        of_sums, of_scores = allowed(f, 0.999 * f, f.new_tensor(0), tolerance, unit)
+        assert torch.allclose(of_sums, share * f, atol=0)
+        assert torch.allclose(of_scores, 4 * unit * f, atol=0)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["demo-mbert", "demo-mgpt"])
 def test_facts_are_resolved_and_their_scores_near_those_of_float32(name):

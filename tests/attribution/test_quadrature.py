@@ -177,6 +177,8 @@ def test_an_error_that_the_last_coefficient_hides_is_told_by_the_sum(count, firs
 def test_an_unknown_rule_names_the_known_ones():
     with pytest.raises(UsageError, match="gauss-radau, gauss-legendre, clenshaw-curtis, left-20, peer-20"):
         rules(Settings.model_construct(method="kn", rule="simpson"))
+    with pytest.raises(ValidationError, match="'gauss-radau', 'gauss-legendre'"):
+        Settings(rule="simpson")
 
 
 @given(

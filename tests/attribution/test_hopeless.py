@@ -5,7 +5,7 @@ import pytest
 import torch
 from tiny import PROMPTS, make_model
 
-from atlas.attribution import Settings, attribute
+from atlas.attribution import Settings, attribute, engine
 from atlas.attribution.quadrature import Scores, integrate
 from atlas.schema import USABLE_STATUSES
 
@@ -37,8 +37,9 @@ def test_a_jump_is_given_up_before_the_cap():
 
 @pytest.mark.parametrize("width", [0.3, 0.1, 0.03, 0.02])
 def test_a_steep_but_smooth_integrand_is_not_given_up(width):
-    path, _ = integrated(step_at(width), Settings(method="kn"))
+    path, asked = integrated(step_at(width), Settings(method="kn"))
     assert path.converged.all()
+    assert path.nodes.item() == asked[-1]
     assert float(path.scores) == pytest.approx(float(path.f - path.f_baseline), rel=0.01)
 
 
@@ -53,6 +54,35 @@ def test_a_prompt_far_above_the_tolerance_is_unresolved_and_not_usable():
         layers = result.layers
         change = np.maximum(np.abs(layers.f - layers.f_baseline), 0.01 * layers.f)
         assert (layers.completeness_error > 1e-8 * change).any() or (layers.score_error > 1e-8).any()
+
+
+@pytest.mark.parametrize(
+    ("error", "score_error", "last", "status"),
+    [
+        (0.0, 0.0, True, "ok"),
+        (0.02, 0.0, False, "not_converged"),
+        (0.0, 0.02, False, "not_converged"),
+        (-0.2, 0.0, False, "unresolved"),
+        (0.0, 0.2, False, "unresolved"),
+    ],
+)
+def test_the_status_is_by_the_worse_of_two_errors_if_any_step_has_not_converged(
+    monkeypatch, error, score_error, last, status
+):
+    """Of a change of F by 0.5, and scores of at most 0.5, half a hundredth is allowed, and ten times that is far."""
+    model = make_model("bert")
+    steps = model.steps(PROMPTS[2])
+
+    def score_steps(_, batch, *__):
+        own = torch.ones(len(batch.steps), 3)
+        scores = own[..., None] * torch.tensor([[0.1], [0.5], [0.0]])
+        converged = torch.tensor([last or step != steps[-1] for step in batch.steps])[:, None].expand_as(own)
+        numbers = (0.5 * own, 0 * own, error * own, score_error * own, own.int())
+        return Scores(scores, *numbers, converged), torch.zeros(len(own), model.info.hidden, dtype=model.dtype)
+
+    monkeypatch.setattr(engine, "score_steps", score_steps)
+    assert len(steps) > 1
+    assert attribute(model, PROMPTS[2:3])[0].status == status
 
 
 def test_a_prompt_near_the_tolerance_still_counts():

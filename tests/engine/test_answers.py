@@ -2,8 +2,9 @@
 
 import pytest
 import torch
-from tiny import PROMPTS
+from tiny import PROMPTS, make_model, make_prompt
 
+from atlas.attribution import Settings, attribute
 from atlas.engine.answers import Case, divergence, measure, usable
 from atlas.models.scaling import scaled
 
@@ -49,13 +50,32 @@ def test_batched_equals_alone(tiny, scope):
 
 
 def test_no_change_has_no_divergence_and_a_change_has_some(tiny):
-    plain, cut = measure(tiny, [Case(PROMPTS[0]), Case(PROMPTS[0], ((2, 1), (2, 2), (2, 3)), 0.0)])
+    """It is KL(before || after), the mean over an answer's steps, of the logits of whole sequences."""
+    prompt, neurons = PROMPTS[2], ((2, 1), (2, 2), (2, 3))
+    plain, cut = measure(tiny, [Case(prompt), Case(prompt, neurons, 0.0)])
     assert divergence(tiny, plain.features, plain.features) == pytest.approx(0, abs=1e-12)
-    assert divergence(tiny, plain.features, cut.features) > 0
+    every = []
+    for step in tiny.steps(prompt):
+        with at(tiny, neurons, 0.0, step.query):
+            after = tiny.run(torch.tensor([step.ids]))[0, step.query].softmax(-1)
+        before = tiny.run(torch.tensor([step.ids]))[0, step.query].softmax(-1)
+        every.append(float((before * (before / after).log()).sum()))
+    assert len(every) > 1
+    assert divergence(tiny, plain.features, cut.features) == pytest.approx(sum(every) / len(every), rel=1e-9)
+
+
+def test_an_answer_of_which_only_the_first_token_is_the_most_probable_one_is_not_the_argmax():
+    """Both for scores, whose `argmax` says what the model knows, and for knock-outs."""
+    model, whole = make_model("bert"), PROMPTS[2]
+    first, *later = model.steps(whole)
+    with torch.no_grad():
+        model.head.bias[first.target] += 1000
+    start = make_prompt(whole.template.text, "New York", model.tokenizer.decode([first.target]))
+    for prompt, argmax in ((whole, not later), (start, True)):
+        (scored,), (said,) = attribute(model, [prompt], Settings(method="activation")), measure(model, [Case(prompt)])
+        assert (scored.rank, scored.argmax) == (said.rank, said.argmax) == (1, argmax)
 
 
 def test_unusable_prompts_are_left_out(tiny):
-    from tiny import make_prompt
-
     bad = make_prompt("the capital of [X] is [Y] .", "France", "")
     assert usable(tiny, [bad, PROMPTS[0]]) == [PROMPTS[0]]

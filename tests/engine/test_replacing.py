@@ -1,5 +1,7 @@
 """What cut neurons become, against hooks written by hand and means worked out in numpy."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from tiny import make_model
 
 from atlas.engine.activations import neuron_activations
 from atlas.engine.answers import Case, measure
-from atlas.engine.replacing import MEAN_PROMPTS, Means, Swap, replacing, sample, values_of
+from atlas.engine.replacing import MEAN_PROMPTS, Means, Swap, gathered, replacing, sample, values_of
 from atlas.errors import UsageError
 from atlas.facts import Fact, Label, Prompt, Template
 from atlas.knockouts.knockout import knock_out
@@ -123,6 +125,13 @@ def test_another_object_of_the_same_subject_is_no_partner():
     assert Swap(model, [*PROMPTS, other], 5, partners={prompt.id: other.fact.id}).partner(prompt).text != prompt.text
 
 
+@pytest.mark.parametrize(("answer", "written"), [("Paris", "Lutetia"), ("Paris in Texas", "Paris")])
+def test_neither_the_same_object_nor_one_written_alike_is_another_object(answer, written):
+    prompt = PROMPTS[0]
+    other = Prompt(Fact("P36", "Gaul", answer, {"en": Label("Gaul", written)}), prompt.template)
+    assert Swap(make_model("bert"), [prompt, other], 5).reason(prompt) == "no_partner"
+
+
 def test_a_partner_that_was_taken_before_stays():
     model, prompt = make_model("bert"), PROMPTS[0]
     for other in PROMPTS:
@@ -132,10 +141,11 @@ def test_a_partner_that_was_taken_before_stays():
             assert swap.other(prompt) == other.fact.id
 
 
-def test_a_mean_over_the_same_prompts_is_one_pool_whatever_the_seed():
+def test_a_mean_over_the_same_prompts_of_other_relations_is_one_pool_whatever_the_seed():
     model = make_model("bert")
     assert len({Means(model, PROMPTS, seed).pool(PROMPTS[0]) for seed in range(3)}) == 1
     assert Means(model, PROMPTS[:-1], 0).pool(PROMPTS[0]) != Means(model, PROMPTS, 0).pool(PROMPTS[0])
+    assert Means(model, PROMPTS[1:], 0).pool(PROMPTS[0]) == Means(model, PROMPTS, 0).pool(PROMPTS[0])
 
 
 def test_what_has_no_value_says_why():
@@ -143,7 +153,7 @@ def test_what_has_no_value_says_why():
     only = [prompt for prompt in PROMPTS if prompt.fact.relation == "P1"]
     assert Swap(model, PROMPTS, 0).reason(only[0]) == "no_partner"
     assert Swap(model, PROMPTS, 0).reason(PROMPTS[0]) is None
-    assert Means(model, only, 0).reason(only[0]) == "no_other_relation"
+    assert Means(model, [*only, *prompts_of("de")], 0).reason(only[0]) == "no_other_relation"
     assert Means(model, PROMPTS, 0).reason(only[0]) is None
 
 
@@ -166,8 +176,9 @@ def test_activations_are_the_numbers_of_numpy(tiny):
         assert numbers == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
 
-def test_a_pool_is_the_prompts_in_any_order():
-    model = make_model("bert")
-    first, second = (Means(model, PROMPTS, seed).pool(PROMPTS[0]) for seed in (0, 1))
-    assert first == second
-    assert Means(model, PROMPTS[:-1], 0).pool(PROMPTS[0]) != first
+def test_a_neuron_that_is_asked_for_twice_in_a_prompt_has_its_value_both_times(tiny):
+    first, second = PROMPTS[0], PROMPTS[-1]
+    asked = [(first, NEURONS[:2]), (second, NEURONS[2:]), (first, NEURONS[1:]), (first, NEURONS[::-1])]
+    for (prompt, neurons), values in zip(asked, gathered(partial(values_of, tiny), asked), strict=True):
+        read = read_by_hand(tiny, prompt)
+        assert values.numpy() == pytest.approx(np.stack([read[:, i, j] for i, j in neurons], 1), rel=1e-9)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from quick import first_quick
-from tiny import PROMPTS, make_model, seen
+from tiny import PROMPTS, make_model, make_prompt, seen
 
 from atlas.attribution import Budget, Settings, attribute
 from atlas.attribution.paths import mean_baselines, word_baselines
@@ -81,7 +81,8 @@ def test_scores_equal_brute_force_integration(tiny, prompt, method, baselines, n
 
 @pytest.mark.parametrize(("rule", "oracle"), [("left-20", left_riemann(20)), ("peer-20", both_ends(20))])
 def test_fixed_rules_equal_the_reference(tiny, rule, oracle):
-    result = attribute(tiny, PROMPTS[:1], Settings(method="kn", rule=rule))[0]
+    result = attribute(tiny, PROMPTS[:1], Settings(method="kn", rule=rule, tolerance=0.9))[0]
+    assert result.status == "ok"
     assert relative(result.scores, expected(tiny, PROMPTS[0], zero, oracle)) < 1e-6
 
 
@@ -123,7 +124,7 @@ def test_completeness_holds_per_layer(tiny, prompts):
     for result in attribute(tiny, prompts, Settings(method="kn", tolerance=0.01)):
         layers = result.layers
         change = layers.f - layers.f_baseline
-        assert np.all(np.abs(layers.score_sum - change) <= layers.completeness_error + 1e-12)
+        assert layers.completeness_error == pytest.approx(np.abs(layers.score_sum - change), rel=1e-6, abs=1e-12)
         assert np.all(layers.completeness_error <= np.maximum(0.01 * np.abs(change), 1e-4) + 1e-12)
 
 
@@ -186,8 +187,9 @@ def test_greedy_ends_when_no_neuron_is_left(cuts):
     while left := _every_neuron(model, cut):
         cut.append(max(left, key=lambda n: _slope(model, step, n, cut)))
         f.append(_probability(model, step, 1, cut))
-    found = attribute(model, PROMPTS[:1], Settings(method="greedy", cuts=cuts))[0].scores
-    assert [found[neuron] for neuron in cut] == pytest.approx([one - f[-1] for one in f[:-1]], rel=1e-5)
+    found = attribute(model, PROMPTS[:1], Settings(method="greedy", cuts=cuts))[0]
+    assert [found.scores[neuron] for neuron in cut] == pytest.approx([one - f[-1] for one in f[:-1]], rel=1e-5)
+    assert found.probability == pytest.approx(f[0], rel=1e-9)
 
 
 def _every_neuron(model, without):
@@ -207,6 +209,11 @@ def test_random_is_seeded_and_independent_of_the_batch(tiny, prompts):
     other = attribute(tiny, prompts[:1], Settings(method="random", seed=4))[0]
     assert np.array_equal(one.scores, many.scores)
     assert not np.array_equal(one.scores, other.scores)
+    (place,) = attribute(tiny, prompts[:1], Settings(method="random", seed=3, at="subject"))
+    asked = make_prompt(prompts[0].template.text, "France", "Berlin")
+    (answer,) = attribute(tiny, [asked], Settings(method="random", seed=3))
+    assert not np.array_equal(one.scores, place.scores)
+    assert not np.array_equal(one.scores, answer.scores)
 
 
 @at_both
@@ -228,9 +235,11 @@ def test_word_baselines_follow_the_paper(tiny, at):
             assert torch.allclose(mean, found.mean(0), atol=1e-12)
 
 
-def test_what_the_model_says_of_the_answer(tiny, prompts):
-    """Probability, rank and prediction, from the model's plain logits."""
-    for prompt, result in zip(prompts, attribute(tiny, prompts, Settings(method="activation")), strict=True):
+@at_both
+def test_what_the_model_says_of_the_answer(tiny, at):
+    """Probability, rank and prediction, from the model's plain logits; wherever the neurons are."""
+    prompts, settings = seen(tiny, at), Settings(method="activation", at=at)
+    for prompt, result in zip(prompts, attribute(tiny, prompts, settings), strict=True):
         steps = tiny.steps(prompt)
         rows = [tiny.run(torch.tensor([s.ids]))[0, s.query].softmax(-1) for s in steps]
         each = [float(row[s.target]) for row, s in zip(rows, steps, strict=True)]

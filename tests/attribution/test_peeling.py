@@ -9,8 +9,10 @@ from tiny import PROMPTS, make_model
 
 import atlas
 from atlas.attribution import Settings, attribute
+from atlas.attribution.engine import score_steps
 from atlas.attribution.quadrature import gauss_legendre
 from atlas.attribution.rows import to_tables
+from atlas.engine.batches import StepBatch
 from atlas.planted import Circuit, PlantConfig, plant
 from atlas.running.scores import fill_run
 from atlas.store import integrity
@@ -126,6 +128,15 @@ def test_other_scorers_have_no_rounds(planted):
     table = to_tables(1, attribute(planted.language_model(), prompts, Settings(method="gradient")), 0.05)["attribution"]
     assert table.num_rows
     assert table["round"].null_count == table.num_rows
+
+
+def test_a_neurons_round_is_the_first_in_which_any_step_of_the_answer_cut_it():
+    model, settings = make_model("bert"), Settings(method="peel", rule="gauss-legendre", nodes=1, max_nodes=1)
+    steps = score_steps(model, StepBatch.of(model, model.steps(PROMPTS[2])), settings, 1 << 24)[0].rounds.numpy()
+    every = [sorted({1, 2, 3, 4} & set(own)) for own in steps.reshape(len(steps), -1).T.tolist()]
+    found = attribute(model, PROMPTS[2:3], settings)[0].rounds.ravel().tolist()
+    assert found == [min(own, default=0) for own in every]
+    assert any(len(own) > 1 for own in every)
 
 
 @pytest.mark.parametrize("dtype", first_quick("float32", "float64"))

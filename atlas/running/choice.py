@@ -15,16 +15,7 @@ from atlas.matching import check_whole, option
 from atlas.running.progress import Progress
 from atlas.schema import REPLACES
 from atlas.store.naming import IN_USE, understood
-from atlas.store.runs import (
-    UNION,
-    StoredRun,
-    check_traits,
-    choose_runs,
-    models_of,
-    other_models,
-    stored_run,
-    stored_runs,
-)
+from atlas.store.runs import UNION, StoredRun, check_traits, choose_runs, models_of, other_models, stored_run
 
 if TYPE_CHECKING:
     from atlas.models import LanguageModel, Position
@@ -197,11 +188,12 @@ def _sourced(atlas: "Reader", options: Neurons, model: "LanguageModel", progress
     """Return `options` with a scorer: where it is open that of the loaded model's run that is meant, or the default."""
     if options.source is not None:
         return options
-    place = model.info.id, options.at
-    found = stored_runs(atlas, lambda run: run.eligible and run.usable > 0 and (run.model, run.at) == place)
-    for run in found[:1]:
-        tell(atlas, run, options, progress)
-    return replace(options, source=found[0].method if found else scorers.DEFAULT)
+    try:
+        run = stored_run(atlas, model=model.info.digest, at=options.at)
+    except UsageError:
+        return replace(options, source=scorers.DEFAULT)
+    tell(atlas, run, options, progress)
+    return replace(options, source=run.method)
 
 
 def named(options: Choice, run: StoredRun) -> Choice:

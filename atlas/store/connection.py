@@ -79,8 +79,9 @@ def _removed_empty(path: Path) -> bool:
 
 
 def log_of(path: Path) -> Path:
-    """Return where DuckDB keeps what was committed and is not yet in the file."""
-    return path.with_name(f"{path.name}.wal")
+    """Return where DuckDB keeps what was committed and is not yet in the file: beside the file itself, not a link."""
+    place = path.resolve() if path.is_symlink() else path
+    return place.with_name(f"{place.name}.wal")
 
 
 def _checked(path: Path, limits: Limits, *, read_only: bool) -> duckdb.DuckDBPyConnection:

@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 
 from atlas.errors import LimitError, StoreError
+from atlas.store.connection import log_of
 
 READING = frozenset({"SELECT", "MULTI"})  # MULTI is what PIVOT becomes
 WRITING = READING | {"INSERT", "UPDATE", "DELETE", "MERGE_INTO", "CREATE", "DROP", "ALTER"}
@@ -61,7 +62,7 @@ def _names(query: str, path: Path) -> Iterator[str]:
 
 def _check_target(name: str, path: Path) -> None:
     """Raise StoreError for the name of the atlas itself, or of its log."""
-    own = {path.resolve(), path.resolve().with_name(f"{path.name}.wal")}
+    own = {path.resolve(), log_of(path.resolve())}
     if "\0" not in name and Path(name).resolve() in own:
         raise StoreError(f"The query of {path} would write over the atlas ({name}); name another file.")
 

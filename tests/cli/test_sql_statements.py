@@ -124,6 +124,13 @@ def test_the_atlas_is_known_in_quotes_of_any_kind(name):
     check(query, Path("other.duckdb"), FILES)
 
 
+@pytest.mark.parametrize("name", ["link.duckdb", "own.duckdb", "own.duckdb.wal"])
+def test_an_atlas_that_is_opened_by_a_link_is_known_by_both_names_and_by_its_log(tmp_path, name):
+    tmp_path.joinpath("link.duckdb").symlink_to("own.duckdb")
+    with pytest.raises(StoreError, match="would write over the atlas"):
+        check(f"COPY (SELECT 1) TO '{tmp_path / name}'", tmp_path / "link.duckdb", FILES)
+
+
 def test_the_atlas_is_known_where_it_is_bound_and_no_name_is_put_together(sql):
     with atlas.open("atlas.duckdb", allow_files=True) as opened:
         for target, bound in (("?", ["atlas.duckdb"]), ("$to", {"to": "./atlas.duckdb"})):

@@ -39,11 +39,11 @@ LINES = {
     "outputs": 250,
     "planted": 1501,
     "reports": 3680,
-    "running": 805,
+    "running": 797,
     "schema": 475,
     "scorers": 71,
     "statistics": 128,
-    "store": 5269,
+    "store": 5271,
     "study": 711,
     "templates": 1,
 }

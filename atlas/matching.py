@@ -55,7 +55,9 @@ def folded(name: str) -> str:
     return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).strip()
 
 
-CODES = {folded(name): code for code, name in LANGUAGES.items()}
+ALSO_CALLED = {"farsi": "fa", "tagalog": "fil"}
+"""The codes of languages that have a second English name, by that."""
+CODES = {folded(name): code for code, name in LANGUAGES.items()} | ALSO_CALLED
 """The codes of languages by their English names, folded."""
 
 
@@ -134,11 +136,13 @@ def check_share(name: str, number: object) -> None:
 def language(word: str, known: Iterable[str], of: str = "") -> str:
     """Return the one of the `known` language codes that `word` names: the code in any spelling, or its English name.
 
-    `zh`, `zh-hans`, `zho_Hans`, `zh_cn` and `Chinese` are one language. Raises UsageError as `one_of` does.
+    `zh`, `zh-hans`, `zho_Hans`, `zh_cn` and `Chinese` are one language, and so are `fa`, `Persian` and `Farsi`. Raises
+    UsageError as `one_of` does.
     """
     names = {code: (language_name(code),) for code in known}
     if not matches(word, names):
-        same = [code for code in names if language_tag(code) == language_tag(word)]
+        wanted = language_tag(language_code(word))
+        same = [code for code in names if language_tag(code) == wanted]
         if len(same) == 1:
             return same[0]
     return one_of("language", word, names, of)

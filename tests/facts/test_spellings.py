@@ -3,7 +3,7 @@
 import pytest
 
 from atlas.facts import read
-from atlas.matching import CODES, LANGUAGES, language_code, language_tag
+from atlas.matching import ALSO_CALLED, CODES, LANGUAGES, language_code, language_tag
 
 HEADER = "relation,language,subject,object,subject_key,object_key,template\n"
 
@@ -66,19 +66,22 @@ def test_the_english_name_of_a_language_is_its_code(tmp_path):
     file = tmp_path / "facts.csv"
     rows = ["P36,English,Hanoi,H,Q1,Q2,[X] has [Y]", "P36,en,Oslo,O,Q3,Q4,", "P36,Vietnamese,Hà Nội,H,Q1,Q2,[X] có [Y]"]
     rows += ["P36,Basque,Hanoi,H,Q1,Q2,[X] [Y]", "P36,Azerbaijani,Hanoy,H,Q1,Q2,[X] [Y]", "P36,Welsh,Hà,H,Q1,Q2,"]
+    rows += ["P36,Farsi,هانوی,H,Q1,Q2,[X] [Y]", "P36,tl,Hanoi,H,Q1,Q2,[X] [Y]"]
     file.write_text(HEADER + "\n".join(rows), "utf-8")
     found = read(file)
     assert {fact.subject: sorted(fact.labels) for fact in found.facts} == {
-        "Q1": ["az", "cy", "en", "eu", "vi"],
+        "Q1": ["az", "cy", "en", "eu", "fa", "fil", "vi"],
         "Q3": ["en"],
     }
     assert found.spellings["eu"] == ["Basque"]
-    assert [fact.subject for fact in read(file, languages=["basque", "cy"]).facts] == ["Q1"]
+    for words in (["basque", "cy"], ["farsi"], ["Persian"], ["Tagalog"]):
+        assert [fact.subject for fact in read(file, languages=words).facts] == ["Q1"]
 
 
 def test_every_code_with_a_name_is_the_shortest_of_its_language():
     assert [code for code in LANGUAGES if language_code.__wrapped__(f"{code}-XX") != code] == []
-    assert len(CODES) == len(LANGUAGES)
+    assert len(CODES) == len(LANGUAGES) + len(ALSO_CALLED)
+    assert {*ALSO_CALLED.values()} <= {*LANGUAGES}
 
 
 def test_a_fact_that_is_left_out_counts_once_however_its_language_is_spelled(tmp_path, skipped):

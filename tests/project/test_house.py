@@ -33,7 +33,7 @@ LINES = {
     "ids": 34,
     "jobs": 297,
     "knockouts": 783,
-    "matching": 224,
+    "matching": 228,
     "migrations": 489,
     "models": 2671,
     "outputs": 250,

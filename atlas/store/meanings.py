@@ -234,7 +234,7 @@ DERIVED: Mapping[str, str] = {
     "position_profile.across_scripts": "LIKNs of them whose languages share no token of the fact's names",
     "position_profile.same_relation_across": "the same of `same_relation`",
     "position_profile.other_relations_across": "the same of `other_relations`",
-    "position_profile.knowledge_neurons": "pairs of a fact and a knowledge neuron of it",
+    "position_profile.knowledge_neurons": "pairs of a fact in a language and a knowledge neuron of it there",
     "position_profile.likn": "pairs of a fact and a LIKN of it, found in the language",
     "position_profile.other_relations": "the same where each language's set is that of a fact of another relation",
     "position_profile.same_relation": "the same where each language's set is that of a different fact of the relation",

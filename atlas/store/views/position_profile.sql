@@ -11,8 +11,8 @@ CREATE OR REPLACE MACRO definition_at_positions() AS (
     ) AS d
 );
 
--- Where the neurons lie at each position (METHOD 2): per layer and language (NULL: over all), how many pairs of a fact and
--- a knowledge neuron and of a fact and a LIKN there are, and beside the LIKNs those of exchanged facts, of the same
+-- Where the neurons lie at each position (METHOD 2): per layer and language (NULL: over all), how many pairs of a fact in
+-- a language and a knowledge neuron and of a fact and a LIKN there are, and beside the LIKNs those of exchanged facts, of the same
 -- relation and of others (METHOD 3), with the facts' own at the sizes that were lent (`..._own`). Of LIKNs and exchanged
 -- ones also those across scripts, whose languages share no token of the fact's names
 -- (METHOD 3b; 0 where no tokens of names are stored). Runs of different positions are different rows.

@@ -7,7 +7,10 @@ from store.world import MODEL, World, add_facts, batch, knowledge, mean_score, r
 
 
 def test_scorers_side_by_side_at_each_position_and_both_positions_of_one(holding):
-    """Of two runs of `kn` at the query one alone has its like at the subject; another is of another floor, or model."""
+    """Of two runs of `kn` at the query one alone has its like at the subject; another is of another floor, or model.
+
+    A definition that no run has the scores for spoils nothing for the others.
+    """
     about = (
         ("kn", 0, {}), ("kn", 1, {}), ("kn", 0, {"at": "subject"}), ("kn", 1, {"at": "subject", "floor": 0.1}),
         ("kn", 1, {"at": "subject"}),
@@ -16,6 +19,7 @@ def test_scorers_side_by_side_at_each_position_and_both_positions_of_one(holding
     thresholds = {"default": 0.2, "mine": 0.6}
     with holding(first) as (writer, run):
         writer.define("mine", tau=thresholds["mine"])
+        writer.define("below the floor", tau=0.01)
         add_facts(writer, others)
         models = [writer.add_model(MODEL), writer.add_model({**MODEL, "name": "other", "digest": "other"})]
         runs = {run: (first, models[0], "amig", "query")}
@@ -25,9 +29,11 @@ def test_scorers_side_by_side_at_each_position_and_both_positions_of_one(holding
             writer.load_batch(batch(world, added))
             runs[added] = (world, model, method, settings.get("at", "query"))
         writer.sql("UPDATE attribution SET round = run % 7 + prompt % 7 + layer + neuron")
-        agreed = writer.sql("FROM scorer_agreement WHERE definition IN ('default', 'mine')").to_pylist()
+        agreed, both = (
+            [row for name in thresholds for row in writer.sql(f"FROM {view} WHERE definition = ?", [name]).to_pylist()]
+            for view in ("scorer_agreement", "position_overlap")
+        )
         (pair,) = writer.sql("FROM position_pair").to_pylist()
-        both = writer.sql("FROM position_overlap WHERE definition IN ('default', 'mine')").to_pylist()
     found, asked, rounds, held = defaultdict(set), defaultdict(set), defaultdict(list), {}
     for run, (world, model, method, at) in runs.items():
         for n, code in {(probe.fact, probe.language) for probe in world.probes if probe.usable}:

@@ -39,9 +39,9 @@ SELECT
     asked.d.normalization AS divided_by, asked.floor * asked.max_score AS unstored,
     CASE
         WHEN asked.tau < asked.floor THEN error(format(
-            'tau {} is below {}, the floor of run {}: lower scores were not stored; raise tau, or ask another run alone '
-            'by --run or `atlas use`',
-            asked.tau, asked.floor, asked.run
+            'of definition {}, tau {} is below {}, the floor of run {}: lower scores were not stored; raise tau, build with '
+            'a lower --floor, or ask another definition or run alone, by --run or `atlas use` and views without `_all`',
+            asked.d.definition, asked.tau, asked.floor, asked.run
         ))
         ELSE asked.tau
     END AS share_of_largest,

@@ -56,6 +56,7 @@ DERIVED: Mapping[str, str] = {
     "in_both": "the same in both",
     "in_twin": "whether the run's untrained twin has it too, for the fact in the language; NULL without a twin",
     "in_exchanged_facts": "number in common when each language's set is that of another fact, mean over draws",
+    "in_exchanged_facts_own": "number in common of own sets, of the same facts and cut to the sizes lent in each draw",
     "interaction": "the whole set's cost less the sum of its single neurons'",
     "jaccard": "overlap as a share of the union, mean over facts",
     "kind": "knowledge neuron, likn or dkn",

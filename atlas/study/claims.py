@@ -100,7 +100,7 @@ GROUP BY effect.fact
 GATHERED = "CREATE TEMP TABLE study_likn AS FROM likn_control_of(definition_of('default', $run), NULL) WHERE run = $run"
 """LIKN of the study's run and their controls: what two claims and a table ask for, computed once."""
 _OWN = "source = 'top' AND effect.run = $run"
-_LIKN = "SELECT fact, observed AS own, {} AS control FROM study_likn"
+_LIKN = "SELECT fact, {} AS own, {} AS control FROM study_likn"
 _EDITS = """
 SELECT
     edit.fact,
@@ -144,9 +144,9 @@ CLAIMS = (
           "swap", _cut(_OWN, "source = 'other'", "localisation")),
     Claim("LIKN: languages share neurons of a fact more than of different facts",
           "LIKN", "LIKN where languages have different facts of the relation", "neurons a fact", 0.1, "likn",
-          _LIKN.format("in_exchanged_facts")),
+          _LIKN.format("in_exchanged_facts_own", "in_exchanged_facts")),
     Claim("LIKN: they come of training",
-          "LIKN", "LIKN of the untrained twin", "neurons a fact", 0.1, "likn", _LIKN.format("twin_likn")),
+          "LIKN", "LIKN of the untrained twin", "neurons a fact", 0.1, "likn", _LIKN.format("observed", "twin_likn")),
     Claim("Across languages: LIKN act in a language more than another language's neurons do",
           "LIKN cut to zero", "as many neurons of another language", _LOSS, 0.1, "zero",
           _cut("source = 'likn'", "source = 'top' AND effect.languages <> [effect.measured]", "cross-lingual")),

@@ -144,12 +144,15 @@ FROM intervention_effect WHERE purpose = 'cross-lingual' AND """ f"""{_ONCE} GRO
 SELECT
     count(*) AS facts, count(*) FILTER (observed > 0) AS facts_with_LIKN, avg(observed) AS LIKN,
     avg(twin_likn) AS in_twin, avg(expected) AS even_draws, count(in_exchanged_facts) AS facts_exchanged,
-    avg(observed) FILTER (in_exchanged_facts IS NOT NULL) AS their_LIKN, avg(in_exchanged_facts) AS in_exchanged_facts,
+    avg(in_exchanged_facts_own) AS their_LIKN, avg(in_exchanged_facts) AS in_exchanged_facts,
     count(*) FILTER (q < 0.05) AS "facts of q below 0.05", avg(across_scripts) AS across_scripts
 FROM study_likn
 """),
-    ("Pairs of languages", "Common knowledge neurons a fact, of the same and of exchanged facts, and of the twin.", """
-SELECT language_a, language_b, facts, overlap, jaccard, in_exchanged_facts, twin_overlap, p_exchange, q
+    ("Pairs of languages", "Common knowledge neurons a fact, of the same and of exchanged facts, and of the twin; "
+     "overlap_of_exchanged is of the facts that can be exchanged, at the sizes lent.", """
+SELECT
+    language_a, language_b, facts, overlap, jaccard, in_exchanged_facts_own AS overlap_of_exchanged, in_exchanged_facts,
+    twin_overlap, p_exchange, q
 FROM language_overlap_of(definition_of('default', $run), NULL) WHERE run = $run ORDER BY ALL
 """),
     ("DKN", "Sets of knowledge neurons that carry the answer only together, beside random sets.", """

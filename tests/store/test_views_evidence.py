@@ -165,6 +165,7 @@ def test_controls_of_a_fact_beside_its_twins_and_exchanges(held, least):
         same, other = (of[row["run"], row["fact"], control] for control in ("same relation", "other relations"))
         assert (row["p_exchange"], row["q"]) == (same["p_exchange"], same["q"])
         assert row["in_exchanged_facts"] == same["in_exchanged_facts"]
+        assert row["in_exchanged_facts_own"] == same["in_exchanged_facts_own"]
         assert (row["p_exchange_other"], row["q_other"]) == (other["p_exchange"], other["q"])
         assert row["p_even"] == row["p_value"]
         if row["run"] not in known:
@@ -280,7 +281,7 @@ def test_the_overlap_of_languages_beside_exchanged_facts_and_twins(held):
         if not asked:
             assert row["p_exchange"] is None
             continue
-        sums, hits, short = [], 0, 0
+        sums, own, hits, short = [], [], 0, 0
         for draw in range(1, row["n_draws"] + 1):
             pairs = []
             for n in asked:
@@ -293,12 +294,14 @@ def test_the_overlap_of_languages_beside_exchanged_facts_and_twins(held):
                 for side in (0, 1)
             )
             sums.append(total)
+            own.append(observed)
             hits += total >= observed
             short += any(cut for _, _, cut in pairs)
         assert row["p_exchange"] == pytest.approx((1 + hits) / (1 + len(sums)))
         assert row["short_draws"] == short
         cut_short += short
         assert row["in_exchanged_facts"] == pytest.approx(sum(sums) / (len(sums) * len(asked)))
+        assert row["in_exchanged_facts_own"] == pytest.approx(sum(own) / (len(own) * len(asked)))
         assert row["q"] >= row["p_exchange"] - 1e-12
         compared += 1
     assert compared > 8

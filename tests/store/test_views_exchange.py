@@ -94,16 +94,18 @@ def test_p_by_brute_force_and_q_step_up(held, best, least):
             assert row["draws"] == len(made)
             assert (row["p_exchange"] is None) == (row["reason"] is not None) == (not made)
             sizes = [len(knowledge(world, number, code)) for code in codes]
-            hits, found = 0, []
+            hits, found, kept = 0, [], []
             for draw in made.values():
                 lent = [best(run, numbers[draw[code]], code, size) for code, size in zip(codes, sizes, strict=True)]
                 cut = [best(run, number, code, len(s)) for code, s in zip(codes, lent, strict=True)]
                 found.append(common(lent, asked))
-                hits += found[-1] >= common(cut, asked)
+                kept.append(common(cut, asked))
+                hits += found[-1] >= kept[-1]
             if made:
                 tested += 1
                 assert row["p_exchange"] == pytest.approx((1 + hits) / (1 + len(made)))
                 assert row["in_exchanged_facts"] == pytest.approx(np.mean(found))
+                assert row["in_exchanged_facts_own"] == pytest.approx(np.mean(kept))
         for control in ("same relation", "other relations"):
             pairs = [(r["p_exchange"], r["q"]) for r in own if r["control"] == control and r["reason"] is None]
             if pairs:

@@ -94,8 +94,8 @@ OVERLAP = Query(
     "What languages share",
     """
 SELECT
-    language_a, language_b, facts, overlap, in_exchanged_facts, twin_overlap, p_exchange, q, jaccard, expected,
-    same_relation, other_relations
+    language_a, language_b, facts, overlap, in_exchanged_facts, in_exchanged_facts_own, twin_overlap, p_exchange, q,
+    jaccard, expected, same_relation, other_relations
 FROM language_overlap_all WHERE definition = $definition AND run = $run
 """,
     "language_a, language_b",

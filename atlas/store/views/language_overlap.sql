@@ -106,6 +106,7 @@ tested AS (
     SELECT
         asked.world, asked.tongue_a, asked.tongue_b,
         sum(coalesce(counted.n, 0)) / (any_value(asked.facts) * count(*)) AS in_exchanged_facts,
+        sum(coalesce(seen.n, 0) - coalesce(cut.n, 0)) / (any_value(asked.facts) * count(*)) AS in_exchanged_facts_own,
         (1 + count(*) FILTER (coalesce(counted.n, 0) >= coalesce(seen.n, 0) - coalesce(cut.n, 0))) / (1 + count(*))
             AS p_exchange,
         count(*) AS n_draws, count(short.draw) AS short_draws
@@ -136,8 +137,8 @@ ordered AS (
 )
 -- Benjamini and Hochberg, over the pairs of languages.
 SELECT
-    world.definition, world.run, a.language AS language_a, b.language AS language_b, o.in_exchanged_facts, o.p_exchange,
-    o.n_draws, o.short_draws,
+    world.definition, world.run, a.language AS language_a, b.language AS language_b, o.in_exchanged_facts,
+    o.in_exchanged_facts_own, o.p_exchange, o.n_draws, o.short_draws,
     least(1.0, min(o.scaled) OVER (
         PARTITION BY o.world ORDER BY o.p_exchange DESC RANGE UNBOUNDED PRECEDING
     )) AS q
@@ -249,7 +250,7 @@ fact_pair AS (
         AND loan.fact = both_languages.fact AND loan.language = both_languages.language_b
 )
 SELECT
-    found.*, exchanged.in_exchanged_facts, exchanged.p_exchange, exchanged.q, exchanged.n_draws, exchanged.short_draws
+    found.*, exchanged.in_exchanged_facts, exchanged.in_exchanged_facts_own, exchanged.p_exchange, exchanged.q, exchanged.n_draws, exchanged.short_draws
 FROM (
     SELECT
         definition, run, language_a, language_b,
@@ -280,7 +281,7 @@ SELECT
     found.language_a, found.language_b, found.facts, found.overlap, found.jaccard, found.expected,
     found.same_relation, found.other_relations, found.same_relation_own, found.other_relations_own,
     found.same_relation_short, found.other_relations_short, found.twin_overlap, found.in_exchanged_facts,
-    found.p_exchange, found.q, found.n_draws, found.short_draws, run_name.model, run_name.method,
+    found.in_exchanged_facts_own, found.p_exchange, found.q, found.n_draws, found.short_draws, run_name.model, run_name.method,
     found.definition, found.run
 FROM language_overlap_of((SELECT asked FROM meant), NULL) AS found
 JOIN run_name ON run_name.run = found.run;

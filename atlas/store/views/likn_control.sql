@@ -98,6 +98,7 @@ exchanged AS (
     SELECT
         e.definition, e.run, e.fact,
         any_value(e.in_exchanged_facts) FILTER (e.control = 'same relation') AS in_exchanged_facts,
+        any_value(e.in_exchanged_facts_own) FILTER (e.control = 'same relation') AS in_exchanged_facts_own,
         any_value(e.p_exchange) FILTER (e.control = 'same relation') AS p_exchange,
         any_value(e.q) FILTER (e.control = 'same relation') AS q,
         any_value(e.draws) FILTER (e.control = 'same relation') AS n_draws,
@@ -134,8 +135,8 @@ even AS (
         AND other.control = 'other relations'
 )
 SELECT
-    even.*, even.p_value AS p_even, exchanged.in_exchanged_facts, exchanged.p_exchange, exchanged.q,
-    exchanged.p_exchange_other, exchanged.q_other, exchanged.n_draws, twins.twin_likn
+    even.*, even.p_value AS p_even, exchanged.in_exchanged_facts, exchanged.in_exchanged_facts_own,
+    exchanged.p_exchange, exchanged.q, exchanged.p_exchange_other, exchanged.q_other, exchanged.n_draws, twins.twin_likn
 FROM even
 LEFT JOIN exchanged
     ON exchanged.definition = even.definition AND exchanged.run = even.run AND exchanged.fact = even.fact
@@ -153,8 +154,8 @@ SELECT
     found.least_languages, found.sizes, found.population, found.observed, found.expected, found.p_value,
     found.same_relation, found.other_relations, found.same_relation_own, found.other_relations_own,
     found.same_relation_short, found.other_relations_short,
-    found.across_scripts, found.p_even, found.in_exchanged_facts, found.p_exchange, found.q, found.p_exchange_other,
-    found.q_other, found.n_draws, found.twin_likn, run_name.model, run_name.method, found.definition, found.run,
+    found.across_scripts, found.p_even, found.in_exchanged_facts, found.in_exchanged_facts_own, found.p_exchange,
+    found.q, found.p_exchange_other, found.q_other, found.n_draws, found.twin_likn, run_name.model, run_name.method, found.definition, found.run,
     found.fact
 FROM likn_control_of((SELECT asked FROM meant), NULL) AS found
 JOIN run_name ON run_name.run = found.run

@@ -195,24 +195,27 @@ cut AS (
 ),
 drawn AS (
     SELECT
-        each.number, count(*) AS n_draws, count(short.trial) AS short_draws, avg(coalesce(found.found, 0)) AS found,
-        count(*) FILTER (
-            coalesce(found.found, 0)
-            >= CASE WHEN short.trial IS NULL THEN coalesce(observed.observed, 0) ELSE coalesce(cut.own, 0) END
-        ) AS hits
-    FROM trial AS each
-    LEFT JOIN observed ON observed.number = each.number
-    LEFT JOIN found ON found.trial = each.trial
-    LEFT JOIN short ON short.trial = each.trial
-    LEFT JOIN cut ON cut.trial = each.trial
-    WHERE each.turn = 1 AND each.trial & 4294967295 > 0
-    GROUP BY each.number
+        number, count(*) AS n_draws, count(short) AS short_draws, avg(found) AS found, avg(own) AS own,
+        count(*) FILTER (found >= own) AS hits
+    FROM (
+        SELECT
+            each.number, short.trial AS short, coalesce(found.found, 0) AS found,
+            CASE WHEN short.trial IS NULL THEN coalesce(observed.observed, 0) ELSE coalesce(cut.own, 0) END AS own
+        FROM trial AS each
+        LEFT JOIN observed ON observed.number = each.number
+        LEFT JOIN found ON found.trial = each.trial
+        LEFT JOIN short ON short.trial = each.trial
+        LEFT JOIN cut ON cut.trial = each.trial
+        WHERE each.turn = 1 AND each.trial & 4294967295 > 0
+    )
+    GROUP BY number
 ),
 tested AS (
     SELECT
         cases.definition, cases.run, cases.relation, cases.fact,
         CASE WHEN cases.other_relations THEN 'other relations' ELSE 'same relation' END AS control,
         coalesce(observed.observed, 0)::INTEGER AS observed, drawn.found AS in_exchanged_facts,
+        drawn.own AS in_exchanged_facts_own,
         coalesce(drawn.n_draws, 0)::INTEGER AS draws, coalesce(drawn.short_draws, 0)::INTEGER AS short_draws,
         CASE WHEN NOT apart OR pairs.number IS NOT NULL THEN (1 + drawn.hits) / (1 + drawn.n_draws) END AS p_exchange,
         CASE
@@ -235,7 +238,8 @@ ordered AS (
 )
 -- Benjamini and Hochberg: the smallest of the scaled values of this p and all larger ones.
 SELECT
-    definition, run, relation, fact, control, observed, in_exchanged_facts, ordered.draws, short_draws, p_exchange,
+    definition, run, relation, fact, control, observed, in_exchanged_facts, in_exchanged_facts_own, ordered.draws,
+    short_draws, p_exchange,
     CASE WHEN p_exchange IS NOT NULL AND of_fact IS NULL THEN least(1.0, min(scaled) OVER (
         PARTITION BY definition, run, control ORDER BY p_exchange DESC RANGE UNBOUNDED PRECEDING
     )) END AS q,
@@ -253,7 +257,8 @@ CREATE OR REPLACE VIEW likn_exchange AS
 WITH meant AS MATERIALIZED (SELECT definition_in_use() AS asked)
 SELECT
     fact_name.subject, fact_name.relation_name, fact_name.object, found.relation, found.control, found.observed,
-    found.in_exchanged_facts, found.draws, found.short_draws, found.p_exchange, found.q, found.reason,
+    found.in_exchanged_facts, found.in_exchanged_facts_own, found.draws, found.short_draws, found.p_exchange, found.q,
+    found.reason,
     run_name.model, run_name.method, found.definition, found.run, found.fact
 FROM likn_exchange_of((SELECT asked FROM meant), NULL, false) AS found
 JOIN run_name ON run_name.run = found.run

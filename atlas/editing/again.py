@@ -12,7 +12,7 @@ import torch
 from atlas.editing.columns import index_of
 from atlas.editing.files import Edit, file_digest, load_edit
 from atlas.editing.fitting import Fit
-from atlas.editing.making import Made, record_of
+from atlas.editing.making import Made, recorder
 from atlas.editing.prompts import EditPrompts, prompts_around
 from atlas.editing.requests import EditSettings, Target
 from atlas.editing.rows import edit_path
@@ -47,7 +47,7 @@ def made_before(
     None if there is none, if its file is not what it was or of weights of another type, and for one that does not say
     what it was made among.
     """
-    records = [record_of(model, target, choice, settings, None) for choice in choices]
+    records = list(map(recorder(model, target, settings, None), choices))
     rows = {row["edit"]: row for row in atlas.sql(_EDITS, [[record.id for record in records]]).to_pylist()}
     if not rows:
         return None

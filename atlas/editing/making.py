@@ -1,6 +1,6 @@
 """Making one edit: find what to add to the columns, put it in, look what it did, take it out again."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from typing import Any
@@ -87,8 +87,9 @@ def make_edit(
         )
     tried = _until_one_converges(model, around, choices, settings)
     choice, index, fit = max(tried, key=lambda t: (t[2].converged, t[2].lead))
-    edit = _edit(model, target, choice, index, fit.delta, settings, run)
-    others = tuple(record_of(model, target, one, settings, run).id for one, _, _ in tried if one is not choice)
+    record_of = recorder(model, target, settings, run)
+    edit = _edit(model, record_of(choice), index, fit.delta)
+    others = tuple(record_of(one).id for one, _, _ in tried if one is not choice)
     if not fit.converged:
         return Made(edit, known, fit, others, around.id)
     rows, said = outcomes(model, around.questions, edited(model, edit), memory, generate)
@@ -109,28 +110,20 @@ def _until_one_converges(
     return tried
 
 
-def _edit(
-    model: LanguageModel,
-    target: Target,
-    choice: Choice,
-    index: Index,
-    delta: Columns,
-    settings: EditSettings,
-    run: int | None,
-) -> Edit:
+def _edit(model: LanguageModel, record: EditRecord, index: Index, delta: Columns) -> Edit:
     before = read_columns(model, index)
     after = digest_with(model, index, before, delta)
     narrow = model.digest() if model.dtype.itemsize < 4 else ""  # digests are of float32, and of stored weights
-    record = replace(record_of(model, target, choice, settings, run), digest_after=after, digest_narrow=narrow)
     cpu = [{layer: tensor.cpu() for layer, tensor in part.items()} for part in (index, before, delta)]
-    return Edit(record, *cpu)
+    return Edit(replace(record, digest_after=after, digest_narrow=narrow), *cpu)
 
 
-def record_of(
-    model: LanguageModel, target: Target, choice: Choice, settings: EditSettings, run: int | None
-) -> EditRecord:
-    """Return the record of an edit at the neurons of `choice`, before it is known where it leads."""
-    return EditRecord(
+def recorder(
+    model: LanguageModel, target: Target, settings: EditSettings, run: int | None
+) -> Callable[[Choice], EditRecord]:
+    """Return what makes the record of an edit at a choice of neurons, before it is known where it leads."""
+    own = traits(model)  # once, as a tokenizer's digest is of all its words
+    return lambda choice: EditRecord(
         model=model.info.name,
         digest=model.info.digest,
         digest_after="",
@@ -145,6 +138,6 @@ def record_of(
         source=choice.source,
         run=run,
         settings=settings.model_dump(mode="json"),
-        traits=traits(model),
+        traits=own,
         neurons=stable_id("neurons", [list(neuron) for neuron in choice.neurons]),
     )

@@ -1,22 +1,23 @@
 """What an edit did: the same prompts before and after (METHOD 5)."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from operator import itemgetter
+from itertools import groupby
 from typing import Any
 
 import torch
 from transformers import GenerationConfig
 
 from atlas.engine.answers import Case, Measured, divergence, measure
-from atlas.engine.batches import Budget, by_shape
+from atlas.engine.batches import Budget
 from atlas.errors import UsageError
 from atlas.facts import Prompt
-from atlas.models import LanguageModel, Step
+from atlas.models import LanguageModel
+from atlas.models.hooks import default_dtype
 
 TOGETHER = 32
-"""Prompts of one length that are written on together."""
+"""Prompts that are written on together."""
 WRITTEN = ("efficacy", "locality", "neighbour")
 """Measures of whose prompts a causal model may be let go on: where the new object should appear, and where not."""
 
@@ -102,25 +103,34 @@ def check_writes(model: LanguageModel) -> None:
 
 def write(model: LanguageModel, prompts: Sequence[Prompt], tokens: int) -> list[str]:
     """Return the text of the `tokens` that a causal model writes in the object's place, greedily, for every prompt."""
-    steps = [(place, model.steps(prompt)[0]) for place, prompt in enumerate(prompts)]
-    texts = {
-        place: text
-        for group in by_shape(steps, itemgetter(1))
-        for start in range(0, len(group), TOGETHER)
-        for place, text in _written(model, group[start : start + TOGETHER], tokens)
-    }
+    sequences = [model.steps(prompt)[0].ids for prompt in prompts]
+    texts: dict[int, str] = {}
+    # In float64 what no token sees is NaN in Bloom, whose softmax is in float32.
+    for places in _together([len(own) for own in sequences], padded=model.dtype != torch.float64):
+        texts |= zip(places, _written(model, [sequences[place] for place in places], tokens), strict=True)
     return [texts[place] for place in range(len(prompts))]
 
 
-def _written(model: LanguageModel, group: Sequence[tuple[int, Step]], tokens: int) -> Iterator[tuple[int, str]]:
-    ids = torch.tensor([step.ids for _, step in group], device=model.device)
-    with torch.no_grad(), _plainly(model.model):
+def _together(lengths: Sequence[int], *, padded: bool) -> Iterator[list[int]]:
+    """Yield the places of sequences that are written on together, shortest first; not `padded` ones of one length."""
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    for _, group in groupby(order, lambda place: padded or lengths[place]):
+        places = list(group)
+        yield from (places[start : start + TOGETHER] for start in range(0, len(places), TOGETHER))
+
+
+def _written(model: LanguageModel, sequences: Sequence[Sequence[int]], tokens: int) -> list[str]:
+    """Return what follows each of `sequences` of any lengths; before the shorter ones stands what no token sees."""
+    longest = max(map(len, sequences))
+    ids = torch.tensor([[0] * (longest - len(own)) + list(own) for own in sequences], device=model.device)
+    seen = torch.tensor([[0] * (longest - len(own)) + [1] * len(own) for own in sequences], device=model.device)
+    constants = default_dtype(model.dtype) if model.family.constants else nullcontext()
+    with torch.no_grad(), constants, _plainly(model.model):
         found = model.model.generate(  # type: ignore[operator]
-            ids, attention_mask=torch.ones_like(ids), max_new_tokens=tokens, do_sample=False, num_beams=1,
+            ids, attention_mask=seen, max_new_tokens=tokens, do_sample=False, num_beams=1,
             pad_token_id=model.tokenizer.eos_token_id,
         )  # fmt: skip
-    for (place, _), row in zip(group, found[:, ids.shape[1] :], strict=True):
-        yield place, model.tokenizer.decode(row, skip_special_tokens=True)
+    return [model.tokenizer.decode(row, skip_special_tokens=True) for row in found[:, longest:]]
 
 
 @contextmanager

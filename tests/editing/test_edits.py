@@ -9,6 +9,7 @@ from editing.conftest import make_facts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import make_model
+from tiny_families import EVERY, VARIANTS, make_tiny
 
 from atlas.editing.applying import apply_edit, edited, undo_edit
 from atlas.editing.columns import index_of, read_columns, shifted, shifting, write_columns
@@ -22,6 +23,7 @@ from atlas.editing.rows import Saved
 from atlas.editing.sources import Choice
 from atlas.engine.answers import Case, measure
 from atlas.errors import DataError, ModelError, TokenError, UsageError
+from atlas.models import FAMILIES
 from atlas.models.model import weights_digest
 from atlas.store.stored import Prompts
 
@@ -312,8 +314,8 @@ def greedy(model, prompt, tokens):
     """What the model writes, token by token, by its own forward pass."""
     ids = list(model.steps(prompt)[0].ids)
     start = len(ids)
-    for _ in range(tokens):
-        ids.append(int(model.model(torch.tensor([ids])).logits[0, -1].argmax()))
+    while len(ids) < start + tokens and ids[-1:] != [model.model.generation_config.eos_token_id]:
+        ids.append(int(model.run(torch.tensor([ids]))[0, -1].argmax()))
     return model.tokenizer.decode(ids[start:], skip_special_tokens=True)
 
 
@@ -323,6 +325,19 @@ def test_a_model_writes_what_is_most_probable_whatever_its_folder_says_of_writin
     model.model.generation_config.repetition_penalty = 5.0
     assert write(model, own, 6) == [greedy(model, prompt, 6) for prompt in own]
     assert model.model.generation_config.repetition_penalty == 5
+
+
+CAUSAL = [name for name in EVERY if FAMILIES[VARIANTS.get(name, (name,))[0]].kind == "causal"]
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"), [*((name, torch.float32) for name in CAUSAL), ("bloom", torch.float64), ("xglm", torch.float64)]
+)
+def test_what_is_written_does_not_hang_on_the_prompts_beside_it(name, dtype, prompts):
+    model = make_tiny(name, dtype)
+    own = [prompt for fact in prompts.facts.values() for prompt in prompts.of(fact)]
+    assert len({len(model.steps(prompt)[0].ids) for prompt in own}) > 2
+    assert write(model, own, 6) == [greedy(model, prompt, 6) for prompt in own]
 
 
 @pytest.mark.slow

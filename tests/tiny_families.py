@@ -115,6 +115,7 @@ ENCODERS = [name + ENCODER for name in ("t5", "mt5", "bart", "mbart")]
 """The rows of encoders, which have their decoders' configurations."""
 
 EVERY = [*SHAPES, *VARIANTS, *ENCODERS]
+CAUSAL = [name for name in [*SHAPES, *VARIANTS] if FAMILIES[VARIANTS.get(name, (name,))[0]].kind == "causal"]
 
 
 def make_tiny(name: str, dtype: torch.dtype = torch.float64, seed: int = 0) -> LanguageModel:

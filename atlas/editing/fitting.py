@@ -1,13 +1,13 @@
 """`fit`: the value vectors of the chosen neurons, optimised for the new answer (METHOD 5)."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from atlas.editing.columns import Columns, Index, shifting
-from atlas.editing.problem import Problem, TracedPrompts, make_problem
+from atlas.editing.problem import Problem, make_problem
 from atlas.editing.prompts import EditPrompts
 from atlas.editing.requests import EditSettings
 from atlas.models import LanguageModel
@@ -81,8 +81,7 @@ def _shortened(
 
 def _smallest_lead(model: LanguageModel, index: Index, delta: Columns, problem: Problem) -> float:
     with torch.no_grad(), shifting(model, index, delta):
-        changed = [batch for batch in problem.batches if len(batch.change)]
-        return min(float(_lead(b.logits(problem.start)[b.change], b.target).min()) for b in changed)
+        return min(float(_lead(batch.logits(problem.start), batch.target).min()) for batch in problem.change)
 
 
 def _gradients(
@@ -91,25 +90,28 @@ def _gradients(
     """Add the loss's gradients batch by batch and return the smallest lead."""
     lead = torch.inf
     with torch.enable_grad(), shifting(model, index, delta):
-        for batch in problem.batches:
-            loss, least = _loss(batch, problem, settings)
+        for loss, least in _losses(problem, settings):
             lead = min(lead, least)
             loss.backward(retain_graph=True)
     return lead
 
 
-def _loss(batch: TracedPrompts, problem: Problem, settings: EditSettings) -> tuple[Tensor, float]:
-    logs = torch.log_softmax(batch.logits(problem.start), -1)
-    lead = _lead(logs[batch.change], batch.target)
-    short = (settings.margin + 0.5 - lead).clamp(min=0).sum() / max(1, problem.change)
-    kl = (batch.kept.exp() * (batch.kept - logs[batch.keep])).sum() / max(1, problem.keep)
-    return short + settings.keep_weight * kl, float(lead.detach().min()) if len(batch.change) else torch.inf
+def _losses(problem: Problem, settings: EditSettings) -> Iterator[tuple[Tensor, float]]:
+    """Yield the share of the loss of every batch, and its smallest lead."""
+    change, keep = (max(1, sum(len(batch.target) for batch in side)) for side in (problem.change, problem.keep))
+    for batch in problem.change:
+        lead = _lead(batch.logits(problem.start), batch.target)
+        yield (settings.margin + 0.5 - lead).clamp(min=0).sum() / change, float(lead.detach().min())
+    for batch, before in zip(problem.keep, problem.before, strict=True):
+        logs = torch.log_softmax(batch.logits(problem.start), -1)
+        kl = torch.nn.functional.kl_div(logs, before, reduction="sum", log_target=True)
+        yield settings.keep_weight * kl / keep, torch.inf
 
 
-def _lead(logs: Tensor, target: Tensor) -> Tensor:
+def _lead(logits: Tensor, target: Tensor) -> Tensor:
     """Return by how much each target leads the best other token, `[row]`."""
-    own = logs.gather(1, target[:, None])
-    return own[:, 0] - logs.scatter(1, target[:, None], -torch.inf).amax(1)
+    own = logits.gather(1, target[:, None])
+    return own[:, 0] - logits.scatter(1, target[:, None], -torch.inf).amax(1)
 
 
 def _start(model: LanguageModel, index: Tensor) -> Tensor:

@@ -1,92 +1,94 @@
 """What an edit must reach and what it must leave alone, as traces that start at the lowest edited layer."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from operator import itemgetter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from atlas.engine.batches import StepBatch, by_shape
+from atlas.engine.batches import Budget, StepBatch, by_shape, sequence_bytes
 from atlas.engine.replay import rerun
 from atlas.engine.tracing import Block, Cross, Trace, fitted, take, trace
 from atlas.facts import Prompt
-from atlas.models import LanguageModel, Step
-from atlas.models.readout import output_matrix, token_logits
+from atlas.models import LanguageModel
+from atlas.models.readout import chunks, output_matrix, token_logits
 
 
 @dataclass(frozen=True, slots=True)
 class TracedPrompts:
-    """Sequences as the unedited model ran them, and which rows are to be changed and which to be kept."""
+    """Sequences of one or more shapes as the unedited model ran them, whose logits are one product."""
 
-    record: Trace
-    change: Tensor  # [row]
-    keep: Tensor  # [row]
-    kept: Tensor  # [row, vocabulary], log-probabilities before the edit of the sequences to be kept
+    records: tuple[Trace, ...]
 
     def logits(self, start: int) -> Tensor:
         """Return the logits `[row, vocabulary]` at the query, blocks `start` and later run again as they are now."""
-        return token_logits(rerun(self.record, start), *output_matrix(self.record.model), self.record.target)
+        return self._logits([rerun(record, start) for record in self.records])
+
+    def before(self) -> Tensor:
+        """Return the log-probabilities `[row, vocabulary]` at the query before any edit."""
+        return torch.log_softmax(self._logits([record.features for record in self.records]), -1)
+
+    def _logits(self, features: Sequence[Tensor]) -> Tensor:
+        return token_logits(torch.cat(list(features)), *output_matrix(self.records[0].model), self.target)
 
     @property
     def target(self) -> Tensor:
-        """The new answer's tokens, one for each sequence to be changed."""
-        return self.record.target[self.change]
+        """The answers' tokens [row]."""
+        return torch.cat([record.target for record in self.records])
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """The batches, and the first block that must run again."""
+    """Batches of sequences to `change`, to the answers that they have, and of those to `keep`, with what they said
+    `before`, log-probabilities `[row, vocabulary]`; and the first block that must run again.
+    """
 
-    batches: tuple[TracedPrompts, ...]
+    change: tuple[TracedPrompts, ...]
+    keep: tuple[TracedPrompts, ...]
+    before: tuple[Tensor, ...]
     start: int = 0
-
-    @property
-    def change(self) -> int:
-        """How many sequences are to be changed."""
-        return sum(len(batch.change) for batch in self.batches)
-
-    @property
-    def keep(self) -> int:
-        """How many sequences are to be kept."""
-        return sum(len(batch.keep) for batch in self.batches)
 
     def starting(self, layer: int) -> "Problem":
         """Return the problem with `layer` as the lowest that changes.
 
-        Where the queries of the last are all that the answers depend on, all sequences are one batch.
+        Where the queries of the last are all that the answers depend on, all sequences of a side are one batch.
         """
-        records = [batch.record for batch in self.batches]
-        model = records[0].model
+        model = next(batch.records[0].model for batch in self.change + self.keep)
         if layer < model.info.layers - 1 or model.reads:
-            return Problem(self.batches, layer)
-        first = torch.tensor([0, *(len(record.ids) for record in records)]).cumsum(0).tolist()
-        change, keep = (
-            torch.cat([getattr(batch, side) + at for batch, at in zip(self.batches, first, strict=False)])
-            for side in ("change", "keep")
-        )
-        kept = torch.cat([batch.kept for batch in self.batches])
-        return Problem((TracedPrompts(joined_at_query(records), change, keep, kept),), layer)
+            return replace(self, start=layer)
+        before = (torch.cat(self.before),) if self.before else ()
+        return Problem(_joined(self.change), _joined(self.keep), before, layer)
 
 
 def make_problem(model: LanguageModel, change: Sequence[Prompt], keep: Sequence[Prompt]) -> Problem:
     """Trace the steps of the prompts to `change`, whose answers are the new ones, and of those to `keep`."""
-    sides = [(side, prompt) for side, prompts in enumerate((change, keep)) for prompt in prompts]
-    steps = [(side, step) for side, prompt in sides for step in model.steps(prompt)]
-    return Problem(tuple(_batch(model, group) for group in by_shape(steps, itemgetter(1))))
-
-
-def _batch(model: LanguageModel, group: Sequence[tuple[int, Step]]) -> TracedPrompts:
-    """Trace steps of one shape, those to change (side 0) before those to keep."""
-    record = trace(model, StepBatch.of(model, [step for _, step in group]))
-    change = sum(side == 0 for side, _ in group)
+    new, old = (tuple(_batches(model, prompts)) for prompts in (change, keep))
     with torch.no_grad():
-        kept = torch.log_softmax(
-            token_logits(record.features[change:], *output_matrix(model), record.target[change:]), -1
-        )
-    rows = torch.arange(len(group), device=model.device)
-    return TracedPrompts(record, rows[:change], rows[change:], kept)
+        return Problem(new, old, tuple(batch.before() for batch in old))
+
+
+def _batches(model: LanguageModel, prompts: Sequence[Prompt]) -> Iterator[TracedPrompts]:
+    """Trace the steps of prompts, as many in a batch as a backward pass through all of them has memory for."""
+    budget = Budget.of(model).bytes
+    records: list[Trace] = []
+    room = budget
+    for group in by_shape((step for prompt in prompts for step in model.steps(prompt)), lambda step: step):
+        one = sequence_bytes(model, len(group[0].ids))
+        for part in chunks(len(group), one, budget):
+            need = one * (part.stop - part.start)
+            if records and need > room:
+                yield TracedPrompts(tuple(records))
+                records, room = [], budget
+            records.append(trace(model, StepBatch.of(model, group[part])))
+            room -= need
+    if records:
+        yield TracedPrompts(tuple(records))
+
+
+def _joined(batches: Sequence[TracedPrompts]) -> tuple[TracedPrompts, ...]:
+    records = [record for batch in batches for record in batch.records]
+    return (TracedPrompts((joined_at_query(records),)),) if records else ()
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ from editing.conftest import make_facts
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import make_model
-from tiny_families import EVERY, VARIANTS, make_tiny
+from tiny_families import CAUSAL, make_tiny
 
 from atlas.editing.applying import apply_edit, edited, undo_edit
 from atlas.editing.columns import index_of, read_columns, shifted, shifting, write_columns
@@ -23,7 +23,6 @@ from atlas.editing.rows import Saved
 from atlas.editing.sources import Choice
 from atlas.engine.answers import Case, measure
 from atlas.errors import DataError, ModelError, TokenError, UsageError
-from atlas.models import FAMILIES
 from atlas.models.model import weights_digest
 from atlas.store.stored import Prompts
 
@@ -325,9 +324,6 @@ def test_a_model_writes_what_is_most_probable_whatever_its_folder_says_of_writin
     model.model.generation_config.repetition_penalty = 5.0
     assert write(model, own, 6) == [greedy(model, prompt, 6) for prompt in own]
     assert model.model.generation_config.repetition_penalty == 5
-
-
-CAUSAL = [name for name in EVERY if FAMILIES[VARIANTS.get(name, (name,))[0]].kind == "causal"]
 
 
 @pytest.mark.parametrize(

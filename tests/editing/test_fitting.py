@@ -6,7 +6,7 @@ from editing.test_edits import WIDE, target_of
 from tiny import make_model
 
 from atlas.editing.columns import index_of, read_columns, shifted, shifting, write_columns
-from atlas.editing.fitting import _loss, prepare
+from atlas.editing.fitting import _losses, prepare
 from atlas.editing.problem import make_problem
 from atlas.editing.prompts import prompts_around
 from atlas.editing.requests import EditSettings
@@ -28,7 +28,7 @@ def test_the_loss_is_what_leads_fall_short_by_and_the_divergence_of_what_is_kept
     }
     problem = make_problem(model, around.new, around.keep).starting(min(index))
     with shifting(model, index, delta):
-        loss, leads = zip(*(_loss(batch, problem, asked) for batch in problem.batches), strict=True)
+        loss, leads = zip(*_losses(problem, asked), strict=True)
     write_columns(model, index, shifted(before, delta))
     now, then = said(model, around.new), said(model, around.keep)
     own = torch.tensor([[step.target] for prompt in around.new for step in model.steps(prompt)])

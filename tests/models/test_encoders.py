@@ -193,11 +193,11 @@ def test_rerun_equals_the_whole_model_as_it_is_now(encoder, start):
     """All tokens of the last block too: a change of weights acts on each."""
     batch = StepBatch.of(encoder, [encoder.steps(PROMPT)[1]] * 2)
     record = trace(encoder, batch)
-    (fitted,) = make_problem(encoder, [], [PROMPTS[0]]).starting(start).batches[:1]
+    (fitted,) = make_problem(encoder, [], [PROMPTS[0]]).starting(start).keep
     with neurons_replaced(encoder, {layer: lambda neurons: neurons * 1.5 for layer in range(start, 2)}):
         whole = features_of_ids(encoder, batch.ids, batch.query)
         assert torch.allclose(rerun(record, start), whole, atol=1e-12)
-        own = features_of_ids(encoder, fitted.record.ids, fitted.record.query)
+        own = torch.cat([features_of_ids(encoder, record.ids, record.query) for record in fitted.records])
         assert torch.allclose(fitted.logits(start), token_logits(own, *output_matrix(encoder)), atol=1e-12)
     assert not torch.allclose(whole, record.features)
 

@@ -1,4 +1,4 @@
 """Editing: change a fact in a model's weights, at chosen neurons, in all languages at once (METHOD 5)."""
 
 METHODS = {"fit": "atlas.editing.fitting", "kn": "atlas.editing.embeddings"}
-"""Name, and the module whose `prepare(model, around, settings)` returns what finds neurons' `Fit`. Imports no torch."""
+"""Name, and module whose `prepare(model, around, settings, budget)` returns what finds a `Fit`; imports no torch."""

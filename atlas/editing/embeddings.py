@@ -9,6 +9,7 @@ from atlas.editing.columns import Index
 from atlas.editing.fitting import Fit
 from atlas.editing.prompts import EditPrompts
 from atlas.editing.requests import EditSettings
+from atlas.engine.batches import Budget
 from atlas.errors import ModelError
 from atlas.facts import Prompt
 from atlas.models import LanguageModel
@@ -16,7 +17,9 @@ from atlas.models.readout import output_matrix
 
 
 @torch.no_grad()
-def prepare(model: LanguageModel, around: EditPrompts, settings: EditSettings) -> Callable[[Index], Fit]:
+def prepare(
+    model: LanguageModel, around: EditPrompts, settings: EditSettings, _: Budget | None = None
+) -> Callable[[Index], Fit]:
     """Return what adds `-lambda1 * old + lambda2 * new` to every chosen neuron; nothing is fitted.
 
     `old` and `new` are the mean output embeddings of the answers' tokens, first over the tokens of an answer, then

@@ -10,6 +10,7 @@ from atlas.editing.columns import Columns, Index, shifting
 from atlas.editing.problem import Problem, make_problem
 from atlas.editing.prompts import EditPrompts
 from atlas.editing.requests import EditSettings
+from atlas.engine.batches import Budget
 from atlas.models import LanguageModel
 
 PROGRESS = 0.05
@@ -28,9 +29,11 @@ class Fit:
     lead: float
 
 
-def prepare(model: LanguageModel, around: EditPrompts, settings: EditSettings) -> Callable[[Index], Fit]:
-    """Trace the prompts once and return what fits neurons to them."""
-    problem = make_problem(model, around.new, around.keep)
+def prepare(
+    model: LanguageModel, around: EditPrompts, settings: EditSettings, budget: Budget | None = None
+) -> Callable[[Index], Fit]:
+    """Trace the prompts once and return what fits neurons to them, a `budget` of activations at a time."""
+    problem = make_problem(model, around.new, around.keep, budget)
     return lambda index: fit(model, index, problem.starting(min(index)), settings)
 
 

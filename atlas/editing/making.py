@@ -85,7 +85,7 @@ def make_edit(
             f"Model {model.info.name!r} answers {known:.0%} of the prompts of {target.fact} rightly: it does not know "
             f"the fact; use --force to edit it all the same."
         )
-    tried = _until_one_converges(model, around, choices, settings)
+    tried = _until_one_converges(model, around, choices, settings, memory)
     choice, index, fit = max(tried, key=lambda t: (t[2].converged, t[2].lead))
     record_of = recorder(model, target, settings, run)
     edit = _edit(model, record_of(choice), index, fit.delta)
@@ -97,11 +97,11 @@ def make_edit(
 
 
 def _until_one_converges(
-    model: LanguageModel, around: EditPrompts, choices: Sequence[Choice], settings: EditSettings
+    model: LanguageModel, around: EditPrompts, choices: Sequence[Choice], settings: EditSettings, budget: Budget
 ) -> list[tuple[Choice, Index, Fit]]:
     """Return the choices with their fits, in turn up to the first that converges."""
     tried: list[tuple[Choice, Index, Fit]] = []
-    find = import_module(METHODS[settings.method]).prepare(model, around, settings)
+    find = import_module(METHODS[settings.method]).prepare(model, around, settings, budget)
     for choice in choices:
         index = index_of(model, choice.neurons)
         tried.append((choice, index, find(index)))

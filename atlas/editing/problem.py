@@ -61,16 +61,18 @@ class Problem:
         return Problem(_joined(self.change), _joined(self.keep), before, layer)
 
 
-def make_problem(model: LanguageModel, change: Sequence[Prompt], keep: Sequence[Prompt]) -> Problem:
+def make_problem(
+    model: LanguageModel, change: Sequence[Prompt], keep: Sequence[Prompt], budget: Budget | None = None
+) -> Problem:
     """Trace the steps of the prompts to `change`, whose answers are the new ones, and of those to `keep`."""
-    new, old = (tuple(_batches(model, prompts)) for prompts in (change, keep))
+    size = Budget.of(model, budget).bytes
+    new, old = (tuple(_batches(model, prompts, size)) for prompts in (change, keep))
     with torch.no_grad():
         return Problem(new, old, tuple(batch.before() for batch in old))
 
 
-def _batches(model: LanguageModel, prompts: Sequence[Prompt]) -> Iterator[TracedPrompts]:
-    """Trace the steps of prompts, as many in a batch as a backward pass through all of them has memory for."""
-    budget = Budget.of(model).bytes
+def _batches(model: LanguageModel, prompts: Sequence[Prompt], budget: int) -> Iterator[TracedPrompts]:
+    """Trace the steps of prompts, as many in a batch as a backward pass through all of them has `budget` bytes for."""
     records: list[Trace] = []
     room = budget
     for group in by_shape((step for prompt in prompts for step in model.steps(prompt)), lambda step: step):

@@ -10,6 +10,8 @@ from atlas.editing.fitting import _losses, prepare
 from atlas.editing.problem import make_problem
 from atlas.editing.prompts import prompts_around
 from atlas.editing.requests import EditSettings
+from atlas.editing.sources import Choice
+from atlas.engine.batches import Budget
 
 
 def said(model, prompts):
@@ -18,15 +20,21 @@ def said(model, prompts):
     return torch.log_softmax(torch.stack([model.run(torch.tensor([step.ids]))[0, step.query] for step in steps]), -1)
 
 
+LAST = Choice("file", tuple((2, neuron) for neuron in range(32)))
+
+
 @torch.no_grad()
-def test_the_loss_is_what_leads_fall_short_by_and_the_divergence_of_what_is_kept(model, prompts):
+@pytest.mark.parametrize("case", [(WIDE, 1 << 30, 1), (WIDE, 1, 2), (LAST, 1, 1)], ids=["one batch", "more", "last"])
+def test_the_loss_is_what_leads_fall_short_by_and_the_divergence_of_what_is_kept(model, prompts, case):
+    where, budget, batches = case
     around, asked = prompts_around(model, target_of(prompts), prompts, 4, 0), EditSettings(keep_weight=3.0)
-    index, kept = index_of(model, WIDE.neurons), said(model, around.keep)
+    index, kept = index_of(model, where.neurons), said(model, around.keep)
     before = read_columns(model, index)
     delta = {
         layer: torch.randn(own.shape, generator=torch.Generator().manual_seed(0)) * 0.1 for layer, own in before.items()
     }
-    problem = make_problem(model, around.new, around.keep).starting(min(index))
+    problem = make_problem(model, around.new, around.keep, Budget(budget)).starting(min(index))
+    assert min(len(problem.change), len(problem.keep), 2) == batches
     with shifting(model, index, delta):
         loss, leads = zip(*_losses(problem, asked), strict=True)
     write_columns(model, index, shifted(before, delta))

@@ -24,7 +24,7 @@ LINES = {
     "demo": 1047,
     "doctor": 555,
     "drawing": 26,
-    "editing": 2368,
+    "editing": 2376,
     "engine": 1608,
     "errors": 61,
     "evaluation": 1052,

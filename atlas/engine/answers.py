@@ -19,7 +19,7 @@ from torch import Tensor
 
 from atlas.engine.batches import UNUSABLE, Budget, StepBatch, by_shape, fitting
 from atlas.engine.replay import resumed
-from atlas.engine.tracing import trace
+from atlas.engine.tracing import beginnings, trace
 from atlas.facts import Prompt
 from atlas.ids import Neuron
 from atlas.models import LanguageModel, Position, Step
@@ -179,7 +179,10 @@ def _first(
     rest: Sequence[tuple[Place, Step]],
     budget: int,
 ) -> Sequence[R]:
-    """Read the first of `rest`, steps of one shape: as many as can run together in `budget` bytes."""
+    """Read the first of `rest`, steps of one shape: as many as can run together in `budget` bytes.
+
+    Steps of the same tokens, as of a prompt that is asked for several answers, run once where no neurons are changed.
+    """
     steps = [step for _, step in rest]
     steps = steps[: fitting(model, steps, budget)]
     batch = StepBatch.of(model, steps)
@@ -187,7 +190,8 @@ def _first(
     if wanted and scope == "query" and model.kind == "causal" and _pays(steps):
         return read(_features_of_copies(model, steps, wanted), batch.target)
     with changed(model, wanted, scope):
-        features = features_of_ids(model, batch.ids, batch.query, batch.at)
+        places, rows, _ = beginnings(batch.ids, batch.ids.shape[1])
+        features = features_of_ids(model, batch.ids[places], batch.query, batch.at[places], rows)
     return read(features, batch.target)
 
 

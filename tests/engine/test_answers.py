@@ -49,6 +49,22 @@ def test_batched_equals_alone(tiny, scope):
         assert len(found.best) == len(tiny.steps(case.prompt))
 
 
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_prompt_that_is_asked_for_several_answers_runs_once_unless_its_neurons_are_changed(tiny, cut):
+    neurons, names = ((1, 3),) if cut else (), ("Paris", "Berlin")
+    asked = [make_prompt("the capital of [X] is [Y]", "France", name) for name in names]
+    cases = [Case(prompt, neurons, factor) for prompt, factor in zip(asked, (0.0, 2.0), strict=True)]
+    ran = []
+    handle = tiny.blocks[0].register_forward_pre_hook(lambda _, args: ran.append(len(args[0])))
+    found = measure(tiny, cases, "all")
+    handle.remove()
+    steps = {step.ids for prompt in asked for step in tiny.steps(prompt)}
+    assert sum(ran) == (sum(len(tiny.steps(prompt)) for prompt in asked) if cut else len(steps))
+    for case, one in zip(cases, found, strict=True):
+        log_probability, *_ = alone(tiny, case.prompt, case.neurons, case.factor, "all")
+        assert one.log_probability == pytest.approx(log_probability, abs=1e-9)
+
+
 def test_no_change_has_no_divergence_and_a_change_has_some(tiny):
     """It is KL(before || after), the mean over an answer's steps, of the logits of whole sequences."""
     prompt, neurons = PROMPTS[2], ((2, 1), (2, 2), (2, 3))

@@ -25,7 +25,7 @@ LINES = {
     "doctor": 555,
     "drawing": 26,
     "editing": 2376,
-    "engine": 1608,
+    "engine": 1612,
     "errors": 61,
     "evaluation": 1052,
     "exam": 799,

@@ -139,7 +139,8 @@ DERIVED: Mapping[str, str] = {
     "twin_overlap": "the same overlap in the run's untrained twin; NULL without one",
     "transfer": "share of prompts of languages left out whose argmax is the new object",
     "untried_neurons": "knowledge neurons of the definition that were not zeroed alone",
-    "untried_sets": "sets that the definition asks for, no larger than the run's largest, that were not tried",
+    "untried_sets": "sets that the definition asks for, no larger than the run's largest of the same `replace`, "
+    "that were not tried",
     "unusable": "claims that could not be judged",
     "unknown_words": "usable prompts with words beside the answer that the tokenizer does not know",
     "usable": "usable prompts",

@@ -102,6 +102,20 @@ def test_ways_of_cutting_stand_beside_each_other_as_each_does_alone(measured):
 
 
 @pytest.mark.slow
+def test_no_larger_sets_are_asked_for_than_the_run_tried_of_the_same_way_of_cutting(path):
+    """Sets of three were zeroed, pairs at most became their mean; no cut costs anything."""
+    with atlas.open(path, "a") as writer:
+        run = fill(writer, WORLD)
+        writer.define("averaged", replace="mean")
+        for how, largest in (("zero", 3), ("mean", 2)):
+            rows = [(Trial(s), 1.0) for size in range(1, 1 + largest) for s in combinations(NEURONS, size)]
+            writer.load("knockout", to_table(run, WORLD.prompt(WORLD.probes[0]).id, 1.0, rows, how))
+        query = "SELECT untried_neurons, untried_sets FROM {} WHERE definition IN ('default', 'averaged') ORDER BY ALL"
+        found = [writer.sql(query.format(view)).to_pylist() for view in ("dkn_untried_all", "dkn_by_replace_all")]
+    assert found == [[{"untried_neurons": 1, "untried_sets": 0}] * n for n in (2, 4)]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("threshold", "word"),
     [

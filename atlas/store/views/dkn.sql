@@ -115,12 +115,12 @@ known_set AS MATERIALIZED (FROM knowledge_set_from('known_neuron'))
 FROM dkn_or_control_from('every_cost', 'known_set');
 
 -- What a definition would have asked of the search and was not tried, for facts in languages with a set measured:
--- knowledge neurons that were not cut alone, and pairs and sets, no larger than the run's largest, of which every proper
--- subset was measured and costs at most `t_low`. Thresholds looser than those of the search, or more candidates than it took,
--- leave some.
+-- knowledge neurons that were not cut alone, and pairs and sets, no larger than the run's largest of the same `replace`, of
+-- which every proper subset was measured and costs at most `t_low`. Thresholds looser than those of the search, or more
+-- candidates than it took, leave some.
 CREATE OR REPLACE MACRO dkn_untried_from(costs, known_neurons, sets) AS TABLE
 WITH tried AS MATERIALIZED (
-    SELECT cost.*, greatest(2, max(cost.size) OVER (PARTITION BY cost.run)) AS largest
+    SELECT cost.*, greatest(2, max(cost.size) OVER (PARTITION BY cost.run, cost.replace)) AS largest
     FROM query_table(costs) AS cost
     WHERE NOT cost.control
 ),

@@ -276,6 +276,43 @@ def test_different_facts(held, least):
     assert lacking
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("least", [None, 2])
+def test_profile_of_a_position(held, least):
+    """By layer and language, and over all languages; of facts with a partner in each of their languages."""
+    reader, runs = held
+    counts, alone = defaultdict(Counter), 0
+    for (run, world), (number, _) in ((item, each) for item in runs.items() for each in facts(item[1])):
+        codes = world.languages(number)
+        own = [knowledge(world, number, code) for code in codes]
+        kinds = {"likn": own} if len(codes) > 1 else {}
+        for column, same in (("same_relation", True), ("other_relations", False)) if kinds else ():
+            others = [partners(world, number, slot, code, same) for slot, code in enumerate(codes)]
+            alone += None in others and any(other is not None for other in others[1:])
+            if None not in others:
+                lent = [highest(world, n, code, len(k)) for n, code, k in zip(others, codes, own, strict=True)]
+                cut = [highest(world, number, code, len(each)) for code, each in zip(codes, lent, strict=True)]
+                kinds |= {column: lent, f"{column}_own": cut}
+        for code, (layer, _) in ((code, n) for code, each in zip(codes, own, strict=True) for n in each):
+            for language in (code, None):
+                counts[run, layer, language]["knowledge_neurons"] += 1
+        for kind, neuron in ((kind, n) for kind, sets in kinds.items() for n in set().union(*sets)):
+            spoken = [code for code, each in zip(codes, kinds[kind], strict=True) if neuron in each]
+            for language in (*spoken, None) if len(spoken) >= (least or len(codes)) else ():
+                counts[run, neuron[0], language][kind] += 1
+    found = rows(reader, "FROM position_profile_of(thresholds(min_languages := $least))", least=least)
+    kinds = (
+        "knowledge_neurons",
+        "likn",
+        *(f"{c}{own}" for c in ("same_relation", "other_relations") for own in ("", "_own")),
+    )
+    assert {(r["run"], r["layer"], r["language"]): [r[kind] for kind in kinds] for r in found} == {
+        key: [each[kind] for kind in kinds] for key, each in counts.items()
+    }
+    assert {r["position"] for r in found} == {"query"}
+    assert alone
+
+
 def test_layer_distribution(held):
     reader, runs = held
     found = rows(reader, "FROM layer_distribution_all WHERE definition = 'default'")

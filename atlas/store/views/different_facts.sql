@@ -138,6 +138,16 @@ LEFT JOIN (
     ON sizes.definition = l.definition AND sizes.run = l.run
     AND sizes.fact = l.fact AND sizes.language = l.language;
 
+-- The facts that have a partner in every language that counts, by control, and how many neurons they have in all: a control
+-- of fewer languages is none.
+CREATE OR REPLACE MACRO partnered_from(size) AS TABLE
+SELECT own.definition, own.run, own.fact, partner.control, sum(own.size) AS size
+FROM (SELECT *, count(*) OVER (PARTITION BY definition, run, fact) AS n_languages FROM query_table(size)) AS own
+JOIN partner_of(true) AS partner
+    ON partner.run = own.run AND partner.fact = own.fact AND partner.language = own.language
+GROUP BY own.definition, own.run, own.fact, partner.control
+HAVING count(*) = any_value(own.n_languages);
+
 -- The partner's highest-scoring neurons in that language, as many as the fact itself has, or all that are stored.
 CREATE OR REPLACE MACRO borrowed_neuron_from(ranked, size, by_slot) AS TABLE
 SELECT own.definition, own.run, own.fact, own.language, partner.control, borrowed.layer, borrowed.neuron

@@ -66,23 +66,12 @@ even_count AS (
     JOIN asked ON asked.definition = even.definition AND asked.run = even.run AND asked.fact = even.fact
     GROUP BY even.definition, even.run, even.fact, even.control
 ),
--- A control needs a partner in every language that counts.
 control AS (
     SELECT
         partners.definition, partners.run, partners.fact, partners.control,
         coalesce(even_count.found, 0)::INTEGER AS found, coalesce(even_count.own, 0)::INTEGER AS own,
         (partners.size - coalesce(even_count.lent, 0))::INTEGER AS short
-    FROM (
-        SELECT
-            own.definition, own.run, own.fact, partner.control, count(*) AS n_languages, sum(own.size) AS size
-        FROM best_size AS own
-        JOIN partner_of(true) AS partner
-            ON partner.run = own.run AND partner.fact = own.fact AND partner.language = own.language
-        GROUP BY own.definition, own.run, own.fact, partner.control
-    ) AS partners
-    JOIN asked
-        ON asked.definition = partners.definition AND asked.run = partners.run AND asked.fact = partners.fact
-        AND asked.of_languages = partners.n_languages
+    FROM partnered_from('best_size') AS partners
     LEFT JOIN even_count
         ON even_count.definition = partners.definition AND even_count.run = partners.run
         AND even_count.fact = partners.fact AND even_count.control = partners.control

@@ -12,10 +12,10 @@ CREATE OR REPLACE MACRO definition_at_positions() AS (
 );
 
 -- Where the neurons lie at each position (METHOD 2): per layer and language (NULL: over all), how many pairs of a fact in
--- a language and a knowledge neuron and of a fact and a LIKN there are, and beside the LIKNs those of exchanged facts, of the same
--- relation and of others (METHOD 3), with the facts' own at the sizes that were lent (`..._own`). Of LIKNs and exchanged
--- ones also those across scripts, whose languages share no token of the fact's names
--- (METHOD 3b; 0 where no tokens of names are stored). Runs of different positions are different rows.
+-- a language and a knowledge neuron and of a fact and a LIKN there are, and beside the LIKNs those of exchanged facts, of the
+-- same relation and of others (METHOD 3), of facts that have one in each of their languages, with the facts' own at the sizes
+-- that were lent (`..._own`). Of LIKNs and exchanged ones also those across scripts, whose languages share no token of the
+-- fact's names (METHOD 3b; 0 where no tokens of names are stored). Runs of different positions are different rows.
 CREATE OR REPLACE MACRO position_profile_of(definitions) AS TABLE
 WITH known_neuron AS MATERIALIZED (FROM knowledge_neuron_of(definitions)),
 best_neuron AS MATERIALIZED (FROM ranked_neuron_from('known_neuron', definitions)),
@@ -28,6 +28,9 @@ shared AS (
         b.definition, b.run, concat(CASE WHEN b.own THEN 'own, ' END, b.control) AS kind, b.fact, b.layer, b.neuron,
         list(b.language) AS languages
     FROM even_neuron_from('best_neuron', 'best_size', true) AS b
+    SEMI JOIN partnered_from('best_size') AS partnered
+        ON partnered.definition = b.definition AND partnered.run = b.run AND partnered.fact = b.fact
+        AND partnered.control = b.control
     JOIN coverage_of(definitions) AS coverage
         ON coverage.definition = b.definition AND coverage.run = b.run AND coverage.fact = b.fact
     JOIN (SELECT unnest(definitions) AS d) AS chosen ON chosen.d.definition = b.definition

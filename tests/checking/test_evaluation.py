@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from atlas.checking.evaluation import combined_signals, evaluate
+from atlas.checking.evaluation import COMBINED_FROM, combined_signals, evaluate
 from atlas.checking.known_claims import World, make_cases
 from atlas.checking.report import evaluation_table
 from atlas.checking.signals import Signals
@@ -160,3 +160,96 @@ def test_scores_that_are_made_of_several_claims():
     assert squashed == pytest.approx(medians, nan_ok=True)
     assert len({*found["frequency"]}) > 1
     assert {np.isnan(mean) for mean in means} == {True, False}
+
+
+@pytest.fixture
+def few():
+    """A true and a wrong claim of 24 facts of one relation in both languages, every third fact for the test."""
+    labels = [(f"S{i}", f"O{i % 5}") for i in range(24)]
+    facts = [Fact("R", f"s{i}", own[1], dict.fromkeys(LANGUAGES, Label(*own))) for i, own in enumerate(labels)]
+    split = {fact.id: "train" if i % 3 else "test" for i, fact in enumerate(facts)}
+    world = World(facts, [Template("R", code, "[X] is [Y]") for code in LANGUAGES], split)
+    return make_cases(world, facts, LANGUAGES, ["plain"], causal=False, count=1, seed=0).cases
+
+
+def verdicts_of(cases, signals, evidence, source=None):
+    """Return the evaluation and its verdicts by one evidence, of each claim's own language or all of `source`."""
+    found = evaluate(cases, signals, LANGUAGES, 0)
+    sources = [source or case.language for case in cases]
+    (one,) = (v for v in found.verdicts if v.evidence == evidence and list(v.source) == sources)
+    return found, one
+
+
+def test_the_models_own_choice_supports_in_more_than_half_of_the_prompts(few):
+    signals = [replace(s, argmax=(0.4, 0.5, 0.6)[i % 3]) for i, s in enumerate(made(few))]
+    found, own = verdicts_of(few, signals, "argmax")
+    judged, unusable = found.judged(own, "plain")
+    tested = [i % 3 == 2 for i, case in enumerate(few) if case.split == "test"]
+    assert (judged.supported.tolist(), unusable) == (tested, 0)
+
+
+def test_the_combined_model_supports_what_it_holds_for_likelier_true_than_not(few):
+    signals = [replace(s, log_probability=0.3 * s.log_probability) for s in made(few)]
+    found, combined = verdicts_of(few, signals, "combined")
+    judged, _ = found.judged(combined, "plain")
+    assert judged.supported.tolist() == (judged.scores > 0).tolist()
+    assert ((judged.scores > 0) & (judged.scores < 0.3)).any()
+
+
+def test_neurons_of_a_language_bring_its_threshold_to_claims_in_another(few):
+    """The scale of every language and source is its own, so that no other threshold would do."""
+    scale = {("en", "en"): 1, ("en", "zh"): 10, ("zh", "en"): 100, ("zh", "zh"): 1000}
+    signals = [
+        replace(s, score={("dkn", source): scale[case.language, source] * (1 + case.truth) for source in LANGUAGES})
+        for case, s in zip(few, made(few), strict=True)
+    ]
+    for source in LANGUAGES:
+        _, dkn = verdicts_of(few, signals, "dkn", source)
+        own = scale[source, source]
+        assert dkn.scores.tolist() == [scale[case.language, source] * (1 + case.truth) for case in few]
+        assert all(own <= threshold < 2 * own for threshold in dkn.thresholds)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_without_training_scores_of_both_kinds_there_is_no_threshold(few, kept):
+    """In Chinese, knowledge neurons say nothing of training claims of one kind."""
+    signals = [
+        replace(s, score={}) if (case.language, case.split, case.truth) == ("zh", "train", not kept) else s
+        for case, s in zip(few, made(few), strict=True)
+    ]
+    _, kn = verdicts_of(few, signals, "kn")
+    tested = [(case.language, said) for case, said in zip(few, kn.status, strict=True) if case.split == "test"]
+    assert {*tested} == {("en", "ok"), ("zh", "no threshold")}
+
+
+def test_objects_that_are_counted_on_one_side_alone_have_no_threshold(few):
+    cases = [case for case in few if (case.language, case.split, case.truth) != ("zh", "train", False)]
+    _, frequency = verdicts_of(cases, made(cases), "frequency")
+    said = {(case.language, status) for case, status in zip(cases, frequency.status, strict=True)}
+    assert said == {("en", "ok"), ("zh", "no threshold")}
+
+
+def test_a_claim_that_is_read_in_no_language_is_heard_nowhere(few):
+    mute = few[0].fact.id, few[0].truth
+    signals = [
+        Signals("unspellable") if (case.fact.id, case.truth) == mute else s
+        for case, s in zip(few, made(few), strict=True)
+    ]
+    _, heard = verdicts_of(few, signals, "probability-languages")
+    assert [said for case, said in zip(few, heard.status, strict=True) if (case.fact.id, case.truth) == mute] == [
+        "unspellable"
+    ] * len(LANGUAGES)
+
+
+def test_what_the_model_says_of_itself_is_read_as_it_is_and_neurons_by_training_claims_that_have_scores(few):
+    """Knowledge neurons have scores of test claims alone, and most scores of LIKN are 0."""
+    signals = []
+    for i, (case, s) in enumerate(zip(few, made(few), strict=True)):
+        likn = {("likn", case.language): float(i % 3 == 0)}
+        kn = {("kn", case.language): 1.0} if case.split == "test" else {}
+        signals.append(replace(s, margin=5.0 * i, score=likn | kn))
+    columns = dict(zip(COMBINED_FROM, combined_signals(few, signals).T, strict=True))
+    assert columns["probability"].tolist() == [s.log_probability for s in signals]
+    assert columns["margin"].tolist() == [s.margin for s in signals]
+    for name in ("kn", "likn"):
+        assert np.isnan(columns[name]).all(), "without a unit there is no number"

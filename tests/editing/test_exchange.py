@@ -3,6 +3,7 @@
 import csv
 import json
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from hypothesis import example, given
@@ -13,7 +14,7 @@ from atlas.editing import exchange
 from atlas.editing.exchange import Converted, requests_from_json, requests_to_json
 from atlas.editing.requests import Target, read_requests
 from atlas.errors import DataError, UsageError
-from atlas.facts import Prompt, read
+from atlas.facts import FactSet, Prompt, read
 
 COUNTERFACT = {
     "case_id": 0,
@@ -130,6 +131,9 @@ def test_what_cannot_be_used_is_counted(folder):
         (COUNTERFACT | {"paraphrase_prompts": [5]}, "a field is missing or of another kind: 'int'"),
         ({"en": {"src": "Where?"}}, "a field is missing or of another kind: list index"),
         (EASYEDIT | {"prompt": "[X], Examplia's capital, is"}, "more than one subject [X]"),
+        (COUNTERFACT | {"requested_rewrite": [REWRITE, REWRITE]}, "several rewrites in one request"),
+        (EASYEDIT | {"ground_truth": " "}, "the subject or an answer is empty"),
+        ({key: text for key, text in EASYEDIT.items() if key != "ground_truth"}, "of another kind: 'pred'"),
     ],
 )
 def test_a_request_that_can_be_no_edit_is_left_out_and_says_why(folder, request_, reason):
@@ -144,6 +148,37 @@ def test_a_request_without_a_new_object_is_left_out(folder):
     lacking += [{key: text for key, text in EASYEDIT.items() if key != "target_new"}]
     converted, _ = folder([COUNTERFACT, *lacking])
     assert converted == Converted(1, {"the subject or an answer is empty": 4})
+
+
+@pytest.mark.parametrize("field", ["ground_truth", "answers", "old", "pred"])
+def test_the_old_object_goes_by_any_of_its_names(folder, field):
+    lacking = {key: text for key, text in EASYEDIT.items() if key != "ground_truth"}
+    _, out = folder([lacking | {field: "Bar"}])
+    assert [row["object"] for row in rows(out / "facts.csv")] == ["Bar"]
+
+
+def test_a_counterfact_prompt_may_name_the_subject_itself(folder):
+    _, out = folder([COUNTERFACT | {"requested_rewrite": REWRITE | {"prompt": "The mother tongue of Ann Example is"}}])
+    assert next(row["template"] for row in rows(out / "templates.csv")) == "The mother tongue of [X] is [Y]"
+
+
+def test_a_paraphrase_that_no_reader_of_facts_takes_is_counted_and_left_out(folder):
+    converted, out = folder([EASYEDIT | {"rephrase_prompt": ["Examplia, a <mask>, has", "Examplia", None]}])
+    assert converted.edits == 1
+    assert [*converted.skipped.values()] == [1, 1]
+    assert [row["template"] for row in rows(out / "templates.csv")] == ["Which city is the capital of [X]? [Y]"]
+
+
+def test_parts_of_an_mzsre_item_that_are_no_questions_are_no_languages(folder):
+    """The first language's subject is that of languages which name none."""
+    bare = {key: text for key, text in MZSRE["zh"].items() if key != "subject"}
+    second = {**ZSRE, "subject": "Ann Example", "src": "Quelle université Ann Example fréquentait-elle ?"}
+    converted, out = folder([{"note": "src", "portability": {"un": "x"}, "en": ZSRE, "fr": second, "zh": bare}])
+    assert converted == Converted(1)
+    assert [row["languages"] for row in rows(out / "edits.csv")] == ["en fr zh"]
+    other = {**second, "subject": "Bob", "src": "Où Bob étudiait-il ?", "rephrase": "Où est Bob ?"}
+    _, out = folder([{"en": ZSRE, "fr": other, "zh": bare}])
+    assert [row["subject"] for row in rows(out / "facts.csv")] == ["Ann Example", "Bob", "Ann Example"]
 
 
 def test_of_several_new_objects_the_first_is_taken_and_of_paraphrases_all(folder):
@@ -187,6 +222,41 @@ def test_there_and_back(folder, tmp_path, style):
         for p in (out, tmp_path / "again")
     ]
     assert objects[0] == objects[1]
+
+
+@pytest.fixture
+def sent(folder, tmp_path):
+    """What an atlas of the request of zsRE with these templates sends as request JSON, and what it counts."""
+
+    def send(templates, style):
+        _, out = folder([ZSRE])
+        facts = read(str(out))
+        (fact,), lacking = facts.facts, facts.templates[0]
+        made = [replace(lacking, text=text, held_out=held) for text, held in templates]
+        with atlas.open(tmp_path / "b.duckdb", "w") as writer:
+            writer.add_facts(FactSet("made", [fact], made))
+        return requests_to_json(tmp_path / "b.duckdb", out / "edits.csv", tmp_path / "sent.json", style=style), [
+            *json.loads((tmp_path / "sent.json").read_text("utf-8"))
+        ]
+
+    return send
+
+
+def test_prompts_and_paraphrases_of_a_request_end_in_the_object(sent):
+    """Held-out templates come before others that were not needed, and the object is where a request has no word of."""
+    templates = [("[X] went to [Y]", False), ("[Y] taught [X]", False), ("[X] was at [Y]", False),
+                 ("[X] learnt at [Y]", True), ("At [Y] was [X]", True)]  # fmt: skip
+    converted, (request,) = sent(templates, "easyedit")
+    assert converted == Converted(1)
+    first, second, third = (f"Ann Example {words}" for words in ("went to", "was at", "learnt at"))
+    assert (request["prompt"], request["rephrase_prompt"]) in {(first, third), (second, third)}
+    assert (request["ground_truth"], request["target_new"]) == ("Trinity College", "University of Michigan")
+    assert request["case_id"] == 0
+    assert "requested_rewrite" not in request
+
+
+def test_a_request_is_not_sent_where_no_template_ends_in_the_object(sent):
+    assert sent([("[Y] taught [X]", False)], "rome") == (Converted(0, {"no template in en ends in the object": 1}), [])
 
 
 def test_an_unknown_style_is_refused(tmp_path):

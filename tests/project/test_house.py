@@ -43,7 +43,7 @@ LINES = {
     "schema": 475,
     "scorers": 71,
     "statistics": 128,
-    "store": 5272,
+    "store": 5273,
     "study": 714,
     "templates": 1,
 }

@@ -44,7 +44,7 @@ def test_facts_measured_on_one_side_alone_do_not_count():
     found = judge(CLAIM, rows(*[0.5] * 12) + one_sided)
     assert (found.facts, found.difference) == (12, pytest.approx(0.5))
     assert judge(CLAIM, one_sided).verdict == judge(CLAIM, []).verdict == CANNOT_BE_SAID
-    assert judge(CLAIM, []).own is None
+    assert (judge(CLAIM, []).own, judge(CLAIM, []).facts) == (None, 0)
 
 
 @pytest.mark.parametrize(
@@ -54,6 +54,20 @@ def test_facts_measured_on_one_side_alone_do_not_count():
 def test_an_interval_that_was_measured_over_all_is_taken(low, high, verdict):
     found = judge(CLAIM, [{"facts": 40, "own": 0.9, "control": 0.8, "low": low, "high": high}])
     assert (found.verdict, found.facts) == (verdict, 40)
+
+
+@pytest.mark.parametrize(("low", "high", "verdict"), [
+    (0.01, 0.1, HOLDS), (0.0, 0.2, CANNOT_BE_SAID), (0.0, 0.1, CANNOT_BE_SAID), (-0.1, 0.1, CANNOT_BE_SAID),
+])  # fmt: skip
+def test_an_interval_must_lie_above_0_and_reach_the_difference_that_counts_or_lie_below_it(low, high, verdict):
+    assert judge(CLAIM, [{"facts": 40, "own": 0.9, "control": 0.8, "low": low, "high": high}]).verdict == verdict
+
+
+@pytest.mark.parametrize("ends", [(None, None), (0.2, None), (None, 0.05)])
+def test_without_both_ends_there_is_no_interval(ends):
+    low, high = ends
+    found = judge(CLAIM, [{"facts": 40, "own": 0.9, "control": 0.8, "low": low, "high": high}])
+    assert (found.verdict, found.why, found.bounded) == (CANNOT_BE_SAID, "no interval", False)
 
 
 @settings(max_examples=30)

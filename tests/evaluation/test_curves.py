@@ -9,8 +9,10 @@ import pytest
 import torch
 
 import atlas
+from atlas.engine.answers import Case, measure
+from atlas.engine.batches import Budget
 from atlas.errors import UsageError
-from atlas.evaluation.curves import COUNTS, LACKING, _areas, _milliseconds, curves
+from atlas.evaluation.curves import COUNTS, LACKING, _areas, _cost, _milliseconds, _unequal, curves
 from atlas.evaluation.figure import figure
 from atlas.evaluation.interventions import ranking, shared_facts
 from atlas.evaluation.job import NO_NEURONS, EvaluateOptions
@@ -144,6 +146,36 @@ def test_one_fact_has_no_interval():
     for row in _areas("zero", {"kn": 8.0, "amig": 20.0}, costs, 0):
         assert row["area"] > 0
         assert {row[f"{name}{end}"] for name in ("area", "ahead") for end in ("_low", "_high")} == {None}
+
+
+@pytest.mark.parametrize("at", ["query", "subject"])
+def test_neurons_are_cut_at_the_position_of_the_scores(tiny, facts, at):
+    """The cost of a fact's first neurons, in each language the share that its prompts lose, then their mean."""
+    fact = facts.facts[0].id
+    prompts = [prompt for prompt in facts.prompts() if prompt.fact.id == fact]
+    first = {"en": [(0, 3), (1, 5)], "fr": [(1, 4), (0, 7)]}
+    job = SimpleNamespace(model=tiny, languages=tuple(first), budget=Budget.of(tiny), options=SimpleNamespace(at=at))
+    found = _cost(job, None, {"kn": {(fact, code): neurons for code, neurons in first.items()}}, fact, prompts)
+    lost = []
+    for code, neurons in first.items():
+        own = [prompt for prompt in prompts if prompt.language == code]
+        before, after = (
+            sum(one.probability for one in measure(tiny, cases, at=at))
+            for cases in ([Case(p) for p in own], [Case(p, tuple(sorted(neurons)), 0.0) for p in own])
+        )
+        lost.append(1 - after / before)
+    assert found[0, 1:] == pytest.approx(np.mean(lost), rel=1e-6)
+
+
+def test_unequal_are_the_facts_and_languages_in_which_some_scorer_has_too_few():
+    most = COUNTS[-1]
+    sizes = {(1, "en"): (most, most), (1, "fr"): (most, most + 5), (2, "en"): (most - 1, most), (2, "fr"): (most, 3)}
+    tables = {
+        method: {place: [(0, n) for n in range(both[side])] for place, both in sizes.items()}
+        for side, method in enumerate(("kn", "amig"))
+    }
+    assert _unequal(tables, [1, 2], ["en", "fr"]) == 2
+    assert _unequal(tables, [1], ["en", "fr"]) == 0
 
 
 def test_what_a_scorer_does_once_is_not_timed(monkeypatch):

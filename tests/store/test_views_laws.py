@@ -197,13 +197,13 @@ def test_a_run_with_a_high_floor_does_not_spoil_the_others(holding):
 
 def test_rounds_are_those_of_usable_prompts(holding):
     """What another prompt is cut after, whose scores count nowhere, says nothing of the neuron."""
-    scores = (1.0,) + (0.0,) * 11
-    world = World(("P1",), tuple(Probed(0, "en", n, status, scores) for n, status in enumerate(("ok", "unresolved"))))
+    scores, statuses = (1.0,) + (0.0,) * 11, ("ok", "unresolved", "not_converged")
+    world = World(("P1",), tuple(Probed(0, "en", n, status, scores) for n, status in enumerate(statuses)))
     with holding(world) as (atlas, run):
-        for probe, cut in zip(world.probes, (2, 1), strict=True):
+        for probe, cut in zip(world.probes, (2, 1, 3), strict=True):
             atlas.sql("UPDATE attribution SET round = ? WHERE prompt = ?", [cut, world.prompt(probe).id])
         (row,) = rows(atlas, "FROM neuron_round WHERE definition = 'default' AND run = $run", run=run)
-    assert (row["first_round"], row["last_round"]) == (2, 2)
+    assert (row["first_round"], row["last_round"]) == (2, 3)
 
 
 def test_wordings_that_agree_as_those_of_different_facts_are_not_stable(holding):

@@ -30,7 +30,7 @@ Source = Annotated[
     typer.Option(
         "--method",
         "--from",
-        help="Scorer whose run names the neurons, or union for all of the model's.",
+        help="Scorer whose run names the neurons, or union for all of the model's but random.",
         metavar="NAME",
     ),
 ]

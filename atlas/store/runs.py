@@ -84,7 +84,7 @@ def choose_runs(
     at: str = "query",
     traits: Mapping[str, str] = MappingProxyType({}),
 ) -> list[int]:
-    """Return the run of `method` `at` a position, or with None one of each method; of several the first in order.
+    """Return the run of `method` `at` a position, with None one of each but `random`; of several the first in order.
 
     None of other `traits`, digests that the settings of newer runs name. Raises UsageError, with the command
     that makes one, if there is none, and for a method that nobody knows; ModelError if all are of other traits.
@@ -94,12 +94,12 @@ def choose_runs(
         lambda run: (
             run.model == model
             and run.at == at
-            and (run.method == method or (method is None and run.method != UNION))
+            and (run.eligible if method is None else run.method == method)
             and (run.method == UNION or run.probes > 0)
         ),
     )
     if not found:
-        wanted, maker = "any method" if method is None else f"method {method!r}", _maker(method, name)
+        wanted, maker = "any method but random" if method is None else f"method {method!r}", _maker(method, name)
         raise UsageError(
             f"{atlas.path} has no run of {name} with {wanted}{AT.get(at, '')}; `atlas {maker}"
             f"{'' if at == 'query' else ' --at ' + at} --db {quote(str(atlas.path))}` makes one."

@@ -38,7 +38,7 @@ LINES = {
     "models": 2671,
     "outputs": 250,
     "planted": 1501,
-    "reports": 3680,
+    "reports": 3682,
     "running": 797,
     "schema": 475,
     "scorers": 71,

@@ -17,6 +17,7 @@ RUNS = {
     "kn": ("kn", 0, SAMPLE),
     "useless": ("kn", 1, UNUSABLE),
     "empty": ("joint", 0, World((), ())),
+    "random": ("random", 0, SAMPLE),
     "union": (UNION, 0, World((), ())),
 }
 """Method, seed and what the run holds, in the order in which they were started."""
@@ -50,7 +51,7 @@ def test_a_method_means_its_newest_run_with_a_usable_prompt(opened, method, chos
     assert choose_runs(opened, MADE, "made", method) == [run_of(opened, chosen)]
 
 
-def test_no_method_means_one_run_of_each_that_holds_prompts(opened):
+def test_no_method_means_one_run_of_each_that_holds_usable_prompts_but_random(opened):
     assert choose_runs(opened, MADE, "made", None) == sorted([run_of(opened, "second"), run_of(opened, "kn")])
 
 

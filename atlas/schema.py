@@ -405,8 +405,8 @@ _ALL = (
     )),
     Table("in_use", "What a query means that names no run and no definition: one row, which `atlas use` writes.",
           ("definition",), (
-        Column("run", "BIGINT", "run that is meant; NULL for the newest finished one of the default method on the "
-               "model that was built last", refers="run", nullable=True),
+        Column("run", "BIGINT", "run that is meant; NULL for the newest finished one of the first of its scorers on "
+               "the model that was built last", refers="run", nullable=True),
         Column("definition", "VARCHAR", "definition that is meant", refers="definition"),
     )),
 )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from atlas.errors import UsageError
 from atlas.store import naming
-from atlas.store.runs import AT, StoredRun, check_no_twin, model_of, stored_runs
+from atlas.store.runs import AT, StoredRun, check_no_twin, maker, model_of, stored_runs
 
 if TYPE_CHECKING:
     from atlas.store.reader import Reader
@@ -114,7 +114,7 @@ def _run(atlas: Reader, word: str, method: str | None, at: str | None = None) ->
     has = ", ".join(sorted({f"{run.method}{AT.get(run.at, '')}" for run in found})) or "none at all"
     raise UsageError(
         f"Model {name!r} has no run of {method or 'any scorer'!r}{AT.get(at or '', '')} with usable prompts in "
-        f"{atlas.path}, but {has}; `atlas build --method --at` makes one."
+        f"{atlas.path}, but {has}; `{maker(atlas.path, name, method, at)}` makes one."
     )
 
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from shlex import quote
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -99,10 +100,10 @@ def choose_runs(
         ),
     )
     if not found:
-        wanted, maker = "any method but random" if method is None else f"method {method!r}", _maker(method, name)
+        wanted = "any method but random" if method is None else f"method {method!r}"
         raise UsageError(
-            f"{atlas.path} has no run of {name} with {wanted}{AT.get(at, '')}; `atlas {maker}"
-            f"{'' if at == 'query' else ' --at ' + at} --db {quote(str(atlas.path))}` makes one."
+            f"{atlas.path} has no run of {name} with {wanted}{AT.get(at, '')}; "
+            f"`{maker(atlas.path, name, method, at)}` makes one."
         )
     same = [run for run in found if not _other_traits(run, traits)]
     if not same:
@@ -232,13 +233,14 @@ def runs_of_models(atlas: "Reader") -> Iterable[int]:
     return {run.model: run.run for run in reversed(found)}.values()
 
 
-def _maker(method: str | None, name: str) -> str:
+def maker(path: Path, name: str, method: str | None, at: str | None) -> str:
     """Return the command that makes a run of `method`; a union is joined by the knock-outs."""
     if method not in (None, UNION, *scorers.SCORERS):
         raise UsageError(f"Method {method!r} is not known; choose from {', '.join(scorers.SCORERS)} and {UNION}.")
-    if method == UNION:
-        return f"knockout --model {quote(name)} --from union"
-    return f"build --model {quote(name)}" + ("" if method is None else f" --method {method}")
+    command = "knockout" if method == UNION else "build"
+    named = f" --{'from' if method == UNION else 'method'} {method}" if method else ""
+    place = f" --at {at}" if at not in (None, "query") else ""
+    return f"atlas {command} --model {quote(name)}{named}{place} --db {quote(str(path))}"
 
 
 _RUNS = f"""

@@ -30,8 +30,9 @@ def use(
 ) -> None:
     """Choose the run and the definition that views, lookups and jobs mean where none is named, or show them.
 
-    The choice stands in the atlas, for every client. Unless one is chosen it is the newest finished run of the default
-    method on the model that was built last, never a control by chance or an untrained twin, and `default`.
+    The choice stands in the atlas, for every client. Unless one is chosen it is the newest finished run of `amig`,
+    or of the next scorer that `atlas build --help` lists, on the model that was built last, never of `random` or an
+    untrained twin, and `default`.
     """
     import atlas
 

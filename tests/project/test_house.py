@@ -20,7 +20,7 @@ LINES = {
     "attribution": 1456,
     "building": 1455,
     "checking": 1699,
-    "cli": 3840,
+    "cli": 3841,
     "demo": 1047,
     "doctor": 555,
     "drawing": 26,
@@ -43,7 +43,7 @@ LINES = {
     "schema": 475,
     "scorers": 71,
     "statistics": 128,
-    "store": 5273,
+    "store": 5275,
     "study": 714,
     "templates": 1,
 }

@@ -24,7 +24,7 @@ RUNS = st.lists(
     st.fixed_dictionaries(
         {
             "model": st.integers(1, 3),
-            "method": st.sampled_from(["amig", "amig", "kn", "random", "union"]),
+            "method": st.sampled_from(["amig", "amig", "kn", "peel", "gradient", "random", "union"]),
             "status": st.sampled_from(["done", "done", "interrupted", "running"]),
             "started": st.integers(0, 5),
             "lasted": st.integers(0, 5),
@@ -51,7 +51,8 @@ def meant(runs):
     latest = max(ended(runs[n]) for n in able)
     model = min(runs[n]["model"] for n in able if ended(runs[n]) == latest)
     of_model = [n for n in able if runs[n]["model"] == model]
-    of_model = [n for n in of_model if runs[n]["method"] == "amig"] or of_model
+    first = min((runs[n]["method"] for n in of_model), key=["amig", "kn", "peel", "gradient"].index)
+    of_model = [n for n in of_model if runs[n]["method"] == first]
     of_model = [n for n in of_model if runs[n]["at"] == "query"] or of_model
     return max(of_model, key=lambda n: (ended(runs[n]), -n))
 

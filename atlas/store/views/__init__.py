@@ -21,8 +21,8 @@ MACROS = f"""
 -- Whether a probe's status is one of those that have scores.
 CREATE OR REPLACE MACRO usable(status) AS {schema.usable("status")};
 
--- Whether a scorer is the one that is meant where none is named.
-CREATE OR REPLACE MACRO is_default_method(method) AS method = '{scorers.DEFAULT}';
+-- Which scorer is meant before which where none is named: the default, others, controls; NULL for what is none.
+CREATE OR REPLACE MACRO scorer_place(method) AS list_position({[*scorers.SCORERS]}, method);
 """
 """Made from the column dictionary and the table of scorers, before all files."""
 

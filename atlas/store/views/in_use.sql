@@ -1,5 +1,5 @@
--- All runs in the order in which they are meant: the newest finished run of the default method and position on the model
--- that was built last is the first. Where nothing is named, those alone are meant that are `eligible`: no control by
+-- All runs in the order in which they are meant: on the model that was built last the newest finished run of the scorer
+-- that stands first in the list of scorers (`amig`), at the query, is the first. Where nothing is named, those alone are meant that are `eligible`: no control by
 -- chance, no untrained twin, no union, and with a usable prompt.
 CREATE OR REPLACE VIEW run_order AS
 WITH told AS (
@@ -17,7 +17,7 @@ SELECT
     run, model, method, eligible,
     row_number() OVER (
         ORDER BY
-            eligible DESC, finished DESC, built DESC NULLS LAST, model, is_default_method(method) DESC, at_query DESC,
+            eligible DESC, finished DESC, built DESC NULLS LAST, model, scorer_place(method) NULLS LAST, at_query DESC,
             ended DESC, run
     ) AS nth
 FROM built;

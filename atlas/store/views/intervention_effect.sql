@@ -28,9 +28,8 @@ GROUP BY ALL;
 
 -- Means over facts, each with the 2.5 % and 97.5 % quantiles of 500 bootstrap samples of facts. The draws come from a
 -- hash of sample and place, so they are the same everywhere; one fact has no interval. `success_rate` is the mean
--- change
--- of related over that of unrelated probability; `success_rate_both` the sum over both actions (Eq. 11), NULL where one
--- has none.
+-- change of related over that of unrelated probability; `success_rate_both` the sum over both actions (Eq. 11), NULL
+-- where one has none.
 CREATE OR REPLACE VIEW intervention_summary AS
 WITH numbered AS (
     SELECT
@@ -42,23 +41,38 @@ WITH numbered AS (
         count(*) OVER (PARTITION BY evaluation, purpose, run, source, languages, measured, action, scope) AS facts
     FROM intervention_effect
 ),
-size AS (SELECT DISTINCT grouping, facts FROM numbered),
+share AS (
+    SELECT sample.range AS sample, list(
+        (md5_number_lower(concat(sample.range, ':', slot.range)) % 1000000007) / 1000000007 ORDER BY slot.range
+    ) AS shares
+    FROM range(500) AS sample CROSS JOIN range((SELECT coalesce(max(facts), 0) FROM numbered)) AS slot
+    GROUP BY sample.range
+),
 draw AS (
     SELECT
-        sample.range AS sample, slot.range AS slot,
-        (md5_number_lower(concat(sample.range, ':', slot.range)) % 1000000007) / 1000000007 AS share
-    FROM range(500) AS sample CROSS JOIN range((SELECT coalesce(max(facts), 0) FROM size)) AS slot
+        size.facts, list_transform(share.shares[:size.facts], lambda x: floor(x * size.facts)::BIGINT + 1) AS places
+    FROM (SELECT DISTINCT facts FROM numbered WHERE facts > 1) AS size CROSS JOIN share
+),
+-- Samples of lists: several times faster than of rows.
+listed AS (
+    SELECT
+        grouping, facts, list(log_change ORDER BY place) AS log_change,
+        list(log_odds_change ORDER BY place) AS log_odds_change, list(rank_change ORDER BY place) AS rank_change,
+        list(lost ORDER BY place) AS lost, list(gained ORDER BY place) AS gained,
+        list(change ORDER BY place) AS change, list(change_unrelated ORDER BY place) AS change_unrelated
+    FROM numbered
+    GROUP BY grouping, facts
 ),
 resampled AS (
     SELECT
-        n.grouping, draw.sample,
-        avg(n.log_change) AS log_change, avg(n.log_odds_change) AS log_odds_change, avg(n.rank_change) AS rank_change,
-        avg(n.lost) AS lost, avg(n.gained) AS gained,
-        avg(n.change) / nullif(avg(n.change_unrelated), 0) AS success_rate
-    FROM size
-    JOIN draw ON draw.slot < size.facts
-    JOIN numbered AS n ON n.grouping = size.grouping AND n.place = floor(draw.share * size.facts)::BIGINT
-    GROUP BY n.grouping, draw.sample
+        n.grouping,
+        list_avg(list_select(n.log_change, draw.places)) AS log_change,
+        list_avg(list_select(n.log_odds_change, draw.places)) AS log_odds_change,
+        list_avg(list_select(n.rank_change, draw.places)) AS rank_change,
+        list_avg(list_select(n.lost, draw.places)) AS lost, list_avg(list_select(n.gained, draw.places)) AS gained,
+        list_avg(list_select(n.change, draw.places))
+        / nullif(list_avg(list_select(n.change_unrelated, draw.places)), 0) AS success_rate
+    FROM listed AS n JOIN draw ON draw.facts = n.facts
 ),
 bounds AS (
     SELECT
@@ -70,7 +84,6 @@ bounds AS (
         quantile_cont(gained, [0.025, 0.975]) AS gained,
         quantile_cont(success_rate, [0.025, 0.975]) AS success_rate
     FROM resampled
-    SEMI JOIN size ON size.grouping = resampled.grouping AND size.facts > 1
     GROUP BY grouping
 ),
 means AS (

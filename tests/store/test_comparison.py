@@ -280,7 +280,7 @@ def test_what_cannot_be_compared_is_told(path):
             (("made", "gpt5"), {}, "There is no model 'gpt5' in .*; it has deep, idle, made, twins"),
             (("made", "made"), {}, "same model"),
             (("made", "idle"), {}, "'idle' has no run of 'amig' with usable prompts"),
-            (("made", "deep"), {"method": "kn"}, "no run of 'kn' .*, but amig; `atlas build --model .* --method kn --db"),
+            (("made", "deep"), {"method": "kn"}, "no run of 'kn' .*, but amig; `atlas build .* --method kn --db"),
             (("made", "twins"), {}, "'twins' names several models.*: one, two"),
             (("made", "deep"), {"definition": "none"}, "There is no definition 'none'"),
         ):

@@ -9,8 +9,8 @@ from store.world import MODEL, World, add_facts, batch, knowledge, mean_score, r
 def test_scorers_side_by_side_at_each_position_and_both_positions_of_one(holding):
     """Of two runs of `kn` at the query one alone has its like at the subject; another is of another floor, or model.
 
-    A definition that no run has the scores for spoils nothing for the others. The run of `amig` has no rounds, and
-    twins at both positions are no pair.
+    A definition that no run has the scores for spoils nothing for the others. The run of `amig` has no rounds, that of
+    `random` is compared with none, and twins at both positions are no pair.
     """
     about = (
         ("kn", 0, {}), ("kn", 1, {}), ("kn", 0, {"at": "subject"}), ("kn", 1, {"at": "subject", "floor": 0.1}),
@@ -33,6 +33,8 @@ def test_scorers_side_by_side_at_each_position_and_both_positions_of_one(holding
         of_twins = {"model": twin, "method": "kn", "seed": 0, "versions": {}, "twin_of": run, "twin_seed": 0}
         for place in ({}, {"at": "subject"}):
             writer.start_run(**of_twins, settings={"floor": 0.05} | place)
+        by_chance = writer.start_run(model=models[0], method="random", settings={"floor": 0.05}, seed=0, versions={})
+        writer.load_batch(batch(others[0], by_chance))
         writer.sql("UPDATE attribution SET round = run % 7 + prompt % 7 + layer + neuron WHERE run <> ?", [run])
         agreed, both = (
             [row for name in thresholds for row in writer.sql(f"FROM {view} WHERE definition = ?", [name]).to_pylist()]

@@ -20,6 +20,21 @@ FROM knockout_effect AS effect
 JOIN (SELECT unnest(definitions) AS d) AS chosen
     ON (chosen.d.run IS NULL OR effect.run = chosen.d.run) AND effect.replace = chosen.d.replace;
 
+-- The knowledge neurons of runs with knock-outs, and of those that they join: what a set can be made of.
+CREATE OR REPLACE MACRO cut_neuron_of(definitions) AS TABLE
+WITH cut AS MATERIALIZED (
+    SELECT list(d) AS asked FROM (
+        SELECT * EXCLUDE (held)
+            REPLACE (CASE WHEN sources IS NULL THEN held ELSE list_intersect(sources, held) END AS sources)
+        FROM (SELECT unnest(definitions, max_depth := 2))
+        CROSS JOIN (
+            SELECT coalesce(list(DISTINCT source), []) AS held
+            FROM knockout_source SEMI JOIN knockout ON knockout.run = knockout_source.run
+        )
+    ) AS d
+)
+FROM knowledge_neuron_of((SELECT asked FROM cut));
+
 -- Degenerate sets, measured or control; `interaction` is the cost less the sum of the single neurons' costs. Of several
 -- controls of a set, of other seeds, one counts, whatever it costs: as many as there are sets to compare with. The macros
 -- that end in `_from` take the names of what `dkn_of` gathers for all of them.
@@ -31,9 +46,12 @@ WITH chosen AS (
     GROUP BY definition, run, fact, language, twin
 ),
 whole AS (
-    SELECT * FROM query_table(costs) AS measured
-    WHERE size > 1 AND cost > high
-        AND (NOT control OR (definition, run, fact, language, twin, "set") IN (FROM chosen))
+    SELECT measured.*
+    FROM query_table(costs) AS measured
+    LEFT JOIN chosen
+        ON chosen.definition = measured.definition AND chosen.run = measured.run AND chosen.fact = measured.fact
+        AND chosen.language = measured.language AND chosen.twin = measured.twin AND chosen."set" = measured."set"
+    WHERE measured.size > 1 AND measured.cost > measured.high AND (NOT measured.control OR chosen."set" IS NOT NULL)
 )
 SELECT
     whole.definition, whole.run, whole.fact, whole.language, whole.control, whole."set",
@@ -110,7 +128,7 @@ WHERE made.tried_set IS NOT NULL OR lone."set" IS NOT NULL;
 
 CREATE OR REPLACE MACRO dkn_or_control_of(definitions) AS TABLE
 WITH every_cost AS MATERIALIZED (FROM knockout_cost_of(definitions)),
-known_neuron AS MATERIALIZED (FROM knowledge_neuron_of(definitions)),
+known_neuron AS MATERIALIZED (FROM cut_neuron_of(definitions)),
 known_set AS MATERIALIZED (FROM knowledge_set_from('known_neuron'))
 FROM dkn_or_control_from('every_cost', 'known_set');
 
@@ -196,7 +214,7 @@ LEFT JOIN sets
 
 CREATE OR REPLACE MACRO dkn_untried_of(definitions) AS TABLE
 WITH every_cost AS MATERIALIZED (FROM knockout_cost_of(definitions)),
-known_neuron AS MATERIALIZED (FROM knowledge_neuron_of(definitions)),
+known_neuron AS MATERIALIZED (FROM cut_neuron_of(definitions)),
 known_set AS MATERIALIZED (FROM knowledge_set_from('known_neuron'))
 FROM dkn_untried_from('every_cost', 'known_neuron', 'known_set');
 
@@ -227,7 +245,7 @@ JOIN dkn_untried_from('every_cost', known_neurons, 'known_set') AS untried
 WHERE NOT found.control;
 
 CREATE OR REPLACE MACRO dkn_of(definitions) AS TABLE
-WITH known_neuron AS MATERIALIZED (FROM knowledge_neuron_of(definitions))
+WITH known_neuron AS MATERIALIZED (FROM cut_neuron_of(definitions))
 FROM dkn_from('known_neuron', definitions);
 
 CREATE OR REPLACE VIEW dkn_all AS

@@ -3,7 +3,7 @@
 -- measured; `untried_neurons` and `untried_sets` are what the definition asks for and was not tried.
 CREATE OR REPLACE MACRO dkn_summary_of(definitions) AS TABLE
 WITH every_cost AS MATERIALIZED (FROM knockout_cost_of(definitions)),
-known_neuron AS MATERIALIZED (FROM knowledge_neuron_of(definitions)),
+known_neuron AS MATERIALIZED (FROM cut_neuron_of(definitions)),
 known_set AS MATERIALIZED (FROM knowledge_set_from('known_neuron')),
 -- The facts that count, and whether they have a knowledge neuron.
 meant AS (

@@ -13,6 +13,7 @@ from atlas.building.job import BuildOptions, build
 from atlas.checking.job import CheckOptions, evaluate_claims
 from atlas.errors import UsageError
 from atlas.evaluation.job import EvaluateOptions, evaluate
+from atlas.facts.leftover import by_reason
 from atlas.knockouts.job import KnockoutOptions, knockout
 from atlas.running.choice import ModelChoice
 from atlas.running.progress import Progress
@@ -180,7 +181,7 @@ def _build(options: StudyOptions, progress: Progress) -> Found | None:
     if summary.interrupted:
         return None
     go_on()
-    return {"run": str(summary.run), "cut": [f"{skip.count:,} left out: {skip.reason}" for skip in summary.skips]}
+    return {"run": str(summary.run), "cut": [f"{n:,} left out: {why}" for why, n, _ in by_reason(summary.skips)]}
 
 
 def _knockout(options: StudyOptions, progress: Progress) -> Found | None:

@@ -44,7 +44,7 @@ LINES = {
     "scorers": 71,
     "statistics": 128,
     "store": 5275,
-    "study": 714,
+    "study": 715,
     "templates": 1,
 }
 """The most lines that each room may have."""

@@ -5,6 +5,8 @@ import re
 import shutil
 import signal
 from dataclasses import replace
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,8 +15,9 @@ from atlas.cli.main import main
 from atlas.editing.job import Done
 from atlas.editing.requests import Request
 from atlas.errors import AtlasError, UsageError
-from atlas.facts import Fact, Label
+from atlas.facts import Fact, Label, Skip
 from atlas.running.progress import Progress
+from atlas.study import job
 from atlas.study.claims import CLAIMS
 from atlas.study.editing import _cuts
 from atlas.study.job import Study, StudyOptions, study
@@ -220,3 +223,16 @@ def test_a_cell_stays_a_cell():
     assert "| a\\|b | c |" in text
     assert "| x \\| y | two lines |" in text
     assert "None." in text.split("## E")[1]
+
+
+def test_what_a_build_leaves_out_of_several_files_for_one_reason_is_told_once(tmp_path, monkeypatch):
+    skips = [
+        Skip("en.json", "read before", 2),
+        Skip("fr.json", "read before", 3),
+        Skip("fr.json", "other", 1),
+    ]
+    built = SimpleNamespace(run=1, interrupted=False, skips=skips)
+    monkeypatch.setattr("atlas.study.job.build", lambda *_: built)
+    options = StudyOptions(out=tmp_path / "out")
+    monkeypatch.setattr("atlas.study.job._steps", lambda *_: {"build": partial(job._build, options, Progress())})
+    assert study(options).done["build"]["cut"] == ["5 left out: read before", "1 left out: other"]

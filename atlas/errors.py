@@ -1,4 +1,4 @@
-"""Every error that the atlas raises on purpose.
+"""Every error that the atlas raises on purpose, and how messages count.
 
     AtlasError
     ├── UsageError          a wrong option, name or value (exit code 2)
@@ -59,3 +59,8 @@ class VersionError(StoreError):
 
 class LimitError(StoreError):
     """A query passed its time, its memory, or the files that it may touch."""
+
+
+def counted(number: int, thing: str) -> str:
+    """Return a number with what it counts: 1 prompt, 2 prompts."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"

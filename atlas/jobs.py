@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, ParamSpec, TypedDict, TypeVar, Unpack, get_type_hints
 
 from atlas import scorers
-from atlas.errors import UsageError
+from atlas.errors import UsageError, counted
 from atlas.matching import names, option
 from atlas.running.choice import ModelChoice, OpenChoice, check_one, megabytes, path_of
 from atlas.running.numbers import bounded
@@ -292,6 +292,6 @@ def _evaluated(
 
     identity, found, left_out = evaluate_claims(options, languages, relations, conditions, limit or None, progress)
     for reason, facts in left_out.items():
-        progress.warn(f"no claims of {facts:,} facts in a language: {reason}")
+        progress.warn(f"no claims of {counted(facts, 'fact')} in a language: {reason}")
     table = evaluation_table(found, options.seed)
     return table.append_column("evaluation", [[identity] * table.num_rows])

@@ -13,7 +13,7 @@ from atlas.checking.known_claims import KnownClaim
 from atlas.checking.logistic import Logistic, fit_logistic
 from atlas.checking.permutation import spelt_alike
 from atlas.checking.signals import Signals
-from atlas.errors import UsageError
+from atlas.errors import UsageError, counted
 from atlas.statistics import Floats, Judged, best_threshold
 
 OWN = ("probability", "probability-languages", "margin", "argmax")
@@ -65,7 +65,7 @@ class ClaimEvaluation:
 
 def check_split(cases: Sequence[KnownClaim], left_out: Mapping[str, int] = MappingProxyType({})) -> None:
     """Raise UsageError, with what was left out, if a side of the split has claims of one class only."""
-    told = ", ".join(f"{count:,} facts in a language: {reason}" for reason, count in left_out.items())
+    told = ", ".join(f"{counted(count, 'fact')} in a language: {reason}" for reason, count in left_out.items())
     why = f" ({told})" if told else ""
     for split in ("train", "test"):
         if {case.truth for case in cases if case.split == split} != {True, False}:

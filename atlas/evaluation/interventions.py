@@ -58,7 +58,7 @@ class Chosen:
 
 NO_PARTNER = "no other fact of the relation with another subject and object to compare with"
 NO_LIKN = "no LIKN"
-NO_RECEIVER = "no third fact of the relation to put values into; they have no inject rows"
+NO_RECEIVER = "no third fact of the relation to put values into, so no inject rows"
 
 
 def ranking(atlas: "Atlas", run: int, count: int) -> Ranking:

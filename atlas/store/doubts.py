@@ -3,6 +3,8 @@
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING
 
+from atlas.errors import counted
+
 if TYPE_CHECKING:
     from atlas.store.reader import Reader
 
@@ -21,14 +23,14 @@ def doubts(atlas: "Reader", run: int, definition: str, facts: Collection[int] | 
     total, unknown = atlas.sql(_KNOWN, {"run": run, "facts": bound["facts"]}).to_pylist()[0].values()
     if unknown:
         yield (
-            f"the model does not know {unknown:,} of {total:,} facts: its first choice is another answer in half of "
-            "their prompts or more; leave them out, or go by a definition with `known`"
+            f"the model does not know {unknown:,} of {counted(total, 'fact')}: its first choice is another answer in "
+            "half of their prompts or more; leave them out, or go by a definition with `known`"
         )
     in_twin = atlas.one(_IN_TWIN, bound)
     if in_twin:
         yield (
-            f"the untrained twin has knowledge neurons of {in_twin:,} of {total:,} facts too, which are no knowledge; "
-            "go by a definition of a larger `least` or `tau`"
+            f"the untrained twin has knowledge neurons of {in_twin:,} of {counted(total, 'fact')} too, which are no "
+            "knowledge; go by a definition of a larger `least` or `tau`"
         )
     yield from _exchanged(atlas, bound)
 

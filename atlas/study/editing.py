@@ -8,7 +8,7 @@ import atlas
 from atlas.drawing import generator, one_of
 from atlas.editing.job import Done, EditOptions, edit_facts
 from atlas.editing.requests import Request
-from atlas.errors import UsageError
+from atlas.errors import UsageError, counted
 from atlas.facts import Fact
 from atlas.running.choice import OpenChoice
 from atlas.running.progress import Progress
@@ -56,7 +56,7 @@ def edit_step(
 def _cuts(facts: Mapping[int, Fact], wanted: Mapping[int, Request | None], done: Sequence[Done]) -> list[str]:
     """Return a sentence for what was not edited."""
     bare = sum(request is None for request in wanted.values())
-    cuts = [f"{bare:,} facts have no other object in their relation with names in their languages"] if bare else []
+    cuts = [f"{counted(bare, 'fact')} without another object of the relation in the fact's languages"] if bare else []
     failed = ((facts[int(one.request.fact)].labels, one.error) for one in done if one.error)
     return cuts + [f"{labels[min(labels)].subject}: {error}" for labels, error in failed]
 

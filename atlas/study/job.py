@@ -11,7 +11,7 @@ import atlas
 from atlas import scorers
 from atlas.building.job import BuildOptions, build
 from atlas.checking.job import CheckOptions, evaluate_claims
-from atlas.errors import UsageError
+from atlas.errors import UsageError, counted
 from atlas.evaluation.job import EvaluateOptions, evaluate
 from atlas.facts.leftover import by_reason
 from atlas.knockouts.job import KnockoutOptions, knockout
@@ -204,7 +204,7 @@ def _evaluate(options: StudyOptions, replace: str, progress: Progress) -> Found:
         ),
         progress,
     )  # fmt: skip
-    cuts = [f"{table} table: {len(facts):,} facts, {why}" for (table, why), facts in found.left_out.items()]
+    cuts = [f"{table} table: {counted(len(facts), 'fact')}, {why}" for (table, why), facts in found.left_out.items()]
     return {"evaluation": str(found.evaluation), "cut": cuts}
 
 
@@ -213,7 +213,7 @@ def _check(options: StudyOptions, progress: Progress) -> Found:
     identity, _, left = evaluate_claims(asked, conditions=("plain",), limit=options.limit, progress=progress)
     return {
         "evaluation": str(identity),
-        "cut": [f"{count:,} facts in a language: {why}" for why, count in left.items()],
+        "cut": [f"{counted(count, 'fact')} in a language: {why}" for why, count in left.items()],
     }
 
 

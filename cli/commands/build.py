@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from atlas import scorers
-from atlas.errors import UsageError
+from atlas.errors import UsageError, counted
 from atlas.matching import names
 from atlas.running.choice import ModelChoice
 
 from .. import diagnostics
 from ..exits import ExitCode
 from ..options import DEFAULT_DB, DEMO, Ask, At, Db, Examples, Json, Languages, Relations, SkipBad, choosing_model
-from ..output.summary import counted
 from . import report as reporting
 
 if TYPE_CHECKING:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from atlas.errors import counted
 from atlas.running.choice import OpenChoice
 
 from .. import diagnostics
@@ -28,7 +29,6 @@ from ..options import (
 )
 from ..output.emit import STDOUT, Destination
 from ..output.formats import Format
-from ..output.summary import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from atlas.editing import METHODS
-from atlas.errors import UsageError
+from atlas.errors import UsageError, counted
 from atlas.running.choice import OpenChoice
 
 from .. import diagnostics
@@ -29,7 +29,6 @@ from ..options import (
     writing,
 )
 from ..output.emit import STDOUT, Destination
-from ..output.summary import counted
 
 if TYPE_CHECKING:
     from atlas.editing.job import Done

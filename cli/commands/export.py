@@ -5,13 +5,13 @@ from typing import Annotated, Literal
 
 import typer
 
+from atlas.errors import counted
 from atlas.matching import names
 
 from .. import diagnostics
 from ..asked import NOTHING, choose
 from ..diagnostics import visible
 from ..options import DEFAULT_DB, IN_USE, Db, Definition, Run, RunMethod, RunModel
-from ..output.summary import counted
 
 
 def export(

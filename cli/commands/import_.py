@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from atlas.errors import UsageError
+from atlas.errors import UsageError, counted
 from atlas.matching import names
 
 from ..options import DEFAULT_DB, Db, Languages, Relations, SkipBad
-from ..output.summary import counted, marked_line, renamed_line, show_skips, united_line
+from ..output.summary import marked_line, renamed_line, show_skips, united_line
 from .merge import show
 
 

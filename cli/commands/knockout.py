@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from atlas.errors import counted
 from atlas.running.choice import OpenChoice
 
 from .. import diagnostics
@@ -25,7 +26,6 @@ from ..options import (
     Source,
     choosing_model,
 )
-from ..output.summary import counted
 
 if TYPE_CHECKING:
     from atlas.knockouts.job import KnockoutSummary

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from atlas.errors import counted
+
 from ..diagnostics import visible
-from ..output.summary import counted, united_line
+from ..output.summary import united_line
 
 if TYPE_CHECKING:
     from atlas.store.transfer.uniting import United

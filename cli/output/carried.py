@@ -6,10 +6,10 @@ from itertools import groupby
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from atlas.errors import counted
 from atlas.ids import Neuron, neuron_name
 
 from .. import diagnostics
-from .summary import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from atlas.errors import counted
 from atlas.outputs import own_folder
 
 from .. import diagnostics
 from .emit import STDOUT, Destination
 from .formats import Format
-from .summary import counted
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from atlas.errors import counted
 from atlas.ids import neuron_name
 from atlas.schema import USABLE_STATUSES
 
@@ -49,11 +50,6 @@ def marked_line(number: int) -> str:
 def renamed_line(number: int) -> str:
     """Say how many labels the atlas has otherwise."""
     return f"Kept {counted(number, 'label')} of the atlas where the data set has another; prompts take them."
-
-
-def counted(number: int, thing: str) -> str:
-    """Return a number with what it counts: 1 prompt, 2 prompts."""
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def _lines(summary: "Summary") -> Iterator[str]:

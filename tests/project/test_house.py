@@ -26,7 +26,7 @@ LINES = {
     "drawing": 26,
     "editing": 2376,
     "engine": 1612,
-    "errors": 61,
+    "errors": 66,
     "evaluation": 1052,
     "exam": 799,
     "facts": 2449,
@@ -43,7 +43,7 @@ LINES = {
     "schema": 475,
     "scorers": 71,
     "statistics": 128,
-    "store": 5275,
+    "store": 5277,
     "study": 715,
     "templates": 1,
 }

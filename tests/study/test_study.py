@@ -214,6 +214,8 @@ def test_a_fact_that_could_not_be_edited_goes_by_its_name():
     fact = Fact("P36", "Q28", "Q1781", {"en": Label("Hungary", "Budapest"), "fr": Label("Hongrie", "Budapest")})
     done = Done(Request(str(fact.id), "Q90", {"en": "Paris"}, ("en",), "P36"), error=UsageError("it did not fit"))
     assert _cuts({fact.id: fact}, {fact.id: done.request}, [done]) == ["Hungary: it did not fit"]
+    (told,) = _cuts({fact.id: fact}, {fact.id: None}, [])
+    assert told == "1 fact without another object of the relation in the fact's languages"
 
 
 def test_a_cell_stays_a_cell():

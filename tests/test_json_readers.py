@@ -20,11 +20,12 @@ from atlas.models import checkpoint, load_model
 from atlas.reports import folder as reports
 from atlas.store.runs import StoredRun, stored_settings
 from atlas.store.transfer import manifest
+from atlas.study import ledger
 
 NAMES = """
 made_by format atlas versions files path table rows bytes sha256 model digest digest_after fact relation subject
 old_object object labels languages method source run settings weight_map prompt target_new ground_truth
-requested_rewrite for edits status str paraphrase_prompts uuid obj_label sub_label template pattern
+requested_rewrite for edits status str paraphrase_prompts uuid obj_label sub_label template pattern asked done
 """
 leaves = st.one_of(
     st.none(),
@@ -90,6 +91,7 @@ READERS = {
     "edit": _edit,
     "saved": _inside(outputs.NOTE, saved),
     "settings": _settings,
+    "study": _inside(ledger.NAME, lambda folder: ledger.Ledger.of(folder, {"limit": 1})),
     "configuration": _inside("config.json", lambda folder: load_model(str(folder))),
 }
 

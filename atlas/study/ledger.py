@@ -56,7 +56,9 @@ class Ledger:
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """Return what a ledger's study was asked and what is done; StoreError for a file that is none."""
     try:
-        held = json.loads(path.read_text("utf-8"))
-        return held["asked"], held["done"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        match json.loads(path.read_text("utf-8")):
+            case {"asked": dict(asked), "done": dict(done)} if all(isinstance(found, dict) for found in done.values()):
+                return asked, done
+        raise ValueError("it is not as a study writes it")
+    except (OSError, ValueError, RecursionError) as error:
         raise StoreError(f"{path} cannot be read ({error}); name a new folder with --out.") from error

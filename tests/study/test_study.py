@@ -14,7 +14,7 @@ import atlas
 from atlas.cli.main import main
 from atlas.editing.job import Done
 from atlas.editing.requests import Request
-from atlas.errors import AtlasError, UsageError
+from atlas.errors import AtlasError, StoreError, UsageError
 from atlas.facts import Fact, Label, Skip
 from atlas.running.progress import Progress
 from atlas.study import job
@@ -202,6 +202,17 @@ def test_a_folder_of_anything_else_is_refused(tmp_path, capfd):
     (tmp_path / "notes.txt").write_text("mine", "utf-8")
     assert main([*WORDS, "--out", str(tmp_path)]) == 2
     assert "not empty" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("text", [
+    "", "{}", "[]", '{"asked": [], "done": {"build": {}}}', '{"asked": {}, "done": {"build": 5}}', "[" * 100_000,
+])  # fmt: skip
+def test_a_ledger_that_cannot_be_one_is_refused(tmp_path, text):
+    """Whatever a file of that name holds that no study wrote."""
+    (tmp_path / "study.json").write_text(text, "utf-8")
+    with pytest.raises(StoreError, match=r"study\.json cannot be read .* name a new folder"):
+        study(StudyOptions(out=tmp_path))
+    assert (tmp_path / "study.json").read_text("utf-8") == text
 
 
 def test_no_page_of_a_study_that_is_not_begun(tmp_path, capfd):

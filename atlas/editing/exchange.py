@@ -141,15 +141,17 @@ def _question(item: Mapping[str, Any], code: str, subject: str, skipped: Counter
     """Return the wording of an EasyEdit or zsRE item."""
     others = item.get("rephrase_prompt", item.get("rephrase"))
     asked = [item.get("prompt", item.get("src")), *(others if isinstance(others, list) else [others])]
-    known = _named([_template(str(text), subject) for text in asked if text], skipped)
+    known = _named([_template(text, subject) for text in asked if text], skipped)
     old = item.get("ground_truth") or item.get("answers") or item.get("old") or item["pred"]
     new = item.get("target_new", item.get("alt"))
     return _tidied(Wording(code, subject, known, _said(old), _said(new)), skipped)
 
 
 def _said(answer: object) -> str:
-    """Return an answer as text, the first of several, empty where there is none."""
+    """Return an answer as text, the first of several, empty where there is none; TypeError for lists of lists."""
     first = next(iter(answer), None) if isinstance(answer, list) else answer
+    if isinstance(first, list | dict):
+        raise TypeError(f"{type(first).__name__} for an answer")
     return "" if first is None else str(first)
 
 
@@ -242,7 +244,7 @@ class _Tables:
 
 def _write(path: Path, columns: Sequence[str], rows: Sequence[Mapping[str, str]]) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
 

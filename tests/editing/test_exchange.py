@@ -83,6 +83,7 @@ def test_every_layout_becomes_a_fact_that_can_be_read(folder, item):
 
 def test_counterfact_word_by_word(folder):
     _, out = folder([COUNTERFACT])
+    assert all(b"\r" not in path.read_bytes() for path in out.iterdir())
     assert [(row["template"], row["held_out"]) for row in rows(out / "templates.csv")] == [
         ("The mother tongue of [X] is [Y]", "0"),
         ("Some text. [X] spoke the language [Y]", "1"),
@@ -133,6 +134,11 @@ def test_what_cannot_be_used_is_counted(folder):
         (EASYEDIT | {"prompt": "[X], Examplia's capital, is"}, "more than one subject [X]"),
         (COUNTERFACT | {"requested_rewrite": [REWRITE, REWRITE]}, "several rewrites in one request"),
         (EASYEDIT | {"ground_truth": " "}, "the subject or an answer is empty"),
+        (COUNTERFACT | {"requested_rewrite": REWRITE | {"subject": " "}}, "the subject or an answer is empty"),
+        (EASYEDIT | {"prompt": "", "rephrase_prompt": None}, "no wording names the subject"),
+        (EASYEDIT | {"prompt": ["Examplia's capital is"]}, "no wording names the subject"),
+        (EASYEDIT | {"target_new": [["Foo"]]}, "a field is missing or of another kind: list for an answer"),
+        (EASYEDIT | {"ground_truth": {"str": "Bar"}}, "a field is missing or of another kind: dict for an answer"),
         ({key: text for key, text in EASYEDIT.items() if key != "ground_truth"}, "of another kind: 'pred'"),
     ],
 )
@@ -181,6 +187,42 @@ def test_parts_of_an_mzsre_item_that_are_no_questions_are_no_languages(folder):
     assert [row["subject"] for row in rows(out / "facts.csv")] == ["Ann Example", "Bob", "Ann Example"]
 
 
+def test_a_language_that_no_reader_of_facts_takes_is_left_out_alone(folder):
+    """In every request anew: a control character in an answer, and a question without words."""
+    item = {"en": ZSRE, "fr": {**ZSRE, "alt": "\x01"}, "zh": {"src": "", "answers": ["a"], "alt": "b"}}
+    converted, out = folder([item, EASYEDIT, item])
+    assert converted == Converted(3, {
+        "language fr of a request: it holds the control character U+0001": 2,
+        "language zh of a request: no wording names the subject": 2,
+    })  # fmt: skip
+    assert [row["languages"] for row in rows(out / "edits.csv")] == ["en"] * 3
+
+
+def test_numbers_are_names_too(folder):
+    """A book whose title is a year, and years as answers, unquoted."""
+    part = {"subject": 1984, "src": "When was 1984 written?", "answers": [1948], "alt": 1950}
+    converted, out = folder([{"en": part}])
+    assert converted == Converted(1)
+    (fact,), (edit,) = rows(out / "facts.csv"), rows(out / "edits.csv")
+    assert (fact["subject"], fact["object"], edit["object_en"]) == ("1984", "1948", "1950")
+
+
+def test_the_languages_of_new_objects_come_in_the_order_of_their_codes(folder):
+    codes = ["nl", "de", "sv", "cs", "hu", "en", "fi"]
+    _, out = folder([dict.fromkeys(codes, ZSRE)])
+    header = (out / "edits.csv").read_text("utf-8").splitlines()[0]
+    assert header == ",".join(["fact", "relation", "languages", *(f"object_{code}" for code in sorted(codes))])
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_a_template_to_edit_with_is_none_that_is_held_out_for_another_request(folder, turn):
+    one = EASYEDIT | {"relation": "capital", "prompt": "Examplia has the capital"}
+    other = one | {"prompt": "Examplia is ruled from", "rephrase_prompt": one["prompt"]}
+    _, out = folder([one, other][::turn])
+    held = {row["template"]: row["held_out"] for row in rows(out / "templates.csv")}
+    assert held == {"[X] has the capital [Y]": "0", "[X] is ruled from [Y]": "0", "[X]'s capital: [Y]": "1"}
+
+
 def test_of_several_new_objects_the_first_is_taken_and_of_paraphrases_all(folder):
     many = {"target_new": ["Foo", "Baz"], "rephrase_prompt": ["Examplia's capital:", "The capital of Examplia is"]}
     _, out = folder([EASYEDIT | many])
@@ -191,7 +233,7 @@ def test_of_several_new_objects_the_first_is_taken_and_of_paraphrases_all(folder
 
 @pytest.mark.parametrize("code", ["zh-cn", "zh_cn", "zho_Hans", "yue"])
 def test_the_object_follows_a_chinese_question_without_a_space_however_the_code_is_spelled(folder, code):
-    _, out = folder([MZSRE["zh"] | {"language": code}])
+    _, out = folder([MZSRE["zh"] | {"language": code, "src": f"{MZSRE['zh']['src']} "}])
     assert "[X]上的是哪所大学？[Y]" in [row["template"] for row in rows(out / "templates.csv")]
 
 
@@ -253,6 +295,25 @@ def test_prompts_and_paraphrases_of_a_request_end_in_the_object(sent):
     assert (request["ground_truth"], request["target_new"]) == ("Trinity College", "University of Michigan")
     assert request["case_id"] == 0
     assert "requested_rewrite" not in request
+
+
+def test_all_other_prompts_of_a_rome_request_are_paraphrases_the_held_out_ones_first(sent):
+    texts = {"[X] went to [Y]": False, "[X] was at [Y]": False, "[X] sat in [Y]": False, "[X] learnt at [Y]": True}
+    _, (request,) = sent(list(texts.items()), "rome")
+    first, (held, *others) = request["requested_rewrite"]["prompt"], request["paraphrase_prompts"]
+    assert held == "Ann Example learnt at"
+    assert first.startswith("{} ")
+    wanted = [f"Ann Example {words}" for words in ("sat in", "was at", "went to")]
+    assert sorted([first.replace("{}", "Ann Example"), *others]) == wanted
+
+
+def test_a_single_template_has_no_paraphrase(sent):
+    assert sent([("[X] went to [Y]", False)], "easyedit")[1][0]["rephrase_prompt"] == ""
+
+
+def test_a_template_that_names_the_subject_twice_has_one_open_place(sent):
+    _, (request,) = sent([("[X], by the name of [X], went to [Y]", False)], "rome")
+    assert request["requested_rewrite"]["prompt"] == "{}, by the name of Ann Example, went to"
 
 
 def test_a_request_is_not_sent_where_no_template_ends_in_the_object(sent):
@@ -322,6 +383,17 @@ def test_relations_of_equal_names_stay_apart(folder):
     assert names[:1] == ["capital_city"]
     assert len(set(names)) == 4
     assert {fact.relation for fact in read(str(out)).facts} == set(names)
+    _, out = folder([*items[:2], {**EASYEDIT, "relation": names[1]}])
+    assert len({row["relation"] for row in rows(out / "edits.csv")}) == 3
+
+
+def test_relations_that_differ_in_their_last_words_alone_stay_apart(folder):
+    """A name is cut to what may name a relation, and so is one of two that are cut alike."""
+    phrases = [f"{'the town in which the seat of the government of ' * 2}{which} lies" for which in ("one", "two")]
+    _, out = folder([{**EASYEDIT, "relation": phrase} for phrase in phrases])
+    names = {row["relation"] for row in rows(out / "edits.csv")}
+    assert len(names) == 2
+    assert {fact.relation for fact in read(str(out)).facts} == names
 
 
 def test_a_language_left_out_is_counted(folder):

@@ -24,7 +24,7 @@ LINES = {
     "demo": 1047,
     "doctor": 555,
     "drawing": 26,
-    "editing": 2376,
+    "editing": 2378,
     "engine": 1612,
     "errors": 66,
     "evaluation": 1052,

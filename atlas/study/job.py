@@ -25,6 +25,8 @@ from atlas.study.ledger import NAME, Ledger
 
 METHODS = (scorers.DEFAULT, "kn", "activation", "random")
 """The scorer that is studied, and those that stand beside it in the localisation tables."""
+_MEASURED = {"zero": "evaluate zero", "swap": "evaluate swap", "check": "check", "dkn": "knockout"}
+"""The steps that measure what claims need, but for those of the build and of edits."""
 Found = dict[str, Any]
 
 
@@ -84,6 +86,11 @@ class Study:
         """The edits of the steps that are done; a user may have made others of the same atlas."""
         return [int(edit) for found in self.done.values() for edit in found.get("edits", ())]
 
+    def gave(self, step: str) -> Found | None:
+        """Return what a step gave, None if it is not done; the atlas may hold its beginning."""
+        found = self.done.get(step)
+        return None if found is None or "failed" in found else found
+
     @property
     def cuts(self) -> list[str]:
         """What the study went without, a sentence each."""
@@ -98,11 +105,10 @@ class Study:
 
     def _rows(self, opened: atlas.Atlas, claim: Claim) -> list[dict[str, Any]]:
         """Return the rows of a claim, none where the step that measures them was not done."""
-        needed = {"zero": "evaluate zero", "swap": "evaluate swap", "check": "check"}.get(claim.needs)
-        found = self.done.get(needed, {}) if needed else {"evaluation": 0}
-        if "evaluation" not in found:
+        found = self.gave(_MEASURED.get(claim.needs, "build"))
+        if found is None:
             return []
-        evaluation = int(found["evaluation"])
+        evaluation = int(found.get("evaluation", 0))
         values = {"run": self.run, "evaluation": evaluation, "check": evaluation, "edits": self.edits}
         bound = {name: value for name, value in values.items() if f"${name}" in claim.query}
         rows: list[dict[str, Any]] = opened.sql(f"FROM ({claim.query}) ORDER BY ALL", bound).to_pylist()

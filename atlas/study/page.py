@@ -94,8 +94,9 @@ def _sections(study: Study, opened: atlas.Atlas) -> Iterator[Section]:
     yield Section("Claims", RULE, COLUMNS, findings)
     cuts = [[text] for text in (*study.cuts, *(f"{name}: still to be done" for name in study.left))]
     yield Section("What the study went without", "", ("what",), cuts)
+    tried = study.gave("knockout") is not None
+    values = {"run": study.run, "evaluations": study.evaluations, "edits": study.edits, "tried": tried}
     for title, note, query in _TABLES:
-        values = {"run": study.run, "evaluations": study.evaluations, "edits": study.edits}
         bound = {name: value for name, value in values.items() if f"${name}" in query}
         table = opened.sql(query, bound)
         rows = [[shown(value) for value in row.values()] for row in table.to_pylist()]
@@ -160,7 +161,7 @@ SELECT
     language, sum(facts)::BIGINT AS facts, sum(facts_with_dkn)::BIGINT AS with_DKN,
     sum(facts_with_control)::BIGINT AS with_control, sum(sets)::BIGINT AS sets,
     sum(control_sets)::BIGINT AS control_sets
-FROM dkn_summary_of(definition_of('default', $run)) WHERE run = $run GROUP BY language ORDER BY language
+FROM dkn_summary_of(definition_of('default', $run)) WHERE run = $run AND $tried GROUP BY language ORDER BY language
 """),
     ("Fact checking", "Claims about subjects that nothing was fitted to.", f"""
 SELECT

@@ -133,6 +133,22 @@ def test_the_page_says_how_templates_were_put_and_shows_no_other_evaluations_and
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("step", [{}, {"knockout": {"failed": "no neurons", "seconds": 1}}])
+def test_the_page_says_nothing_of_knockouts_that_were_not_done_to_the_end(folder, tmp_path, step):
+    """The atlas holds some; DKN of a few facts would stand as those of all."""
+    shutil.copytree(folder, tmp_path / "out")
+    held = json.loads((folder / "study.json").read_text("utf-8"))
+    done = {name: found for name, found in held["done"].items() if name != "knockout"}
+    study = Study(StudyOptions(**{**held["asked"], "out": tmp_path / "out"}), done | step, ())
+    text, whole = write(study)[0].read_text("utf-8"), (folder / "study.md").read_text("utf-8")
+    assert _rows(text, "DKN") == [] != _rows(whole, "DKN")
+    found, before = ({row[0]: row for row in _rows(page, "Claims")} for page in (text, whole))
+    (dkn,) = (claim.says for claim in CLAIMS if claim.needs == "dkn")
+    assert found.pop(dkn)[1:3] == ["cannot be said: nothing was measured on both sides", "0"] != before.pop(dkn)[1:3]
+    assert found == before
+
+
+@pytest.mark.slow
 def test_the_same_command_goes_on_where_it_was_and_another_is_refused(folder, capfd):
     before = (folder / "study.json").read_bytes(), (folder / "study.md").read_bytes()
     assert main([*WORDS, "--out", str(folder)]) == 0

@@ -49,6 +49,34 @@ def test_a_language_independent_neuron_is_enough_in_another_language(planted):
         assert after > 0.2
 
 
+def test_values_come_of_the_same_template_or_of_all_in_another_language_and_ask_for_their_own_object(facts):
+    """Of two facts with one receiver; `France` lacks the second English template, where nothing is put in then."""
+    model, own = make_model("bert"), {}
+    for prompt in facts.prompts():
+        own.setdefault((prompt.fact.relation, prompt.fact.subject), []).append(prompt)
+    france, japan, germany = (own["P36", name] for name in ("France", "Japan", "Germany"))
+    france.remove(next(prompt for prompt in france if prompt.language == "en"))
+    prompts = {group[0].fact.id: group for group in (france, japan, germany)}
+    both = ("en", "fr")
+    asked = [(france, "Paris", "en", both), (japan, "capital", "fr", ("fr",)), (japan, "capital", "fr", both)]
+    wanted = [
+        Intervention(0, group[0].fact.id, (code,), "top", ((0, 3),), measured) for group, _, code, measured in asked
+    ]
+    found = [
+        (wanted.index(one.of), one.receiver, one.prompt.text, one.prompt.answer, set(one.sources))
+        for one in injections(model, wanted, dict.fromkeys(prompts, germany[0].fact), prompts, "query")
+    ]
+    expected = []
+    for place, (group, answer, code, measured) in enumerate(asked):
+        for receiver in (prompt for prompt in germany if prompt.language in measured):
+            given = {prompt for prompt in group if prompt.language == code}
+            if code == receiver.language:
+                given = {prompt for prompt in given if prompt.template == receiver.template}
+            expected += [(place, receiver, receiver.text, answer, given)] if given else []
+    assert found == expected
+    assert len(expected) == len(germany) - 1 + 2 + len(germany)
+
+
 def test_values_of_another_language_are_a_mean_over_the_answers_tokens_of_a_single_prompt_too():
     model, neurons = make_model("bert"), ((0, 3), (1, 4))
     answers, languages = {"France": "New York", "Japan": "United States"}, ("en", "fr")

@@ -1,7 +1,9 @@
 """The curves of `atlas evaluate --curve`: costs worked out by hooks, the ranking read by hand, and planted neurons."""
 
+import math
 import shutil
 from dataclasses import replace
+from itertools import pairwise
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,7 +14,18 @@ import atlas
 from atlas.engine.answers import Case, measure
 from atlas.engine.batches import Budget
 from atlas.errors import UsageError
-from atlas.evaluation.curves import COUNTS, LACKING, _areas, _cost, _milliseconds, _unequal, curves
+from atlas.evaluation.curves import (
+    COUNTS,
+    LACKING,
+    TIMED,
+    _areas,
+    _cost,
+    _log_odds,
+    _milliseconds,
+    _points,
+    _unequal,
+    curves,
+)
 from atlas.evaluation.figure import figure
 from atlas.evaluation.interventions import ranking, shared_facts
 from atlas.evaluation.job import NO_NEURONS, EvaluateOptions
@@ -141,6 +154,24 @@ def test_at_equal_cost_a_scorer_has_the_share_of_its_area_that_it_has_the_time_f
         assert row["in_least_time_high"] == pytest.approx(share * row["area_high"])
 
 
+def test_a_scorer_alone_is_compared_with_none():
+    (row,) = _areas("swap", {"kn": 8.0}, np.ones((6, 1, len(COUNTS))), 0)
+    assert row.keys() & {"best_other", "ahead"} == set()
+    assert [row[name] for name in ("replace", "method", "facts", "milliseconds")] == ["swap", "kn", 6, 8.0]
+    assert [row[name] for name in ("area", "area_low", "area_high", "in_least_time")] == pytest.approx([1] * 4)
+
+
+def test_a_point_is_the_mean_of_each_side_at_its_count():
+    own, others = (np.random.default_rng(seed).uniform(size=(6, 2, len(COUNTS))) for seed in (0, 1))
+    rows = list(_points("swap", ["kn", "random"], own, others, 0))
+    places = [(method, count) for method in ("kn", "random") for count in COUNTS]
+    assert [(row["method"], row["neurons"]) for row in rows] == places
+    for row, *means in zip(rows, own.mean(0).ravel(), others.mean(0).ravel(), strict=True):
+        assert (row["replace"], row["facts"]) == ("swap", 6)
+        assert [row["own"], row["others"]] == pytest.approx(means)
+        assert row["own_low"] < row["own"] < row["own_high"]
+
+
 def test_one_fact_has_no_interval():
     costs = np.random.default_rng(0).uniform(size=(1, 2, len(COUNTS)))
     for row in _areas("zero", {"kn": 8.0, "amig": 20.0}, costs, 0):
@@ -148,23 +179,89 @@ def test_one_fact_has_no_interval():
         assert {row[f"{name}{end}"] for name in ("area", "ahead") for end in ("_low", "_high")} == {None}
 
 
+class Given:
+    """Values of neurons by prompt, in place of those of another fact; a prompt without has no partner."""
+
+    def __init__(self, values):
+        self._values = values
+
+    def reason(self, prompt):
+        return None if prompt.id in self._values else "no_partner"
+
+    def values(self, prompts):
+        return [self._values[prompt.id] for prompt in prompts]
+
+
+FIRST = {"en": [(0, 3), (1, 5), (0, 1)], "fr": [(1, 4), (0, 7), (1, 1)]}
+"""Neurons of a fact by language, best first."""
+
+
+def job_of(tiny, at="query", languages=tuple(FIRST)):
+    return SimpleNamespace(model=tiny, languages=languages, budget=Budget.of(tiny), options=SimpleNamespace(at=at))
+
+
+def lost(tiny, prompts, count, at="query", values=None):
+    """What cutting the first neurons costs, in each language the share that its prompts lose, then their mean."""
+    shares = []
+    for code in sorted({prompt.language for prompt in prompts}):
+        own, cut = [p for p in prompts if p.language == code], tuple(sorted(FIRST[code][:count]))
+        places = [[n[i] for n in cut] for i in (0, 1)]
+        become = [None if values is None else values[p.id][:, places[0], places[1]] for p in own]
+        cases = [Case(p, cut, 0.0, given) for p, given in zip(own, become, strict=True)]
+        before, after = (
+            sum(one.probability for one in measure(tiny, asked, at=at)) for asked in ([Case(p) for p in own], cases)
+        )
+        shares.append(1 - after / before)
+    return np.mean(shares)
+
+
+def rankings_of(fact, *counts):
+    return {f"m{n}": {(fact, code): first[:count] for code, first in FIRST.items()} for n, count in enumerate(counts)}
+
+
 @pytest.mark.parametrize("at", ["query", "subject"])
 def test_neurons_are_cut_at_the_position_of_the_scores(tiny, facts, at):
-    """The cost of a fact's first neurons, in each language the share that its prompts lose, then their mean."""
     fact = facts.facts[0].id
     prompts = [prompt for prompt in facts.prompts() if prompt.fact.id == fact]
-    first = {"en": [(0, 3), (1, 5)], "fr": [(1, 4), (0, 7)]}
-    job = SimpleNamespace(model=tiny, languages=tuple(first), budget=Budget.of(tiny), options=SimpleNamespace(at=at))
-    found = _cost(job, None, {"kn": {(fact, code): neurons for code, neurons in first.items()}}, fact, prompts)
-    lost = []
-    for code, neurons in first.items():
-        own = [prompt for prompt in prompts if prompt.language == code]
-        before, after = (
-            sum(one.probability for one in measure(tiny, cases, at=at))
-            for cases in ([Case(p) for p in own], [Case(p, tuple(sorted(neurons)), 0.0) for p in own])
-        )
-        lost.append(1 - after / before)
-    assert found[0, 1:] == pytest.approx(np.mean(lost), rel=1e-6)
+    found = _cost(job_of(tiny, at), None, rankings_of(fact, 2), fact, prompts)
+    assert found[0, 1:] == pytest.approx(lost(tiny, prompts, 2, at), rel=1e-6)
+
+
+def test_of_every_scorer_as_many_neurons_are_cut_as_the_shortest_list_has(tiny, facts):
+    fact = facts.facts[0].id
+    prompts = [prompt for prompt in facts.prompts() if prompt.fact.id == fact]
+    found = _cost(job_of(tiny), None, rankings_of(fact, 3, 1), fact, prompts)
+    assert found == pytest.approx(np.full((2, len(COUNTS)), lost(tiny, prompts, 1)), rel=1e-6)
+
+
+def test_cut_neurons_become_the_values_given_in_prompts_that_have_some(tiny, facts):
+    """Another fact's prompts, cut at the first one's neurons; a language that is not asked for counts for nothing."""
+    fact, other = (one.id for one in facts.facts[:2])
+    prompts = [prompt for prompt in facts.prompts() if prompt.fact.id == other]
+    generator, shape = torch.Generator().manual_seed(0), (1, tiny.info.layers, tiny.info.neurons)
+    values = {p.id: torch.randn(shape, generator=generator).to(tiny.dtype) for p in prompts[1:]}
+    for languages in (("en", "fr"), ("fr",)):
+        kept = [p for p in prompts[1:] if p.language in languages]
+        found = _cost(job_of(tiny, languages=languages), Given(values), rankings_of(fact, 3), fact, prompts)
+        expected = [lost(tiny, kept, min(count, 3), values=values) for count in COUNTS]
+        assert found[0] == pytest.approx(expected, rel=1e-6)
+        assert expected[0] != pytest.approx(lost(tiny, kept, 1), rel=1e-3)
+
+
+def test_without_a_prompt_that_can_be_measured_there_is_no_cost(tiny, facts):
+    fact, prompts = facts.facts[0].id, list(facts.prompts())
+    for source, languages in ((Given({}), ("en", "fr")), (None, ("de",))):
+        found = _cost(job_of(tiny, languages=languages), source, rankings_of(fact, 3, 2), fact, prompts)
+        assert found.shape == (2, len(COUNTS))
+        assert np.isnan(found).all()
+
+
+def test_log_odds_are_those_of_the_views(tmp_path):
+    """At a probability of 1, too, and at one that no number tells from it."""
+    with atlas.open(tmp_path / "a.duckdb", "w") as opened:
+        for log in (-600.0, -1.0, -1e-3, -1e-15, -1e-17, 0.0):
+            expected = opened.sql("SELECT log_odds(?) AS it", [math.exp(log)]).to_pylist()[0]["it"]
+            assert _log_odds(SimpleNamespace(log_probability=log)) == pytest.approx(expected, rel=5e-3)
 
 
 def test_unequal_are_the_facts_and_languages_in_which_some_scorer_has_too_few():
@@ -190,6 +287,19 @@ def test_what_a_scorer_does_once_is_not_timed(monkeypatch):
     monkeypatch.setattr("atlas.evaluation.curves.process_time", lambda: clock[0])
     job = SimpleNamespace(own={1: [None] * 24}, model=None, options=EvaluateOptions(), budget=None)
     assert _milliseconds(job, ["kn", "amig"]) == {"kn": 1000.0, "amig": 1000.0}
+
+
+@pytest.mark.parametrize("count", [1, TIMED, TIMED + 1, 5 * TIMED + 7])
+def test_scoring_is_timed_on_a_few_prompts_from_all_over(monkeypatch, count):
+    asked = []
+    monkeypatch.setattr("atlas.attribution.attribute", lambda _, prompts, *__: asked.append(list(prompts)))
+    own = {1: range(count // 3), 2: range(count // 3, count)}
+    job = SimpleNamespace(own=own, model=None, options=EvaluateOptions(), budget=None)
+    _milliseconds(job, ["kn"])
+    timed = asked[-1]
+    assert TIMED / 2 < len(timed) <= TIMED or timed == list(range(count))
+    assert len({later - sooner for sooner, later in pairwise(timed)}) <= 1, "evenly spread"
+    assert timed[-1] >= count - count / len(timed)
 
 
 @pytest.mark.slow

@@ -133,6 +133,36 @@ def test_the_page_says_how_templates_were_put_and_shows_no_other_evaluations_and
 
 
 @pytest.mark.slow
+def test_the_table_of_facts_counts_prompts_and_the_facts_that_the_model_says_in_more_than_half(folder, tmp_path):
+    """One fact is made to be said in half of its usable prompts in English, and no prompt of another is usable."""
+    shutil.copytree(folder, tmp_path / "out")
+    held = json.loads((folder / "study.json").read_text("utf-8"))
+    run = int(held["done"]["build"]["run"])
+    asked = "SELECT fact, language, prompt.prompt, status, argmax FROM probe JOIN prompt USING (prompt) WHERE run = ?"
+    with atlas.open(tmp_path / "out" / "study.duckdb", "a") as writer:
+        probes = writer.sql(f"{asked} AND status <> 'not_final' ORDER BY ALL", [run]).to_pylist()
+        half, none = ([p for p in probes if (p["fact"], p["language"]) == (fact, "en")]
+                      for fact in sorted({p["fact"] for p in probes})[:2])  # fmt: skip
+        for column, value, of in (
+            ("argmax", "false", half[::2]),
+            ("argmax", "true", half[1::2]),
+            ("status", "'nan'", none),
+        ):
+            for probe in of:
+                writer.sql(f"UPDATE probe SET {column} = {value} WHERE prompt = ? AND run = ?", [probe["prompt"], run])
+        probes = writer.sql(asked, [run]).to_pylist()
+    options = StudyOptions(**{**held["asked"], "out": tmp_path / "out"})
+    found = _rows(write(Study(options, held["done"], ()))[0].read_text("utf-8"), "Facts")
+    for code, facts, known, prompts, usable, _ in found:
+        own = [probe for probe in probes if probe["language"] == code]
+        said = [p for p in own if p["status"] == "ok"]
+        sides = [[p["argmax"] for p in said if p["fact"] == fact] for fact in {p["fact"] for p in own}]
+        expected = [len(sides), sum(sum(each) > len(each) - sum(each) for each in sides), len(own), len(said)]
+        assert [int(cell) for cell in (facts, known, prompts, usable)] == expected
+    assert [int(row[1]) - int(row[2]) for row in found] == [2, 0]
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [{}, {"knockout": {"failed": "no neurons", "seconds": 1}}])
 def test_the_page_says_nothing_of_knockouts_that_were_not_done_to_the_end(folder, tmp_path, step):
     """The atlas holds some; DKN of a few facts would stand as those of all."""

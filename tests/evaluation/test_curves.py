@@ -13,6 +13,7 @@ import torch
 import atlas
 from atlas.engine.answers import Case, measure
 from atlas.engine.batches import Budget
+from atlas.engine.replacing import values_of
 from atlas.errors import UsageError
 from atlas.evaluation.curves import (
     COUNTS,
@@ -20,20 +21,23 @@ from atlas.evaluation.curves import (
     TIMED,
     _areas,
     _cost,
+    _costs,
     _log_odds,
     _milliseconds,
     _points,
+    _rises,
     _unequal,
     curves,
 )
 from atlas.evaluation.figure import figure
 from atlas.evaluation.interventions import ranking, shared_facts
 from atlas.evaluation.job import NO_NEURONS, EvaluateOptions
-from atlas.facts import Fact, Label
+from atlas.facts import Fact, Label, Prompt
 from atlas.models import load_model
 from atlas.models.readout import features_of_ids, token_probability
 from atlas.models.scaling import suppress
 from atlas.planted import Circuit, PlantConfig, plant
+from atlas.running.progress import Progress
 from atlas.store.stored import Prompts, stored_facts
 
 METHODS = ("kn", "gradient", "random")
@@ -254,6 +258,54 @@ def test_without_a_prompt_that_can_be_measured_there_is_no_cost(tiny, facts):
         found = _cost(job_of(tiny, languages=languages), source, rankings_of(fact, 3, 2), fact, prompts)
         assert found.shape == (2, len(COUNTS))
         assert np.isnan(found).all()
+
+
+def test_facts_without_an_unrelated_one_have_no_cost_and_if_none_has_one_that_is_an_error(tiny, facts):
+    one, other, lone = (fact.id for fact in facts.facts[:3])
+    prompts = Prompts(facts)
+    own = {fact: prompts.of(prompts.facts[fact]) for fact in (one, other, lone)}
+    away = {one: {"en": own[lone][:1], "fr": own[other][-1:]}, other: {"en": own[lone][:2], "fr": []}, lone: {}}
+    job = job_of(tiny)
+    job.own, job.prompts, job.held, job.progress, job.unrelated = own, prompts, facts, Progress(), lambda: away
+    rankings = {"kn": {place: first for fact in own for place, first in rankings_of(fact, 3)["m0"].items()}}
+    found = _costs(job, "zero", rankings, list(own), 0)
+    assert list(found) == [one, other]
+    for fact, sides in found.items():
+        others = [prompt for group in away[fact].values() for prompt in group]
+        for side, asked in zip(sides, (own[fact], others), strict=True):
+            assert side[0] == pytest.approx([lost(tiny, asked, min(count, 3)) for count in COUNTS], rel=1e-6)
+    with pytest.raises(UsageError, match="take more facts"):
+        _costs(job, "zero", rankings, [lone], 0)
+
+
+def log_odds(said):
+    return said.log_probability - math.log1p(-said.probability)
+
+
+def test_what_is_put_in_raises_the_facts_object_and_the_receivers_by_their_log_odds(tiny, facts):
+    """Means over the templates of a language, then over languages; a fact alone in its relation has no receiver."""
+    fact, receiver, *_, lone = facts.facts
+    prompts = Prompts(facts)
+    job = job_of(tiny)
+    job.own = {one.id: prompts.of(one) for one in (fact, lone)}
+    job.prompts, job.held, job.progress = prompts, replace(facts, facts=[fact, receiver, lone]), Progress()
+    tables = rankings_of(fact.id, 3)["m0"] | rankings_of(lone.id, 3)["m0"]
+    found = _rises(job, {"kn": tables}, [fact.id, lone.id], 0)
+    assert list(found) == [fact.id]
+    for place, count in enumerate(COUNTS):
+        rises = {(side, code): [] for side in (0, 1) for code in FIRST}
+        for prompt in job.own[fact.id]:
+            code, cut = prompt.language, tuple(sorted(FIRST[prompt.language][:count]))
+            places = [[n[i] for n in cut] for i in (0, 1)]
+            (values,) = values_of(tiny, [prompt], lambda _, kept, places=places: kept[places[0], places[1]])
+            for side, answer in enumerate((fact, receiver)):
+                label = Label(receiver.labels[code].subject, answer.labels[code].object)
+                asked = Prompt(Fact("P36", "s", "o", {code: label}), prompt.template)
+                before, after = measure(tiny, [Case(asked), Case(asked, cut, 0.0, values)])
+                rises[side, code].append(log_odds(after) - log_odds(before))
+        for side in (0, 1):
+            expected = np.mean([np.mean(rises[side, code]) for code in FIRST])
+            assert found[fact.id][side][0, place] == pytest.approx(expected, rel=1e-6, abs=1e-9)
 
 
 def test_log_odds_are_those_of_the_views(tmp_path):

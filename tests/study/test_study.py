@@ -112,6 +112,7 @@ def test_the_html_page_says_what_the_markdown_says(folder):
         assert f"<bdi>{verdict}</bdi>" in html
     assert "https://" not in html
     assert "`top`" not in html
+    assert 'id="what-the-study-went-without"' in html
     assert "http://" not in html
 
 
@@ -273,6 +274,15 @@ def test_a_fact_that_could_not_be_edited_goes_by_its_name():
     assert _cuts({fact.id: fact}, {fact.id: done.request}, [done]) == ["Hungary: it did not fit"]
     (told,) = _cuts({fact.id: fact}, {fact.id: None}, [])
     assert told == "1 fact without another object of the relation in the fact's languages"
+
+
+def test_a_page_in_markdown():
+    """Blank lines between its parts, no note where there is none."""
+    sections = [Section("Some facts", "A note.", ("a", "b"), [["1", "2"], ["3", "4"]]), Section("None", "", ("a",), [])]
+    assert markdown("Title", ["one", "two"], sections) == (
+        "# Title\n\n- one\n- two\n\n## Some facts\n\nA note.\n\n| a | b |\n| --- | --- |\n| 1 | 2 |\n| 3 | 4 |\n\n"
+        "## None\n\nNone.\n"
+    )
 
 
 def test_a_cell_stays_a_cell():

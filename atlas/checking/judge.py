@@ -137,9 +137,10 @@ class _Judge:
             {t.language for t in templates if not t.held_out and (t.ends_in_object or not self.session.causal)}
         )
         if not spoken:
-            raise UsageError(
-                f"Relation {relation} has no template that ends in the object, which a causal model needs."
+            needed = (
+                "that ends in the object, which a causal model needs" if self.session.causal else "but held-out ones"
             )
+            raise UsageError(f"Relation {relation} has no template {needed}.")
         return spoken
 
     def _language(self, claim: "Claim", spoken: Sequence[str]) -> tuple[str, tuple[str, ...]]:

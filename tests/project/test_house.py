@@ -19,7 +19,7 @@ LINES = {
     "atlas": 35,
     "attribution": 1456,
     "building": 1455,
-    "checking": 1699,
+    "checking": 1700,
     "cli": 3841,
     "demo": 1047,
     "doctor": 555,

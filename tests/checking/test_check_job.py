@@ -20,6 +20,7 @@ from atlas.errors import StoreError, UsageError
 from atlas.facts import Fact, FactSet, Label
 from atlas.knockouts.job import KnockoutOptions, knockout
 from atlas.models import load_model
+from atlas.running.progress import Progress
 from atlas.running.scores import fill_run
 from atlas.store.stored import stored_facts
 
@@ -188,6 +189,40 @@ def test_a_threshold_is_that_of_the_training_facts_whenever_they_came(options, f
         rows = opened.sql("SELECT threshold FROM verdict JOIN claim USING (claim) WHERE condition = 'asked'")
     assert {before.threshold, second.threshold} <= set(rows["threshold"].to_pylist())
     assert check_claims(late, [claim], "kn") == [second]
+
+
+class Steps(Progress):
+    """What a job says that it does."""
+
+    def __init__(self):
+        self.said = []
+
+    def step(self, text):
+        self.said.append(text)
+
+
+def test_a_threshold_is_tuned_once_and_claims_that_were_not_put_are_not_stored(options, facts, tmp_path):
+    own = replace(options, db=tmp_path / "own.duckdb")
+    shutil.copy(options.db, own.db)
+    with atlas.open(own.db, "a") as writer:
+        for table in ("verdict", "claim"):
+            writer.sql(f"DELETE FROM {table}")
+    good = claim_of(next(row for row in facts if row["relation"] == "R0"))
+    bad, found = [replace(good, relation="P0"), replace(good, problem="the object is empty")], []
+    for tuned in (True, False):
+        steps = Steps()
+        answer, *others = check_claims(own, [good, *bad], "kn", progress=steps)
+        assert [text for text in steps.said if "tuning" in text] == [
+            f"tuning the threshold of R0 in {good.language} on training facts"
+        ] * tuned
+        assert [bool(other.texts) for other in others] == [False, False]
+        found.append(answer)
+    assert found[0] == found[1]
+    with atlas.open(own.db) as opened:
+        rows = opened.sql("SELECT condition, split, threshold FROM verdict JOIN claim USING (claim)").to_pylist()
+        assert opened.one("SELECT count(*) FROM claim WHERE condition = 'asked'") == 1
+    assert {row["threshold"] for row in rows} == {answer.threshold}
+    assert {(row["condition"], row["split"]) for row in rows} == {("asked", None), ("plain", "train")}
 
 
 def test_unknown_names_are_text_and_the_language_is_told(options, facts):

@@ -8,9 +8,10 @@ import pytest
 from atlas.checking.claims import Claim
 from atlas.checking.job import CheckOptions
 from atlas.checking.judge import SPOKEN, _Judge, _Put
+from atlas.checking.known_claims import World
 from atlas.checking.signals import Signals
 from atlas.errors import UsageError
-from atlas.facts import Fact, FactSet, Label, Prompt, Template
+from atlas.facts import Fact, Label, Prompt, Template
 
 LABELS = {
     "one": {"de": Label("Wien", "Donau"), "fr": Label("Vienne", "Danube")},
@@ -28,9 +29,10 @@ NEURONS = {"river": {("dkn", "de"): [(0, 1)], ("kn", "de"): [], ("kn", "fr"): [(
 @pytest.fixture
 def judge():
     def made(templates=TEMPLATES, causal=False, evidence="dkn"):
-        world = FactSet("made", [*FACTS, OTHER], templates)
+        world = World([*FACTS, OTHER], templates, {})
         options = CheckOptions("model")
-        return _Judge(SimpleNamespace(world=world, causal=causal, neurons=NEURONS, options=options), evidence)
+        session = SimpleNamespace(world=world, causal=causal, neurons=NEURONS, options=options, writer=None)
+        return _Judge(session, evidence)
 
     return made
 
@@ -98,6 +100,25 @@ def test_without_neurons_there_is_nothing_to_judge_by(judge, evidence, relation,
     judge(evidence="dkn")._check_neurons("river", "de")
     with pytest.raises(UsageError, match=f"no {evidence} neurons of {relation} in '{language}', found on training"):
         judge(evidence=evidence)._check_neurons(relation, language)
+
+
+def test_a_claim_is_put_in_the_templates_of_its_language_or_comes_back_with_the_reason(judge, monkeypatch):
+    monkeypatch.setattr("atlas.checking.judge.understood", lambda _, claim: claim)
+    claim, held = Claim("Wien", "river", "Donau", "de"), Template("river", "de", "[X] by [Y]", held_out=True)
+    found = judge([*TEMPLATES, held])._try_put(claim)
+    assert (found.claim, found.notes, found.pair) == (claim, (), ("river", "de"))
+    assert [(p.template, p.label, p.fact.relation) for p in found.prompts] == [
+        (TEMPLATES[2], Label("Wien", "Donau"), "river")
+    ]
+    assert judge()._try_put(replace(claim, language=None)).claim == claim
+    for wrong, why in (
+        (replace(claim, problem="the object is empty"), "The claim is unusable: the object is empty; mend the row."),
+        (replace(claim, language="it"), "Relation river has no usable template in 'it'; it has some in de, en, fr."),
+        (replace(claim, language="en"), "The atlas has no dkn neurons of river in 'en', found on training facts;"),
+    ):
+        answer = judge()._try_put(wrong)
+        assert answer.status.startswith(why)
+        assert (answer.claim, answer.evidence, answer.texts, answer.supported) == (wrong, "dkn", (), None)
 
 
 def put():

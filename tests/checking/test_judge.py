@@ -107,6 +107,30 @@ def test_without_neurons_there_is_nothing_to_judge_by(judge, evidence, relation,
         judge(evidence=evidence)._check_neurons(relation, language)
 
 
+def test_verdicts_go_by_all_that_their_threshold_hangs_on():
+    """And by nothing else: neurons of other evidence leave it as it is."""
+
+    def identity(kind="asked", relation="river", language="de", evidence="dkn", cases=(1, 2), **other):
+        session = SimpleNamespace(run=5, neurons=NEURONS, number_type=[])
+        options = {name: other.pop(name) for name in ("definition", "templates", "seed") if name in other}
+        session.options = replace(CheckOptions("model", definition="default"), **options)
+        vars(session).update(other)
+        return _Judge(session, evidence, {(relation, language): [SimpleNamespace(id=n) for n in cases]})._identity(
+            kind, relation, language
+        )
+
+    others = [
+        {"kind": "threshold"}, {"relation": "country"}, {"language": "fr"}, {"evidence": "dkn-or-kn"},
+        {"cases": (1, 3)}, {"run": 6}, {"number_type": ["float64"]}, {"definition": "strict"}, {"templates": 1},
+        {"seed": 1},
+        {"neurons": {"river": {("dkn", "de"): [(0, 2)]}}}, {"neurons": {"country": NEURONS["river"]}},
+    ]  # fmt: skip
+    assert len({identity(), *(identity(**other) for other in others)}) == 1 + len(others)
+    both = {("dkn", "fr"): [(0, 1)], **NEURONS["river"]}
+    assert identity(neurons={"river": {**NEURONS["river"], ("kn", "de"): [(3, 3)]}}) == identity()
+    assert identity(neurons={"river": both}) == identity(neurons={"river": dict(reversed(both.items()))}) != identity()
+
+
 def test_a_claim_is_put_in_the_templates_of_its_language_or_comes_back_with_the_reason(judge, monkeypatch):
     monkeypatch.setattr("atlas.checking.judge.understood", lambda _, claim: claim)
     claim, held = Claim("Wien", "river", "Donau", "de"), Template("river", "de", "[X] by [Y]", held_out=True)

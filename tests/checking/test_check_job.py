@@ -217,7 +217,9 @@ def test_a_threshold_is_tuned_once_and_claims_that_were_not_put_are_not_stored(o
         ] * tuned
         assert [bool(other.texts) for other in others] == [False, False]
         found.append(answer)
-    assert found[0] == found[1]
+    assert check_claims(own, [good], "kn", strict=True) == [found[0]] == [found[1]]
+    with pytest.raises(UsageError, match=r"^The claim is unusable"):
+        check_claims(own, [good, bad[1]], "kn", strict=True)
     with atlas.open(own.db) as opened:
         rows = opened.sql("SELECT condition, split, threshold FROM verdict JOIN claim USING (claim)").to_pylist()
         assert opened.one("SELECT count(*) FROM claim WHERE condition = 'asked'") == 1

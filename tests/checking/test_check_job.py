@@ -221,10 +221,11 @@ def test_a_threshold_is_tuned_once_and_claims_that_were_not_put_are_not_stored(o
     with pytest.raises(UsageError, match=r"^The claim is unusable"):
         check_claims(own, [good, bad[1]], "kn", strict=True)
     with atlas.open(own.db) as opened:
-        rows = opened.sql("SELECT condition, split, threshold FROM verdict JOIN claim USING (claim)").to_pylist()
+        rows = opened.sql("FROM verdict JOIN claim USING (claim)").to_pylist()
         assert opened.one("SELECT count(*) FROM claim WHERE condition = 'asked'") == 1
     assert {row["threshold"] for row in rows} == {answer.threshold}
     assert {(row["condition"], row["split"]) for row in rows} == {("asked", None), ("plain", "train")}
+    assert {(row["relation"], row["language"]) for row in rows} == {("R0", good.language)}, "of these alone it is tuned"
 
 
 def test_unknown_names_are_text_and_the_language_is_told(options, facts):

@@ -317,6 +317,24 @@ def test_with_more_prompts_it_is_another_evaluation(done, facts, tmp_path, monke
     assert evaluate(replace(done[1], db=tmp_path / "a.duckdb")).evaluation != done[2].evaluation
 
 
+def test_prompts_of_unrelated_facts_that_no_run_planned_are_stored(done, tmp_path):
+    """Those of currencies in French, beside which capitals are measured: the views read no row without its prompt."""
+    shutil.copytree(done[0], tmp_path / "a")
+    options = replace(done[1], db=tmp_path / "a" / "a.duckdb", relations=("P36",), methods=("kn",))
+    with atlas.open(options.db, "a") as writer:
+        writer.sql("DELETE FROM intervention")
+        writer.sql(
+            "DELETE FROM prompt WHERE language = 'fr' AND fact IN (SELECT fact FROM fact WHERE relation = 'P38')"
+        )
+    evaluate(options)
+    asked = (
+        "SELECT language, relation FROM intervention JOIN prompt USING (prompt) JOIN fact ON prompt.fact = fact.fact"
+    )
+    found = rows(tmp_path / "a", f"{asked} WHERE NOT related")
+    assert {(row["language"], row["relation"]) for row in found} == {("en", "P38"), ("fr", "P38")}
+    assert rows(tmp_path / "a", "FROM intervention ANTI JOIN prompt USING (prompt)") == []
+
+
 def test_a_fact_without_neurons_in_a_language_is_named_with_the_reason(done, facts, tmp_path, monkeypatch):
     shutil.copy(done[0] / "a.duckdb", tmp_path)
     monkeypatch.setattr(measuring.Measuring, "load", lambda *_: None)

@@ -3,8 +3,16 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from atlas.evaluation.interventions import NO_LIKN, NO_PARTNER, NO_RECEIVER, cross_lingual, localisation
-from atlas.facts import Fact
+from atlas.evaluation.interventions import (
+    NO_LIKN,
+    NO_PARTNER,
+    NO_RECEIVER,
+    Intervention,
+    cross_lingual,
+    localisation,
+)
+from atlas.evaluation.measuring import Measuring
+from atlas.facts import Fact, Label, Prompt, Template
 
 FACTS = [Fact("R", f"s{i}", f"o{i}", {}) for i in range(3)] + [Fact("Q", "s9", "o9", {})]
 LANGUAGES = ("en", "fr")
@@ -39,6 +47,21 @@ def test_all_of_a_fact_in_a_language_are_equally_many(one, two):
 def test_two_facts_of_a_relation_are_compared_and_receive_nothing():
     chosen = localisation({1: ranked([2] * 8)}, 1, FACTS[:2], LANGUAGES, seed=0)
     assert (chosen.facts, chosen.receivers, chosen.left_out) == (2, {}, {NO_RECEIVER: FACTS[:2]})
+
+
+def test_rows_name_the_position_at_which_neurons_are_changed_or_all():
+    fact, away = (Fact("R", name, "o", {"en": Label(name, "o")}) for name in "ab")
+    own, other = (Prompt(one, Template("R", "en", "[X] [Y]")) for one in (fact, away))
+    of = Intervention(1, fact.id, ("en",), "top", ((0, 1), (2, 3)), ("en",))
+    row = {"evaluation": 7, "purpose": "localisation", "replace": "zero"}
+    for scope, at, named in (("query", "query", "query"), ("query", "subject", "subject"), ("all", "query", "all")):
+        rest = {fact.id: [own]}, {fact.id: {"en": [other], "fr": [own]}}, row, scope, at, None, 0
+        found = list(Measuring(None, None, None, None, *rest)._rows([of]))
+        assert {(made["scope"], made["run"], made["source"]) for made, _ in found} == {(named, 1, "top")}
+        assert [(made["action"], made["related"], case.prompt, case.factor) for made, case in found] == [
+            ("suppress", True, own, 0.0), ("suppress", False, other, 0.0),
+            ("enhance", True, own, 2.0), ("enhance", False, other, 2.0),
+        ]  # fmt: skip
 
 
 @given(SIZES, st.lists(st.integers(0, 5), min_size=4, max_size=4))

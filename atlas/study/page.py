@@ -6,6 +6,7 @@ from pathlib import Path
 
 import atlas
 from atlas import outputs
+from atlas.errors import counted
 from atlas.reports.cells import shown
 from atlas.reports.context import Cell, Column, Site, StudyPage, Table
 from atlas.reports.rendering import render
@@ -86,7 +87,7 @@ def _facts(asked: StudyOptions) -> str:
     languages = ", ".join(asked.languages) if asked.languages else "all languages"
     relations = f", of {', '.join(asked.relations)}" if asked.relations else ""
     limit = f"{asked.limit:,} at most" if asked.limit else "all of them"
-    return f"Facts of {asked.dataset}{relations} in {languages}, {known}, {limit}; {asked.edits} edits."
+    return f"Facts of {asked.dataset}{relations} in {languages}, {known}, {limit}; {counted(asked.edits, 'edit')}."
 
 
 def _sections(study: Study, opened: atlas.Atlas) -> Iterator[Section]:

@@ -44,7 +44,7 @@ LINES = {
     "scorers": 71,
     "statistics": 128,
     "store": 5277,
-    "study": 723,
+    "study": 725,
     "templates": 1,
 }
 """The most lines that each room may have."""

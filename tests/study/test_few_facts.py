@@ -135,6 +135,7 @@ def test_the_page_begins_with_what_was_studied_and_by_what(page, tmp_path):
      "- Facts of bundled, of P36, P38 in en, fr, that the model knows in every language, 1,000 at most; 10 edits."),
     ({"dataset": "mine.csv", "limit": 0, "edits": 0},
      "- Facts of mine.csv in all languages, known to the model or not, all of them; 0 edits."),
+    ({"limit": 0, "edits": 1}, "- Facts of bundled in all languages, known to the model or not, all of them; 1 edit."),
     ({"seed": 7, "methods": ("kn",)}, "- Model made, weights made; scorer kn, seed 7."),
     ({"ask": True}, "- Templates: asked for after sentences that do not end in the object."),
     ({"examples": 3}, "- Templates: after 3 examples."),

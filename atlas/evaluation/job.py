@@ -36,6 +36,7 @@ UNRELATED = 2
 SCOPES = ("query", "all")
 SCORERS = scorers.serving("localisation")
 NO_NEURONS = "no neurons in one of the languages under one of the scorers"
+NO_UNRELATED = "no fact of another relation and object that can be asked in all the languages"
 NO_VALUE = {
     "mean": "no prompts of other relations in a language to take means of",
     "swap": "no other fact of the relation with another object in its templates, to take values of",
@@ -119,6 +120,8 @@ class Job:
         self.facts = self._facts()
         self.own = self._usable()
         self.pool: list[int] = []
+        self.askable: dict[int, bool] = {}
+        self.away: dict[int, dict[str, list[Prompt]]] = {}
 
     def work(self) -> Evaluated:
         """Return both tables, measured on the facts that have what each needs."""
@@ -126,7 +129,7 @@ class Job:
         self._check_partners()  # before the scores, which take long
         runs = {name: self.scored(name) for name in dict.fromkeys((*options.methods, options.method))}
         rankings = {run: interventions.ranking(self.writer, run, options.neurons) for run in runs.values()}
-        lacking = self.leave_out(rankings)
+        lacking = self.leave_out(rankings) | self._without_unrelated()
         self._check_partners()
         facts = self.facts
         shared = [fact.id for fact in facts]
@@ -176,6 +179,25 @@ class Job:
                 f"{'; '.join(found) or 'there is none'}; choose fewer languages, or take more facts."
             )
         return found
+
+    def _without_unrelated(self) -> dict[str, list[Fact]]:
+        """Leave out the facts without unrelated prompts in a language in which others have some, and return them."""
+        away = self.unrelated()
+        asked = {fact: {code for code, group in away[fact].items() if any(map(self._askable, group))} for fact in away}
+        spoken = set[str]().union(*asked.values()) & set(self.languages)
+        left = [fact for fact in self.facts if not spoken <= asked[fact.id]]
+        if not left or len(left) == len(self.facts):
+            return {}
+        self.facts = [fact for fact in self.facts if fact not in left]
+        return {NO_UNRELATED: left}
+
+    def _askable(self, prompt: Prompt) -> bool:
+        """Return whether the model can use an unrelated prompt, with what suppressed neurons become."""
+        from atlas.engine.answers import usable
+
+        if prompt.id not in self.askable:
+            self.askable[prompt.id] = bool(usable(self.model, [prompt], self.options.at)) and self._has_value(prompt)
+        return self.askable[prompt.id]
 
     @property
     def scope(self) -> str:
@@ -253,14 +275,9 @@ class Job:
 
     def _measuring(self, evaluation: int, purpose: str) -> Measuring:
         """Return what measures a table of the evaluation."""
-        from atlas.engine.answers import usable
-
-        away = self.unrelated()
-        others = [p for languages in away.values() for group in languages.values() for p in group]
-        kept = {p.id for p in usable(self.model, others, self.options.at) if self._has_value(p)}
         away = {
-            fact: {code: [p for p in group if p.id in kept] for code, group in languages.items()}
-            for fact, languages in away.items()
+            fact: {code: list(filter(self._askable, group)) for code, group in languages.items()}
+            for fact, languages in self.unrelated().items()
         }
         row = {"evaluation": evaluation, "purpose": purpose, "replace": self.options.replace}
         return Measuring(
@@ -273,11 +290,10 @@ class Job:
 
     def unrelated(self) -> dict[int, dict[str, list[Prompt]]]:
         """Return for every fact the prompts of an unrelated one, by language, from all that the atlas holds."""
-        seed = self.options.seed
-        return {
-            fact.id: interventions.unrelated(fact, self.held.facts, self.prompts, UNRELATED, seed)
-            for fact in self.facts
-        }
+        asked = self.held.facts, self.prompts, UNRELATED, self.languages, self._askable, self.options.seed
+        new = [fact for fact in self.facts if fact.id not in self.away]
+        self.away |= {fact.id: interventions.unrelated(fact, *asked) for fact in new}
+        return {fact.id: self.away[fact.id] for fact in self.facts}
 
     def _table(self, view: str, evaluation: int) -> pa.Table:
         return self.writer.sql(f"FROM {view} WHERE evaluation = ? ORDER BY ALL", [evaluation])

@@ -1,16 +1,15 @@
 """Which neurons an evaluation tries on which facts, asked of the atlas. Never imports torch."""
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations, zip_longest
 from typing import TYPE_CHECKING
 
 from atlas.drawing import one_of, random_neurons
-from atlas.facts import Fact, Prompt
+from atlas.facts import Fact
 from atlas.ids import Neuron
 from atlas.schema import usable
-from atlas.store.stored import Prompts, neuron_sets
+from atlas.store.stored import neuron_sets
 
 if TYPE_CHECKING:
     from atlas.store.atlas import Atlas
@@ -161,38 +160,6 @@ def _next_best(ranked: Ranking, fact: int, languages: Sequence[str]) -> Iterator
     """Yield a fact's neurons by their place in its languages, best first; one may come again."""
     for places in zip_longest(*(ranked.get((fact, code), ()) for code in languages)):
         yield from (neuron for neuron in places if neuron is not None)
-
-
-def unrelated(
-    fact: Fact,
-    facts: Sequence[Fact],
-    prompts: Prompts,
-    count: int,
-    languages: Sequence[str],
-    askable: Callable[[Prompt], bool],
-    seed: int,
-) -> dict[str, list[Prompt]]:
-    """Return, by language, `count` prompts of one fact of another relation and another object; seeded.
-
-    If that fact has no `askable` one in some of the `languages`, the next is taken that has; if none has, it stays.
-    """
-    others = [o for o in facts if o.relation != fact.relation and o.object != fact.object]
-    if not others:
-        return {}
-    drawn = others.index(one_of(others, "unrelated", seed, fact.id))
-    ordered = [*others[drawn:], *others[:drawn]]
-    groups = (_by_language(prompts.of(other), count) for other in ordered)
-    asked = (group for group in groups if all(any(map(askable, group.get(code, ()))) for code in languages))
-    return next(asked, _by_language(prompts.of(ordered[0]), count))
-
-
-def _by_language(prompts: Iterable[Prompt], count: int) -> dict[str, list[Prompt]]:
-    """Return the first `count` prompts of each language."""
-    found: dict[str, list[Prompt]] = defaultdict(list)
-    for prompt in prompts:
-        if len(found[prompt.language]) < count:
-            found[prompt.language].append(prompt)
-    return found
 
 
 def _intervention(

@@ -14,6 +14,7 @@ from atlas.errors import UsageError
 from atlas.evaluation import interventions
 from atlas.evaluation.interventions import Chosen
 from atlas.evaluation.measuring import Measuring
+from atlas.evaluation.unrelated import Unrelated
 from atlas.facts import Fact, FactSet, Prompt
 from atlas.ids import stable_id
 from atlas.matching import option
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from atlas.models import Position
     from atlas.store import Writer
 
-UNRELATED = 2
-"""Prompts of the unrelated fact in each language."""
 SCOPES = ("query", "all")
 SCORERS = scorers.serving("localisation")
 NO_NEURONS = "no neurons in one of the languages under one of the scorers"
@@ -120,8 +119,7 @@ class Job:
         self.facts = self._facts()
         self.own = self._usable()
         self.pool: list[int] = []
-        self.askable: dict[int, bool] = {}
-        self.away: dict[int, dict[str, list[Prompt]]] = {}
+        self.away = Unrelated(self.held.facts, self.prompts, self.languages, self._askable, options.seed)
 
     def work(self) -> Evaluated:
         """Return both tables, measured on the facts that have what each needs."""
@@ -182,22 +180,15 @@ class Job:
 
     def _without_unrelated(self) -> dict[str, list[Fact]]:
         """Leave out the facts without unrelated prompts in a language in which others have some, and return them."""
-        away = self.unrelated()
-        asked = {fact: {code for code, group in away[fact].items() if any(map(self._askable, group))} for fact in away}
-        spoken = set[str]().union(*asked.values()) & set(self.languages)
-        left = [fact for fact in self.facts if not spoken <= asked[fact.id]]
-        if not left or len(left) == len(self.facts):
-            return {}
+        left = self.away.lacking(self.facts)
         self.facts = [fact for fact in self.facts if fact not in left]
-        return {NO_UNRELATED: left}
+        return {NO_UNRELATED: left} if left else {}
 
     def _askable(self, prompt: Prompt) -> bool:
         """Return whether the model can use an unrelated prompt, with what suppressed neurons become."""
         from atlas.engine.answers import usable
 
-        if prompt.id not in self.askable:
-            self.askable[prompt.id] = bool(usable(self.model, [prompt], self.options.at)) and self._has_value(prompt)
-        return self.askable[prompt.id]
+        return bool(usable(self.model, [prompt], self.options.at)) and self._has_value(prompt)
 
     @property
     def scope(self) -> str:
@@ -275,10 +266,7 @@ class Job:
 
     def _measuring(self, evaluation: int, purpose: str) -> Measuring:
         """Return what measures a table of the evaluation."""
-        away = {
-            fact: {code: list(filter(self._askable, group)) for code, group in languages.items()}
-            for fact, languages in self.unrelated().items()
-        }
+        away = {fact.id: self.away.askable(fact) for fact in self.facts}
         row = {"evaluation": evaluation, "purpose": purpose, "replace": self.options.replace}
         return Measuring(
             self.writer, self.progress, self.model, self.budget, self.own, away, row, self.options.scope,
@@ -290,10 +278,7 @@ class Job:
 
     def unrelated(self) -> dict[int, dict[str, list[Prompt]]]:
         """Return for every fact the prompts of an unrelated one, by language, from all that the atlas holds."""
-        asked = self.held.facts, self.prompts, UNRELATED, self.languages, self._askable, self.options.seed
-        new = [fact for fact in self.facts if fact.id not in self.away]
-        self.away |= {fact.id: interventions.unrelated(fact, *asked) for fact in new}
-        return {fact.id: self.away[fact.id] for fact in self.facts}
+        return {fact.id: self.away.of(fact) for fact in self.facts}
 
     def _table(self, view: str, evaluation: int) -> pa.Table:
         return self.writer.sql(f"FROM {view} WHERE evaluation = ? ORDER BY ALL", [evaluation])

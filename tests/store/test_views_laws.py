@@ -235,6 +235,18 @@ def test_a_wording_without_a_neuron_agrees_with_none_that_has_one(holding):
     assert found == {3: (pytest.approx(1 / 3), 0), 2: (None, 0)}
 
 
+def test_stability_of_what_the_model_knows_is_of_the_facts_that_count(holding):
+    """The fact that is not known is still what the other's wordings are compared with."""
+    wordings = (1.0,) + (0.0,) * 11, (1.0,) * 2 + (0.0,) * 10
+    probes = [Probed(n, "en", t, "ok", s, argmax=n == 0) for n in range(2) for t, s in enumerate(wordings)]
+    world = World(("P1", "P1"), tuple(probes))
+    with holding(world) as (atlas, _):
+        every, known = (rows(atlas, f"FROM stability_at(known := {asked})") for asked in (False, True))
+    assert {row["fact"] for row in every} == {world.fact(0).id, world.fact(1).id}
+    assert known == [row for row in every if row["fact"] == world.fact(0).id]
+    assert known[0]["different_facts"] == pytest.approx(0.75)
+
+
 def test_the_partners_of_facts_whose_languages_have_fewer_relations(holding):
     """Of two runs, one without a relation; no prompt of the last fact is usable in Chinese."""
     relations = ("P1",) * 4 + ("P2", "P2", "P3")

@@ -1,6 +1,7 @@
 -- Whether the wordings of a fact agree in a language (METHOD 3b): the mean Jaccard of two wordings' sets of neurons that
 -- pass, beside that of its wordings and those of another fact of the relation; stable if it is larger. NULL for one
--- wording, or where no wording has a neuron.
+-- wording, or where no wording has a neuron. Of the facts that count in the language (`known`), by definitions that do not
+-- divide by layer.
 CREATE OR REPLACE MACRO stability_of(definitions) AS TABLE
 WITH wording AS MATERIALIZED (
     SELECT
@@ -42,9 +43,12 @@ averaged AS (
     GROUP BY definition, run, fact, language
 ),
 counted AS (
-    SELECT definition, run, fact, language, count(*)::INTEGER AS wordings
+    SELECT wording.definition, wording.run, wording.fact, wording.language, count(*)::INTEGER AS wordings
     FROM wording
-    GROUP BY definition, run, fact, language
+    SEMI JOIN counted_language_of(definitions) AS own
+        ON own.definition = wording.definition AND own.run = wording.run AND own.fact = wording.fact
+        AND own.language = wording.language
+    GROUP BY wording.definition, wording.run, wording.fact, wording.language
 )
 SELECT
     counted.*, averaged.jaccard, averaged.different_facts,
@@ -67,5 +71,5 @@ FROM stability_of((SELECT asked FROM meant)) AS found
 JOIN run_name ON run_name.run = found.run
 JOIN fact_name ON fact_name.fact = found.fact;
 
-CREATE OR REPLACE MACRO stability_at(tau := 0.2, tau_by_language := MAP {}, least := NULL) AS TABLE
-FROM stability_of(thresholds(tau := tau, tau_by_language := tau_by_language, least := least));
+CREATE OR REPLACE MACRO stability_at(tau := 0.2, tau_by_language := MAP {}, least := NULL, known := false) AS TABLE
+FROM stability_of(thresholds(tau := tau, tau_by_language := tau_by_language, least := least, known := known));

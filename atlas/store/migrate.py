@@ -88,6 +88,7 @@ def migrate(path: Path, target: str = "head") -> None:
 def finish(path: Path, kept: Path | None = None) -> None:
     """Give the file at `path` what is made from code, from the template `kept` if there is one: comments, views."""
     with duckdb.connect(path, config=SHUT | {"enable_external_access": kept is not None}) as connection:
+        views.take_out(connection, views.GONE)
         if kept is None:
             connection.begin()
             views.install(connection)

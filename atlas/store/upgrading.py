@@ -18,7 +18,6 @@ from atlas.store.connection import (
     check_file,
     first_line,
     log_of,
-    named,
     open_file,
     schema_version,
 )
@@ -103,10 +102,7 @@ def _mend(connection: duckdb.DuckDBPyConnection, found: Sequence[Difference]) ->
 
     Thresholds that someone gave a shipped definition stay under another name, which its difference then tells.
     """
-    for each in found:
-        if each.kind == "macro":
-            connection.execute(f"DROP MACRO IF EXISTS {named(each.name)}")
-            connection.execute(f"DROP MACRO TABLE IF EXISTS {named(each.name)}")
+    views.take_out(connection, [each.name for each in found if each.kind == "macro"])
     rows = schema.rows_of("definition", structure.fresh(STORAGE_VERSION).definitions)
     connection.register("shipped", rows)
     told = [_kept(connection, each) if each.kind == "definition" else each for each in found]

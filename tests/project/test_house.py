@@ -43,7 +43,7 @@ LINES = {
     "schema": 475,
     "scorers": 71,
     "statistics": 128,
-    "store": 5277,
+    "store": 5288,
     "study": 725,
     "templates": 1,
 }

@@ -183,6 +183,20 @@ def test_what_others_added_is_a_warning_and_stays(filled):
     assert not upgrading.upgrade(filled).mended
 
 
+def test_macros_that_are_made_no_more_go_with_an_upgrade(filled):
+    """Of both kinds; those of others stay."""
+    change(
+        filled,
+        "CREATE MACRO is_default_method(method) AS method = 'amig'",
+        "CREATE MACRO plain_hit_of(definitions) AS TABLE SELECT 1 AS one",
+        "CREATE MACRO mine(one) AS one",
+        "CREATE OR REPLACE VIEW dkn_all AS SELECT 1 AS one",
+        "UPDATE atlas_info SET value = 'of before' WHERE key = 'views'",
+    )
+    upgrading.upgrade(filled)
+    assert [f.detail for f in examine(filled) if f.subject == "made by others"] == ["macro mine"]
+
+
 WRONG = {
     "UPDATE attribution SET score = 'NaN' WHERE neuron = 1": "numbers that are none",
     "UPDATE probe_layer SET score_sum = 'inf' WHERE layer = 0": "numbers that are none",

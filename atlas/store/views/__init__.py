@@ -5,6 +5,7 @@ A new view is a file here, and what its columns mean in `atlas/store/meanings.py
 
 import hashlib
 import re
+from collections.abc import Iterable
 from functools import cache
 from graphlib import TopologicalSorter
 from importlib import resources
@@ -12,6 +13,7 @@ from importlib import resources
 import duckdb
 
 from atlas import schema, scorers
+from atlas.store.connection import named
 
 _COMMENT = re.compile(r"--.*")
 _MADE = re.compile(r"^CREATE OR REPLACE (?:MACRO|VIEW) (\w+)", re.MULTILINE)
@@ -25,6 +27,11 @@ CREATE OR REPLACE MACRO usable(status) AS {schema.usable("status")};
 CREATE OR REPLACE MACRO scorer_place(method) AS list_position({[*scorers.SCORERS]}, method);
 """
 """Made from the column dictionary and the table of scorers, before all files."""
+GONE = (
+    "degenerate_set_of", "divided_hit_of", "is_default_method", "knowledge_set_of", "lone_control_of",
+    "overlap_exchange_of", "plain_hit_of", "set_size_of",
+)  # fmt: skip
+"""Macros that atlases may hold and that are made no more: whoever makes the views anew takes them out."""
 
 
 @cache
@@ -62,6 +69,13 @@ def _needs() -> dict[str, set[str]]:
 def digest() -> str:
     """Return a hash of their text, recorded in `atlas_info` as `views`."""
     return hashlib.blake2b("\n".join([MACROS, *map(text, order())]).encode(), digest_size=8).hexdigest()
+
+
+def take_out(connection: duckdb.DuckDBPyConnection, macros: Iterable[str]) -> None:
+    """Drop macros of these names, of either kind, from the open file."""
+    for name in macros:
+        connection.execute(f"DROP MACRO IF EXISTS {named(name)}")
+        connection.execute(f"DROP MACRO TABLE IF EXISTS {named(name)}")
 
 
 def install(connection: duckdb.DuckDBPyConnection) -> None:

@@ -1,6 +1,6 @@
 """The scorers of METHOD 2, one row each: what a run's `method` may be and where it serves. Imports no torch.
 
-A new scorer is a row here and its code in `atlas/attribution`.
+A new scorer is a row here and its code in `atlas/attribution`. In their order a model's runs are meant, controls last.
 """
 
 from collections.abc import Sequence

@@ -36,10 +36,7 @@ class Unrelated:
         """Return the unrelated prompts of a fact, by language; none in an atlas of one relation."""
         if fact.id not in self._of:
             others = [o for o in self._facts if o.relation != fact.relation and o.object != fact.object]
-            drawn = others.index(one_of(others, "unrelated", self._seed, fact.id)) if others else 0
-            ordered = [*others[drawn:], *others[:drawn]]
-            other = next(filter(self._is_whole, ordered), ordered[0] if ordered else None)
-            self._of[fact.id] = {} if other is None else self._few(other)
+            self._of[fact.id] = self._few(self._drawn(fact, others)) if others else {}
         return self._of[fact.id]
 
     def askable(self, fact: Fact) -> dict[str, list[Prompt]]:
@@ -55,6 +52,11 @@ class Unrelated:
         spoken = set[str]().union(*asked.values()) & set(self._languages)
         found = [fact for fact in facts if not spoken <= asked[fact.id]]
         return found if len(found) < len(facts) else []
+
+    def _drawn(self, fact: Fact, others: Sequence[Fact]) -> Fact:
+        """Return the one of `others` that the seed draws for a fact, or the next that is whole."""
+        first = others.index(one_of(others, "unrelated", self._seed, fact.id))
+        return next(filter(self._is_whole, [*others[first:], *others[:first]]), others[first])
 
     def _few(self, fact: Fact) -> dict[str, list[Prompt]]:
         """Return the first prompts of a fact, by language."""

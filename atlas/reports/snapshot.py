@@ -122,7 +122,7 @@ def take(source: "atlas.Atlas", selection: Selection) -> Snapshot:
     runs = list(runs_of_models(source)) if selection.runs is None else list(selection.runs)
     source.scratch(_RUNS, {"runs": runs, "definition": definition})
     placed = bool(len(source.sql("SELECT run FROM run WHERE settings ->> 'at' = 'subject' LIMIT 1")))
-    for statement in (_OF_MODELS, *(each if placed else f"{each} LIMIT 0" for each in _POSITIONS), *_VIEWS):
+    for statement in (_ASKED_OF_MODELS, *(each if placed else f"{each} LIMIT 0" for each in _POSITIONS), *_VIEWS):
         source.scratch(statement, {"definition": definition} if "$definition" in statement else ())
     bound = {"facts": selection.facts, "relations": list(chosen or relations)}
     source.scratch(_FACTS, bound)
@@ -181,7 +181,7 @@ CREATE OR REPLACE TEMP MACRO every_definition() AS (
     ) AS d
 )"""
 """What the views are asked of: the definition shown, of the runs shown, or of the models shown, and untrained twins."""
-_OF_MODELS, _OF_RUNS_ALONE = (_ASKED.format(column=column) for column in ("model", "run"))
+_ASKED_OF_MODELS, _ASKED_OF_RUNS = (_ASKED.format(column=column) for column in ("model", "run"))
 
 LIKN_CURVE = """
 SELECT
@@ -236,7 +236,7 @@ SELECT * FROM {view}_all WHERE definition = $definition"""
         for view in ("dkn", "dkn_summary", "relation_dkn")
     ),
     "CREATE OR REPLACE TEMP MACRO dkn_of(definitions) AS TABLE FROM dkn_all",
-    _OF_RUNS_ALONE,
+    _ASKED_OF_RUNS,
     f"CREATE OR REPLACE TEMP TABLE likn_curve AS {LIKN_CURVE.format(definitions='every_definition()')}",
     # With the untrained twins of the runs shown, which no page shows and other views look up.
     f"""

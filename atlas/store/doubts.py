@@ -48,8 +48,8 @@ def _exchanged(atlas: "Reader", bound: dict[str, object]) -> Iterator[str]:
     found, doubtful = atlas.sql(_EXCHANGED, bound).to_pylist()[0].values()
     if doubtful:
         yield (
-            f"the LIKN of {doubtful:,} of {found:,} facts say little: exchanged facts have as many in common (q of "
-            f"{SIGNIFICANT} or more, or none); the view likn_exchange names the others"
+            f"the LIKN of {doubtful:,} of {counted(found, 'fact')} say little: exchanged facts have as many in common "
+            f"(q of {SIGNIFICANT} or more, or none); the view likn_exchange names the others"
         )
 
 

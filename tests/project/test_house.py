@@ -27,7 +27,7 @@ LINES = {
     "editing": 2378,
     "engine": 1612,
     "errors": 66,
-    "evaluation": 1115,
+    "evaluation": 1117,
     "exam": 799,
     "facts": 2449,
     "ids": 34,

@@ -1,6 +1,6 @@
 -- All runs in the order in which they are meant: on the model that was built last the newest finished run of the scorer
--- that stands first in the list of scorers (`amig`), at the query, is the first. Where nothing is named, those alone are meant that are `eligible`: no control by
--- chance, no untrained twin, no union, and with a usable prompt.
+-- that stands first in the list of scorers (`amig`), at the query, is the first. Where nothing is named, those alone are
+-- meant that are `eligible`: no control by chance, no untrained twin, no union, and with a usable prompt.
 CREATE OR REPLACE VIEW run_order AS
 WITH told AS (
     SELECT
